@@ -1,0 +1,97 @@
+"""How far a Job is: stages, each with its share done and its counters."""
+
+from typing import Any
+
+from django.db import models
+from pydantic import BaseModel, Field
+
+from ami.jobs.states import JobState
+
+
+class StageParam(BaseModel):
+    """One figure of a stage, such as a counter."""
+
+    name: str
+    key: str
+    value: Any = None
+
+
+class JobStage(BaseModel):
+    """One step of a Job; `progress` runs from 0 to 1."""
+
+    key: str
+    name: str
+    status: JobState = JobState.CREATED
+    progress: float = 0.0
+    params: list[StageParam] = Field(default_factory=list)
+
+
+class JobProgress(BaseModel):
+    """The stages of a Job, in the order in which they were added."""
+
+    stages: list[JobStage] = Field(default_factory=list)
+
+    def add_stage(self, name: str, key: str | None = None) -> JobStage:
+        """Return the stage `key` (made from the name where None), adding it if it is missing."""
+        key = key or name.lower().replace(" ", "_")
+        for stage in self.stages:
+            if stage.key == key:
+                return stage
+        stage = JobStage(key=key, name=name)
+        self.stages.append(stage)
+        return stage
+
+    def get_stage(self, key: str) -> JobStage:
+        """Raises ValueError where there is no stage `key`."""
+        for stage in self.stages:
+            if stage.key == key:
+                return stage
+        known = ", ".join(stage.key for stage in self.stages) or "none"
+        raise ValueError(f"The Job has no stage {key!r}. Stages: {known}.")
+
+    def add_or_update_stage_param(
+        self, stage: JobStage | str, name: str, value: Any = None
+    ) -> StageParam:
+        """Set a figure of a stage; its key is the name in snake case."""
+        stage = self.get_stage(stage) if isinstance(stage, str) else stage
+        key = name.lower().replace(" ", "_")
+        for param in stage.params:
+            if param.key == key:
+                param.value = value
+                return param
+        param = StageParam(name=name, key=key, value=value)
+        stage.params.append(param)
+        return param
+
+    def update_stage(self, key: str, **values: Any) -> JobStage:
+        """Set `status` or `progress` of a stage; any other name sets one of its figures."""
+        stage = self.get_stage(key)
+        for name, value in values.items():
+            if name in {"status", "progress", "name"}:
+                setattr(stage, name, value)
+            else:
+                self.add_or_update_stage_param(stage, name, value)
+        return stage
+
+    @property
+    def fraction(self) -> float:
+        """The share done over all stages, 0 to 1."""
+        if not self.stages:
+            return 0.0
+        return sum(stage.progress for stage in self.stages) / len(self.stages)
+
+
+class ProgressField(models.JSONField):
+    """A JSON column that reads and writes as :class:`JobProgress`."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        return self.to_python(super().from_db_value(value, expression, connection))
+
+    def to_python(self, value: Any) -> Any:
+        return JobProgress.parse_obj(value) if isinstance(value, dict) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return value.dict() if isinstance(value, JobProgress) else value
+
+    def value_to_string(self, obj: models.Model) -> Any:
+        return self.get_prep_value(self.value_from_object(obj))

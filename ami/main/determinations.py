@@ -1,0 +1,101 @@
+"""Which taxon an occurrence is held to be: the one place that decides it.
+
+1. The latest identification that is not withdrawn and has a taxon, with score 1.
+2. Else the best classification with a taxon over all its detections: terminal before
+   intermediate, identifiable before not identifiable, then score, then newest, then highest id.
+3. Else none: taxon and score are cleared.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from django.db import connection, transaction
+
+if TYPE_CHECKING:
+    from ami.main.models.occurrence import Occurrence
+    from ami.main.models.taxon import Taxon
+
+# Rows are locked in the order of their ids, so that two callers never wait for each other.
+# NO KEY: a detection or an identification may still be added meanwhile.
+LOCK = """
+SELECT id FROM main_occurrence WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+"""
+
+UPDATE = """
+WITH person AS (
+    SELECT DISTINCT ON (occurrence_id) occurrence_id, taxon_id, 1.0::float8 AS score
+    FROM main_identification
+    WHERE occurrence_id = ANY(%(ids)s) AND NOT withdrawn AND taxon_id IS NOT NULL
+    ORDER BY occurrence_id, created_at DESC, id DESC
+), machine AS (
+    SELECT DISTINCT ON (d.occurrence_id) d.occurrence_id, c.taxon_id, c.score
+    FROM main_detection d
+    JOIN main_classification c ON c.detection_id = d.id
+    JOIN main_taxon t ON t.id = c.taxon_id
+    WHERE d.occurrence_id = ANY(%(ids)s)
+    ORDER BY d.occurrence_id, c.terminal DESC, t.identifiable DESC,
+             c.score DESC NULLS LAST, c.timestamp DESC, c.id DESC
+), rule AS (
+    SELECT o.id, o.determination_id AS taxon_before, o.determination_score AS score_before,
+           COALESCE(person.taxon_id, machine.taxon_id) AS taxon_after,
+           CASE WHEN person.taxon_id IS NULL THEN machine.score ELSE person.score END
+               AS score_after
+    FROM main_occurrence o
+    LEFT JOIN person ON person.occurrence_id = o.id
+    LEFT JOIN machine ON machine.occurrence_id = o.id
+    WHERE o.id = ANY(%(ids)s)
+)
+UPDATE main_occurrence o
+SET determination_id = taxon_after, determination_score = score_after, updated_at = now()
+FROM rule
+WHERE o.id = rule.id
+  AND (taxon_before, score_before) IS DISTINCT FROM (taxon_after, score_after)
+RETURNING o.id, taxon_before, taxon_after, score_before, score_after
+"""
+
+
+class DeterminationChange(NamedTuple):
+    """What :func:`update_determinations` changed on one occurrence."""
+
+    occurrence_id: int
+    taxon_before: int | None
+    taxon_after: int | None
+    score_before: float | None
+    score_after: float | None
+
+    @property
+    def taxon_changed(self) -> bool:
+        return self.taxon_before != self.taxon_after
+
+
+def update_determinations(occurrence_ids: Iterable[int]) -> list[DeterminationChange]:
+    """Apply the rule to the occurrences and return what changed, ordered by id.
+
+    Two queries, whatever the number of ids; ids of no occurrence are passed over. Occurrences
+    that are right already are neither written nor returned.
+    """
+    ids = list(occurrence_ids)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(LOCK, [ids])
+        # A statement of its own: it sees what those committed that the lock waited for.
+        cursor.execute(UPDATE, {"ids": ids})
+        return sorted(DeterminationChange(*row) for row in cursor.fetchall())
+
+
+def update_occurrence_determination(
+    occurrence: "Occurrence", current_determination: "Taxon | None" = None, save: bool = True
+) -> bool:
+    """Apply the rule to one occurrence and say whether its taxon changed.
+
+    The change is measured against `current_determination` where given, else against the row.
+    `save=False` sets the attributes of the instance and leaves the row alone.
+    """
+    with transaction.atomic():
+        savepoint = transaction.savepoint()
+        changes = update_determinations([occurrence.pk])
+        occurrence.refresh_from_db(fields=["determination", "determination_score"])
+        if not save:
+            transaction.savepoint_rollback(savepoint)
+    if current_determination is not None:
+        return occurrence.determination_id != current_determination.pk
+    return any(change.taxon_changed for change in changes)

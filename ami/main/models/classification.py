@@ -1,0 +1,84 @@
+from typing import Any, ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from ami.base.models import BaseModel
+from ami.main.models.detection import Detection
+from ami.main.models.taxon import Taxon
+from ami.main.querysets.classification import ClassificationQuerySet
+
+
+class Classification(BaseModel):
+    """What one algorithm took a detection for.
+
+    `terminal` marks the algorithm's last word; an intermediate one was superseded by the row
+    whose `applied_to` names it. `scores` and `logits` hold one number a label of the category
+    map, in its order.
+    """
+
+    detection = models.ForeignKey(
+        Detection, on_delete=models.CASCADE, related_name="classifications"
+    )
+    taxon = models.ForeignKey(
+        Taxon, on_delete=models.SET_NULL, null=True, blank=True, related_name="classifications"
+    )
+    score = models.FloatField(null=True, blank=True)
+    scores = ArrayField(models.FloatField(), null=True, blank=True)
+    logits = ArrayField(models.FloatField(), null=True, blank=True)
+    terminal = models.BooleanField(default=True)
+    timestamp = models.DateTimeField(default=timezone.now)
+    algorithm = models.ForeignKey(
+        "ml.Algorithm",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="classifications",
+    )
+    category_map = models.ForeignKey(
+        "ml.AlgorithmCategoryMap",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="classifications",
+        db_index=False,
+    )
+    applied_to = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="derived_classifications",
+        help_text="The classification that this one supersedes.",
+    )
+    job = models.ForeignKey(
+        "jobs.Job",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="classifications",
+        help_text="The run that wrote this.",
+    )
+    metadata = models.JSONField(
+        default=dict, blank=True, help_text="How it came about, such as the run's thresholds."
+    )
+
+    objects: ClassVar[ClassificationQuerySet] = ClassificationQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(score__isnull=True) | Q(score__gte=0, score__lte=1),
+                name="classification_score_within_0_and_1",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Classification {self.pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.category_map_id is None and self.algorithm is not None:
+            self.category_map_id = self.algorithm.category_map_id
+        super().save(*args, **kwargs)

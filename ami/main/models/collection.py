@@ -1,0 +1,57 @@
+from django.db import models
+
+from ami.base.models import BaseModel
+from ami.main.models.project import Project
+from ami.main.models.source_image import SourceImage
+
+
+class SourceImageCollection(BaseModel):
+    """A capture set: captures of one project that are worked on together."""
+
+    class Method(models.TextChoices):
+        MANUAL = "manual", "Chosen by hand"
+        FULL = "full", "Every capture of the project"
+        RANDOM = "random", "A random sample"
+
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="sourceimage_collections"
+    )
+    name = models.CharField(max_length=255)
+    method = models.CharField(max_length=255, choices=Method, default=Method.FULL)
+    kwargs = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='Of the method: {"image_ids": […]} for "manual", {"size": n} for "random".',
+    )
+    images = models.ManyToManyField(SourceImage, blank=True, related_name="collections")
+
+    class Meta:
+        verbose_name = "capture set"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def populate_sample(self) -> None:
+        """Replace the images by those that `method` and `kwargs` choose.
+
+        Raises ValueError where `kwargs` lacks what the method takes.
+        """
+        self.images.set(self._sample().values_list("pk", flat=True))
+
+    def _sample(self) -> models.QuerySet[SourceImage]:
+        captures = SourceImage.objects.filter(project_id=self.project_id)
+        match self.method:
+            case self.Method.MANUAL:
+                return captures.filter(pk__in=self._kwarg("image_ids"))
+            case self.Method.RANDOM:
+                return captures.order_by("?")[: self._kwarg("size")]
+            case _:
+                return captures
+
+    def _kwarg(self, name: str):  # type: ignore[no-untyped-def]
+        try:
+            return self.kwargs[name]
+        except KeyError:
+            raise ValueError(
+                f"Capture set {self.name!r}: method {self.method!r} needs kwargs[{name!r}]."
+            ) from None

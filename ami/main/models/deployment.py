@@ -1,0 +1,71 @@
+import zoneinfo
+from typing import Any
+
+from celery import current_app
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+
+from ami.base.models import BaseModel
+from ami.main.counts import update_deployment_counts
+from ami.main.events import group_images_into_events
+from ami.main.models.project import Project
+
+
+def validate_time_zone(name: str) -> None:
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(
+            "%(name)r is no IANA time zone; one is 'America/Montreal'.", params={"name": name}
+        )
+
+
+class Deployment(BaseModel):
+    """One trap at one place."""
+
+    COUNTS = ("events_count", "captures_count", "detections_count", "occurrences_count")
+
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="deployments"
+    )
+    name = models.CharField(max_length=255)
+    description = models.TextField(blank=True)
+    latitude = models.FloatField(null=True, blank=True, help_text="Degrees north.")
+    longitude = models.FloatField(null=True, blank=True, help_text="Degrees east.")
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=[validate_time_zone],
+        help_text="A night runs from noon to noon in this IANA time zone.",
+    )
+    events_count = models.PositiveIntegerField(default=0, editable=False)
+    captures_count = models.PositiveIntegerField(default=0, editable=False)
+    detections_count = models.PositiveIntegerField(default=0, editable=False)
+    occurrences_count = models.PositiveIntegerField(default=0, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(
+        self,
+        *args: Any,
+        update_calculated_fields: bool = False,
+        regroup_async: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Save; on request group the captures into nights and refresh the cached counts.
+
+        `regroup_async`: True publishes the grouping as a task on commit, False does it now,
+        None leaves the nights as they are.
+        """
+        super().save(*args, **kwargs)
+        if regroup_async is not None:
+            self._group_captures(in_background=regroup_async)
+        if update_calculated_fields:
+            update_deployment_counts([self.pk])
+            self.refresh_from_db(fields=self.COUNTS)
+
+    def _group_captures(self, *, in_background: bool) -> None:
+        if not in_background:
+            group_images_into_events(self)
+            return
+        regroup = current_app.signature("ami.main.tasks.regroup_events", args=[self.pk])
+        transaction.on_commit(regroup.delay)

@@ -1,0 +1,66 @@
+from typing import TYPE_CHECKING
+
+from django.apps import apps
+from django.contrib.postgres.fields import ArrayField
+from django.db import models, transaction
+
+from ami.base.models import BaseModel
+from ami.main.models.source_image import SourceImage
+
+if TYPE_CHECKING:
+    from ami.main.models.occurrence import Occurrence
+
+
+class Detection(BaseModel):
+    """One box that a detector drew on a capture."""
+
+    source_image = models.ForeignKey(
+        SourceImage, on_delete=models.CASCADE, related_name="detections", verbose_name="capture"
+    )
+    bbox = ArrayField(
+        models.FloatField(),
+        null=True,
+        blank=True,
+        verbose_name="box",
+        help_text="x1, y1, x2, y2 in pixels of the capture.",
+    )
+    timestamp = models.DateTimeField(null=True, blank=True)
+    path = models.CharField(
+        "crop", max_length=1024, blank=True, help_text="Relative to the media root, or a URL."
+    )
+    occurrence = models.ForeignKey(
+        "main.Occurrence",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="detections",
+    )
+    detection_algorithm = models.ForeignKey(
+        "ml.Algorithm",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="detections",
+        db_index=False,
+    )
+    detection_score = models.FloatField(null=True, blank=True)
+    similarity_vector = ArrayField(models.FloatField(), null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"Detection {self.pk}"
+
+    def associate_new_occurrence(self) -> "Occurrence":
+        """Give this detection an occurrence of its own, unless it has one; return it."""
+        if self.occurrence is not None:
+            return self.occurrence
+        capture = self.source_image
+        with transaction.atomic():
+            self.occurrence = apps.get_model("main", "Occurrence")(
+                event_id=capture.event_id,
+                deployment_id=capture.deployment_id,
+                project_id=capture.project_id,
+            )
+            self.occurrence.save(update_determination=False)
+            self.save(update_fields=["occurrence", "updated_at"])
+            self.occurrence.save()
+        return self.occurrence

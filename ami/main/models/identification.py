@@ -1,0 +1,47 @@
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+
+from ami.base.models import BaseModel
+from ami.main.determinations import update_determinations
+from ami.main.models.occurrence import Occurrence
+from ami.main.models.taxon import Taxon
+
+
+class Identification(BaseModel):
+    """What a person took an occurrence for."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="identifications",
+    )
+    taxon = models.ForeignKey(
+        Taxon, on_delete=models.SET_NULL, null=True, blank=True, related_name="identifications"
+    )
+    occurrence = models.ForeignKey(
+        Occurrence, on_delete=models.CASCADE, related_name="identifications"
+    )
+    withdrawn = models.BooleanField(default=False)
+    comment = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"Identification {self.pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        with transaction.atomic():
+            former = Identification.objects.filter(pk=self.pk).values_list(
+                "occurrence_id", flat=True
+            )
+            touched = {*former, self.occurrence_id}
+            super().save(*args, **kwargs)
+            update_determinations(touched)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            deleted = super().delete(*args, **kwargs)
+            update_determinations([self.occurrence_id])
+        return deleted

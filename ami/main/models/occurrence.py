@@ -1,0 +1,81 @@
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import F, Q
+
+from ami.base.models import BaseModel
+from ami.main.determinations import update_occurrence_determination
+from ami.main.models.classification import Classification
+from ami.main.models.deployment import Deployment
+from ami.main.models.event import Event
+from ami.main.models.project import Project
+from ami.main.models.taxon import Taxon
+
+if TYPE_CHECKING:
+    from ami.main.models.detection import Detection
+    from ami.main.models.identification import Identification
+
+
+class Occurrence(BaseModel):
+    """One individual, seen on one or more captures of a night."""
+
+    determination = models.ForeignKey(
+        Taxon, on_delete=models.SET_NULL, null=True, blank=True, related_name="occurrences"
+    )
+    determination_score = models.FloatField(null=True, blank=True)
+    event = models.ForeignKey(
+        Event, on_delete=models.SET_NULL, null=True, blank=True, related_name="occurrences"
+    )
+    deployment = models.ForeignKey(
+        Deployment, on_delete=models.SET_NULL, null=True, blank=True, related_name="occurrences"
+    )
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="occurrences"
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(determination_score__isnull=True)
+                | Q(determination_score__gte=0, determination_score__lte=1),
+                name="occurrence_score_within_0_and_1",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Occurrence {self.pk}"
+
+    def save(self, *args: Any, update_determination: bool = True, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        if update_determination:
+            update_occurrence_determination(self)
+
+    @property
+    def best_prediction(self) -> Classification | None:
+        """The classification that decides where no person has."""
+        return Classification.objects.filter(detection__occurrence=self).best_first().first()
+
+    @property
+    def best_identification(self) -> "Identification | None":
+        """The identification that decides: the latest that stands and has a taxon."""
+        return (
+            self.identifications.filter(withdrawn=False, taxon__isnull=False)
+            .order_by("-created_at", "-pk")
+            .first()
+        )
+
+    @property
+    def best_detection(self) -> "Detection | None":
+        """The detection of the best prediction, else the first one."""
+        prediction = self.best_prediction
+        return prediction.detection if prediction else self.detections.order_by("pk").first()
+
+    @property
+    def first_appearance(self) -> datetime | None:
+        """When the individual was first photographed."""
+        return (
+            self.detections.order_by(F("source_image__timestamp").asc(nulls_last=True))
+            .values_list("source_image__timestamp", flat=True)
+            .first()
+        )

@@ -1,0 +1,41 @@
+from django.db import models
+
+from ami.base.models import BaseModel
+from ami.main.models.deployment import Deployment
+from ami.main.models.event import Event
+from ami.main.models.project import Project
+
+
+class SourceImage(BaseModel):
+    """A capture: one frame that a trap photographed."""
+
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="captures"
+    )
+    deployment = models.ForeignKey(
+        Deployment,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="captures",
+        db_index=False,  # the first column of the unique constraint
+    )
+    event = models.ForeignKey(
+        Event, on_delete=models.SET_NULL, null=True, blank=True, related_name="captures"
+    )
+    path = models.CharField(max_length=1024, help_text="Relative to the media root, or a URL.")
+    timestamp = models.DateTimeField(null=True, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True, help_text="Pixels.")
+    height = models.PositiveIntegerField(null=True, blank=True, help_text="Pixels.")
+    detections_count = models.PositiveIntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = "capture"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["deployment", "path"], name="capture_unique_deployment_path"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.path

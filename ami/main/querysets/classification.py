@@ -1,0 +1,22 @@
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import F
+
+if TYPE_CHECKING:
+    from ami.main.models.classification import Classification
+
+
+class ClassificationQuerySet(models.QuerySet["Classification"]):
+    def best_first(self) -> "ClassificationQuerySet":
+        """Those with a taxon, in the order in which the determination prefers them.
+
+        `ami.main.determinations` states the same order in SQL.
+        """
+        return self.filter(taxon__isnull=False).order_by(
+            "-terminal",
+            "-taxon__identifiable",
+            F("score").desc(nulls_last=True),
+            "-timestamp",
+            "-pk",
+        )

@@ -1,0 +1,83 @@
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.text import slugify
+
+from ami.base.models import BaseModel
+
+
+class AlgorithmTaskType(models.TextChoices):
+    """What an algorithm does."""
+
+    DETECTION = "detection", "Detection"
+    LOCALIZATION = "localization", "Localization"
+    SEGMENTATION = "segmentation", "Segmentation"
+    CLASSIFICATION = "classification", "Classification"
+    EMBEDDING = "embedding", "Embedding"
+    TRACKING = "tracking", "Tracking"
+    POST_PROCESSING = "post_processing", "Post-processing"
+    OTHER = "other", "Other"
+    UNKNOWN = "unknown", "Unknown"
+
+
+class AlgorithmCategoryMap(BaseModel):
+    """The classes of a classifier, in the order of its scores.
+
+    `data` holds one object a class, `{"index", "label", "gbif_key"?, "taxon_rank"?}`; `labels`
+    is drawn from it by index whenever the map is saved.
+    """
+
+    data = models.JSONField(default=list)
+    labels = ArrayField(models.CharField(max_length=255), default=list, editable=False)
+    version = models.CharField(max_length=255, blank=True)
+    description = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"Category map {self.pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.data:
+            self.labels = [
+                entry["label"] for entry in sorted(self.data, key=lambda entry: entry["index"])
+            ]
+        super().save(*args, **kwargs)
+
+
+class Algorithm(BaseModel):
+    """A version of a model or method that writes detections or classifications."""
+
+    name = models.CharField(max_length=255)
+    key = models.SlugField(
+        max_length=255,
+        unique=True,
+        blank=True,
+        help_text="Left empty, the name and the version make it.",
+    )
+    task_type = models.CharField(
+        max_length=32, choices=AlgorithmTaskType, default=AlgorithmTaskType.UNKNOWN
+    )
+    version = models.PositiveIntegerField(default=1)
+    category_map = models.ForeignKey(
+        AlgorithmCategoryMap,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="algorithms",
+    )
+    description = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name", "version"], name="algorithm_unique_name_version"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self.key:
+            self.key = f"{slugify(self.name)}-{self.version}"
+        super().save(*args, **kwargs)

@@ -1,0 +1,1 @@
+from config.settings.local import *  # noqa: F403
