@@ -3,9 +3,14 @@
 from typing import Any
 
 from django.db import models
+from django.utils.text import slugify
 from pydantic import BaseModel, Field
 
 from ami.jobs.states import JobState
+
+
+def snake_case(name: str) -> str:
+    return slugify(name).replace("-", "_")
 
 
 class StageParam(BaseModel):
@@ -33,7 +38,7 @@ class JobProgress(BaseModel):
 
     def add_stage(self, name: str, key: str | None = None) -> JobStage:
         """Return the stage `key` (made from the name where None), adding it if it is missing."""
-        key = key or name.lower().replace(" ", "_")
+        key = key or snake_case(name)
         for stage in self.stages:
             if stage.key == key:
                 return stage
@@ -54,7 +59,7 @@ class JobProgress(BaseModel):
     ) -> StageParam:
         """Set a figure of a stage; its key is the name in snake case."""
         stage = self.get_stage(stage) if isinstance(stage, str) else stage
-        key = name.lower().replace(" ", "_")
+        key = snake_case(name)
         for param in stage.params:
             if param.key == key:
                 param.value = value

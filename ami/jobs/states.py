@@ -1,10 +1,10 @@
-"""The states of a Job, and the errors that end one."""
+"""The states of a Job, and the errors that end a run."""
 
 from django.db import models
 
 
 class JobState(models.TextChoices):
-    """Where a Job stands. The names are Celery's, with CREATED and CANCELING added."""
+    """Where a Job stands. The values are Celery's, with CREATED and CANCELING added."""
 
     CREATED = "CREATED", "Created"
     PENDING = "PENDING", "Queued"
@@ -18,17 +18,18 @@ class JobState(models.TextChoices):
     UNKNOWN = "UNKNOWN", "Unknown"
 
 
-QUEUED = frozenset({JobState.PENDING, JobState.RECEIVED, JobState.RETRY})
+WAITING = frozenset({JobState.CREATED, JobState.PENDING, JobState.RECEIVED, JobState.RETRY})
+RUNNING = frozenset({JobState.STARTED, JobState.CANCELING})
 FINAL = frozenset({JobState.SUCCESS, JobState.FAILURE, JobState.REVOKED})
 
 
-class JobFailed(Exception):
+class JobFailedError(Exception):
     """An expected failure; its message is the sentence that the Job's page shows."""
 
 
-class JobCanceled(Exception):
+class JobCanceledError(Exception):
     """Somebody canceled the Job; raised between two batches."""
 
 
-class ClaimLost(Exception):
+class ClaimLostError(Exception):
     """Another worker holds the Job now; this one must not write for it."""

@@ -17,6 +17,7 @@ INSTALLED_APPS = [
     "ami.main",
     "ami.ml",
     "ami.jobs",
+    "ami.ml.post_processing",
 ]
 
 MIDDLEWARE = [

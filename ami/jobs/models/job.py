@@ -1,20 +1,31 @@
-import uuid
+from datetime import timedelta
 from functools import cached_property
-from logging import Logger
+from typing import Any
+from uuid import uuid4
 
+from celery import current_app
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from ami.base.models import BaseModel
+from ami.jobs.logging import JobLogger
 from ami.jobs.progress import JobProgress, ProgressField
-from ami.jobs.states import JobState
+from ami.jobs.states import (
+    FINAL,
+    RUNNING,
+    WAITING,
+    ClaimLostError,
+    JobCanceledError,
+    JobState,
+)
 
 
 class Job(BaseModel):
     """One run of something long, worked on by a Celery worker.
 
-    `params` is the job type's own; for "post_processing" `{"task": key, "config": {…}}`.
+    `params` is the job type's own; for "post_processing" it is `{"task": key, "config": {…}}`.
     """
 
     STALLED_JOBS_MAX_MINUTES = 20
@@ -40,16 +51,106 @@ class Job(BaseModel):
     claim_token = models.UUIDField(
         null=True, editable=False, help_text="Of the worker that holds the Job."
     )
-    launch_key = models.CharField(
+    launch_key = models.CharField(  # noqa: DJ001 -- null, so that only real keys are unique
         max_length=64,
         null=True,
         unique=True,
         editable=False,
-        help_text="What makes a second submission of the same form find this Job.",
+        help_text="By which a second submission of the same form finds this Job.",
     )
     heartbeat_at = models.DateTimeField(null=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.get_status_display()})"
+        return self.name
+
+    @cached_property
+    def logger(self) -> JobLogger:
+        return JobLogger(self.pk)
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From its start to its end, or to now while it runs."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at
+
+    def enqueue(self) -> bool:
+        """Queue a created Job: its message goes out when the transaction commits.
+
+        False where it is past that state.
+        """
+        return self._enqueue(JobState.CREATED)
+
+    def retry(self) -> bool:
+        """Queue a Job that has ended once more, from its start. False where it has not ended."""
+        return self._enqueue(*FINAL, progress=JobProgress(), error="", finished_at=None)
+
+    def cancel(self) -> bool:
+        """Stop a waiting Job now, and a running one after its batch. False where it has ended."""
+        return self._move(
+            *WAITING, status=JobState.REVOKED, finished_at=timezone.now()
+        ) or self._move(JobState.STARTED, status=JobState.CANCELING)
+
+    def publish(self) -> None:
+        """Send the Job's message; a broker that is down leaves the Job queued, with the reason."""
+        try:
+            current_app.send_task("ami.jobs.tasks.run_job", args=[self.pk], task_id=self.task_id)
+        except OperationalError as error:
+            self._move(
+                JobState.PENDING,
+                error=f"The broker did not take the Job's message: {error}. "
+                "The Job stays queued; cancel and retry it once the broker is back.",
+            )
+
+    def checkpoint(self) -> None:
+        """Store progress and heartbeat, as the worker that holds the Job.
+
+        Raises ClaimLostError where another worker holds it by now.
+        """
+        held = Job.objects.filter(pk=self.pk, claim_token=self.claim_token).update(
+            progress=self.progress, heartbeat_at=timezone.now()
+        )
+        if not held:
+            raise ClaimLostError(f"Job {self.pk} is held by another worker.")
+
+    def raise_if_canceled(self) -> None:
+        """Raises JobCanceledError where somebody has asked the running Job to stop."""
+        if Job.objects.filter(pk=self.pk, status=JobState.CANCELING).exists():
+            raise JobCanceledError(f"Job {self.pk} was canceled.")
+
+    def finish(self, status: JobState, *, error: str = "") -> bool:
+        """End the run that this worker holds. False where it holds it no longer."""
+        for stage in self.progress.stages:
+            stage.status = status
+        return self._move(
+            *RUNNING,
+            claim_token=self.claim_token,
+            status=status,
+            error=error,
+            progress=self.progress,
+            finished_at=timezone.now(),
+        )
+
+    def _enqueue(self, *states: JobState, **values: Any) -> bool:
+        with transaction.atomic():
+            moved = self._move(*states, status=JobState.PENDING, task_id=str(uuid4()), **values)
+            if moved:
+                transaction.on_commit(self.publish)
+        return moved
+
+    def _move(self, *states: JobState, **values: Any) -> bool:
+        """Compare and set: write `values` if the row is in one of `states`."""
+        rows = Job.objects.filter(pk=self.pk, status__in=states)
+        if "claim_token" in values:
+            rows = rows.filter(claim_token=values["claim_token"])
+        if not rows.update(updated_at=timezone.now(), **values):
+            return False
+        for name, value in values.items():
+            setattr(self, name, value)
+        return True

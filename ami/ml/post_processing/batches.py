@@ -1,0 +1,52 @@
+"""How the detections of a scope are cut into batches of whole occurrences."""
+
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from ami.main.models import Detection
+
+PLAN = """
+WITH scope AS ({scope}), units AS (
+    SELECT occurrence_id IS NULL AS loose, COALESCE(occurrence_id, id) AS unit, count(*) AS size
+    FROM scope GROUP BY loose, unit
+), placed AS (
+    SELECT *, div(sum(size) OVER (PARTITION BY loose ORDER BY unit) - size, %s) AS batch
+    FROM units
+)
+SELECT loose, min(unit), max(unit), sum(size)::bigint
+FROM placed GROUP BY loose, batch ORDER BY loose, batch
+"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Detections that are worked on in one transaction.
+
+    All that the scope holds of the occurrences `first` to `last`, or, where `loose`, those
+    detections `first` to `last` that have no occurrence. `size` is their number when planned.
+    """
+
+    scope: QuerySet[Detection]
+    loose: bool
+    first: int
+    last: int
+    size: int
+
+    @property
+    def detections(self) -> QuerySet[Detection]:
+        if self.loose:
+            return self.scope.filter(occurrence=None, pk__range=(self.first, self.last))
+        return self.scope.filter(occurrence__gte=self.first, occurrence__lte=self.last)
+
+
+def plan_batches(scope: QuerySet[Detection], *, size: int) -> list[Batch]:
+    """Cut `scope` into batches of about `size` detections, in one query.
+
+    A batch ends with the occurrence that fills it, so it may be larger by what that one holds.
+    """
+    rows, params = scope.order_by().values("id", "occurrence_id").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(PLAN.format(scope=rows), [*params, size])
+        return [Batch(scope, *row) for row in cursor.fetchall()]

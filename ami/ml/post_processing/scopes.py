@@ -1,0 +1,96 @@
+"""What a run can be pointed at, and which captures and detections that means."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model, QuerySet
+from pydantic import BaseModel, root_validator
+
+from ami.jobs.states import JobFailedError
+from ami.main.models import Detection, Occurrence, SourceImage, SourceImageCollection
+
+MAX_ID = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One kind of row that a run can be pointed at.
+
+    `field` is the name of the option that holds the row's id; `captures` and `detections` give
+    what belongs to any number of such rows, each once.
+    """
+
+    field: str
+    model: type[Model]
+    captures: Callable[[Iterable[int]], QuerySet[SourceImage]]
+    detections: Callable[[Iterable[int]], QuerySet[Detection]]
+
+
+def _captures_of_sets(ids: Iterable[int]) -> QuerySet[SourceImage]:
+    members = SourceImageCollection.images.through.objects.filter(sourceimagecollection_id__in=ids)
+    return SourceImage.objects.filter(pk__in=members.values("sourceimage_id"))
+
+
+def _detections_of_sets(ids: Iterable[int]) -> QuerySet[Detection]:
+    return Detection.objects.filter(source_image__in=_captures_of_sets(ids).values("pk"))
+
+
+def _captures_of_occurrences(ids: Iterable[int]) -> QuerySet[SourceImage]:
+    shown = Detection.objects.filter(occurrence__in=ids)
+    return SourceImage.objects.filter(pk__in=shown.values("source_image_id"))
+
+
+def _detections_of_occurrences(ids: Iterable[int]) -> QuerySet[Detection]:
+    return Detection.objects.filter(occurrence__in=ids)
+
+
+SCOPES = (
+    Scope(
+        "source_image_collection_id",
+        SourceImageCollection,
+        _captures_of_sets,
+        _detections_of_sets,
+    ),
+    Scope("occurrence_id", Occurrence, _captures_of_occurrences, _detections_of_occurrences),
+)
+SCOPE_FIELDS = frozenset(scope.field for scope in SCOPES)
+
+
+class ScopedConfig(BaseModel):
+    """Base of a method's options: no unknown option, and exactly one of its scopes."""
+
+    class Config:
+        extra = "forbid"
+
+    @root_validator(skip_on_failure=True)
+    def exactly_one_scope(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        fields = [field for field in cls.__fields__ if field in SCOPE_FIELDS]
+        given = [field for field in fields if values[field] is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"Exactly one of {', '.join(fields)} must be given, "
+                f"got {' and '.join(given) or 'none'}."
+            )
+        return values
+
+
+def scopes_of(config_schema: type[BaseModel]) -> list[Scope]:
+    """The scopes that a schema has an option for."""
+    return [scope for scope in SCOPES if scope.field in config_schema.__fields__]
+
+
+def chosen_scope(config: BaseModel) -> tuple[Scope, int]:
+    """The scope that `config` names, and the id of its row.
+
+    Raises JobFailedError where it names none, or where the row is gone.
+    """
+    for scope in scopes_of(type(config)):
+        pk = getattr(config, scope.field)
+        if pk is None:
+            continue
+        if not scope.model._default_manager.filter(pk=pk).exists():
+            noun = str(scope.model._meta.verbose_name).capitalize()
+            raise JobFailedError(f"{noun} {pk} no longer exists.")
+        return scope, pk
+    raise JobFailedError("The options name nothing to run on.")

@@ -1,0 +1,102 @@
+"""Launching methods as Jobs, and running those Jobs. Every entry point comes through here."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from django.db import IntegrityError
+
+from ami.jobs.models import Job
+from ami.jobs.registry import JOB_TYPES
+from ami.jobs.service import create_jobs
+from ami.jobs.states import JobFailedError
+from ami.main.models import Project
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.registry import get_postprocessing_task
+from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config
+from ami.users.models import User
+
+JOB_TYPE = "post_processing"
+
+
+class LaunchRow(NamedTuple):
+    """One Job to be: its name, its project, and the whole of its options."""
+
+    name: str
+    project: Project | None
+    config: dict[str, Any]
+
+
+class AlreadyLaunchedError(Exception):
+    """The same submission has made its Jobs before; `job_ids` are theirs."""
+
+    def __init__(self, job_ids: list[int]) -> None:
+        super().__init__("These Jobs were launched already.")
+        self.job_ids = job_ids
+
+
+def launch(
+    task_cls: type[BasePostProcessingTask],
+    rows: Sequence[LaunchRow],
+    *,
+    user: User | None = None,
+    launch_key: str | None = None,
+) -> list[Job]:
+    """Create one queued Job a row, all or none, and publish them on commit.
+
+    Raises ConfigValidationErrors with every row's faults, each once, before anything is written,
+    and AlreadyLaunchedError where `launch_key` has been used.
+    """
+    configs = _validate(task_cls, rows)
+    jobs = [
+        Job(
+            name=row.name[: Job._meta.get_field("name").max_length],
+            project=row.project,
+            user=user,
+            job_type_key=JOB_TYPE,
+            params={"task": task_cls.key, "config": config},
+            launch_key=f"{launch_key}/{number}" if launch_key else None,
+        )
+        for number, (row, config) in enumerate(zip(rows, configs, strict=True))
+    ]
+    try:
+        return create_jobs(jobs)
+    except IntegrityError:
+        former = Job.objects.filter(launch_key__in=[job.launch_key for job in jobs])
+        if not former:
+            raise
+        raise AlreadyLaunchedError(list(former.values_list("pk", flat=True))) from None
+
+
+def _validate(
+    task_cls: type[BasePostProcessingTask], rows: Sequence[LaunchRow]
+) -> list[dict[str, Any]]:
+    configs: list[dict[str, Any]] = []
+    faults: dict[tuple[str | None, str], None] = {}
+    for row in rows:
+        try:
+            config = parse_config(task_cls.config_schema, row.config)
+        except ConfigValidationErrors as invalid:
+            faults |= dict.fromkeys(invalid.errors)
+        else:
+            configs.append(json.loads(config.json(exclude_none=True)))
+    if faults:
+        raise ConfigValidationErrors(list(faults))
+    return configs
+
+
+def run_post_processing(job: Job) -> None:
+    """Run the method that a Job's `params` name. Raises JobFailedError for what they lack."""
+    try:
+        key, config = job.params["task"], job.params["config"]
+    except KeyError as missing:
+        raise JobFailedError(f"The Job's parameters lack {missing}.") from None
+    task_cls = get_postprocessing_task(key)
+    try:
+        parse_config(task_cls.config_schema, config)
+    except ConfigValidationErrors as invalid:
+        raise JobFailedError(str(invalid)) from None
+    task_cls(job=job, **config).run()
+
+
+JOB_TYPES.register(JOB_TYPE, run_post_processing)

@@ -1,0 +1,154 @@
+"""Detections too small to be told are given "Not identifiable"."""
+
+import json
+from typing import NamedTuple
+
+from django.db import connection
+from pydantic import Field
+
+from ami.main.models import Detection, Taxon, TaxonRank
+from ami.ml.post_processing.base import SAMPLES, BasePostProcessingTask
+from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.registry import register
+from ami.ml.post_processing.scopes import MAX_ID, ScopedConfig
+
+NOT_IDENTIFIABLE = "Not identifiable"
+SOUND = {"large", "flagged before"}
+
+# Reasons to skip come first, so that only sound boxes are measured. The sides are kept above
+# 1e-100, because PostgreSQL raises an error where a product underflows.
+VERDICTS = """
+WITH box AS (
+    SELECT d.id, d.bbox, s.width::float8 AS width, s.height::float8 AS height,
+           LEAST(GREATEST(d.bbox[1], 0), COALESCE(s.width, 0)) AS x1,
+           LEAST(GREATEST(d.bbox[2], 0), COALESCE(s.height, 0)) AS y1,
+           LEAST(GREATEST(d.bbox[3], 0), COALESCE(s.width, 0)) AS x2,
+           LEAST(GREATEST(d.bbox[4], 0), COALESCE(s.height, 0)) AS y2
+    FROM main_detection d JOIN main_sourceimage s ON s.id = d.source_image_id
+    WHERE d.id IN ({detections})
+), judged AS (
+    SELECT id, CASE
+        WHEN bbox IS NULL THEN 'no box'
+        WHEN (cardinality(bbox) = 4 AND 'Infinity' > ALL (bbox) AND '-Infinity' < ALL (bbox))
+             IS NOT TRUE THEN 'box is not four finite numbers'
+        WHEN (width > 0 AND height > 0) IS NOT TRUE THEN 'frame without width or height'
+        WHEN x2 <= x1 OR y2 <= y1 THEN 'box is empty or inverted'
+        WHEN GREATEST(x2 - x1, 1e-100) * GREATEST(y2 - y1, 1e-100) / (width * height)
+             >= %s THEN 'large'
+        WHEN EXISTS (
+            SELECT FROM main_classification c
+            WHERE c.detection_id = box.id AND c.terminal
+              AND c.algorithm_id = %s AND c.taxon_id = %s
+        ) THEN 'flagged before'
+        ELSE 'small' END AS verdict
+    FROM box
+)
+SELECT verdict, count(*), CASE
+    WHEN verdict = 'small' THEN array_agg(id)
+    WHEN verdict IN ('large', 'flagged before') THEN '{{}}'
+    ELSE (array_agg(id ORDER BY id))[:%s] END
+FROM judged GROUP BY verdict ORDER BY verdict
+"""
+
+FLAG = """
+WITH former AS (
+    UPDATE main_classification SET terminal = false, updated_at = now()
+    WHERE detection_id = ANY(%(detections)s) AND terminal
+    RETURNING detection_id, id, score, timestamp
+), superseded AS (
+    SELECT DISTINCT ON (detection_id) detection_id, id FROM former
+    ORDER BY detection_id, score DESC NULLS LAST, timestamp DESC, id DESC
+)
+INSERT INTO main_classification (
+    created_at, updated_at, timestamp, detection_id, taxon_id, score, terminal,
+    algorithm_id, applied_to_id, job_id, metadata
+)
+SELECT now(), now(), now(), detection.id, %(taxon)s, 1.0, true,
+       %(algorithm)s, superseded.id, %(job)s, %(metadata)s::jsonb
+FROM unnest(%(detections)s) AS detection (id)
+LEFT JOIN superseded ON superseded.detection_id = detection.id
+ORDER BY detection.id
+"""
+
+
+class Verdict(NamedTuple):
+    """How many detections of a batch were judged the same, and the ids: all small ones,
+    the first of those to skip, none of the others."""
+
+    name: str
+    rows: int
+    ids: list[int]
+
+
+class SmallSizeFilterConfig(ScopedConfig):
+    source_image_collection_id: int | None = Field(None, ge=1, le=MAX_ID)
+    occurrence_id: int | None = Field(None, ge=1, le=MAX_ID)
+    size_threshold: float = Field(
+        0.0008,
+        gt=0,
+        lt=1,
+        title="Size threshold",
+        description="Detections whose box covers less than this share of the frame are flagged.",
+    )
+
+
+@register
+class SmallSizeFilterTask(BasePostProcessingTask):
+    key = "small_size_filter"
+    name = "Small size filter"
+    description = "Gives detections that are too small to be told the name “Not identifiable”."
+    config_schema = SmallSizeFilterConfig
+    counters = (
+        "detections_checked",
+        "detections_flagged",
+        "detections_skipped",
+        "occurrences_updated",
+    )
+
+    config: SmallSizeFilterConfig
+
+    def prepare(self) -> None:
+        self.taxon, _ = Taxon.objects.get_or_create(
+            name=NOT_IDENTIFIABLE,
+            defaults={"rank": TaxonRank.UNKNOWN, "identifiable": False},
+        )
+
+    def process(self, batch: Batch) -> None:
+        for verdict, rows, ids in self._judge(batch):
+            self.count(detections_checked=rows)
+            if verdict == "small":
+                self._flag(ids)
+            elif verdict not in SOUND:
+                self.count(detections_skipped=rows)
+                self.skip(verdict, rows=rows, ids=ids)
+
+    def _judge(self, batch: Batch) -> list[Verdict]:
+        detections, params = batch.detections.values("pk").query.sql_with_params()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                VERDICTS.format(detections=detections),
+                [
+                    *params,
+                    self.config.size_threshold,
+                    self.algorithm.pk,
+                    self.taxon.pk,
+                    SAMPLES,
+                ],
+            )
+            return [Verdict(*row) for row in cursor.fetchall()]
+
+    def _flag(self, detection_ids: list[int]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                FLAG,
+                {
+                    "detections": detection_ids,
+                    "taxon": self.taxon.pk,
+                    "algorithm": self.algorithm.pk,
+                    "job": self.job.pk if self.job else None,
+                    "metadata": json.dumps({"size_threshold": self.config.size_threshold}),
+                },
+            )
+        occurrences = Detection.objects.filter(pk__in=detection_ids, occurrence__isnull=False)
+        self.update_determinations(occurrences.values_list("occurrence_id", flat=True).distinct())
+        self.count(detections_flagged=len(detection_ids))
