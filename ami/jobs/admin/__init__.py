@@ -1,0 +1,4 @@
+from ami.jobs.admin.job import JobAdmin
+from ami.jobs.admin.log import JobLogAdmin
+
+__all__ = ["JobAdmin", "JobLogAdmin"]

@@ -10,8 +10,6 @@ from pydantic import BaseModel, root_validator
 from ami.jobs.states import JobFailedError
 from ami.main.models import Detection, Occurrence, SourceImage, SourceImageCollection
 
-MAX_ID = 2**63 - 1
-
 
 @dataclass(frozen=True)
 class Scope:

@@ -6,11 +6,12 @@ from typing import NamedTuple
 from django.db import connection
 from pydantic import Field
 
+from ami.base.ids import MAX_ID
 from ami.main.models import Detection, Taxon, TaxonRank
 from ami.ml.post_processing.base import SAMPLES, BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.registry import register
-from ami.ml.post_processing.scopes import MAX_ID, ScopedConfig
+from ami.ml.post_processing.scopes import ScopedConfig
 
 NOT_IDENTIFIABLE = "Not identifiable"
 SOUND = {"large", "flagged before"}

@@ -1,0 +1,226 @@
+"""The two steps from selected rows to Jobs: a page of options, then the launch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+from uuid import UUID, uuid4
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, AdminForm
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from ami.main.models import Project
+from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
+from ami.ml.post_processing.admin.selection import Selection, SelectionError
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch
+from ami.ml.post_processing.validation import ConfigValidationErrors as ConfigValidationErrors
+from ami.users.models import User
+
+PERMISSION = "jobs.add_job"
+LAUNCH_KEY = "launch_key"
+
+ScopeResolver: TypeAlias = Callable[[Any], dict[str, Any]]
+ProjectResolver: TypeAlias = Callable[[Any], Project | None]
+NameResolver: TypeAlias = Callable[[Any, type[BasePostProcessingTask]], str]
+BuildJobs: TypeAlias = Callable[..., list[int]]
+
+
+def default_project_resolver(row: Any) -> Project | None:
+    return cast(Project | None, row.project)
+
+
+def default_name_resolver(row: Any, task_cls: type[BasePostProcessingTask]) -> str:
+    return f"{task_cls.name} on {row._meta.verbose_name} {row}"
+
+
+def default_build_jobs(
+    *,
+    model_admin: admin.ModelAdmin[Any],
+    request: HttpRequest,
+    config: dict[str, Any],
+    queryset: QuerySet[Any],
+    task_cls: type[BasePostProcessingTask],
+    form_field_names: list[str],
+    scope_resolver: ScopeResolver,
+    project_resolver: ProjectResolver,
+    name_resolver: NameResolver,
+) -> list[int]:
+    """Launch one Job for each row of `queryset`, all or none; return their ids.
+
+    Raises ConfigValidationErrors; a fault that the rows share is in it once.
+    """
+    rows = list(queryset)
+    try:
+        jobs = launch(
+            task_cls,
+            [
+                LaunchRow(
+                    name_resolver(row, task_cls),
+                    project_resolver(row),
+                    {**config, **scope_resolver(row)},
+                )
+                for row in rows
+            ],
+            user=cast(User, request.user),
+            launch_key=_launch_key(request),
+        )
+    except ConfigValidationErrors as invalid:
+        raise ConfigValidationErrors(
+            [(name if name in form_field_names else None, text) for name, text in invalid.errors]
+        ) from None
+    return [job.pk for job in jobs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostProcessingAction:
+    """An admin action: the first call shows the options, the confirmed one launches.
+
+    Django calls it with the ModelAdmin, the request and the selected rows.
+    """
+
+    task_cls: type[BasePostProcessingTask]
+    form_class: type[BasePostProcessingActionForm]
+    build_jobs: BuildJobs
+    resolvers: dict[str, Any]
+    title: str
+    short_description: str
+    submit_label: str
+
+    @property
+    def __name__(self) -> str:
+        return f"run_{self.task_cls.key}"
+
+    def __call__(
+        self, model_admin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        if not request.user.has_perm(PERMISSION):
+            raise PermissionDenied
+        try:
+            selection = Selection.of(request, queryset)
+        except SelectionError as refused:
+            model_admin.message_user(request, str(refused), messages.WARNING)
+            return None
+        confirmed = LAUNCH_KEY in request.POST
+        form = self.form_class(request.POST if confirmed else None, scope_queryset=queryset)
+        if confirmed and selection.vanished:
+            form.add_error(None, selection.vanished)
+        if confirmed and form.is_valid() and self._launch(model_admin, request, queryset, form):
+            return None
+        return self._page(model_admin, request, selection, form)
+
+    def _launch(
+        self,
+        model_admin: admin.ModelAdmin[Any],
+        request: HttpRequest,
+        queryset: QuerySet[Any],
+        form: BasePostProcessingActionForm,
+    ) -> bool:
+        """Launch and tell so; False where the options were refused, and the form says why."""
+        level, text = messages.SUCCESS, "{method}: started {jobs}."
+        try:
+            job_ids = self.build_jobs(
+                model_admin=model_admin,
+                request=request,
+                config=form.to_config(),
+                queryset=queryset,
+                task_cls=self.task_cls,
+                form_field_names=list(form.fields),
+                **self.resolvers,
+            )
+        except ConfigValidationErrors as invalid:
+            form.add_config_errors(invalid.errors)
+            return False
+        except AlreadyLaunchedError as former:
+            job_ids = former.job_ids
+            level = messages.WARNING
+            text = "{method}: this form was submitted before and had started {jobs}."
+        links = _links(model_admin, job_ids)
+        message = format_html(text, method=self.task_cls.name, jobs=links)
+        model_admin.message_user(request, message, level)
+        return True
+
+    def _page(
+        self,
+        model_admin: admin.ModelAdmin[Any],
+        request: HttpRequest,
+        selection: Selection,
+        form: BasePostProcessingActionForm,
+    ) -> TemplateResponse:
+        return TemplateResponse(
+            request,
+            "admin/post_processing/confirm.html",
+            {
+                **model_admin.admin_site.each_context(request),
+                "title": self.title,
+                "action_name": self.__name__,
+                "description": self.task_cls.description,
+                "submit_label": self.submit_label,
+                "opts": model_admin.opts,
+                "media": model_admin.media + form.media,
+                "adminform": AdminForm(form, [(None, {"fields": list(form.fields)})], {}),  # type: ignore[arg-type]
+                "launch_key": _launch_key(request) or uuid4(),
+                "launch_key_name": LAUNCH_KEY,
+                "action_checkbox_name": ACTION_CHECKBOX_NAME,
+                "selection": selection,
+            },
+        )
+
+
+def make_post_processing_action(
+    task_cls: type[BasePostProcessingTask],
+    form_class: type[BasePostProcessingActionForm],
+    *,
+    scope_resolver: ScopeResolver | None = None,
+    project_resolver: ProjectResolver = default_project_resolver,
+    name_resolver: NameResolver = default_name_resolver,
+    build_jobs: BuildJobs = default_build_jobs,
+    description: str | None = None,
+    title: str | None = None,
+    submit_label: str = "Run",
+) -> PostProcessingAction:
+    """An admin action that asks for a method's options, then launches it on the selected rows.
+
+    `scope_resolver` turns a row into the option that names it, such as `{"occurrence_id": 7}`.
+    Raises ValueError where neither it nor a `build_jobs` is given.
+    """
+    if scope_resolver is None and build_jobs is default_build_jobs:
+        raise ValueError(f"{task_cls.__name__}: give a scope_resolver, or a build_jobs.")
+    resolvers: dict[str, Any] = {
+        "project_resolver": project_resolver,
+        "name_resolver": name_resolver,
+    }
+    if scope_resolver is not None:
+        resolvers["scope_resolver"] = scope_resolver
+    return PostProcessingAction(
+        task_cls=task_cls,
+        form_class=form_class,
+        build_jobs=build_jobs,
+        resolvers=resolvers,
+        title=title or f"Run {task_cls.name}",
+        short_description=description or f"Run {task_cls.name} post-processing task (async)",
+        submit_label=submit_label,
+    )
+
+
+def _links(model_admin: admin.ModelAdmin[Any], job_ids: list[int]) -> SafeString:
+    site = model_admin.admin_site.name
+    return format_html_join(
+        ", ",
+        '<a href="{}">Job {}</a>',
+        ((reverse(f"{site}:jobs_job_change", args=[pk]), pk) for pk in job_ids),
+    )
+
+
+def _launch_key(request: HttpRequest) -> str | None:
+    """The form's own key; None for one that this form cannot have carried."""
+    try:
+        return str(UUID(request.POST.get(LAUNCH_KEY, "")))
+    except ValueError:
+        return None

@@ -1,0 +1,60 @@
+"""What a ModelAdmin mixes in to offer every method that can run on its rows."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from ami.ml.post_processing.admin.actions import PERMISSION, make_post_processing_action
+from ami.ml.post_processing.admin.forms import form_class_for
+from ami.ml.post_processing.admin.selection import SelectionError, refuse_unusable
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
+from ami.ml.post_processing.scopes import Scope, scopes_of
+
+if TYPE_CHECKING:
+    Base = admin.ModelAdmin[Any]
+else:
+    Base = object
+
+
+class PostProcessingActionsMixin(Base):
+    """Adds one action for each registered method that takes this model as a scope."""
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        if not request.user.has_perm(PERMISSION):
+            return actions
+        for task_cls in POSTPROCESSING_TASKS.values():
+            for scope in scopes_of(task_cls.config_schema):
+                if scope.model is not self.model:
+                    continue
+                action = make_post_processing_action(
+                    task_cls, form_class_for(task_cls), scope_resolver=_resolver(scope)
+                )
+                name = action.__name__
+                actions[name] = (action, name, action.short_description)  # type: ignore[assignment]
+        return actions
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Model]
+    ) -> HttpResponse | None:
+        """Answer a selection that no page can have offered with a sentence."""
+        if _is_run(request.POST.get("action", "")):
+            if not request.user.has_perm(PERMISSION):
+                raise PermissionDenied
+            try:
+                refuse_unusable(request, noun=str(self.opts.verbose_name_plural))
+            except SelectionError as refused:
+                self.message_user(request, str(refused), messages.WARNING)
+                return None
+        return super().response_action(request, queryset)
+
+
+def _is_run(action: str) -> bool:
+    return action.startswith("run_") and action.removeprefix("run_") in POSTPROCESSING_TASKS
+
+
+def _resolver(scope: Scope) -> Any:
+    return lambda row: {scope.field: row.pk}

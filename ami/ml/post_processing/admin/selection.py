@@ -1,0 +1,82 @@
+"""What an operator has selected, and whether a run can be started on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from ami.base.ids import parse_id
+from ami.ml.post_processing.scopes import SCOPES
+
+MAX_ROWS = 200
+SHOWN_ROWS = 10
+
+
+class SelectionError(Exception):
+    """No run can be started on the selection; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The selected rows as the confirmation page tells of them.
+
+    `captures` and `detections` count what is in scope; None where the model is no scope.
+    `vanished` is empty, or says how many rows have gone since they were selected.
+    """
+
+    ids: Sequence[int]
+    rows: Sequence[Any]
+    noun: str
+    captures: int | None
+    detections: int | None
+    vanished: str
+
+    @classmethod
+    def of(cls, request: HttpRequest, queryset: QuerySet[Any]) -> "Selection":
+        """Raises SelectionError where there is nothing to run on, or too much."""
+        asked = refuse_unusable(request, noun=str(queryset.model._meta.verbose_name_plural))
+        ids = sorted(queryset.order_by().values_list("pk", flat=True))
+        opts = queryset.model._meta
+        if not ids:
+            raise SelectionError(f"The selected {opts.verbose_name_plural} no longer exist.")
+        scope = next((scope for scope in SCOPES if scope.model is queryset.model), None)
+        gone = len(asked) - len(ids)
+        return cls(
+            ids=ids,
+            rows=list(queryset.order_by("pk")[:SHOWN_ROWS]),
+            noun=str(opts.verbose_name if len(ids) == 1 else opts.verbose_name_plural),
+            captures=scope.captures(ids).count() if scope else None,
+            detections=scope.detections(ids).count() if scope else None,
+            vanished=(
+                f"{gone} of the {len(asked)} selected {opts.verbose_name_plural} no longer "
+                "exist. Nothing was started; check the selection, then run it on the rest."
+                if gone
+                else ""
+            ),
+        )
+
+    @property
+    def unlisted(self) -> int:
+        return len(self.ids) - len(self.rows)
+
+
+def refuse_unusable(request: HttpRequest, *, noun: str) -> set[int]:
+    """The ids asked for. Raises SelectionError where no changelist can have offered them."""
+    if request.POST.get("select_across", "0") != "0":
+        raise SelectionError(
+            "“Select all across pages” cannot be used here: select the "
+            f"{noun} one by one, at most {MAX_ROWS} at once."
+        )
+    asked = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
+    if len(asked) > MAX_ROWS:
+        raise SelectionError(
+            f"{len(asked):,} {noun} are selected, and each starts a Job of its own: "
+            f"select at most {MAX_ROWS} at once."
+        )
+    ids = {parse_id(value): value for value in asked}
+    if None in ids:
+        raise SelectionError(f"{ids[None][:50]!r} is not the id of one of the {noun}.")
+    return {pk for pk in ids if pk is not None}

@@ -1,0 +1,6 @@
+from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
+from ami.ml.post_processing.small_size_filter import SmallSizeFilterConfig
+
+
+class SmallSizeFilterActionForm(BasePostProcessingActionForm):
+    config_schema = SmallSizeFilterConfig
