@@ -14,6 +14,7 @@ class JobLogAdmin(LargeTableAdmin[JobLog]):
     list_display = ("id", "created_at", "level", "message", "job_id")
     list_filter = ("level",)
     list_display_links = None
+    readonly_fields = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup == "job__id__exact" or super().lookup_allowed(lookup, value, request)

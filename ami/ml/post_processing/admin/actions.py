@@ -20,8 +20,15 @@ from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
 from ami.ml.post_processing.admin.selection import Selection, SelectionError
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch
-from ami.ml.post_processing.validation import ConfigValidationErrors as ConfigValidationErrors
+from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
+
+__all__ = [
+    "ConfigValidationErrors",
+    "PostProcessingAction",
+    "default_build_jobs",
+    "make_post_processing_action",
+]
 
 PERMISSION = "jobs.add_job"
 LAUNCH_KEY = "launch_key"
