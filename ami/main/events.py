@@ -1,5 +1,6 @@
 """Nights: the captures of a deployment from one noon to the next."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
@@ -19,6 +20,7 @@ SELECT now(), now(), %(project)s, %(deployment)s,
 FROM main_sourceimage
 WHERE deployment_id = %(deployment)s AND timestamp IS NOT NULL
 GROUP BY night
+ORDER BY night
 ON CONFLICT (deployment_id, group_by) DO UPDATE
 SET start = excluded.start, "end" = excluded."end", updated_at = now()
 RETURNING id
@@ -32,6 +34,20 @@ WHERE s.deployment_id = %(deployment)s AND e.deployment_id = %(deployment)s
   AND e.group_by = ((s.timestamp AT TIME ZONE %(zone)s) - interval '12 hours')::date::text
   AND s.event_id IS DISTINCT FROM e.id
 """
+
+TIMES = """
+UPDATE main_event e
+SET start = seen.first, "end" = seen.last, updated_at = now()
+FROM (SELECT event_id, min(timestamp) AS first, max(timestamp) AS last
+      FROM main_sourceimage WHERE event_id = ANY(%s) GROUP BY event_id) seen
+WHERE e.id = seen.event_id AND (e.start, e."end") IS DISTINCT FROM (seen.first, seen.last)
+"""
+
+
+def update_event_times(event_ids: Iterable[int]) -> None:
+    """Let each night start with its first capture and end with its last."""
+    with connection.cursor() as cursor:
+        cursor.execute(TIMES, [list(event_ids)])
 
 
 def group_images_into_events(deployment: "Deployment") -> "list[Event]":

@@ -1,0 +1,75 @@
+"""What the importers share."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+
+MAX_FAULTS = 10
+
+
+class ImportRefusedError(ValueError):
+    """The file or the database does not allow the import; nothing was written.
+
+    The message is for people: one fault a line, the first ten of them.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        lines = list(faults[:MAX_FAULTS])
+        if len(faults) > MAX_FAULTS:
+            lines.append(f"… and {len(faults) - MAX_FAULTS} more.")
+        super().__init__("\n".join(lines))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, without a byte order mark."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ImportRefusedError(
+            f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8."
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImportRefusedError(f"Cannot read {path}: {reason}.") from None
+
+
+def shown(value: Any, *, length: int = 60) -> str:
+    """Return a value as JSON, short enough for a sentence."""
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def check_text(value: Any, *, length: int) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be a text that is not empty")
+    if len(value) > length:
+        raise ValueError(f"must be at most {length} characters long")
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must be a text without NUL and lone surrogates")
+    return value
+
+
+def option_name(option: str, value: str) -> str:
+    """Return a name given on the command line, or raise ImportRefusedError."""
+    try:
+        return check_text(value, length=255).strip()
+    except ValueError as error:
+        raise ImportRefusedError(f"{option}: {error}, got {shown(value)}.") from None
+
+
+def one_name(names: Sequence[Any], *, noun: str, name: str) -> None:
+    """Raise ImportRefusedError where several rows bear a name that should tell one."""
+    if len(names) > 1:
+        ids = ", ".join(str(row.pk) for row in names)
+        raise ImportRefusedError(
+            f"{len(names)} {noun}s are named {name!r} (ids {ids}); rename all but one."
+        )
+
+
+def wait_for_turn(work: str) -> None:
+    """Hold a lock on `work` until the transaction ends, so that imports of it come in turn."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [work])

@@ -1,0 +1,43 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from ami.main.importers.base import ImportRefusedError
+from ami.main.importers.occurrence_file import read_occurrences
+from ami.main.importers.occurrence_parents import ImportReport
+from ami.main.importers.occurrences import import_occurrences
+
+
+class Command(BaseCommand):
+    help = "Load an occurrence export of Antenna (JSON). A second run changes nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="The export.")
+        parser.add_argument(
+            "--project", required=True, help="Its project; created where there is none of the name."
+        )
+        parser.add_argument("--deployment", help="Take all as of this deployment.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            records = read_occurrences(options["file"], deployment=options["deployment"])
+            # `disable=None` draws on a terminal only.
+            with tqdm(total=len(records), unit=" occurrences", disable=None) as bar:
+                report = import_occurrences(
+                    records, project_name=options["project"], on_batch=bar.update
+                )
+        except ImportRefusedError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(self._summary(report, options["project"]))
+
+    def _summary(self, report: ImportReport, project: str) -> str:
+        if not report.captures and not report.classifications:
+            return f"Project {project!r} holds all of it already; nothing changed."
+        into = "new project" if report.project_created else "project"
+        return (
+            f"Imported into {into} {project!r}: {report.occurrences} occurrences, "
+            f"{report.detections} detections, {report.captures} captures, {report.taxa} new taxa."
+        )
