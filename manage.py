@@ -3,13 +3,36 @@
 
 import os
 import sys
+import warnings
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import ManagementUtility
+from django.core.management.base import BaseCommand
+
+from config import embedded
+from config.servers import ServiceError
+
+NEED_NO_SERVER = {"check", "collectstatic", "diffsettings", "help", "makemigrations"}
+
+
+class CommandLine(ManagementUtility):
+    """Django's own, holding the embedded services while a command runs that needs them."""
+
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        if not NEED_NO_SERVER.intersection(self.argv[1:2]) and "--help" not in self.argv:
+            embedded.hold(settings.DATABASE_URL, settings.REDIS_URL)
+        return super().fetch_command(subcommand)
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(sys.argv)
+    # makemigrations also looks at the database, where one runs.
+    warnings.filterwarnings("ignore", "Got an error checking a consistent migration history")
+    try:
+        CommandLine(sys.argv).execute()
+    except (ImproperlyConfigured, ServiceError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,15 @@
 """What every environment shares. `local`, `test` and `production` each add their own."""
 
+import os
 from pathlib import Path
+
+import dj_database_url
+import django_stubs_ext
+
+from config import embedded
+from config.settings.urls import broker_url
+
+django_stubs_ext.monkeypatch()  # lets Django's generic classes take their parameter at run time
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -11,6 +20,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "django.contrib.postgres",
     "django_celery_beat",
     "ami.users",
@@ -22,7 +32,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -50,6 +59,32 @@ WSGI_APPLICATION = "config.wsgi.application"
 AUTH_USER_MODEL = "users.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# The two names of real services; embedded ones stand in where they are not set.
+DATABASE_URL = os.environ.get("DATABASE_URL") or embedded.POSTGRES.url
+REDIS_URL = os.environ.get("REDIS_URL") or embedded.REDIS.url
+
+DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+
+CELERY_BROKER_URL = broker_url(REDIS_URL)
+CELERY_BROKER_CONNECTION_TIMEOUT = 4
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"socket_connect_timeout": 4}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_max": 0.5}
+CELERY_TASK_DEFAULT_QUEUE = "ami"
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TRACK_STARTED = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+
+# An operator may select ten thousand rows; the answer is a sentence, not a 400.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -57,4 +92,4 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = ROOT / "staticfiles"
 MEDIA_URL = "media/"
-MEDIA_ROOT = ROOT / "media"
+MEDIA_ROOT = Path(os.environ.get("MEDIA_ROOT") or ROOT / "media")

@@ -1,0 +1,114 @@
+"""Embedded PostgreSQL and Redis, for machines that name no others.
+
+`hold(*urls)` is all that others call. Each server has a keeper, a process of its own that starts
+it, waits until the last user has gone, and stops it. All that these processes know of each other
+are kernel locks, which a `kill -9` drops too:
+
+    users     shared by every user; the keeper takes it alone to stop, so that new users wait
+    starting  held from the question "is there a keeper?" until the server answers
+    keeper    held by the keeper as long as it lives
+    server    held by the server itself; the file says its process id
+
+Importing this module does nothing.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from config.servers import REMEDY, Postgres, Redis, Server, ServiceError, try_lock
+
+ROOT = Path(__file__).resolve().parents[1]
+READY = "ready"
+ATTEMPTS = 20
+
+
+class Holder:
+    """This process as a user of one server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._users: int | None = None
+
+    def hold(self) -> None:
+        """Keep the server running while this process, or a fork of it, lives."""
+        if self._users is not None:
+            return
+        try:
+            self.server.make_folders()
+            users = self.server.open_lock("users")
+            fcntl.flock(users, fcntl.LOCK_SH)
+            starting = self.server.open_lock("starting")
+            fcntl.flock(starting, fcntl.LOCK_EX)
+        except OSError as error:
+            raise ServiceError(
+                f"The embedded {self.server.name} cannot use {error.filename or self.server.top}: "
+                f"{error.strerror}; run as the user who owns it, or {REMEDY}."
+            ) from None
+        try:
+            self._ensure_server(starting)
+        except BaseException:
+            os.close(users)
+            raise
+        finally:
+            os.close(starting)
+        self._users = users
+
+    def release(self) -> None:
+        """Leave before this process ends."""
+        if self._users is not None:
+            os.close(self._users)
+            self._users = None
+
+    def _ensure_server(self, starting: int) -> None:
+        for _ in range(ATTEMPTS):
+            self._ensure_keeper(starting)
+            if self.server.answers():
+                return
+            time.sleep(0.1)
+        raise ServiceError(
+            f"The embedded {self.server.name} runs but does not answer: stop the processes that "
+            f"use it, and see {self.server.log}."
+        )
+
+    def _ensure_keeper(self, starting: int) -> None:
+        keeper = self.server.open_lock("keeper")
+        try:
+            if try_lock(keeper):
+                self._start_keeper(starting, keeper)
+        finally:
+            os.close(keeper)
+
+    def _start_keeper(self, starting: int, keeper: int) -> None:
+        """Start the keeper with both locks; returns when it has said READY."""
+        arguments = (self.server.name, str(self.server.top), str(starting), str(keeper))
+        answer = subprocess.run(
+            [sys.executable, "-m", "config.keeper", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            pass_fds=(starting, keeper),
+            start_new_session=True,
+            text=True,
+            check=False,
+        ).stdout
+        if answer != READY:
+            raise ServiceError(answer or f"The keeper of {self.server.name} died while starting.")
+
+
+POSTGRES = Postgres(ROOT / ".local")
+REDIS = Redis(ROOT / ".local")
+HOLDERS = (Holder(POSTGRES), Holder(REDIS))
+
+
+def hold(*urls: str) -> None:
+    """Keep each embedded server that one of `urls` names running while this process lives.
+
+    Returns once they answer. Raises ServiceError where one cannot start.
+    """
+    for holder in HOLDERS:
+        if holder.server.url in urls:
+            holder.hold()

@@ -1,0 +1,115 @@
+"""The process that starts one embedded server and stops it when its last user has gone.
+
+`config.embedded` starts it, and names the locks that the two share.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from config.embedded import READY
+from config.servers import Postgres, Redis, Server, ServiceError, as_owner, try_lock
+
+START_SECONDS = 60
+STOP_SECONDS = 20
+KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (Postgres, Redis)}
+
+
+def keep(server: Server, *, starting: int, keeper: int) -> None:
+    """Start the server, tell the waiting user READY or why not, and stop it after its last user."""
+    try:
+        try:
+            start(server)
+        except ServiceError as error:
+            _answer(str(error))
+            return
+        _answer(READY)
+        os.close(starting)
+        # Should the server die, so does its keeper, and the next user starts both.
+        signal.signal(signal.SIGCHLD, lambda *_: sys.exit())
+        users = server.open_lock("users")
+        fcntl.flock(users, fcntl.LOCK_EX)
+    finally:
+        stop(server)
+        # Before the lock of the users: the next one must not find a keeper that is leaving.
+        os.close(keeper)
+
+
+def start(server: Server) -> None:
+    """Start the server, or adopt the one that a killed keeper left; returns when it answers."""
+    deadline = time.monotonic() + START_SECONDS
+    spawned = False
+    while not server.answers():
+        lock = server.open_lock("server")
+        try:
+            if try_lock(lock):
+                if spawned:
+                    raise ServiceError(_why_not(server))
+                server.prepare()
+                _spawn(server, lock)
+                spawned = True
+        finally:
+            os.close(lock)
+        if time.monotonic() > deadline:
+            raise ServiceError(f"The embedded {server.name} does not answer; see {server.log}.")
+        time.sleep(0.02)
+
+
+def stop(server: Server) -> None:
+    """Stop the server, gently first; returns when none of its processes is left."""
+    lock = server.open_lock("server")
+    for signum in (server.stop_signal, signal.SIGKILL):
+        if not try_lock(lock):
+            with suppress(ProcessLookupError, ValueError):
+                os.kill(int(os.pread(lock, 20, 0)), signum)
+        deadline = time.monotonic() + STOP_SECONDS
+        while not try_lock(lock) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    os.close(lock)
+
+
+def _spawn(server: Server, lock: int) -> None:
+    log = server.open(server.log)
+    os.ftruncate(log, 0)
+    process = subprocess.Popen(
+        as_owner(server.command(), server.top),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=(lock,),
+        start_new_session=True,
+    )
+    os.close(log)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(process.pid).encode(), 0)
+
+
+def _why_not(server: Server) -> str:
+    lines = [line.strip() for line in server.log.read_text(errors="replace").splitlines()]
+    reasons = [line for line in lines if "FATAL" in line or "rror" in line] or lines or ["no log"]
+    return f"The embedded {server.name} did not start: {reasons[-1]} (see {server.log})."
+
+
+def _answer(text: str) -> None:
+    """Tell the waiting user, who reads until nobody holds the pipe."""
+    os.write(1, text.encode())
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (1, 2):
+        os.dup2(null, standard)
+
+
+def main(name: str, top: str, starting: str, keeper: str) -> None:
+    if os.fork():
+        os._exit(0)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    keep(KINDS[name](Path(top)), starting=int(starting), keeper=int(keeper))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

