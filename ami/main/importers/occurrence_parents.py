@@ -10,6 +10,7 @@ from django.apps import apps
 from ami.main.importers.base import one_name, option_name
 from ami.main.importers.occurrence_file import Example, Record
 from ami.main.models import Deployment, Event, Project, SourceImage, Taxon, TaxonRank
+from ami.main.models.taxon import NOT_IDENTIFIABLE
 
 if TYPE_CHECKING:
     from ami.ml.models import Algorithm
@@ -81,7 +82,7 @@ def ensure_taxa(records: list[Record], project: Project, report: ImportReport) -
     """Return the taxon id of each label."""
     labels = dict.fromkeys(example.label for record in records for example in record.examples)
     known = set(Taxon.objects.filter(name__in=labels).values_list("name", flat=True))
-    missing = [Taxon(name=label, rank=_rank(label)) for label in labels if label not in known]
+    missing = [_taxon(label) for label in labels if label not in known]
     Taxon.objects.bulk_create(missing, ignore_conflicts=True, batch_size=BATCH)
     report.taxa = len(missing)
     taxa = dict(Taxon.objects.filter(name__in=labels).values_list("name", "pk"))
@@ -93,9 +94,12 @@ def ensure_taxa(records: list[Record], project: Project, report: ImportReport) -
     return taxa
 
 
-def _rank(label: str) -> TaxonRank:
-    """A binomial is a species; one word may be of any rank."""
-    return TaxonRank.SPECIES if BINOMIAL.fullmatch(label) else TaxonRank.UNKNOWN
+def _taxon(label: str) -> Taxon:
+    """A binomial is a species; what else a label means cannot be told from it."""
+    identifiable = label != NOT_IDENTIFIABLE
+    is_species = identifiable and BINOMIAL.fullmatch(label)
+    rank = TaxonRank.SPECIES if is_species else TaxonRank.UNKNOWN
+    return Taxon(name=label, rank=rank, identifiable=identifiable)
 
 
 def ensure_captures(

@@ -23,6 +23,9 @@ class TaxonRank(models.TextChoices):
     UNKNOWN = "UNKNOWN"
 
 
+NOT_IDENTIFIABLE = "Not identifiable"
+
+
 class Taxon(BaseModel):
     """A name that a detection can be given."""
 
