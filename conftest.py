@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from celery import current_app
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 from django.test import override_settings
 from playwright.sync_api import Page, sync_playwright
 
@@ -111,4 +111,5 @@ def page(chromium: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
             executable_path=chromium, args=CHROMIUM_FLAGS, headless=True
         )
         yield browser.new_page()
+        connections.close_all()  # those that Django keeps for code inside this event loop
         browser.close()

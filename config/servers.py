@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -110,8 +111,9 @@ class Postgres(Server):
 
     def prepare(self) -> None:
         if (self.data / "global" / "pg_control").exists():
-            # Its process is gone, and the id in this file may be another's by now.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            # Its process is gone, and the id in these files may be another's by now.
+            for stale in (self.data / "postmaster.pid", self.run / ".s.PGSQL.5432.lock"):
+                stale.unlink(missing_ok=True)
             return
         # Made beside and renamed when complete: what an interruption leaves is never used.
         new = self.folder / "new"
@@ -183,14 +185,15 @@ class Redis(Server):
 def owner_of(top: Path) -> tuple[int, int]:
     """Return user and group id of whoever owns what is below `top`; the servers run as this user.
 
-    PostgreSQL refuses to run as root, so root hands `top` to the owner of the project.
+    PostgreSQL runs neither as root nor as a user without a name, so root hands `top` to the owner
+    of the project, else to nobody.
     """
     if os.geteuid():
         return os.geteuid(), os.getegid()
     for path in (top, top.parent):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, KeyError):
             info = path.stat()
-            if info.st_uid:
+            if info.st_uid and pwd.getpwuid(info.st_uid):
                 return info.st_uid, info.st_gid
     return NOBODY, NOBODY
 

@@ -1,0 +1,113 @@
+"""Real processes for tests: users of embedded servers, and a copy of the project to run in."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from config.embedded import ROOT
+from config.servers import Server, try_lock
+
+USER = """
+import sys
+from pathlib import Path
+from config import servers
+from config.embedded import Holder
+
+try:
+    Holder(getattr(servers, sys.argv[1])(Path(sys.argv[2]))).hold()
+except servers.ServiceError as error:
+    sys.exit(str(error))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+class User:
+    """A process that holds a server until it is told to leave."""
+
+    def __init__(self, server: Server, *, prefix: tuple[str, ...] = ()) -> None:
+        arguments = (type(server).__name__, str(server.top))
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-c", USER, *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait(self) -> "User":
+        """Return when it holds the server."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "held\n", self.refusal()
+        return self
+
+    def refusal(self) -> str:
+        """Return what it says when it cannot hold the server."""
+        return self.process.communicate(timeout=60)[1]
+
+    def leave(self) -> None:
+        self.process.communicate(timeout=60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.leave()
+
+
+def is_held(server: Server, name: str) -> bool:
+    """Tell whether a process holds one of the server's locks."""
+    if not server.folder.exists():
+        return False
+    lock = server.open_lock(name)
+    try:
+        return not try_lock(lock)
+    finally:
+        os.close(lock)
+
+
+def server_pid(server: Server) -> int:
+    return int((server.folder / "server.lock").read_text())
+
+
+def kill_keeper(server: Server) -> None:
+    command = ["-m", "config.keeper", server.name, str(server.top)]
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_text().split("\0")
+        except OSError:
+            continue
+        if words[1:5] == command:
+            os.kill(int(folder.name), signal.SIGKILL)
+    wait_until(lambda: not is_held(server, "keeper"))
+
+
+def has_stopped(server: Server) -> bool:
+    return not is_held(server, "keeper") and not is_held(server, "server")
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "It did not happen in time."
+        time.sleep(0.01)
+
+
+def copy_project(target: Path) -> Path:
+    """Copy what runs, so that it has a `.local` of its own."""
+    for name in ("ami", "config"):
+        shutil.copytree(
+            ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "tests")
+        )
+    shutil.copy(ROOT / "manage.py", target)
+    return target
+
+
+def bare_environment() -> dict[str, str]:
+    """Return the environment of a machine that names no servers and no settings."""
+    named = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "MEDIA_ROOT"}
+    return {name: value for name, value in os.environ.items() if name not in named}

