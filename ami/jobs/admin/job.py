@@ -13,7 +13,8 @@ from django.utils.safestring import SafeString
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import EMPTY, list_url
 from ami.jobs.models import Job, JobLog
-from ami.jobs.states import FINAL, RUNNING, JobState
+from ami.jobs.states import RUNNING, JobState
+from ami.main.models import Classification
 
 LOG_LINES = 200
 
@@ -123,12 +124,13 @@ def _live(job: Job) -> dict[str, Any]:
     lines = list(job.logs.order_by("-pk")[: LOG_LINES + 1])
     return {
         "job": job,
-        "is_final": job.status in FINAL,
         "is_running": job.status in RUNNING,
         "is_failed": job.status == JobState.FAILURE,
         "percent": round(job.progress.fraction * 100),
         "took": _whole_seconds(job.duration),
         "lines": lines[LOG_LINES - 1 :: -1],
+        "written": job.classifications.count() if job.is_final else None,
+        "written_url": list_url(Classification, job__id__exact=job.pk),
         "log_url": list_url(JobLog, job__id__exact=job.pk),
         "has_more_lines": len(lines) > LOG_LINES,
     }

@@ -76,7 +76,7 @@ class BasePostProcessingTask:
         self.report_stage_metrics(self.counts)
         batches = plan_batches(scope.detections([pk]), size=self.batch_size)
         total = sum(batch.size for batch in batches)
-        self.logger.info("%d detections in %d batches.", total, len(batches))
+        self.logger.info("Detections in scope: %d, in batches: %d.", total, len(batches))
         self.prepare()
         done = 0
         for batch in batches:

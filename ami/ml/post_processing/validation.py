@@ -45,7 +45,11 @@ def _sentence(error: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str 
     if rule is None:
         return option, _full_stop(f"{option}: {error['msg']}")
     fault = f"{option} {rule.format(**error.get('ctx', {}))}"
-    return option, f"{fault}, got {values[option]!r}." if option in values else f"{fault}."
+    return option, f"{fault}, got {_shown(values[option])}." if option in values else f"{fault}."
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else repr(value)
 
 
 def _full_stop(sentence: str) -> str:

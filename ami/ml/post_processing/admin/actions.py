@@ -171,7 +171,7 @@ class PostProcessingAction:
                 "submit_label": self.submit_label,
                 "opts": model_admin.opts,
                 "media": model_admin.media + form.media,
-                "adminform": AdminForm(form, [(None, {"fields": list(form.fields)})], {}),  # type: ignore[arg-type]
+                "adminform": AdminForm(form, [("Options", {"fields": list(form.fields)})], {}),  # type: ignore[arg-type]
                 "launch_key": _launch_key(request) or uuid4(),
                 "launch_key_name": LAUNCH_KEY,
                 "action_checkbox_name": ACTION_CHECKBOX_NAME,

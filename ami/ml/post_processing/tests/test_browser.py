@@ -1,0 +1,72 @@
+"""The whole click in a real browser, with a real worker; it takes the README's screenshots."""
+
+import os
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from ami.base.tests.factories import make_user
+from ami.jobs.models import Job
+from ami.main.models import Classification, Detection
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def operator(page: Page, live_server: LiveServer) -> Page:
+    """The admin's index, signed in."""
+    make_user(
+        email="rosa@example.org",
+        name="Rosa Beauchamp",
+        password="secret",
+        is_staff=True,
+        is_superuser=True,
+    )
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.goto(f"{live_server.url}/admin/")
+    page.get_by_label("E-mail address").fill("rosa@example.org")
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button", name="Log in").click()
+    return page
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    """Where pictures go: a folder that is thrown away, unless SCREENSHOTS names one."""
+    return Path(os.environ.get("SCREENSHOTS") or tmp_path)
+
+
+@pytest.mark.usefixtures("celery_worker")
+def test_operator_runs_the_small_size_filter(operator: Page, screenshots: Path) -> None:
+    call_command("create_demo_project", verbosity=0)
+    page = operator
+    page.get_by_role("link", name="Capture sets").first.click()
+    page.locator("tr", has_text="Demo captures").get_by_role("checkbox").check()
+    page.get_by_label("Action:").select_option(
+        label="Run Small size filter post-processing task (async)"
+    )
+    page.get_by_role("button", name="Go").click()
+
+    expect(page.get_by_role("heading", name="Run Small size filter")).to_be_visible()
+    assert not Job.objects.exists()
+    page.screenshot(path=screenshots / "confirmation.png")
+    page.get_by_label("Size threshold").fill("7")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("size_threshold must be below 1, got 7.")).to_be_visible()
+    page.get_by_label("Size threshold").fill("0.0008")
+    page.get_by_role("button", name="Run").click()
+
+    page.get_by_role("link", name="Job ").click()
+    expect(page.get_by_text("Succeeded")).to_be_visible(timeout=60_000)
+    page.screenshot(path=screenshots / "job.png", full_page=True)
+    flagged = Classification.objects.filter(taxon__name="Not identifiable").count()
+    assert flagged
+    for name, figure in [
+        ("Detections checked", Detection.objects.count()),
+        ("Detections flagged", flagged),
+    ]:
+        row = page.get_by_role("row", name=name)
+        expect(row).to_contain_text(f"{figure:,}")
