@@ -24,6 +24,7 @@ from config.servers import REMEDY, Postgres, Redis, Server, ServiceError, try_lo
 ROOT = Path(__file__).resolve().parents[1]
 READY = "ready"
 ATTEMPTS = 20
+LEAVE_SECONDS = 30
 
 
 class Holder:
@@ -58,10 +59,22 @@ class Holder:
         self._users = users
 
     def release(self) -> None:
-        """Leave before this process ends."""
-        if self._users is not None:
-            os.close(self._users)
-            self._users = None
+        """Leave before this process ends; its last user returns when the server has stopped."""
+        if self._users is None:
+            return
+        # Alone if it can have the lock for itself, or if the keeper has taken it in between.
+        last = try_lock(self._users) or not try_lock(self._users, shared=True)
+        os.close(self._users)
+        self._users = None
+        if last:
+            self._wait_for_keeper()
+
+    def _wait_for_keeper(self) -> None:
+        keeper = self.server.open_lock("keeper")
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while not try_lock(keeper) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.close(keeper)
 
     def _ensure_server(self, starting: int) -> None:
         for _ in range(ATTEMPTS):
@@ -112,3 +125,9 @@ def hold(*urls: str) -> None:
     for holder in HOLDERS:
         if holder.server.url in urls:
             holder.hold()
+
+
+def release() -> None:
+    """Let go of what `hold` keeps, before this process ends."""
+    for holder in HOLDERS:
+        holder.release()

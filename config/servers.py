@@ -226,10 +226,11 @@ def as_owner(command: list[str], top: Path) -> list[str]:
     return [setpriv, *user, *reach, "--", *command]
 
 
-def try_lock(descriptor: int) -> bool:
-    """Take the lock alone, unless another process holds it."""
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Take the lock unless another process holds it; tells whether it did."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -6,6 +6,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg2
@@ -217,7 +218,7 @@ def test_root_changes_no_mode_and_no_owner_outside_the_folder(tmp_path: Path) ->
 
     for server in (Postgres(top), Redis(top)):
         User(server).wait().leave()
-        wait_until(lambda server=server: has_stopped(server))
+        wait_until(partial(has_stopped, server))
 
     assert [(folder.stat().st_mode, folder.stat().st_uid) for folder in outside] == before
     assert stat.S_IMODE(top.stat().st_mode) == 0o700

@@ -1,0 +1,59 @@
+"""The processes that the demo starts, watches and stops."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from django.core.management.base import CommandError
+
+STOP_SECONDS = 15
+
+
+class Child:
+    """One process in a session of its own, so that Ctrl-C reaches the demo only."""
+
+    def __init__(self, name: str, *arguments: str, folder: Path) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """Raise CommandError where it has ended."""
+        if self.process.poll() is not None:
+            lines = self.log.read_text(errors="replace").split("\n")
+            last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+            raise CommandError(f"The {self.name} process ended: {last} (see {self.log})")
+
+    def stop(self) -> None:
+        """Return when it and what it started are gone."""
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def running(commands: dict[str, tuple[str, ...]], *, folder: Path) -> Iterator[list[Child]]:
+    """Run each named Python command while the block runs; their logs go to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    children: list[Child] = []
+    try:
+        for name, arguments in commands.items():
+            children.append(Child(name, *arguments, folder=folder))
+        yield children
+    finally:
+        for child in reversed(children):
+            child.stop()
