@@ -1,0 +1,26 @@
+from typing import Any
+
+from django.db.models import CASCADE, Model
+from django.db.models.deletion import get_candidate_relations_to_delete
+
+DELETE_LIMIT = 1_000
+
+
+def touches_more_than(limit: int, *, model: type[Model], ids: list[Any]) -> bool:
+    """Whether deleting those rows would delete or change more than `limit`, these included.
+
+    Reads no more than `limit` ids, unlike Django's collector, which loads every row.
+    """
+    seen = len(ids)
+    levels = [(model, ids)]
+    while levels and seen <= limit:
+        model, ids = levels.pop()
+        relation: Any
+        for relation in get_candidate_relations_to_delete(model._meta):
+            related = relation.related_model
+            rows = related._base_manager.filter(**{f"{relation.field.name}__in": ids})
+            found = list(rows.values_list("pk", flat=True)[: max(0, limit + 1 - seen)])
+            seen += len(found)
+            if found and relation.on_delete is CASCADE:
+                levels.append((related, found))
+    return seen > limit

@@ -1,0 +1,57 @@
+from typing import Any
+
+from django.contrib import admin
+
+from ami.base.admin import LargeTableAdmin
+from ami.base.links import count_link
+from ami.base.subqueries import count_subquery
+from ami.main.admin.determinations import RedetermineOnDeleteMixin
+from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
+from ami.main.models import Detection, SourceImage
+
+
+@admin.register(SourceImage)
+class SourceImageAdmin(
+    RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[SourceImage]
+):
+    occurrence_lookup = "detections__source_image"
+    annotations = {"detections_now": count_subquery(Detection.objects.all(), "source_image")}
+    list_display = (
+        "id",
+        "path",
+        "project",
+        "deployment",
+        "event",
+        "timestamp",
+        "size",
+        "detections_link",
+    )
+    list_filter = (
+        ("project", AutocompleteFilter),
+        ("deployment", AutocompleteFilter),
+        ("event", IdFilter),
+        ("collections", IdFilter),
+    )
+    list_select_related = ("project", "deployment", "event")
+    list_only = (
+        "path",
+        "timestamp",
+        "width",
+        "height",
+        "project__name",
+        "deployment__name",
+        "event__group_by",
+    )
+    autocomplete_fields = ("project", "deployment")
+    raw_id_fields = ("event",)
+    readonly_fields = ("detections_link", "created_at", "updated_at")
+
+    @admin.display(description="pixels")
+    def size(self, obj: SourceImage) -> str | None:
+        return f"{obj.width} x {obj.height}" if obj.width and obj.height else None
+
+    @admin.display(description="detections")
+    def detections_link(self, obj: Any) -> str:
+        return count_link(
+            Detection, getattr(obj, "detections_now", 0), source_image__id__exact=obj.pk
+        )

@@ -1,0 +1,139 @@
+from typing import Any, NamedTuple
+
+from django.contrib import admin
+from django.db import connection
+from django.http import HttpRequest
+
+from ami.base.admin import LargeTableAdmin
+from ami.base.links import change_link, count_link
+from ami.base.subqueries import cardinality
+from ami.jobs.models import Job
+from ami.main.admin.determinations import RedetermineMixin
+from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
+from ami.main.admin.history import DetailsMixin
+from ami.main.models import Classification, Detection, Occurrence
+from ami.ml.models import AlgorithmCategoryMap
+
+TOP = 5
+TOP_SCORES = """
+SELECT labels[place] AS label, number
+FROM main_classification c
+LEFT JOIN ml_algorithmcategorymap m ON m.id = c.category_map_id,
+     unnest(COALESCE(c.scores, c.logits)) WITH ORDINALITY AS ranked (number, place)
+WHERE c.id = %s
+ORDER BY number DESC NULLS LAST, place
+LIMIT %s
+"""
+
+
+class Score(NamedTuple):
+    label: str | None
+    number: float | None
+
+
+def top_scores(classification_id: int) -> list[Score]:
+    """The highest scores with their labels; those of the logits where it has no scores."""
+    with connection.cursor() as cursor:
+        cursor.execute(TOP_SCORES, [classification_id, TOP])
+        return [Score(*row) for row in cursor.fetchall()]
+
+
+@admin.register(Classification)
+class ClassificationAdmin(
+    RedetermineMixin, DetailsMixin, AutocompleteFilterMixin, LargeTableAdmin[Classification]
+):
+    occurrence_lookup = "detections__classifications"
+    annotations = {"scores_number": cardinality("scores"), "logits_number": cardinality("logits")}
+    deferred = ("scores", "logits")
+    list_display = (
+        "id",
+        "taxon",
+        "score",
+        "terminal",
+        "algorithm",
+        "detection_link",
+        "occurrence_link",
+        "applied_to_link",
+        "job_link",
+        "scores_length",
+        "logits_length",
+        "timestamp",
+    )
+    list_filter = (
+        "terminal",
+        ("taxon", AutocompleteFilter),
+        ("algorithm", AutocompleteFilter),
+        ("job", IdFilter),
+        ("detection", IdFilter),
+        ("detection__occurrence", IdFilter),
+        ("applied_to", IdFilter),
+    )
+    list_select_related = ("taxon", "algorithm", "detection")
+    list_only = (
+        "score",
+        "terminal",
+        "timestamp",
+        "applied_to_id",
+        "job_id",
+        "taxon__name",
+        "algorithm__name",
+        "algorithm__version",
+        "detection__occurrence_id",
+    )
+    autocomplete_fields = ("taxon", "algorithm", "category_map")
+    raw_id_fields = ("detection", "applied_to", "job")
+    readonly_fields = (
+        "detection_link",
+        "occurrence_link",
+        "applied_to_link",
+        "derived_link",
+        "job_link",
+        "category_map_link",
+        "scores_length",
+        "logits_length",
+        "created_at",
+        "updated_at",
+    )
+    editable = ("taxon", "score", "terminal", "timestamp", "algorithm", "metadata")
+
+    def get_fields(self, request: HttpRequest, obj: Classification | None = None) -> Any:
+        """What it was made from is chosen once: a field for it would load the whole row."""
+        if obj is None:
+            return ("detection", *self.editable, "category_map", "applied_to", "job")
+        return (*self.editable, *self.readonly_fields)
+
+    @admin.display(description="detection")
+    def detection_link(self, obj: Classification) -> str:
+        return change_link(Detection, obj.detection_id)
+
+    @admin.display(description="occurrence")
+    def occurrence_link(self, obj: Classification) -> str:
+        return change_link(Occurrence, obj.detection.occurrence_id)
+
+    @admin.display(description="applied to")
+    def applied_to_link(self, obj: Classification) -> str:
+        return change_link(Classification, obj.applied_to_id)
+
+    @admin.display(description="run")
+    def job_link(self, obj: Classification) -> str:
+        return change_link(Job, obj.job_id)
+
+    @admin.display(description="category map")
+    def category_map_link(self, obj: Classification) -> str:
+        return change_link(AlgorithmCategoryMap, obj.category_map_id)
+
+    @admin.display(description="superseded by")
+    def derived_link(self, obj: Classification) -> str:
+        derived = obj.derived_classifications.count()
+        return count_link(Classification, derived, applied_to__id__exact=obj.pk)
+
+    @admin.display(description="scores")
+    def scores_length(self, obj: Any) -> int | None:
+        return getattr(obj, "scores_number", None)
+
+    @admin.display(description="logits")
+    def logits_length(self, obj: Any) -> int | None:
+        return getattr(obj, "logits_number", None)
+
+    def get_details(self, obj: Classification) -> dict[str, Any]:
+        return {"top_scores": top_scores(obj.pk)}

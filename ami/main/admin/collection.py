@@ -1,0 +1,56 @@
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from ami.base.admin import LargeTableAdmin
+from ami.base.links import count_link
+from ami.base.subqueries import count_subquery
+from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
+from ami.main.models import SourceImage, SourceImageCollection
+from ami.ml.post_processing.admin import PostProcessingActionsMixin
+
+
+@admin.register(SourceImageCollection)
+class SourceImageCollectionAdmin(
+    PostProcessingActionsMixin, AutocompleteFilterMixin, LargeTableAdmin[SourceImageCollection]
+):
+    """The captures of a set are read on the list of captures: they can be hundreds of thousands."""
+
+    annotations = {
+        "captures_count": count_subquery(
+            SourceImageCollection.images.through.objects.all(), "sourceimagecollection"
+        )
+    }
+    list_display = ("name", "id", "project", "method", "captures_link", "created_at")
+    list_filter = (("project", AutocompleteFilter), "method")
+    list_select_related = ("project",)
+    list_only = ("name", "method", "created_at", "project__name")
+    search_fields = ("name",)
+    search_help_text = "Search by id or name."
+    sortable_by = ("id", "name")
+    autocomplete_fields = ("project",)
+    exclude = ("images",)
+    readonly_fields = ("captures_link", "created_at", "updated_at")
+    actions = ("populate",)
+
+    @admin.display(description="captures")
+    def captures_link(self, obj: Any) -> str:
+        return count_link(
+            SourceImage, getattr(obj, "captures_count", 0), collections__id__exact=obj.pk
+        )
+
+    @admin.action(description="Choose the captures anew", permissions=["change"])
+    def populate(self, request: HttpRequest, queryset: QuerySet[SourceImageCollection]) -> None:
+        for capture_set in queryset:
+            try:
+                capture_set.populate_sample()
+            except (TypeError, ValueError) as fault:
+                self.message_user(request, str(fault), messages.ERROR)
+                continue
+            self.message_user(
+                request,
+                f"{capture_set}: {capture_set.images.count():,} captures.",
+                messages.SUCCESS,
+            )

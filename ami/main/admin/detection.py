@@ -1,0 +1,124 @@
+from math import isfinite
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+
+from ami.base.admin import LargeTableAdmin
+from ami.base.links import change_link, count_link
+from ami.base.subqueries import cardinality, count_subquery
+from ami.main.admin.determinations import RedetermineMixin
+from ami.main.admin.filters import IdFilter
+from ami.main.admin.history import DetailsMixin, format_box, media_url, predictions
+from ami.main.models import Classification, Detection, Occurrence, SourceImage
+
+
+class DetectionForm(forms.ModelForm[Detection]):
+    def clean_bbox(self) -> list[float] | None:
+        box: list[float] = self.cleaned_data["bbox"]
+        if not box:
+            return None
+        if len(box) != 4:
+            raise forms.ValidationError(
+                f"A box takes four numbers, x1, y1, x2, y2; this has {len(box)}."
+            )
+        x1, y1, x2, y2 = box
+        if not (x1 < x2 and y1 < y2):
+            raise forms.ValidationError(
+                f"x1 must be below x2 and y1 below y2; got {format_box(box)}."
+            )
+        return box
+
+
+@admin.register(Detection)
+class DetectionAdmin(RedetermineMixin, DetailsMixin, LargeTableAdmin[Detection]):
+    form = DetectionForm
+    occurrence_lookup = "detections"
+    annotations = {
+        "classifications_count": count_subquery(Classification.objects.all(), "detection"),
+        "vector_length": cardinality("similarity_vector"),
+    }
+    deferred = ("similarity_vector",)
+    list_display = (
+        "id",
+        "box",
+        "occurrence_link",
+        "capture_link",
+        "classifications_link",
+        "detection_score",
+        "vector",
+        "timestamp",
+    )
+    list_filter = (
+        ("occurrence", IdFilter),
+        ("source_image", IdFilter),
+    )
+    list_only = ("bbox", "occurrence_id", "source_image_id", "detection_score", "timestamp")
+    fields = (
+        "source_image",
+        "bbox",
+        "occurrence",
+        "path",
+        "timestamp",
+        "detection_algorithm",
+        "detection_score",
+        "vector",
+        "classifications_link",
+        "created_at",
+        "updated_at",
+    )
+    raw_id_fields = ("source_image", "occurrence")
+    autocomplete_fields = ("detection_algorithm",)
+    readonly_fields = ("vector", "classifications_link", "created_at", "updated_at")
+
+    @admin.display(description="box")
+    def box(self, obj: Detection) -> str:
+        return format_box(obj.bbox)
+
+    @admin.display(description="occurrence")
+    def occurrence_link(self, obj: Detection) -> str:
+        return change_link(Occurrence, obj.occurrence_id)
+
+    @admin.display(description="capture")
+    def capture_link(self, obj: Detection) -> str:
+        return change_link(SourceImage, obj.source_image_id)
+
+    @admin.display(description="classifications")
+    def classifications_link(self, obj: Any) -> str:
+        return count_link(
+            Classification, getattr(obj, "classifications_count", 0), detection__id__exact=obj.pk
+        )
+
+    @admin.display(description="feature vector")
+    def vector(self, obj: Any) -> str | None:
+        length = getattr(obj, "vector_length", None)
+        return f"{length:,} numbers" if length else None
+
+    def get_details(self, obj: Detection) -> dict[str, Any]:
+        return {
+            "crop": {"url": media_url(obj.path), "box": format_box(obj.bbox)},
+            "frame": frame(obj),
+            "capture": change_link(SourceImage, obj.source_image_id),
+            "predictions": predictions(obj.classifications.all(), detection__id__exact=obj.pk),
+        }
+
+
+def frame(detection: Detection) -> dict[str, Any] | None:
+    """What draws the box on its capture; None where box or frame cannot be drawn."""
+    capture, box = detection.source_image, detection.bbox
+    if not (capture.width and capture.height and box and len(box) == 4):
+        return None
+    if not all(number is not None and isfinite(number) for number in box):
+        return None
+    x1, y1, x2, y2 = box
+    if not (x1 < x2 and y1 < y2):
+        return None
+    return {
+        "url": media_url(capture.path),
+        "width": capture.width,
+        "height": capture.height,
+        "x": x1,
+        "y": y1,
+        "box_width": x2 - x1,
+        "box_height": y2 - y1,
+    }

@@ -1,0 +1,110 @@
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest
+
+from ami.base.admin import LargeTableAdmin
+from ami.base.links import count_link
+from ami.main.admin.determinations import RedetermineOnDeleteMixin
+from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
+from ami.main.models import Deployment, Event, Occurrence, Project, SourceImage
+
+
+@admin.register(Project)
+class ProjectAdmin(LargeTableAdmin[Project]):
+    list_display = ("name", "id", "owner", "created_at")
+    list_select_related = ("owner",)
+    list_only = ("name", "created_at", "owner__email", "owner__name")
+    search_fields = ("name",)
+    search_help_text = "Search by id or name."
+    sortable_by = ("id", "name")
+    autocomplete_fields = ("owner", "members")
+
+
+class _CachedCountsMixin(AutocompleteFilterMixin):
+    """Columns of the counts that the row itself holds, each leading to the rows counted."""
+
+    link_lookup: str
+
+    @admin.display(description="captures")
+    def captures(self, obj: Any) -> str:
+        return count_link(SourceImage, obj.captures_count, **{self.link_lookup: obj.pk})
+
+    @admin.display(description="occurrences")
+    def occurrences(self, obj: Any) -> str:
+        return count_link(Occurrence, obj.occurrences_count, **{self.link_lookup: obj.pk})
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAdmin[Deployment]):
+    occurrence_lookup = "detections__source_image__deployment"
+    link_lookup = "deployment__id__exact"
+    list_display = (
+        "name",
+        "id",
+        "project",
+        "time_zone",
+        "events",
+        "captures",
+        "detections_count",
+        "occurrences",
+    )
+    list_filter = (("project", AutocompleteFilter),)
+    list_select_related = ("project",)
+    list_only = ("name", "time_zone", "project__name", *Deployment.COUNTS)
+    search_fields = ("name",)
+    search_help_text = "Search by id or name."
+    sortable_by = ("id", "name")
+    autocomplete_fields = ("project",)
+    readonly_fields = (*Deployment.COUNTS, "created_at", "updated_at")
+
+    @admin.display(description="nights")
+    def events(self, obj: Deployment) -> str:
+        return count_link(Event, obj.events_count, deployment__id__exact=obj.pk)
+
+    def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
+        """Save; another time zone moves captures to other nights, which a worker then does."""
+        regroup = change and "time_zone" in form.changed_data
+        obj.save(regroup_async=True if regroup else None)
+        if regroup:
+            self.message_user(
+                request,
+                f"The captures of {obj} are being grouped into nights of {obj.time_zone}.",
+                messages.INFO,
+            )
+
+
+@admin.register(Event)
+class EventAdmin(_CachedCountsMixin, LargeTableAdmin[Event]):
+    link_lookup = "event__id__exact"
+    list_display = (
+        "group_by",
+        "id",
+        "deployment",
+        "project",
+        "start",
+        "end",
+        "captures",
+        "detections_count",
+        "occurrences",
+    )
+    list_filter = (("project", AutocompleteFilter), ("deployment", AutocompleteFilter))
+    list_select_related = ("deployment", "project")
+    list_only = (
+        "group_by",
+        "start",
+        "end",
+        "captures_count",
+        "detections_count",
+        "occurrences_count",
+        "deployment__name",
+        "project__name",
+    )
+    autocomplete_fields = ("project", "deployment")
+    readonly_fields = (
+        "captures_count",
+        "detections_count",
+        "occurrences_count",
+        "created_at",
+        "updated_at",
+    )

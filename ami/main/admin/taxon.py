@@ -1,0 +1,82 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest
+
+from ami.base.admin import LargeTableAdmin
+from ami.base.links import count_link
+from ami.base.subqueries import count_subquery
+from ami.main.admin.determinations import RedetermineOnDeleteMixin
+from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
+from ami.main.models import TaxaList, Taxon
+
+
+class TaxonForm(forms.ModelForm[Taxon]):
+    def clean_parent(self) -> Taxon | None:
+        return self._refuse_circle("parent")
+
+    def clean_synonym_of(self) -> Taxon | None:
+        return self._refuse_circle("synonym_of")
+
+    def _refuse_circle(self, field: str) -> Taxon | None:
+        """The chosen taxon, unless following `field` from it leads back to this one."""
+        chosen: Taxon | None = self.cleaned_data[field]
+        seen: set[int] = set()
+        step = chosen
+        while step is not None and step.pk not in seen:
+            if step.pk == self.instance.pk:
+                raise forms.ValidationError(
+                    f"{chosen} comes under {self.instance} already; choose another taxon."
+                )
+            seen.add(step.pk)
+            step = getattr(step, field)
+        return chosen
+
+
+@admin.register(Taxon)
+class TaxonAdmin(RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[Taxon]):
+    form = TaxonForm
+    occurrence_lookup = "determination"
+    list_display = ("name", "id", "rank", "parent", "synonym_of", "active", "identifiable")
+    list_filter = (
+        "rank",
+        "active",
+        "identifiable",
+        ("parent", AutocompleteFilter),
+        ("lists", IdFilter),
+    )
+    list_select_related = ("parent", "synonym_of")
+    list_only = ("name", "rank", "active", "identifiable", "parent__name", "synonym_of__name")
+    search_fields = ("name", "search_names__icontains")
+    search_help_text = "Search by id or name."
+    sortable_by = ("id", "name")
+    autocomplete_fields = ("parent", "synonym_of", "projects")
+
+    def save_model(self, request: HttpRequest, obj: Taxon, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "identifiable" in form.changed_data:
+            self.message_user(
+                request,
+                "Determinations made before stay as they are. Recompute those of the occurrences "
+                f"that {obj} concerns.",
+                messages.WARNING,
+            )
+
+
+@admin.register(TaxaList)
+class TaxaListAdmin(LargeTableAdmin[TaxaList]):
+    """The taxa of a list are read on the list of taxa, and imported: they can be thousands."""
+
+    annotations = {"taxa_count": count_subquery(TaxaList.taxa.through.objects.all(), "taxalist")}
+    list_display = ("name", "id", "taxa_link", "created_at")
+    search_fields = ("name",)
+    search_help_text = "Search by id or name."
+    sortable_by = ("id", "name")
+    exclude = ("taxa",)
+    autocomplete_fields = ("projects",)
+    readonly_fields = ("taxa_link", "created_at", "updated_at")
+
+    @admin.display(description="taxa")
+    def taxa_link(self, obj: Any) -> str:
+        return count_link(Taxon, getattr(obj, "taxa_count", 0), lists__id__exact=obj.pk)

@@ -1,0 +1,275 @@
+"""The pages of rows: crops, prediction history, forms."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from ami.base.tests.factories import (
+    make_algorithm,
+    make_capture,
+    make_capture_set,
+    make_classification,
+    make_deployment,
+    make_detection,
+    make_occurrence,
+    make_taxon,
+    make_user,
+)
+from ami.jobs.models import Job
+from ami.main.models import Deployment, Detection, Identification, Occurrence
+from ami.ml.models import AlgorithmCategoryMap
+
+pytestmark = pytest.mark.django_db
+
+
+def page(client: Client, obj: Any) -> str:
+    return client.get(change_url(obj)).content.decode()
+
+
+def change_url(obj: Any) -> str:
+    name = f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change"
+    return reverse(name, args=[obj.pk])
+
+
+@pytest.fixture
+def occurrence() -> Occurrence:
+    return make_occurrence()
+
+
+def test_occurrence_shows_each_prediction_with_its_run_newest_first(
+    admin_client: Client, occurrence: Occurrence
+) -> None:
+    detection = make_detection(occurrence=occurrence)
+    job = Job.objects.create(name="Rank rollup on set 1")
+    source = make_classification(
+        detection=detection, taxon=make_taxon(name="Actias luna"), terminal=False
+    )
+    make_classification(
+        detection=detection,
+        taxon=make_taxon(name="Actias"),
+        algorithm=make_algorithm(name="Rollup"),
+        applied_to=source,
+        job=job,
+        metadata={"thresholds": {"SPECIES": 0.8}},
+        timestamp=timezone.now(),
+    )
+
+    text = page(admin_client, occurrence).partition("Prediction history (2)")[2]
+
+    assert text.index("Actias</a>") < text.index("Actias luna</a>")
+    assert text.index("terminal") < text.index("intermediate")
+    assert change_url(job) in text
+    assert change_url(source) in text
+    assert change_url(detection) in text
+    assert "Rollup v1" in text
+    assert "SPECIES 0.8" in text
+
+
+def test_occurrence_shows_a_bounded_number_of_crops_and_predictions(
+    admin_client: Client, occurrence: Occurrence
+) -> None:
+    capture = make_capture()
+    Detection.objects.bulk_create(
+        Detection(source_image=capture, occurrence=occurrence, path="moth.jpg") for _ in range(200)
+    )
+    for detection in Detection.objects.all()[:60]:
+        make_classification(detection=detection)
+
+    with CaptureQueriesContext(connection) as queries:
+        text = page(admin_client, occurrence)
+
+    assert text.count('<img src="/media/moth.jpg"') == 24
+    assert "and 176 more" in text
+    assert "and 10 more" in text
+    assert f"/detection/?occurrence__id__exact={occurrence.pk}" in text
+    assert f"/classification/?detection__occurrence__id__exact={occurrence.pk}" in text
+    assert len(queries) <= 16
+
+
+def test_occurrence_shows_identifications_and_which_were_withdrawn(
+    admin_client: Client, occurrence: Occurrence
+) -> None:
+    Identification.objects.create(
+        occurrence=occurrence, taxon=make_taxon(name="Actias luna"), user=make_user(name="Ada")
+    )
+    Identification.objects.create(occurrence=occurrence, withdrawn=True, comment="A slip.")
+
+    text = page(admin_client, occurrence)
+
+    assert "Ada" in text
+    assert "withdrawn" in text
+    assert "A slip." in text
+
+
+def test_pages_of_bare_rows_open(admin_client: Client, occurrence: Occurrence) -> None:
+    detection = make_detection(bbox=None)
+
+    assert "No detections." in page(admin_client, occurrence)
+    assert "Nobody has identified it." in page(admin_client, occurrence)
+    assert "No crop" in page(admin_client, detection)
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("crops/a b.jpg", "/media/crops/a%20b.jpg"),
+        ("https://example.org/moth.jpg?size=1", "https://example.org/moth.jpg?size=1"),
+    ],
+)
+def test_crops_are_found_by_path_or_url(admin_client: Client, path: str, url: str) -> None:
+    assert f'src="{url}"' in page(admin_client, make_detection(path=path))
+
+
+def test_detection_draws_its_box_on_its_capture(admin_client: Client) -> None:
+    text = page(admin_client, make_detection(bbox=[10.5, 20, 110, 220]))
+
+    assert 'viewBox="0 0 1000 1000"' in text
+    assert '<rect x="10.5" y="20" width="99.5" height="200" />' in text
+
+
+@pytest.mark.parametrize(
+    "bbox", [[1, 2, 3], [], [1, 2, None, 4], [5, 5, 1, 1], [1, 2, float("inf"), 4]]
+)
+def test_a_box_that_cannot_be_drawn_is_not(admin_client: Client, bbox: list[Any]) -> None:
+    assert "<rect" not in page(admin_client, make_detection(bbox=bbox))
+
+
+@pytest.mark.parametrize(
+    ("box", "sentence"),
+    [
+        ("1,2,3", "A box takes four numbers, x1, y1, x2, y2; this has 3."),
+        ("5,5,1,1", "x1 must be below x2 and y1 below y2; got 5, 5 to 1, 1."),
+        ("1,2,a,4", "Enter a number."),
+        ("1,2,nan,4", "Enter a number."),
+    ],
+)
+def test_a_wrong_box_is_refused_with_a_sentence(
+    admin_client: Client, box: str, sentence: str
+) -> None:
+    detection = make_detection()
+
+    response = admin_client.post(
+        change_url(detection), {"source_image": detection.source_image_id, "bbox": box}
+    )
+
+    assert sentence in response.content.decode()
+    detection.refresh_from_db()
+    assert detection.bbox == [100, 100, 200, 200]
+
+
+def test_saving_a_detection_leaves_its_vector_alone(admin_client: Client) -> None:
+    detection = make_detection(similarity_vector=[0.5, 0.25])
+
+    response = admin_client.post(
+        change_url(detection), {"source_image": detection.source_image_id, "bbox": "1,2,3,4"}
+    )
+
+    assert response.status_code == 302
+    detection.refresh_from_db()
+    assert detection.bbox == [1, 2, 3, 4]
+    assert detection.similarity_vector == [0.5, 0.25]
+
+
+def test_classification_shows_its_top_labels_without_loading_its_scores(
+    admin_client: Client,
+) -> None:
+    labels = [{"index": index, "label": f"Label {index}"} for index in range(40)]
+    classification = make_classification(
+        scores=[index / 1000 for index in range(40)],
+        logits=[0.0] * 40,
+        category_map=AlgorithmCategoryMap.objects.create(data=labels),
+    )
+
+    with CaptureQueriesContext(connection) as queries:
+        text = page(admin_client, classification)
+
+    assert text.index("Label 39") < text.index("Label 35")
+    assert "Label 34" not in text
+    assert "0.0390" in text
+    for query in queries:
+        assert '"main_classification"."logits",' not in query["sql"]
+        assert '"main_classification"."scores",' not in query["sql"]
+
+
+def test_editing_a_classification_updates_the_determination(
+    admin_client: Client, occurrence: Occurrence
+) -> None:
+    classification = make_classification(detection=make_detection(occurrence=occurrence))
+    other = make_taxon()
+
+    response = admin_client.post(
+        change_url(classification),
+        {
+            "taxon": other.pk,
+            "score": 0.5,
+            "terminal": "on",
+            "timestamp_0": "2022-06-20",
+            "timestamp_1": "23:00:00",
+            "metadata": "{}",
+        },
+    )
+
+    assert response.status_code == 302
+    occurrence.refresh_from_db()
+    assert (occurrence.determination, occurrence.determination_score) == (other, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("zone", "sentence"), [("Europe/Nowhere", "is no IANA time zone"), ("../etc", "is no IANA")]
+)
+def test_an_unknown_time_zone_is_refused(admin_client: Client, zone: str, sentence: str) -> None:
+    deployment = make_deployment()
+
+    response = admin_client.post(change_url(deployment), {"name": "Trap", "time_zone": zone})
+
+    assert sentence in response.content.decode()
+
+
+def test_another_time_zone_regroups_the_captures(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        Deployment, "_group_captures", lambda self, *, in_background: asked.append(in_background)
+    )
+    deployment = make_deployment()
+    data = {"name": "Trap", "project": deployment.project_id}
+
+    admin_client.post(change_url(deployment), data | {"time_zone": "UTC"})
+    assert asked == []
+    admin_client.post(change_url(deployment), data | {"time_zone": "America/Montreal"})
+    assert asked == [True]
+
+
+def test_a_taxon_cannot_come_under_itself(admin_client: Client) -> None:
+    parent = make_taxon(name="Actias", rank="GENUS")
+    child = make_taxon(name="Actias luna", parent=parent)
+
+    response = admin_client.post(
+        change_url(parent), {"name": "Actias", "rank": "GENUS", "parent": child.pk}
+    )
+
+    assert "Actias luna comes under Actias already" in response.content.decode()
+
+
+def test_capture_sets_choose_their_captures_anew(admin_client: Client) -> None:
+    capture = make_capture()
+    good = make_capture_set([capture], method="full")
+    bad = make_capture_set([capture])
+    bad.kwargs = {}
+    bad.save()
+    good.images.clear()
+
+    response = admin_client.post(
+        reverse("admin:main_sourceimagecollection_changelist"),
+        {"action": "populate", "_selected_action": [good.pk, bad.pk]},
+        follow=True,
+    )
+
+    assert good.images.count() == 1
+    assert "needs kwargs[&#x27;image_ids&#x27;]" in response.content.decode()
