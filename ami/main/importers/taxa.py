@@ -40,8 +40,8 @@ class TaxaReport:
     notes: list[str]
 
 
-def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str) -> TaxaReport:
-    """Add the names to the taxonomy, and the species with their synonyms to the list.
+def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str | None) -> TaxaReport:
+    """Add the names to the taxonomy, and the species with their synonyms to the list, if any.
 
     All or nothing, in a bounded number of queries a thousand names. Raises ImportRefusedError
     where a name is taken by a taxon of another rank, or would become its own ancestor.
@@ -53,7 +53,8 @@ def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str) -> TaxaReport:
         _check_ranks(plan, known)
         ids, filled = _write(plan, known)
         _refuse_loops(filled)
-        listed = _add_to_list(list_name, [ids[name] for name in plan.species])
+        species = [ids[name] for name in plan.species]
+        listed = _add_to_list(list_name, species) if list_name is not None else 0
     return TaxaReport(len(plan.taxa) - len(known), len(filled), listed, plan.notes)
 
 

@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_project
+from ami.base.tests.snapshots import snapshot
 from ami.main.models import (
     Classification,
     Deployment,
@@ -84,13 +85,6 @@ def run(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
-def snapshot() -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table that an import writes, with its `updated_at`."""
-    return {
-        model.__name__: list(model._default_manager.order_by("pk").values()) for model in MODELS
-    }
-
-
 @needs_real_file
 def test_real_file_is_loaded_whole() -> None:
     call_command("import_occurrences", str(REAL), "--project=Vermont", stdout=StringIO())
@@ -116,12 +110,12 @@ def test_real_file_is_loaded_whole() -> None:
 @needs_real_file
 def test_second_import_of_real_file_changes_nothing() -> None:
     call_command("import_occurrences", str(REAL), "--project=Vermont", stdout=StringIO())
-    before = snapshot()
+    before = snapshot(*MODELS)
     out = StringIO()
 
     call_command("import_occurrences", str(REAL), "--project=Vermont", stdout=out)
 
-    assert snapshot() == before
+    assert snapshot(*MODELS) == before
     assert "nothing changed" in out.getvalue()
 
 
@@ -274,7 +268,7 @@ def test_fault_is_named_by_its_path_and_nothing_is_written(
     assert str(refusal.value).startswith(f"[3].examples[1].{path[0]}: ")
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
-    assert not any(snapshot().values())
+    assert not any(snapshot(*MODELS).values())
 
 
 @pytest.mark.parametrize("key", ["id", "label", "deployment", "event", "examples"])

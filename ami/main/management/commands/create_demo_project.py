@@ -1,0 +1,35 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from ami.main.importers.base import ImportRefusedError
+from ami.main.management.demo.project import PROJECT, create_demo_project
+from ami.main.models import Detection
+
+
+class Command(BaseCommand):
+    help = (
+        "Make the demo project: two traps, three nights, drawn moths. A second run changes nothing."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--seed", type=int, default=2024, help="The same seed makes the same project."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["seed"] < 0:
+            raise CommandError(f"--seed must be 0 or more, got {options['seed']}.")
+        try:
+            project = create_demo_project(seed=options["seed"])
+        except ImportRefusedError as error:
+            raise CommandError(str(error)) from None
+        if project is None:
+            self.stdout.write(f"Project {PROJECT!r} is there already; nothing changed.")
+            return
+        detections = Detection.objects.filter(source_image__project=project)
+        self.stdout.write(
+            f"Project {PROJECT!r} made: {project.captures.count()} captures, "
+            f"{detections.count()} detections, {project.occurrences.count()} occurrences."
+        )
