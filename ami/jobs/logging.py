@@ -4,7 +4,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.db import transaction
+
+from ami.base.storable import storable_text
 from ami.jobs.models.log import JobLog
+
+logger = logging.getLogger(__name__)
+
+LEVEL_LENGTH = JobLog._meta.get_field("level").max_length
 
 
 class JobLogHandler(logging.Handler):
@@ -18,12 +25,13 @@ class JobLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            message = self.format(record).replace("\x00", "")
-            self._lines.append(JobLog(job_id=self.job_id, level=record.levelname, message=message))
-            if not self._held:
-                self._write()
+            level, message = record.levelname[:LEVEL_LENGTH], storable_text(self.format(record))
         except Exception:
             self.handleError(record)
+            return
+        self._lines.append(JobLog(job_id=self.job_id, level=level, message=message))
+        if not self._held:
+            self._write()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -37,8 +45,14 @@ class JobLogHandler(logging.Handler):
 
     def _write(self) -> None:
         lines, self._lines = self._lines, []
-        if lines:
-            JobLog.objects.bulk_create(lines)
+        if not lines:
+            return
+        try:
+            # A savepoint, so that a failure leaves the caller's transaction usable.
+            with transaction.atomic():
+                JobLog.objects.bulk_create(lines)
+        except Exception:
+            logger.exception("%d log lines of Job %d are lost.", len(lines), self.job_id)
 
 
 class JobLogger(logging.Logger):

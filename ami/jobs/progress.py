@@ -6,11 +6,12 @@ from django.db import models
 from django.utils.text import slugify
 from pydantic import BaseModel, Field
 
+from ami.base.storable import storable
 from ami.jobs.states import JobState
 
 
 def snake_case(name: str) -> str:
-    return slugify(name).replace("-", "_")
+    return slugify(name, allow_unicode=True).replace("-", "_")
 
 
 class StageParam(BaseModel):
@@ -57,7 +58,11 @@ class JobProgress(BaseModel):
     def add_or_update_stage_param(
         self, stage: JobStage | str, name: str, value: Any = None
     ) -> StageParam:
-        """Set a figure of a stage; its key is the name in snake case."""
+        """Set a figure of a stage; its key is the name in snake case.
+
+        What JSON does not know, such as NaN, is kept as its text.
+        """
+        value = storable(value)
         stage = self.get_stage(stage) if isinstance(stage, str) else stage
         key = snake_case(name)
         for param in stage.params:

@@ -1,7 +1,7 @@
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from celery import current_app
 from django.conf import settings
@@ -10,6 +10,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from ami.base.models import BaseModel
+from ami.base.storable import storable_text
 from ami.jobs.logging import JobLogger
 from ami.jobs.progress import JobProgress, ProgressField
 from ami.jobs.states import (
@@ -89,13 +90,15 @@ class Job(BaseModel):
 
     def retry(self) -> bool:
         """Queue a Job that has ended once more, from its start. False where it has not ended."""
-        return self._enqueue(*FINAL, progress=JobProgress(), error="", finished_at=None)
+        return self._enqueue(
+            *FINAL, progress=JobProgress(), error="", started_at=None, finished_at=None
+        )
 
     def cancel(self) -> bool:
         """Stop a waiting Job now, and a running one after its batch. False where it has ended."""
         return self._move(
-            *WAITING, status=JobState.REVOKED, finished_at=timezone.now()
-        ) or self._move(JobState.STARTED, status=JobState.CANCELING)
+            *WAITING, status=JobState.REVOKED, error="", finished_at=timezone.now()
+        ) or self._move(*RUNNING, status=JobState.CANCELING)
 
     def publish(self) -> None:
         """Send the Job's message; a broker that is down leaves the Job queued, with the reason."""
@@ -104,20 +107,20 @@ class Job(BaseModel):
         except OperationalError as error:
             self._move(
                 JobState.PENDING,
-                error=f"The broker did not take the Job's message: {error}. "
+                error=f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
                 "The Job stays queued; cancel and retry it once the broker is back.",
             )
 
     def checkpoint(self) -> None:
         """Store progress and heartbeat, as the worker that holds the Job.
 
-        Raises ClaimLostError where another worker holds it by now.
+        Raises ClaimLostError where another worker holds it by now, or it was ended.
         """
-        held = Job.objects.filter(pk=self.pk, claim_token=self.claim_token).update(
-            progress=self.progress, heartbeat_at=timezone.now()
-        )
+        held = Job.objects.filter(
+            pk=self.pk, claim_token=self.claim_token, status__in=RUNNING
+        ).update(progress=self.progress, heartbeat_at=timezone.now())
         if not held:
-            raise ClaimLostError(f"Job {self.pk} is held by another worker.")
+            raise ClaimLostError(f"Job {self.pk} is held by another worker, or was ended.")
 
     def raise_if_canceled(self) -> None:
         """Raises JobCanceledError where somebody has asked the running Job to stop."""
@@ -125,14 +128,15 @@ class Job(BaseModel):
             raise JobCanceledError(f"Job {self.pk} was canceled.")
 
     def finish(self, status: JobState, *, error: str = "") -> bool:
-        """End the run that this worker holds. False where it holds it no longer."""
+        """End the run that this worker holds, and let go. False where it holds it no longer."""
         for stage in self.progress.stages:
             stage.status = status
         return self._move(
             *RUNNING,
-            claim_token=self.claim_token,
+            held_with=self.claim_token,
+            claim_token=None,
             status=status,
-            error=error,
+            error=storable_text(error),
             progress=self.progress,
             finished_at=timezone.now(),
         )
@@ -144,11 +148,14 @@ class Job(BaseModel):
                 transaction.on_commit(self.publish)
         return moved
 
-    def _move(self, *states: JobState, **values: Any) -> bool:
-        """Compare and set: write `values` if the row is in one of `states`."""
+    def _move(self, *states: JobState, held_with: UUID | None = None, **values: Any) -> bool:
+        """Compare and set: write `values` if the row is in one of `states`.
+
+        With `held_with`, only if it carries that claim token, too.
+        """
         rows = Job.objects.filter(pk=self.pk, status__in=states)
-        if "claim_token" in values:
-            rows = rows.filter(claim_token=values["claim_token"])
+        if held_with:
+            rows = rows.filter(claim_token=held_with)
         if not rows.update(updated_at=timezone.now(), **values):
             return False
         for name, value in values.items():

@@ -1,0 +1,168 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
+
+from ami.jobs import runner
+from ami.jobs.models import Job, JobState
+from ami.jobs.progress import JobProgress
+from ami.jobs.service import create_jobs
+from ami.jobs.states import FINAL, RUNNING, WAITING, ClaimLostError, JobCanceledError
+from ami.jobs.tests.job_types import make_job
+
+pytestmark = pytest.mark.django_db
+Messages = list[tuple[str, list[Any]]]
+
+
+def test_created_job_is_queued_and_published_on_commit(
+    published: Messages, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    job = make_job(status=JobState.CREATED)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert job.enqueue()
+        assert not published
+    job.refresh_from_db()
+    assert job.status == JobState.PENDING
+    assert published == [(job.task_id, [job.pk])]
+
+
+@pytest.mark.parametrize("status", sorted(set(JobState) - {JobState.CREATED}))
+def test_only_a_created_job_is_enqueued(status: JobState) -> None:
+    job = make_job(status=status)
+    assert not job.enqueue()
+    job.refresh_from_db()
+    assert job.status == status
+
+
+def test_jobs_are_created_all_or_none_and_published_on_commit(
+    published: Messages, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        jobs = create_jobs([Job(name="One"), Job(name="Two")])
+        assert not published
+    assert published == [(job.task_id, [job.pk]) for job in jobs]
+    assert {job.status for job in jobs} == {JobState.PENDING}
+    assert jobs[0].task_id != jobs[1].task_id
+
+
+def test_broker_that_is_down_leaves_the_job_queued_with_the_reason(
+    broker_down: None, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        (job,) = create_jobs([Job(name="One")])
+    job.refresh_from_db()
+    assert job.status == JobState.PENDING
+    assert job.error.startswith("The broker did not take the Job's message: ")
+    assert "cancel and retry it" in job.error
+    assert job.cancel()
+    assert job.error == ""
+
+
+@pytest.mark.parametrize("status", sorted(JobState))
+def test_retry_queues_what_has_ended(
+    status: JobState,
+    published: Messages,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    job = make_job(status=status, task_id="former", error="Why.", started_at=timezone.now())
+    job.progress.add_stage("Stage").progress = 0.5
+    job.save()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert job.retry() == (status in FINAL)
+    job.refresh_from_db()
+    if status not in FINAL:
+        assert (job.status, job.task_id, job.error) == (status, "former", "Why.")
+        return
+    assert (job.status, job.error, job.progress) == (JobState.PENDING, "", JobProgress())
+    assert (job.started_at, job.finished_at, job.duration) == (None, None, None)
+    assert job.task_id != "former"
+    assert published == [(job.task_id, [job.pk])]
+
+
+@pytest.mark.parametrize("status", sorted(JobState))
+def test_cancel_in_each_state(status: JobState) -> None:
+    job = make_job(status=status)
+    expected = {
+        **dict.fromkeys(WAITING, (True, JobState.REVOKED)),
+        **dict.fromkeys(RUNNING, (True, JobState.CANCELING)),
+    }.get(status, (False, status))
+    assert (job.cancel(), job.status) == expected
+    job.refresh_from_db()
+    assert job.status == expected[1]
+    assert (job.finished_at is not None) == (status in WAITING)
+
+
+def test_cancel_goes_by_the_row_and_not_by_a_stale_instance() -> None:
+    job = make_job()
+    stale = Job.objects.get(pk=job.pk)
+    assert runner.claim(job.pk)
+    assert stale.cancel()
+    job.refresh_from_db()
+    assert job.status == JobState.CANCELING
+
+
+def test_duration_runs_from_start_to_end() -> None:
+    start = timezone.now()
+    assert make_job().duration is None
+    assert Job(started_at=start, finished_at=start + timedelta(hours=1)).duration == timedelta(
+        hours=1
+    )
+
+
+def test_checkpoint_stores_progress_and_heartbeat() -> None:
+    job = runner.claim(make_job().pk)
+    assert job
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=None)
+    job.progress.add_stage("Stage").progress = 0.5
+    job.checkpoint()
+    stored = Job.objects.get(pk=job.pk)
+    assert stored.progress.fraction == 0.5
+    assert stored.heartbeat_at
+
+
+def test_worker_whose_claim_is_gone_writes_nothing() -> None:
+    zombie = runner.claim(make_job().pk)
+    assert zombie
+    Job.objects.filter(pk=zombie.pk).update(status=JobState.RETRY)
+    assert runner.claim(zombie.pk)
+    zombie.progress.add_stage("Zombie")
+    with pytest.raises(ClaimLostError, match=f"Job {zombie.pk} is held by another worker"):
+        zombie.checkpoint()
+    assert not zombie.finish(JobState.SUCCESS)
+    stored = Job.objects.get(pk=zombie.pk)
+    assert (stored.status, stored.progress) == (JobState.STARTED, JobProgress())
+
+
+@pytest.mark.parametrize("status", sorted(set(JobState) - RUNNING))
+def test_worker_of_a_job_that_was_ended_over_its_head_writes_nothing(status: JobState) -> None:
+    zombie = runner.claim(make_job().pk)
+    assert zombie
+    Job.objects.filter(pk=zombie.pk).update(status=status)
+    with pytest.raises(ClaimLostError):
+        zombie.checkpoint()
+    assert not zombie.finish(JobState.SUCCESS)
+
+
+def test_running_worker_is_told_of_a_cancel() -> None:
+    job = runner.claim(make_job().pk)
+    assert job
+    job.raise_if_canceled()
+    assert Job.objects.get(pk=job.pk).cancel()
+    with pytest.raises(JobCanceledError):
+        job.raise_if_canceled()
+    job.checkpoint()
+    assert job.finish(JobState.REVOKED)
+
+
+def test_every_stage_ends_as_the_job_does() -> None:
+    job = runner.claim(make_job().pk)
+    assert job
+    job.progress.add_stage("Stage").progress = 0.5
+    assert job.finish(JobState.FAILURE, error="Why\x00 not.")
+    stored = Job.objects.get(pk=job.pk)
+    stage = stored.progress.get_stage("stage")
+    assert (stage.status, stage.progress) == (JobState.FAILURE, 0.5)
+    assert stored.error == "Why not."
+    assert stored.finished_at

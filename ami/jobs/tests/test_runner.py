@@ -1,0 +1,164 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from django.db import connection
+
+from ami.jobs import runner
+from ami.jobs.models import Job, JobState
+from ami.jobs.states import FINAL, RUNNING, WAITING, JobCanceledError, JobFailedError
+from ami.jobs.tasks import run_job
+from ami.jobs.tests.job_types import job_type, make_job
+
+
+@pytest.mark.django_db
+def test_job_runs_to_its_end() -> None:
+    job = make_job(error="The broker was down.")
+    with job_type(lambda job: job.logger.info("Working.")):
+        run_job(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.error) == (JobState.SUCCESS, "")
+    assert job.started_at
+    assert job.finished_at
+    assert [line.message for line in job.logs.all()] == ["Working."]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", sorted(JobState))
+def test_only_a_waiting_job_is_claimed(status: JobState) -> None:
+    runs: list[int] = []
+    job = make_job(status=status)
+    with job_type(lambda job: runs.append(job.pk)):
+        runner.run(job.pk)
+    assert runs == ([job.pk] if status in WAITING else [])
+
+
+@pytest.mark.django_db
+def test_message_of_a_deleted_job_is_dropped() -> None:
+    runner.run(2**40)
+
+
+def test_states_are_waiting_running_or_final() -> None:
+    assert set(JobState) - {JobState.UNKNOWN} == WAITING | RUNNING | FINAL
+    assert not WAITING & RUNNING
+    assert not (WAITING | RUNNING) & FINAL
+
+
+@pytest.mark.django_db(transaction=True)
+def test_job_is_claimed_by_one_of_two_workers() -> None:
+    barrier = Barrier(2)
+
+    def claim(job_id: int) -> bool:
+        try:
+            barrier.wait()
+            return runner.claim(job_id) is not None
+        finally:
+            connection.close()
+
+    for _ in range(20):
+        job = make_job()
+        with ThreadPoolExecutor(2) as workers:
+            assert sorted(workers.map(claim, [job.pk] * 2)) == [False, True]
+
+
+@pytest.mark.django_db
+def test_expected_failure_ends_with_its_sentence() -> None:
+    def run(job: Job) -> None:
+        raise JobFailedError("Capture set 4 no longer exists.")
+
+    job = make_job()
+    with job_type(run):
+        runner.run(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.error) == (JobState.FAILURE, "Capture set 4 no longer exists.")
+    assert [(line.level, line.message) for line in job.logs.all()] == [
+        ("ERROR", "Capture set 4 no longer exists.")
+    ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", ["division", "nul\x00", "half \ud800", "", "x" * 100_000])
+def test_crash_ends_with_a_sentence_and_the_traceback(text: str) -> None:
+    def run(job: Job) -> None:
+        job.progress.add_stage("Stage")
+        raise RuntimeError(text)
+
+    job = make_job()
+    with job_type(run):
+        runner.run(job.pk)
+    job.refresh_from_db()
+    assert job.status == JobState.FAILURE
+    assert job.error.startswith("The run crashed: RuntimeError")
+    assert job.finished_at
+    (line,) = job.logs.all()
+    assert line.level == "ERROR"
+    assert "Traceback (most recent call last)" in line.message
+
+
+@pytest.mark.django_db
+def test_worker_that_lacks_the_job_type_says_so() -> None:
+    job = make_job(job_type_key="elsewhere")
+    runner.run(job.pk)
+    job.refresh_from_db()
+    assert job.status == JobState.FAILURE
+    assert job.error == "Unknown job type 'elsewhere'. Registered: post_processing."
+
+
+@pytest.mark.django_db
+def test_canceled_run_ends_as_canceled() -> None:
+    def run(job: Job) -> None:
+        Job.objects.get(pk=job.pk).cancel()
+        job.raise_if_canceled()
+
+    job = make_job()
+    with job_type(run):
+        runner.run(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.error) == (JobState.REVOKED, "")
+    assert "what its batches have committed stays" in job.logs.get().message
+
+
+@pytest.mark.django_db
+def test_run_that_completes_while_it_is_canceled_has_succeeded() -> None:
+    def cancel(job: Job) -> None:
+        Job.objects.get(pk=job.pk).cancel()
+
+    job = make_job()
+    with job_type(cancel):
+        runner.run(job.pk)
+    job.refresh_from_db()
+    assert job.status == JobState.SUCCESS
+
+
+@pytest.mark.django_db
+def test_worker_that_lost_its_claim_leaves_the_job_to_the_other() -> None:
+    def run(job: Job) -> None:
+        Job.objects.filter(pk=job.pk).update(status=JobState.RETRY)
+        runner.claim(job.pk)
+        job.checkpoint()
+
+    job = make_job()
+    with job_type(run):
+        runner.run(job.pk)
+    job.refresh_from_db()
+    assert job.status == JobState.STARTED
+    assert not job.logs.exists()
+
+
+@pytest.mark.django_db
+def test_retried_job_runs_again() -> None:
+    outcomes = iter([JobFailedError("Not yet."), JobCanceledError(), None])
+
+    def run(job: Job) -> None:
+        if outcome := next(outcomes):
+            raise outcome
+
+    job = make_job()
+    seen = []
+    with job_type(run):
+        for _ in range(3):
+            runner.run(job.pk)
+            job.refresh_from_db()
+            seen.append((job.status, job.error))
+            job.retry()
+    assert seen == [(JobState.FAILURE, "Not yet."), (JobState.REVOKED, ""), (JobState.SUCCESS, "")]
