@@ -1,0 +1,84 @@
+"""The demo, as `make demo ONCE=1` runs it, on embedded servers of its own."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.servers import Postgres, Redis
+from config.tests.processes import bare_environment, copy_project, has_stopped
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_project(tmp_path_factory.mktemp("demo") / "project")
+
+
+@pytest.fixture
+def port() -> str:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return str(server.getsockname()[1])
+
+
+def _demo(project: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "manage.py", "demo", *arguments],
+        cwd=project,
+        env=bare_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _processes_of(project: Path) -> list[str]:
+    """Return the commands of what still runs in, or on the files of, the project."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_text().replace("\0", " ")
+            home = (folder / "cwd").resolve()
+        except OSError:
+            continue
+        if str(project) in command or home == project:
+            found.append(command)
+    return found
+
+
+def test_demo_runs_the_job_and_leaves_no_process_behind(project: Path, port: str) -> None:
+    demo = _demo(project, "--once", "--port", port)
+    told, errors = demo.communicate(timeout=180)
+    assert demo.returncode == 0, errors
+    assert "Small size filter on capture set Demo captures: Succeeded" in told
+    assert f"http://127.0.0.1:{port}/admin/jobs/job/" in told
+    assert _processes_of(project) == []
+    assert all(has_stopped(kind(project / ".local")) for kind in (Postgres, Redis))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_demo_serves_until_it_is_stopped(project: Path, port: str, signum: int) -> None:
+    demo = _demo(project, "--port", port)
+    assert demo.stdout is not None
+    assert any("Serving until Ctrl-C." in line for line in demo.stdout)
+    demo.send_signal(signum)
+    told, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, told, errors) == (0, "Stopping.\n", "")
+    assert _processes_of(project) == []
+
+
+def test_taken_port_is_told_with_the_remedy(project: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        demo = _demo(project, "--once", "--port", str(port))
+        _, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert errors == (
+        f"CommandError: Port {port} cannot be used (Address already in use): choose another, as "
+        "in `make demo PORT=8001`.\n"
+    )

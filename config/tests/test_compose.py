@@ -1,0 +1,127 @@
+"""docker-compose.yml without an engine: its form, and each command run until it is healthy."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema
+import pytest
+import yaml
+from django.conf import settings
+from django.db import connection
+
+from config.tests.processes import wait_until
+
+OURS = ("web", "worker", "beat", "flower")
+COLLECT = ["python", "manage.py", "collectstatic", "--no-input"]
+SECRETS = ("SECRET_KEY", "ALLOWED_HOSTS", "POSTGRES_PASSWORD", "FLOWER_BASIC_AUTH")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text()))
+
+
+@pytest.fixture
+def environment(db: None, tmp_path: Path) -> dict[str, str]:
+    """Production's environment, on the servers and the database of the tests."""
+    database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
+    scripts = str(Path(sys.executable).parent)
+    return {
+        "PATH": os.pathsep.join((scripts, os.environ["PATH"])),
+        "HOME": str(tmp_path),
+        "HOSTNAME": socket.gethostname(),
+        "DJANGO_SETTINGS_MODULE": "config.settings.production",
+        "SECRET_KEY": "a key that only this test has, and that is long enough to be one",
+        "ALLOWED_HOSTS": ".example.org",
+        "FLOWER_BASIC_AUTH": "user:password",
+        "STATIC_ROOT": str(tmp_path / "static"),
+        "DATABASE_URL": database.geturl(),
+        "REDIS_URL": settings.REDIS_URL,
+    }
+
+
+def _here(words: list[str], folder: Path, ports: dict[str, str]) -> list[str]:
+    """Return a command with its ports free here, and its temporary files in `folder`."""
+    moved = [word.replace("/tmp", str(folder)) for word in words]  # noqa: S108
+    for port, free in ports.items():
+        moved = [re.sub(rf"\b{port}\b", free, word) for word in moved]
+    return moved
+
+
+def _run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        command, cwd=settings.ROOT, env=environment, capture_output=True, check=False
+    )
+
+
+def _free_port() -> str:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return str(server.getsockname()[1])
+
+
+def test_file_follows_the_compose_specification(compose: dict[str, Any]) -> None:
+    schema = json.loads(Path(__file__).with_name("compose_schema.json").read_text())
+    jsonschema.validate(compose, schema)
+    for service in compose["services"].values():
+        assert set(service.get("depends_on", {})) <= set(compose["services"])
+        named = [volume.split(":")[0] for volume in service.get("volumes", [])]
+        assert set(named) <= set(compose["volumes"])
+
+
+def test_every_lasting_service_has_a_health_check(compose: dict[str, Any]) -> None:
+    lasting = set(compose["services"]) - {"migrate"}
+    assert lasting == {*OURS, "postgres", "redis"}
+    assert all("healthcheck" in compose["services"][name] for name in lasting)
+
+
+def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
+    text = (settings.ROOT / "docker-compose.yml").read_text()
+    for name in SECRETS:
+        uses = re.findall(rf"\$\{{{name}([^}}]*)}}", text)
+        assert uses
+        assert all(use.startswith(":?") for use in uses)
+
+
+def test_image_does_not_run_as_root() -> None:
+    lines = (settings.ROOT / "Dockerfile").read_text().splitlines()
+    assert [line for line in lines if line.startswith("USER ")] == ["USER ami"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_command_becomes_healthy(
+    name: str, compose: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    service = compose["services"][name]
+    ports = {"8000": _free_port(), "5555": _free_port()}
+    kind, *check = _here(service["healthcheck"]["test"], tmp_path, ports)
+    if kind == "CMD-SHELL":
+        check = ["sh", "-c", check[0].replace("$$", "$")]
+    if name == "web":
+        _run(COLLECT, environment).check_returncode()
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            _here(service["command"], tmp_path, ports),
+            cwd=settings.ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+
+    def healthy() -> bool:
+        assert process.poll() is None, log.read_text()
+        return _run(check, environment).returncode == 0
+
+    try:
+        wait_until(healthy, seconds=60)
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,96 @@
+"""What each environment's settings promise."""
+
+import subprocess
+import sys
+
+import pytest
+from celery import current_app
+from django.conf import settings
+from django.test import Client
+from kombu.exceptions import OperationalError
+
+from config.settings.urls import broker_url
+from config.tests.processes import bare_environment
+
+REQUIRED = {
+    "SECRET_KEY": "only-this-test-has-it-" + "4f9a!kz7" * 6,
+    "ALLOWED_HOSTS": "ami.example.org, www.example.org",
+    "DATABASE_URL": "postgres://ami@db/ami",
+    "REDIS_URL": "redis://queue:6379/2",
+}
+
+
+def _production(
+    *arguments: str, without: tuple[str, ...] = (), **extra: str
+) -> subprocess.CompletedProcess[str]:
+    named = {name: value for name, value in REQUIRED.items() if name not in without}
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments, "--settings=config.settings.production"],
+        cwd=settings.ROOT,
+        env=bare_environment() | named | extra,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("missing", [(name,) for name in REQUIRED] + [tuple(REQUIRED)])
+def test_production_refuses_to_start_without(missing: tuple[str, ...]) -> None:
+    done = _production("migrate", without=missing)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Production settings lack {', '.join(missing)}: set this in the environment.\n"
+    )
+
+
+def test_production_passes_the_deployment_checks() -> None:
+    done = _production("check", "--deploy", "--fail-level=WARNING")
+    assert done.returncode == 0, done.stderr
+
+
+def test_production_reads_the_rest_from_the_environment() -> None:
+    show = (
+        "from django.conf import settings as s;"
+        "print(s.ALLOWED_HOSTS, s.CSRF_TRUSTED_ORIGINS, s.SECURE_SSL_REDIRECT, s.CELERY_BROKER_URL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", show],
+        cwd=settings.ROOT,
+        env=bare_environment()
+        | REQUIRED
+        | {
+            "DJANGO_SETTINGS_MODULE": "config.settings.production",
+            "CSRF_TRUSTED_ORIGINS": "https://ami.example.org",
+            "SECURE_SSL_REDIRECT": "false",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == (
+        "['ami.example.org', 'www.example.org'] ['https://ami.example.org'] False "
+        "redis://queue:6379/2\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("redis_url", "expected"),
+    [
+        ("redis://queue:6379/2", "redis://queue:6379/2"),
+        ("rediss://user:secret@queue/0", "rediss://user:secret@queue/0"),
+        ("unix:///srv/redis.sock", "redis+socket:///srv/redis.sock?virtual_host=0"),
+        ("unix:///srv/redis.sock?db=3", "redis+socket:///srv/redis.sock?virtual_host=3"),
+    ],
+)
+def test_celery_reads_the_same_redis_url(redis_url: str, expected: str) -> None:
+    assert broker_url(redis_url) == expected
+
+
+def test_publishing_gives_up_soon_where_no_broker_runs() -> None:
+    nowhere = current_app.connection_for_write("redis://127.0.0.1:1/0")
+    with nowhere, pytest.raises(OperationalError):
+        current_app.send_task("nothing", connection=nowhere)
+
+
+def test_root_leads_to_the_admin(client: Client) -> None:
+    assert client.get("/").headers["Location"] == "/admin/"

@@ -1,0 +1,38 @@
+"""The house rules that no linter holds."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+LONGEST_MODULE = 350
+LONGEST_FUNCTION = 50
+MODULES = sorted(
+    path.relative_to(settings.ROOT)
+    for pattern in ("*.py", "ami/**/*.py", "config/**/*.py", "benchmarks/**/*.py")
+    for path in settings.ROOT.glob(pattern)
+    if "migrations" not in path.parts
+)
+
+
+def long_functions(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if lines > LONGEST_FUNCTION:
+            yield f"{node.name}: {lines} lines"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_module_and_its_functions_are_short(module: Path) -> None:
+    source = (settings.ROOT / module).read_text()
+    assert len(source.splitlines()) <= LONGEST_MODULE
+    assert list(long_functions(source)) == []
+
+
+def test_long_function_is_found() -> None:
+    source = "def long():\n" + "    pass\n" * LONGEST_FUNCTION
+    assert list(long_functions(source)) == ["long: 51 lines"]
