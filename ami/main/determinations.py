@@ -21,28 +21,29 @@ LOCK = """
 SELECT id FROM main_occurrence WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 
+# Each occurrence looks up its own rows, so that the plan stays with the indexes however large the
+# tables are; joined as sets, they make PostgreSQL read all of main_classification.
 UPDATE = """
-WITH person AS (
-    SELECT DISTINCT ON (occurrence_id) occurrence_id, taxon_id, 1.0::float8 AS score
-    FROM main_identification
-    WHERE occurrence_id = ANY(%(ids)s) AND NOT withdrawn AND taxon_id IS NOT NULL
-    ORDER BY occurrence_id, created_at DESC, id DESC
-), machine AS (
-    SELECT DISTINCT ON (d.occurrence_id) d.occurrence_id, c.taxon_id, c.score
-    FROM main_detection d
-    JOIN main_classification c ON c.detection_id = d.id
-    JOIN main_taxon t ON t.id = c.taxon_id
-    WHERE d.occurrence_id = ANY(%(ids)s)
-    ORDER BY d.occurrence_id, c.terminal DESC, t.identifiable DESC,
-             c.score DESC NULLS LAST, c.timestamp DESC, c.id DESC
-), rule AS (
+WITH rule AS (
     SELECT o.id, o.determination_id AS taxon_before, o.determination_score AS score_before,
            COALESCE(person.taxon_id, machine.taxon_id) AS taxon_after,
-           CASE WHEN person.taxon_id IS NULL THEN machine.score ELSE person.score END
-               AS score_after
+           CASE WHEN person.taxon_id IS NULL THEN machine.score ELSE 1.0 END AS score_after
     FROM main_occurrence o
-    LEFT JOIN person ON person.occurrence_id = o.id
-    LEFT JOIN machine ON machine.occurrence_id = o.id
+    LEFT JOIN LATERAL (
+        SELECT taxon_id FROM main_identification
+        WHERE occurrence_id = o.id AND NOT withdrawn AND taxon_id IS NOT NULL
+        ORDER BY created_at DESC, id DESC LIMIT 1
+    ) person ON true
+    LEFT JOIN LATERAL (
+        SELECT c.taxon_id, c.score
+        FROM main_detection d
+        JOIN main_classification c ON c.detection_id = d.id
+        JOIN main_taxon t ON t.id = c.taxon_id
+        WHERE d.occurrence_id = o.id
+        ORDER BY c.terminal DESC, t.identifiable DESC,
+                 c.score DESC NULLS LAST, c.timestamp DESC, c.id DESC
+        LIMIT 1
+    ) machine ON true
     WHERE o.id = ANY(%(ids)s)
 )
 UPDATE main_occurrence o

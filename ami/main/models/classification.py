@@ -23,7 +23,12 @@ class Classification(BaseModel):
         Detection, on_delete=models.CASCADE, related_name="classifications"
     )
     taxon = models.ForeignKey(
-        Taxon, on_delete=models.SET_NULL, null=True, blank=True, related_name="classifications"
+        Taxon,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="classifications",
+        db_index=False,
     )
     score = models.FloatField(null=True, blank=True)
     scores = ArrayField(models.FloatField(), null=True, blank=True)
@@ -36,6 +41,7 @@ class Classification(BaseModel):
         null=True,
         blank=True,
         related_name="classifications",
+        db_index=False,
     )
     category_map = models.ForeignKey(
         "ml.AlgorithmCategoryMap",
@@ -51,6 +57,7 @@ class Classification(BaseModel):
         null=True,
         blank=True,
         related_name="derived_classifications",
+        db_index=False,
         help_text="The classification that this one supersedes.",
     )
     job = models.ForeignKey(
@@ -59,6 +66,7 @@ class Classification(BaseModel):
         null=True,
         blank=True,
         related_name="classifications",
+        db_index=False,
         help_text="The run that wrote this.",
     )
     metadata = models.JSONField(
@@ -68,6 +76,24 @@ class Classification(BaseModel):
     objects: ClassVar[ClassificationQuerySet] = ClassificationQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
+        # With the id, for lists that are cut to one of these and go from the newest row down.
+        indexes = [
+            models.Index(fields=["taxon", "id"], name="classification_taxon_id"),
+            models.Index(fields=["algorithm", "id"], name="classification_algorithm_id"),
+            models.Index(
+                fields=["job", "id"],
+                name="classification_job_id",
+                condition=Q(job__isnull=False),
+            ),
+            models.Index(
+                fields=["applied_to"],
+                name="classification_applied_to",
+                condition=Q(applied_to__isnull=False),
+            ),
+            models.Index(
+                fields=["id"], name="classification_intermediate", condition=Q(terminal=False)
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(score__isnull=True) | Q(score__gte=0, score__lte=1),

@@ -21,20 +21,41 @@ class Occurrence(BaseModel):
     """One individual, seen on one or more captures of a night."""
 
     determination = models.ForeignKey(
-        Taxon, on_delete=models.SET_NULL, null=True, blank=True, related_name="occurrences"
+        Taxon,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="occurrences",
+        db_index=False,
     )
     determination_score = models.FloatField(null=True, blank=True)
     event = models.ForeignKey(
         Event, on_delete=models.SET_NULL, null=True, blank=True, related_name="occurrences"
     )
     deployment = models.ForeignKey(
-        Deployment, on_delete=models.SET_NULL, null=True, blank=True, related_name="occurrences"
+        Deployment,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="occurrences",
+        db_index=False,
     )
     project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="occurrences"
+        Project,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="occurrences",
+        db_index=False,
     )
 
     class Meta:
+        # With the id, for lists that are cut to one of these and go from the newest row down.
+        indexes = [
+            models.Index(fields=["project", "id"], name="occurrence_project_id"),
+            models.Index(fields=["deployment", "id"], name="occurrence_deployment_id"),
+            models.Index(fields=["determination", "id"], name="occurrence_determination_id"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(determination_score__isnull=True)

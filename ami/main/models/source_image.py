@@ -10,7 +10,12 @@ class SourceImage(BaseModel):
     """A capture: one frame that a trap photographed."""
 
     project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="captures"
+        Project,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="captures",
+        db_index=False,
     )
     deployment = models.ForeignKey(
         Deployment,
@@ -18,7 +23,7 @@ class SourceImage(BaseModel):
         null=True,
         blank=True,
         related_name="captures",
-        db_index=False,  # the first column of the unique constraint
+        db_index=False,
     )
     event = models.ForeignKey(
         Event, on_delete=models.SET_NULL, null=True, blank=True, related_name="captures"
@@ -31,6 +36,11 @@ class SourceImage(BaseModel):
 
     class Meta:
         verbose_name = "capture"
+        # With the id, for lists that are cut to one of these and go from the newest row down.
+        indexes = [
+            models.Index(fields=["project", "id"], name="capture_project_id"),
+            models.Index(fields=["deployment", "id"], name="capture_deployment_id"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["deployment", "path"], name="capture_unique_deployment_path"
