@@ -114,11 +114,12 @@ class Job(BaseModel):
     def checkpoint(self) -> None:
         """Store progress and heartbeat, as the worker that holds the Job.
 
+        A method may be run by hand with a Job that nobody has claimed: neither has a token then.
         Raises ClaimLostError where another worker holds it by now, or it was ended.
         """
-        held = Job.objects.filter(
-            pk=self.pk, claim_token=self.claim_token, status__in=RUNNING
-        ).update(progress=self.progress, heartbeat_at=timezone.now())
+        held = Job.objects.filter(pk=self.pk, claim_token=self.claim_token).update(
+            progress=self.progress, heartbeat_at=timezone.now()
+        )
         if not held:
             raise ClaimLostError(f"Job {self.pk} is held by another worker, or was ended.")
 
