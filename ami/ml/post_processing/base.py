@@ -35,7 +35,7 @@ class BasePostProcessingTask:
     config_schema: ClassVar[type[BaseModel]]
     description: ClassVar[str] = ""
     counters: ClassVar[tuple[str, ...]] = ()
-    batch_size: ClassVar[int] = 5_000
+    batch_size: ClassVar[int] = 10_000
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -25,13 +25,17 @@ class Scope:
     detections: Callable[[Iterable[int]], QuerySet[Detection]]
 
 
-def _captures_of_sets(ids: Iterable[int]) -> QuerySet[SourceImage]:
+def _members(ids: Iterable[int]) -> QuerySet[Any]:
     members = SourceImageCollection.images.through.objects.filter(sourceimagecollection_id__in=ids)
-    return SourceImage.objects.filter(pk__in=members.values("sourceimage_id"))
+    return members.values("sourceimage_id")
+
+
+def _captures_of_sets(ids: Iterable[int]) -> QuerySet[SourceImage]:
+    return SourceImage.objects.filter(pk__in=_members(ids))
 
 
 def _detections_of_sets(ids: Iterable[int]) -> QuerySet[Detection]:
-    return Detection.objects.filter(source_image__in=_captures_of_sets(ids).values("pk"))
+    return Detection.objects.filter(source_image__in=_members(ids))
 
 
 def _captures_of_occurrences(ids: Iterable[int]) -> QuerySet[SourceImage]:

@@ -7,7 +7,7 @@ from django.db import connection
 from pydantic import Field
 
 from ami.base.ids import MAX_ID
-from ami.main.models import Detection, Taxon, TaxonRank
+from ami.main.models import Taxon, TaxonRank
 from ami.ml.post_processing.base import SAMPLES, BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.registry import register
@@ -20,15 +20,14 @@ SOUND = {"large", "flagged before"}
 # 1e-100, because PostgreSQL raises an error where a product underflows.
 VERDICTS = """
 WITH box AS (
-    SELECT d.id, d.bbox, s.width::float8 AS width, s.height::float8 AS height,
+    SELECT d.id, d.occurrence_id, d.bbox, s.width::float8 AS width, s.height::float8 AS height,
            LEAST(GREATEST(d.bbox[1], 0), COALESCE(s.width, 0)) AS x1,
            LEAST(GREATEST(d.bbox[2], 0), COALESCE(s.height, 0)) AS y1,
            LEAST(GREATEST(d.bbox[3], 0), COALESCE(s.width, 0)) AS x2,
            LEAST(GREATEST(d.bbox[4], 0), COALESCE(s.height, 0)) AS y2
-    FROM main_detection d JOIN main_sourceimage s ON s.id = d.source_image_id
-    WHERE d.id IN ({detections})
+    FROM ({detections}) d JOIN main_sourceimage s ON s.id = d.source_image_id
 ), judged AS (
-    SELECT id, CASE
+    SELECT id, occurrence_id, CASE
         WHEN bbox IS NULL THEN 'no box'
         WHEN (cardinality(bbox) = 4 AND 'Infinity' > ALL (bbox) AND '-Infinity' < ALL (bbox))
              IS NOT TRUE THEN 'box is not four finite numbers'
@@ -47,7 +46,8 @@ WITH box AS (
 SELECT verdict, count(*), CASE
     WHEN verdict = 'small' THEN array_agg(id)
     WHEN verdict IN ('large', 'flagged before') THEN '{{}}'
-    ELSE (array_agg(id ORDER BY id))[:%s] END
+    ELSE (array_agg(id ORDER BY id))[:%s] END,
+    COALESCE(array_agg(DISTINCT occurrence_id) FILTER (WHERE verdict = 'small'), '{{}}')
 FROM judged GROUP BY verdict ORDER BY verdict
 """
 
@@ -73,12 +73,16 @@ ORDER BY detection.id
 
 
 class Verdict(NamedTuple):
-    """How many detections of a batch were judged the same, and the ids: all small ones,
-    the first of those to skip, none of the others."""
+    """How many detections of a batch were judged the same.
+
+    `ids` holds all small ones, the first of those to skip, and none of the others;
+    `occurrence_ids` the occurrences of the small ones, None standing for those without one.
+    """
 
     name: str
     rows: int
     ids: list[int]
+    occurrence_ids: list[int | None]
 
 
 class SmallSizeFilterConfig(ScopedConfig):
@@ -115,16 +119,19 @@ class SmallSizeFilterTask(BasePostProcessingTask):
         )
 
     def process(self, batch: Batch) -> None:
-        for verdict, rows, ids in self._judge(batch):
-            self.count(detections_checked=rows)
-            if verdict == "small":
-                self._flag(ids)
-            elif verdict not in SOUND:
-                self.count(detections_skipped=rows)
-                self.skip(verdict, rows=rows, ids=ids)
+        for verdict in self._judge(batch):
+            self.count(detections_checked=verdict.rows)
+            if verdict.name == "small":
+                self._flag(verdict.ids)
+                self.update_determinations(pk for pk in verdict.occurrence_ids if pk)
+            elif verdict.name not in SOUND:
+                self.count(detections_skipped=verdict.rows)
+                self.skip(verdict.name, rows=verdict.rows, ids=verdict.ids)
 
     def _judge(self, batch: Batch) -> list[Verdict]:
-        detections, params = batch.detections.values("pk").query.sql_with_params()
+        detections, params = batch.detections.values(
+            "id", "occurrence_id", "source_image_id", "bbox"
+        ).query.sql_with_params()
         with connection.cursor() as cursor:
             cursor.execute(
                 VERDICTS.format(detections=detections),
@@ -150,6 +157,4 @@ class SmallSizeFilterTask(BasePostProcessingTask):
                     "metadata": json.dumps({"size_threshold": self.config.size_threshold}),
                 },
             )
-        occurrences = Detection.objects.filter(pk__in=detection_ids, occurrence__isnull=False)
-        self.update_determinations(occurrences.values_list("occurrence_id", flat=True).distinct())
         self.count(detections_flagged=len(detection_ids))
