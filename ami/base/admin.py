@@ -12,6 +12,7 @@ from django.utils.functional import cached_property
 
 from ami.base.deletion import DELETE_LIMIT, touches_more_than
 from ami.base.ids import parse_id
+from ami.base.links import EMPTY
 
 M = TypeVar("M", bound=Model)
 
@@ -112,7 +113,9 @@ class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin
     ordering: ClassVar[Any] = ("-id",)
     sortable_by: ClassVar[Any] = ("id",)
     paginator = BoundedPaginator
+    show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
+    empty_value_display = EMPTY
     readonly_fields: ClassVar[Any] = ("created_at", "updated_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:

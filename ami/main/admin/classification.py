@@ -5,12 +5,12 @@ from django.db import connection
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.links import change_link, count_link
+from ami.base.links import EMPTY, change_link, count_link
 from ami.base.subqueries import cardinality
 from ami.jobs.models import Job
 from ami.main.admin.determinations import RedetermineMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
-from ami.main.admin.history import DetailsMixin
+from ami.main.admin.history import DetailsMixin, format_score
 from ami.main.models import Classification, Detection, Occurrence
 from ami.ml.models import AlgorithmCategoryMap
 
@@ -48,7 +48,7 @@ class ClassificationAdmin(
     list_display = (
         "id",
         "taxon",
-        "score",
+        "rounded_score",
         "terminal",
         "algorithm",
         "detection_link",
@@ -102,21 +102,25 @@ class ClassificationAdmin(
             return ("detection", *self.editable, "category_map", "applied_to", "job")
         return (*self.editable, *self.readonly_fields)
 
+    @admin.display(description="score")
+    def rounded_score(self, obj: Classification) -> str:
+        return format_score(obj.score)
+
     @admin.display(description="detection")
     def detection_link(self, obj: Classification) -> str:
-        return change_link(Detection, obj.detection_id)
+        return change_link(Detection, obj.detection_id, obj.detection_id)
 
     @admin.display(description="occurrence")
     def occurrence_link(self, obj: Classification) -> str:
-        return change_link(Occurrence, obj.detection.occurrence_id)
+        return change_link(Occurrence, obj.detection.occurrence_id, obj.detection.occurrence_id)
 
     @admin.display(description="applied to")
     def applied_to_link(self, obj: Classification) -> str:
-        return change_link(Classification, obj.applied_to_id)
+        return change_link(Classification, obj.applied_to_id, obj.applied_to_id)
 
     @admin.display(description="run")
     def job_link(self, obj: Classification) -> str:
-        return change_link(Job, obj.job_id)
+        return change_link(Job, obj.job_id, obj.job_id)
 
     @admin.display(description="category map")
     def category_map_link(self, obj: Classification) -> str:
@@ -128,12 +132,12 @@ class ClassificationAdmin(
         return count_link(Classification, derived, applied_to__id__exact=obj.pk)
 
     @admin.display(description="scores")
-    def scores_length(self, obj: Any) -> int | None:
-        return getattr(obj, "scores_number", None)
+    def scores_length(self, obj: Any) -> int | str:
+        return getattr(obj, "scores_number", None) or EMPTY
 
     @admin.display(description="logits")
-    def logits_length(self, obj: Any) -> int | None:
-        return getattr(obj, "logits_number", None)
+    def logits_length(self, obj: Any) -> int | str:
+        return getattr(obj, "logits_number", None) or EMPTY
 
     def get_details(self, obj: Classification) -> dict[str, Any]:
         return {"top_scores": top_scores(obj.pk)}

@@ -5,11 +5,11 @@ from django import forms
 from django.contrib import admin
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.links import change_link, count_link
+from ami.base.links import EMPTY, change_link, count_link
 from ami.base.subqueries import cardinality, count_subquery
 from ami.main.admin.determinations import RedetermineMixin
 from ami.main.admin.filters import IdFilter
-from ami.main.admin.history import DetailsMixin, format_box, media_url, predictions
+from ami.main.admin.history import DetailsMixin, format_box, format_score, media_url, predictions
 from ami.main.models import Classification, Detection, Occurrence, SourceImage
 
 
@@ -45,7 +45,7 @@ class DetectionAdmin(RedetermineMixin, DetailsMixin, LargeTableAdmin[Detection])
         "occurrence_link",
         "capture_link",
         "classifications_link",
-        "detection_score",
+        "score",
         "vector",
         "timestamp",
     )
@@ -71,17 +71,21 @@ class DetectionAdmin(RedetermineMixin, DetailsMixin, LargeTableAdmin[Detection])
     autocomplete_fields = ("detection_algorithm",)
     readonly_fields = ("vector", "classifications_link", "created_at", "updated_at")
 
+    @admin.display(description="score")
+    def score(self, obj: Detection) -> str:
+        return format_score(obj.detection_score)
+
     @admin.display(description="box")
     def box(self, obj: Detection) -> str:
         return format_box(obj.bbox)
 
     @admin.display(description="occurrence")
     def occurrence_link(self, obj: Detection) -> str:
-        return change_link(Occurrence, obj.occurrence_id)
+        return change_link(Occurrence, obj.occurrence_id, obj.occurrence_id)
 
     @admin.display(description="capture")
     def capture_link(self, obj: Detection) -> str:
-        return change_link(SourceImage, obj.source_image_id)
+        return change_link(SourceImage, obj.source_image_id, obj.source_image_id)
 
     @admin.display(description="classifications")
     def classifications_link(self, obj: Any) -> str:
@@ -90,9 +94,9 @@ class DetectionAdmin(RedetermineMixin, DetailsMixin, LargeTableAdmin[Detection])
         )
 
     @admin.display(description="feature vector")
-    def vector(self, obj: Any) -> str | None:
+    def vector(self, obj: Any) -> str:
         length = getattr(obj, "vector_length", None)
-        return f"{length:,} numbers" if length else None
+        return f"{length:,} numbers" if length else EMPTY
 
     def get_details(self, obj: Detection) -> dict[str, Any]:
         return {

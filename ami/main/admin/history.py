@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
 
-from ami.base.links import change_link, list_url
+from ami.base.links import EMPTY, change_link, list_url
 from ami.jobs.models import Job
 from ami.main.models import Classification, Detection, Identification, Taxon
 from ami.ml.models import Algorithm
@@ -52,6 +52,10 @@ def format_box(bbox: list[float] | None) -> str:
         return ", ".join(str(number) for number in bbox)
     x1, y1, x2, y2 = (f"{number:g}" for number in bbox)
     return f"{x1}, {y1} to {x2}, {y2}"
+
+
+def format_score(score: float | None) -> str:
+    return EMPTY if score is None else f"{score:.3f}"
 
 
 def crops(detections: QuerySet[Detection], **filters: Any) -> dict[str, Any]:
@@ -105,14 +109,15 @@ def _prediction(row: Classification) -> dict[str, Any]:
     return {
         "link": change_link(Classification, row.pk, row.pk),
         "taxon": change_link(Taxon, row.taxon_id, row.taxon),
-        "score": row.score,
+        "score": format_score(row.score),
         "algorithm": change_link(Algorithm, row.algorithm_id, row.algorithm),
         "terminal": row.terminal,
         "applied_to": row.applied_to_id
         and change_link(Classification, row.applied_to_id, row.applied_to_id),
         "detection": change_link(Detection, row.detection_id, row.detection_id),
         "timestamp": row.timestamp,
-        "run": row.job and change_link(Job, row.job_id, f"{row.job.name} (Job {row.job_id})"),
+        "run": row.job
+        and change_link(Job, row.job_id, f"Job {row.job_id}: {Truncator(row.job.name).chars(60)}"),
         "metadata": describe(row.metadata),
     }
 

@@ -33,4 +33,4 @@ class IdentificationAdmin(
 
     @admin.display(description="occurrence")
     def occurrence_link(self, obj: Identification) -> str:
-        return change_link(Occurrence, obj.occurrence_id)
+        return change_link(Occurrence, obj.occurrence_id, obj.occurrence_id)

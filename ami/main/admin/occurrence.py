@@ -8,7 +8,7 @@ from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link, count_link
 from ami.base.subqueries import count_subquery
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
-from ami.main.admin.history import DetailsMixin, crops, identifications, predictions
+from ami.main.admin.history import DetailsMixin, crops, format_score, identifications, predictions
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Detection, Occurrence, Taxon
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
@@ -25,7 +25,7 @@ class OccurrenceAdmin(
     list_display = (
         "id",
         "determination",
-        "determination_score",
+        "score",
         "detections_link",
         "project",
         "deployment",
@@ -67,6 +67,10 @@ class OccurrenceAdmin(
     )
     autocomplete_fields = ("project", "deployment")
     raw_id_fields = ("event",)
+
+    @admin.display(description="score")
+    def score(self, obj: Occurrence) -> str:
+        return format_score(obj.determination_score)
 
     @admin.display(description="determination")
     def determination_link(self, obj: Occurrence) -> str:
