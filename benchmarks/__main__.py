@@ -1,0 +1,44 @@
+"""`python -m benchmarks [NAME …] [--quick]`."""
+
+import argparse
+import sys
+from importlib import import_module
+
+from benchmarks import set_up
+
+BENCHMARKS = ("small_size_filter", "changelists")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument(
+        "--quick", action="store_true", help="few rows, one round; prints, and keeps nothing"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names).difference(BENCHMARKS):
+        parser.error(
+            f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}"
+        )
+    set_up()
+    missed = [
+        figure
+        for name in arguments.names or BENCHMARKS
+        for figure in run(name, quick=arguments.quick)
+    ]
+    sys.exit("Targets were missed." if missed and not arguments.quick else 0)
+
+
+def run(name: str, *, quick: bool) -> list[str]:
+    """Run one benchmark, print and keep its figures; returns those that miss their target."""
+    report = import_module("benchmarks.report")  # needs Django to be ready, as the next does
+    benchmark = import_module(f"benchmarks.{name}")
+    figures = benchmark.run(quick=quick)
+    sys.stdout.write(f"\n{benchmark.TITLE}\n\n{report.text_table(figures)}")
+    if not quick:
+        report.write_result(name, benchmark.TITLE, figures)
+    return [figure.name for figure in figures if not figure.met]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Databases of the benchmarks' own, beside the configured one.
+
+A seeded database is kept for the next run, and seeded anew once the seed or the schema is
+another. A copy lasts for one measurement.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.apps import apps
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ami.main.management import scale, scale_sql
+from ami.main.management.scale import Sizes, seed
+
+COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+
+
+@contextmanager
+def using(database: BaseDatabaseWrapper) -> Iterator[None]:
+    """Let all that follows work on `database`; its connection stays open."""
+    former = connections["default"]
+    connections["default"] = database
+    try:
+        yield
+    finally:
+        connections["default"] = former
+
+
+def connect(name: str) -> BaseDatabaseWrapper:
+    database = connections["default"].copy()
+    database.settings_dict["NAME"] = name
+    return database
+
+
+@contextmanager
+def opened(name: str) -> Iterator[None]:
+    """Work on database `name`, with every table looked at once, so that no cache is cold."""
+    database = connect(name)
+    try:
+        with using(database):
+            for model in apps.get_models():
+                model._default_manager.exists()
+            yield
+    finally:
+        database.close()
+
+
+@contextmanager
+def copied(source: str) -> Iterator[None]:
+    """Work on a fresh copy of database `source`, dropped at the end."""
+    name = f"{source}_copy"
+    drop(name)
+    _execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE {_quoted(source)}")
+    try:
+        with opened(name):
+            yield
+    finally:
+        drop(name)
+
+
+def seeded(label: str, sizes: Sizes) -> str:
+    """The name of a database with rows of these sizes, seeded unless it is there."""
+    name = f"bench_{connection.settings_dict['NAME']}_{label}"
+    fingerprint = _fingerprint(sizes)
+    with connection.cursor() as cursor:
+        cursor.execute(COMMENT, [name])
+        if cursor.fetchone() == (fingerprint,):
+            return name
+    sys.stderr.write(f"Seeding {name} …\n")
+    drop(name)
+    _execute(f"CREATE DATABASE {_quoted(name)}")
+    with using(database := connect(name)):
+        call_command("migrate", verbosity=0, interactive=False)
+        seed(sizes, report=lambda line: None)
+        _execute("VACUUM (FREEZE, ANALYZE)")
+    database.close()
+    _execute(f"COMMENT ON DATABASE {_quoted(name)} IS '{fingerprint}'")
+    return name
+
+
+def drop(name: str) -> None:
+    _execute(f"DROP DATABASE IF EXISTS {_quoted(name)}")
+
+
+def _fingerprint(sizes: Sizes) -> str:
+    migrations = [
+        path
+        for config in apps.get_app_configs()
+        for path in sorted(Path(config.path, "migrations").glob("*.py"))
+    ]
+    digest = hashlib.sha256(repr(sizes).encode())
+    for path in [Path(scale.__file__), Path(scale_sql.__file__), *migrations]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def _quoted(name: str) -> str:
+    return connection.ops.quote_name(name)

@@ -1,0 +1,71 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from benchmarks import report
+from benchmarks.report import Figure
+
+FIGURES = [
+    Figure("task ÷ SQL", 1.5, at_most=2),
+    Figure("row by row ÷ task", 62.9, at_least=100),
+    Figure("rows checked a second", 59_039.4),
+]
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("services")
+def test_quick_run_measures_the_filter_and_keeps_nothing() -> None:
+    kept = report.PAGE.read_text()
+    done = bench("small_size_filter", "--quick")
+    assert done.returncode == 0, done.stderr
+    for name in ("task ÷ SQL", "row by row ÷ task", "peak memory, tenfold ÷ onefold"):
+        assert name in done.stdout
+    assert report.PAGE.read_text() == kept
+
+
+def test_unknown_benchmark_is_refused() -> None:
+    done = bench("speed")
+    assert done.returncode == 2
+    assert "no benchmark speed; there are small_size_filter, changelists" in done.stderr
+
+
+def test_figures_say_whether_they_meet_their_target() -> None:
+    assert [figure.met for figure in FIGURES] == [True, False, True]
+    assert replace(FIGURES[0], value=2.01).met is False
+    assert report.text_table(FIGURES) == (
+        "figure                  value  target\n"
+        "task ÷ SQL                1.5  at most 2\n"
+        "row by row ÷ task        62.9  at least 100\n"
+        "rows checked a second  59,039\n"
+        "Missed: row by row ÷ task.\n"
+    )
+
+
+@pytest.mark.django_db
+def test_page_holds_the_figures_that_were_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "figures.md"
+    page.write_text(f"before\n{report.BEGIN}old\n{report.END}after\n")
+    monkeypatch.setattr(report, "PAGE", page)
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    report.write_result("filter", "Small size filter", FIGURES)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| row by row ÷ task | 62.9 | at least 100 | **missed** |" in text
+    assert "| rows checked a second | 59,039 |  |  |" in text

@@ -1,0 +1,42 @@
+from collections.abc import Callable, Mapping
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from django.db import connection
+
+
+def timed(work: Callable[[], object]) -> float:
+    """How long `work` takes, in seconds."""
+    start = perf_counter()
+    work()
+    return perf_counter() - start
+
+
+def interleaved(candidates: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[str, float]:
+    """The median of what each candidate returns; they take turns, so that a slow minute of the
+    machine slows all of them."""
+    values: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, measure in candidates.items():
+            values[name].append(measure())
+    return {name: median(measured) for name, measured in values.items()}
+
+
+class QueryCounter:
+    """Counts the statements that are executed while it is open."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> "QueryCounter":
+        self._wrapper = connection.execute_wrapper(self._execute)
+        self._wrapper.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._wrapper.__exit__(*exception)
+
+    def _execute(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        self.count += 1
+        return execute(sql, params, many, context)
