@@ -5,6 +5,7 @@ from abc import ABC
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from ami.jobs.logging import JobLogger
 from ami.jobs.models import Job
+from ami.jobs.progress import JobProgress
 from ami.main.determinations import update_determinations
 from ami.ml.models import Algorithm, AlgorithmTaskType
 from ami.ml.post_processing.batches import Batch, plan_batches
@@ -41,12 +43,14 @@ class BasePostProcessingTask:
         super().__init_subclass__(**kwargs)
         if ABC in cls.__bases__ or _abstract_methods(cls):
             return
-        missing = [name for name in ("key", "name", "config_schema") if not hasattr(cls, name)]
+        missing = [n for n in ("key", "name", "config_schema") if not getattr(cls, n, None)]
         base = BasePostProcessingTask
         if cls.run is base.run and cls.process is base.process:
             missing.append("process")
         if missing:
             raise TypeError(f"{cls.__name__} must define {', '.join(missing)}.")
+        if not (isinstance(cls.config_schema, type) and issubclass(cls.config_schema, BaseModel)):
+            raise TypeError(f"{cls.__name__}.config_schema must be a pydantic model class.")
 
     def __init__(
         self, job: Job | None = None, logger: logging.Logger | None = None, **config: Any
@@ -79,12 +83,14 @@ class BasePostProcessingTask:
         self.logger.info("Detections in scope: %d, in batches: %d.", total, len(batches))
         self.prepare()
         done = 0
-        for batch in batches:
-            done += batch.size
-            with self._transaction():
-                self.process(batch)
-                self._report(self.counts, progress=done / total)
-        self._log_skipped()
+        try:
+            for batch in batches:
+                done += batch.size
+                with self._transaction():
+                    self.process(batch)
+                    self._report(self.counts, progress=done / total)
+        finally:
+            self._log_skipped()
         self.update_progress(1.0)
 
     def prepare(self) -> None:
@@ -128,7 +134,7 @@ class BasePostProcessingTask:
         for key, value in metrics.items():
             self.job.progress.add_or_update_stage_param(stage, _title(key), value)
         if progress is not None:
-            stage.progress = min(max(progress, 0.0), 1.0)
+            stage.progress = max(0.0, min(progress, 1.0))  # 0 for NaN
         self.job.checkpoint()
 
     @contextmanager
@@ -136,7 +142,7 @@ class BasePostProcessingTask:
         """One batch: all of its rows, counters and progress, or none of them."""
         if self.job:
             self.job.raise_if_canceled()
-        former = self.counts.copy()
+        former = self._figures()
         try:
             with ExitStack() as stack:
                 if isinstance(self.logger, JobLogger):
@@ -144,8 +150,15 @@ class BasePostProcessingTask:
                 stack.enter_context(transaction.atomic())
                 yield
         except BaseException:
-            self.counts = former
+            self.counts, self.skipped, progress = former
+            if self.job:
+                self.job.progress = progress
             raise
+
+    def _figures(self) -> tuple[Counter[str], dict[str, list[int]], JobProgress]:
+        """Copies of what a batch changes in memory, to return to where it is rolled back."""
+        progress = self.job.progress if self.job else JobProgress()
+        return deepcopy((self.counts, self.skipped, progress))
 
     def _log_skipped(self) -> None:
         for reason, ids in self.skipped.items():
@@ -161,7 +174,8 @@ class BasePostProcessingTask:
 
 
 def _abstract_methods(cls: type) -> list[str]:
-    return [name for name in dir(cls) if getattr(getattr(cls, name), "__isabstractmethod__", False)]
+    members = [(name, getattr(cls, name, None)) for name in dir(cls)]
+    return [name for name, member in members if getattr(member, "__isabstractmethod__", False)]
 
 
 def _title(key: str) -> str:

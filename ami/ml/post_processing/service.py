@@ -1,6 +1,5 @@
 """Launching methods as Jobs, and running those Jobs. Every entry point comes through here."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from ami.jobs.states import JobFailedError
 from ami.main.models import Project
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import get_postprocessing_task
-from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config
+from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config, stored_config
 from ami.users.models import User
 
 JOB_TYPE = "post_processing"
@@ -75,11 +74,9 @@ def _validate(
     faults: dict[tuple[str | None, str], None] = {}
     for row in rows:
         try:
-            config = parse_config(task_cls.config_schema, row.config)
+            configs.append(stored_config(parse_config(task_cls.config_schema, row.config)))
         except ConfigValidationErrors as invalid:
             faults |= dict.fromkeys(invalid.errors)
-        else:
-            configs.append(json.loads(config.json(exclude_none=True)))
     if faults:
         raise ConfigValidationErrors(list(faults))
     return configs
@@ -91,6 +88,8 @@ def run_post_processing(job: Job) -> None:
         key, config = job.params["task"], job.params["config"]
     except KeyError as missing:
         raise JobFailedError(f"The Job's parameters lack {missing}.") from None
+    except TypeError:
+        raise JobFailedError(f"The Job's parameters are no mapping: {job.params!r}.") from None
     task_cls = get_postprocessing_task(key)
     try:
         parse_config(task_cls.config_schema, config)

@@ -1,9 +1,12 @@
 """The one place where a method's options are checked, and its faults become sentences."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+from ami.base.storable import storable
 
 RULES = {
     "value_error.missing": "is missing",
@@ -15,7 +18,8 @@ RULES = {
     "type_error.float": "must be a number",
     "type_error.integer": "must be a whole number",
     "type_error.none.not_allowed": "must not be empty",
-    "value_error.const": "must be one of {permitted}",
+    "value_error.const": "must be one of {choices}",
+    "type_error.enum": "must be one of {choices}",
 }
 
 
@@ -29,6 +33,8 @@ class ConfigValidationErrors(Exception):  # noqa: N818 -- a public name, and it 
 
 def parse_config(config_schema: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
     """The options as the schema's model. Raises ConfigValidationErrors."""
+    if not isinstance(values, Mapping):
+        raise ConfigValidationErrors([(None, f"The options must be a mapping, got {values!r}.")])
     try:
         return config_schema(**values)
     except ValidationError as invalid:
@@ -37,15 +43,51 @@ def parse_config(config_schema: type[BaseModel], values: Mapping[str, Any]) -> B
         ) from None
 
 
+def stored_config(config: BaseModel) -> dict[str, Any]:
+    """The options as a Job keeps them, defaults included, so that a run can be repeated.
+
+    Raises ConfigValidationErrors for values that a JSON column cannot hold.
+    """
+    unset = {
+        name
+        for name, option in config.__fields__.items()
+        if getattr(config, name) is None and option.get_default() is None
+    }
+    options: dict[str, Any] = json.loads(config.json(exclude=unset))
+    errors: list[tuple[str | None, str]] = [
+        (name, f"{name} must hold no NUL character and only finite numbers, got {value!r}.")
+        for name, value in options.items()
+        if storable(value) != value
+    ]
+    if errors:
+        raise ConfigValidationErrors(errors)
+    return options
+
+
 def _sentence(error: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str | None, str]:
     option = str(error["loc"][0])
     if option == "__root__":
         return None, _full_stop(error["msg"])
+    path = [part for part in error["loc"] if part not in {"__root__", "__key__"}]
+    name = option + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[1:]
+    )
     rule = RULES.get(error["type"])
     if rule is None:
-        return option, _full_stop(f"{option}: {error['msg']}")
-    fault = f"{option} {rule.format(**error.get('ctx', {}))}"
-    return option, f"{fault}, got {_shown(values[option])}." if option in values else f"{fault}."
+        return option, _full_stop(f"{name}: {error['msg']}")
+    ctx = error.get("ctx", {})
+    choices = ctx.get("permitted") or ctx.get("enum_values", ())
+    listed = ", ".join(repr(getattr(choice, "value", choice)) for choice in choices)
+    return option, f"{name} {rule.format(**ctx, choices=listed)}{_got(values, path)}."
+
+
+def _got(values: Any, path: Sequence[int | str]) -> str:
+    for part in path:
+        try:
+            values = values[part]
+        except (LookupError, TypeError):
+            return ""
+    return f", got {_shown(values)}"
 
 
 def _shown(value: Any) -> str:
