@@ -11,35 +11,51 @@ if TYPE_CHECKING:
     from ami.main.models.deployment import Deployment
     from ami.main.models.event import Event
 
-UPSERT_NIGHTS = """
-INSERT INTO main_event (created_at, updated_at, project_id, deployment_id, group_by, start, "end",
+INSERT_NIGHTS = """
+INSERT INTO main_event (created_at, updated_at, project_id, deployment_id, group_by,
                         captures_count, detections_count, occurrences_count)
-SELECT now(), now(), %(project)s, %(deployment)s,
-       ((timestamp AT TIME ZONE %(zone)s) - interval '12 hours')::date::text AS night,
-       min(timestamp), max(timestamp), 0, 0, 0
+SELECT DISTINCT now(), now(), %(project)s::bigint, %(deployment)s::bigint,
+       ((timestamp AT TIME ZONE %(zone)s) - interval '12 hours')::date::text AS night, 0, 0, 0
 FROM main_sourceimage
 WHERE deployment_id = %(deployment)s AND timestamp IS NOT NULL
-GROUP BY night
 ORDER BY night
-ON CONFLICT (deployment_id, group_by) DO UPDATE
-SET start = excluded.start, "end" = excluded."end", updated_at = now()
-RETURNING id
+ON CONFLICT (deployment_id, group_by) DO NOTHING
 """
 
-ASSIGN_CAPTURES = """
+MOVE_CAPTURES = """
 UPDATE main_sourceimage s
 SET event_id = e.id, updated_at = now()
 FROM main_event e
 WHERE s.deployment_id = %(deployment)s AND e.deployment_id = %(deployment)s
   AND e.group_by = ((s.timestamp AT TIME ZONE %(zone)s) - interval '12 hours')::date::text
   AND s.event_id IS DISTINCT FROM e.id
+RETURNING s.id
+"""
+
+# Locked in the order of their ids, as the determination locks them.
+MOVE_OCCURRENCES = """
+WITH touched AS (
+    SELECT id FROM main_occurrence
+    WHERE id IN (SELECT occurrence_id FROM main_detection WHERE source_image_id = ANY(%s))
+    ORDER BY id FOR NO KEY UPDATE
+), first AS (
+    SELECT DISTINCT ON (d.occurrence_id) d.occurrence_id, s.event_id
+    FROM main_detection d
+    JOIN main_sourceimage s ON s.id = d.source_image_id
+    JOIN touched ON touched.id = d.occurrence_id
+    WHERE s.event_id IS NOT NULL
+    ORDER BY d.occurrence_id, s.timestamp, d.id
+)
+UPDATE main_occurrence o SET event_id = first.event_id, updated_at = now()
+FROM first WHERE o.id = first.occurrence_id AND o.event_id IS DISTINCT FROM first.event_id
 """
 
 TIMES = """
 UPDATE main_event e
 SET start = seen.first, "end" = seen.last, updated_at = now()
 FROM (SELECT event_id, min(timestamp) AS first, max(timestamp) AS last
-      FROM main_sourceimage WHERE event_id = ANY(%s) GROUP BY event_id) seen
+      FROM main_sourceimage
+      WHERE event_id = ANY(%s) AND timestamp IS NOT NULL GROUP BY event_id) seen
 WHERE e.id = seen.event_id AND (e.start, e."end") IS DISTINCT FROM (seen.first, seen.last)
 """
 
@@ -54,8 +70,8 @@ def group_images_into_events(deployment: "Deployment") -> "list[Event]":
     """Put every capture with a time into its night, and return the nights that have any.
 
     A night runs from noon to noon in the deployment's time zone and is named after the date of
-    its evening. Captures without a time stay where they are; nights that lost their last
-    capture are kept, for occurrences may hang on them. Cached counts are refreshed.
+    its evening. Occurrences follow their first capture. Captures without a time stay where they
+    are; nights that lost their last capture are kept. A second call changes nothing.
     """
     named = {
         "deployment": deployment.pk,
@@ -63,8 +79,11 @@ def group_images_into_events(deployment: "Deployment") -> "list[Event]":
         "zone": deployment.time_zone,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(UPSERT_NIGHTS, named)
-        nights = [pk for (pk,) in cursor.fetchall()]
-        cursor.execute(ASSIGN_CAPTURES, named)
-        update_event_counts(deployment.events.values_list("pk", flat=True))
-    return list(deployment.events.filter(pk__in=nights).order_by("group_by"))
+        cursor.execute(INSERT_NIGHTS, named)
+        cursor.execute(MOVE_CAPTURES, named)
+        cursor.execute(MOVE_OCCURRENCES, [[pk for (pk,) in cursor.fetchall()]])
+        events = list(deployment.events.values_list("pk", flat=True))
+        update_event_times(events)
+        update_event_counts(events)
+    nights = deployment.events.filter(captures__timestamp__isnull=False)
+    return list(nights.distinct().order_by("group_by"))

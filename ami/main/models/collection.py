@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.db import models
 
 from ami.base.models import BaseModel
@@ -34,7 +36,7 @@ class SourceImageCollection(BaseModel):
     def populate_sample(self) -> None:
         """Replace the images by those that `method` and `kwargs` choose.
 
-        Raises ValueError where `kwargs` lacks what the method takes.
+        Raises ValueError where the method is unknown or `kwargs` lacks what it takes.
         """
         self.images.set(self._sample().values_list("pk", flat=True))
 
@@ -45,10 +47,14 @@ class SourceImageCollection(BaseModel):
                 return captures.filter(pk__in=self._kwarg("image_ids"))
             case self.Method.RANDOM:
                 return captures.order_by("?")[: self._kwarg("size")]
-            case _:
+            case self.Method.FULL:
                 return captures
+        raise ValueError(
+            f"Capture set {self.name!r}: unknown method {self.method!r}. "
+            f"Known: {', '.join(self.Method.values)}."
+        )
 
-    def _kwarg(self, name: str):  # type: ignore[no-untyped-def]
+    def _kwarg(self, name: str) -> Any:
         try:
             return self.kwargs[name]
         except KeyError:

@@ -1,4 +1,3 @@
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -15,6 +14,7 @@ from ami.main.models.taxon import Taxon
 if TYPE_CHECKING:
     from ami.main.models.detection import Detection
     from ami.main.models.identification import Identification
+    from ami.main.models.source_image import SourceImage
 
 
 class Occurrence(BaseModel):
@@ -93,10 +93,11 @@ class Occurrence(BaseModel):
         return prediction.detection if prediction else self.detections.order_by("pk").first()
 
     @property
-    def first_appearance(self) -> datetime | None:
-        """When the individual was first photographed."""
-        return (
-            self.detections.order_by(F("source_image__timestamp").asc(nulls_last=True))
-            .values_list("source_image__timestamp", flat=True)
+    def first_appearance(self) -> "SourceImage | None":
+        """The capture that shows the individual first."""
+        detection = (
+            self.detections.select_related("source_image")
+            .order_by(F("source_image__timestamp").asc(nulls_last=True), "pk")
             .first()
         )
+        return detection.source_image if detection else None
