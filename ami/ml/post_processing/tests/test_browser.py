@@ -1,6 +1,7 @@
 """The whole click in a real browser, with a real worker; it takes the README's screenshots."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_operator_runs_the_small_size_filter(operator: Page, screenshots: Path) 
     page.get_by_label("Size threshold").fill("0.0008")
     page.get_by_role("button", name="Run").click()
 
-    page.get_by_role("link", name="Job ").click()
+    page.get_by_role("link", name=re.compile(r"^Job \d+$")).click()
     expect(page.get_by_text("Succeeded")).to_be_visible(timeout=60_000)
     page.screenshot(path=screenshots / "job.png", full_page=True)
     flagged = Classification.objects.filter(taxon__name="Not identifiable").count()
