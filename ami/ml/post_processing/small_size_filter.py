@@ -8,12 +8,12 @@ from pydantic import Field
 
 from ami.base.ids import MAX_ID
 from ami.main.models import Taxon, TaxonRank
+from ami.main.models.taxon import NOT_IDENTIFIABLE
 from ami.ml.post_processing.base import SAMPLES, BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import ScopedConfig
 
-NOT_IDENTIFIABLE = "Not identifiable"
 SOUND = {"large", "flagged before"}
 
 # Reasons to skip come first, so that only sound boxes are measured. The sides are kept above
@@ -55,10 +55,10 @@ FLAG = """
 WITH former AS (
     UPDATE main_classification SET terminal = false, updated_at = now()
     WHERE detection_id = ANY(%(detections)s) AND terminal
-    RETURNING detection_id, id, score, timestamp
+    RETURNING detection_id, id, taxon_id, score, timestamp
 ), superseded AS (
     SELECT DISTINCT ON (detection_id) detection_id, id FROM former
-    ORDER BY detection_id, score DESC NULLS LAST, timestamp DESC, id DESC
+    ORDER BY detection_id, taxon_id IS NULL, score DESC NULLS LAST, timestamp DESC, id DESC
 )
 INSERT INTO main_classification (
     created_at, updated_at, timestamp, detection_id, taxon_id, score, terminal,
@@ -113,10 +113,10 @@ class SmallSizeFilterTask(BasePostProcessingTask):
     config: SmallSizeFilterConfig
 
     def prepare(self) -> None:
-        self.taxon, _ = Taxon.objects.get_or_create(
-            name=NOT_IDENTIFIABLE,
-            defaults={"rank": TaxonRank.UNKNOWN, "identifiable": False},
-        )
+        fields = {"rank": TaxonRank.UNKNOWN, "identifiable": False}
+        self.taxon, _ = Taxon.objects.get_or_create(name=NOT_IDENTIFIABLE, defaults=fields)
+        # A row that was imported like any other name would outvote the good frames.
+        Taxon.objects.filter(pk=self.taxon.pk).exclude(**fields).update(**fields)
 
     def process(self, batch: Batch) -> None:
         for verdict in self._judge(batch):
