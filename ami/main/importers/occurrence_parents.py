@@ -3,17 +3,12 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from django.apps import apps
 
 from ami.main.importers.base import one_name, option_name
 from ami.main.importers.occurrence_file import Example, Record
 from ami.main.models import Deployment, Event, Project, SourceImage, Taxon, TaxonRank
 from ami.main.models.taxon import NOT_IDENTIFIABLE
-
-if TYPE_CHECKING:
-    from ami.ml.models import Algorithm
+from ami.ml.models import Algorithm, AlgorithmCategoryMap, AlgorithmTaskType
 
 ALGORITHM = "Labels of occurrence exports"
 BATCH = 500
@@ -139,21 +134,21 @@ def _known_captures(
     return {(names[row.deployment_id], row.path): row for row in rows}
 
 
-def ensure_algorithm(labels: Iterable[str]) -> "Algorithm":
+def ensure_algorithm(labels: Iterable[str]) -> Algorithm:
     """The one algorithm of all imports; its category map grows by labels that are new."""
-    algorithms = apps.get_model("ml", "Algorithm").objects
-    maps = apps.get_model("ml", "AlgorithmCategoryMap").objects
-    algorithm: Algorithm = algorithms.select_related("category_map").get_or_create(
-        name=ALGORITHM, version=1, defaults={"task_type": "classification"}
-    )[0]
+    algorithm, _ = Algorithm.objects.select_related("category_map").get_or_create(
+        name=ALGORITHM, version=1, defaults={"task_type": AlgorithmTaskType.CLASSIFICATION}
+    )
     category_map = algorithm.category_map
-    known = list(category_map.labels) if category_map else []
+    known = category_map.labels if category_map else []
     added = sorted(set(labels) - set(known))
     if not added:
         return algorithm
     data = [{"index": index, "label": label} for index, label in enumerate([*known, *added])]
     if category_map is None:
-        algorithm.category_map = maps.create(data=data, description=ALGORITHM)
+        algorithm.category_map = AlgorithmCategoryMap.objects.create(
+            data=data, description=ALGORITHM
+        )
         algorithm.save()
     else:
         category_map.data = data

@@ -7,7 +7,6 @@ by detection and algorithm, a night by deployment and day, everything else by na
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -41,9 +40,7 @@ from ami.main.models import (
     SourceImage,
     SourceImageCollection,
 )
-
-if TYPE_CHECKING:
-    from ami.ml.models import Algorithm
+from ami.ml.models import Algorithm
 
 CAPTURE_SET = "All captures"
 DetectionKey = tuple[int, str | tuple[float, ...]]
@@ -53,7 +50,7 @@ DetectionKey = tuple[int, str | tuple[float, ...]]
 class _Import:
     """What the batches of one import share."""
 
-    algorithm: "Algorithm"
+    algorithm: Algorithm
     nights: dict[NightKey, Event]
     captures: dict[CaptureKey, SourceImage]
     taxa: dict[str, int]
