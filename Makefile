@@ -10,6 +10,7 @@ help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 setup: .venv/stamp ## Make .venv with the pinned requirements; at once when nothing has changed.
+	@:
 
 .venv/stamp: $(wildcard requirements/*.txt)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This needs Python 3.11 or later; $(PYTHON) is %d.%d. Name another: make PYTHON=python3.11" % sys.version_info[:2])'

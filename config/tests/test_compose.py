@@ -15,6 +15,7 @@ import pytest
 import yaml
 from django.conf import settings
 from django.db import connection
+from pytest_django.live_server_helper import LiveServer
 
 from config.tests.processes import wait_until
 
@@ -125,3 +126,10 @@ def test_command_becomes_healthy(
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_health_check_tells_an_answer_from_none(live_server: LiveServer) -> None:
+    for url, status in ((f"{live_server.url}/admin/login/", 0), (f"{live_server.url}/none", 1)):
+        done = _run([sys.executable, "-m", "config.health", url], dict(os.environ))
+        assert done.returncode == status
+        assert done.stderr.count(b"\n") == status
