@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import F
 
 if TYPE_CHECKING:
-    from ami.main.models.classification import Classification
+    from ami.main.models.classification import Classification  # noqa: F401, named in the base below
 
 
 class ClassificationQuerySet(models.QuerySet["Classification"]):
