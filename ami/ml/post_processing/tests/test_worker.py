@@ -1,0 +1,75 @@
+"""The main job on real input: import, the two steps in the admin, a real Celery worker."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from ami.base.tests.factories import make_user
+from ami.jobs.models import Job, JobState
+from ami.main.models import Classification, Occurrence, SourceImageCollection
+
+REAL = settings.ROOT.parent / "shared/data/vermont-occurrences.json"
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("celery_worker"),
+    pytest.mark.skipif(not REAL.exists(), reason=f"No real export at {REAL}."),
+]
+CHANGELIST = "admin:main_sourceimagecollection_changelist"
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    return client
+
+
+def launch(operator: Client, capture_set: SourceImageCollection, **options: Any) -> Job:
+    selection = {"action": "run_small_size_filter", "_selected_action": [capture_set.pk]}
+    page = operator.post(reverse(CHANGELIST), selection)
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)">', page.text))
+    answer = operator.post(reverse(CHANGELIST), {**hidden, **options}, follow=True)
+    (pk,) = re.findall(r"Job (\d+)</a>", answer.text)
+    return Job.objects.get(pk=pk)
+
+
+def ended(job: Job) -> Job:
+    deadline = time.monotonic() + 60
+    while not job.is_final and time.monotonic() < deadline:
+        job.refresh_from_db()
+    return job
+
+
+def figures(job: Job) -> dict[str, Any]:
+    return {p.key: p.value for p in job.progress.get_stage("small_size_filter").params}
+
+
+def test_filter_runs_on_the_real_export(operator: Client) -> None:
+    call_command("import_occurrences", str(REAL), project="Vermont", verbosity=0)
+    capture_set = SourceImageCollection.objects.get()
+
+    job = ended(launch(operator, capture_set, size_threshold="0.003"))
+    assert (job.status, job.error) == (JobState.SUCCESS, "")
+    assert {
+        "detections_checked": 333,
+        "detections_flagged": 31,
+        "detections_skipped": 0,
+        "occurrences_updated": 13,
+    }.items() <= figures(job).items()
+    assert Occurrence.objects.filter(determination__name="Not identifiable").count() == 13
+    flags = Classification.objects.filter(taxon__name="Not identifiable", terminal=True)
+    assert set(flags.values_list("job", flat=True)) == {job.pk}
+    assert flags.count() == 31
+
+    again = ended(launch(operator, capture_set, size_threshold="0.003"))
+    assert again.status == JobState.SUCCESS
+    assert figures(again)["detections_checked"] == 333
+    assert figures(again)["detections_flagged"] == 0
+    assert figures(again)["occurrences_updated"] == 0
+    assert flags.count() == 31
