@@ -16,6 +16,15 @@ from ami.ml.post_processing.scopes import SCOPE_FIELDS
 NUMBERS: Mapping[type, type[forms.Field]] = {int: forms.IntegerField, float: forms.FloatField}
 
 
+class JSONOptionField(forms.JSONField):
+    """A JSON field in which `{}` and `[]` are values, and nothing typed is none."""
+
+    empty_values = [None, ""]
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class BasePostProcessingActionForm(forms.Form):
     """The options of a method, one field each; a subclass may declare some by hand.
 
@@ -35,8 +44,18 @@ class BasePostProcessingActionForm(forms.Form):
             self.fields.setdefault(option.name, _form_field(option))
 
     def to_config(self) -> dict[str, Any]:
-        """The options that were filled in."""
-        return {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
+        """The options that were filled in, and those that were emptied of another default."""
+        options = self.config_schema.__fields__ if self.config_schema else {}
+        emptied = {
+            name
+            for name, option in options.items()
+            if option.allow_none and option.default is not None
+        }
+        return {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if value not in (None, "") or name in emptied
+        }
 
     def add_config_errors(self, errors: list[tuple[str | None, str]]) -> None:
         """Show the schema's faults, each at its field where there is one."""
@@ -68,24 +87,27 @@ def _options(config_schema: type[BaseModel] | None) -> Iterator[ModelField]:
 
 def _form_field(option: ModelField) -> forms.Field:
     kind: Any = option.outer_type_
+    default = option.get_default()
     shared = {
         "label": option.field_info.title or option.name.replace("_", " ").capitalize(),
         "help_text": option.field_info.description or "",
-        "initial": option.get_default(),
-        "required": bool(option.required) or not option.allow_none,
+        "initial": default.value if isinstance(default, Enum) else default,
+        "required": bool(option.required) or not (option.allow_none or default == ""),
     }
     if choices := _choices(kind):
         empty = [] if shared["required"] else [("", "---------")]
         return forms.TypedChoiceField(
             choices=[*empty, *choices], coerce=_coerce_to(choices), empty_value=None, **shared
         )
+    if kind is bool and option.allow_none:
+        return forms.NullBooleanField(**shared | {"required": False})
     if kind is bool:
         return forms.BooleanField(**shared | {"required": False})
     if isinstance(kind, type) and (number := _number_class(kind)):
         return number(widget=forms.NumberInput(attrs=_bounds(option, kind)), **shared)
     if kind is str or (isinstance(kind, type) and issubclass(kind, str)):
-        return forms.CharField(**shared)
-    return forms.JSONField(**shared)
+        return forms.CharField(empty_value=None if option.allow_none else "", **shared)
+    return JSONOptionField(**shared)
 
 
 def _choices(kind: Any) -> list[tuple[Any, str]]:

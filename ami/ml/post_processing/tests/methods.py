@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from ami.base.tests.factories import make_capture, make_capture_set, make_detection, make_occurrence
 from ami.jobs.tests.job_types import forget
-from ami.main.models import Detection, Occurrence, SourceImageCollection
+from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, register
@@ -22,7 +23,7 @@ class CountingTask(BasePostProcessingTask):
 
     key = "counting"
     name = "Counting"
-    config_schema = ScopeConfig
+    config_schema: ClassVar[type[ScopedConfig]] = ScopeConfig
     batch_size = 2
 
     def process(self, batch: Batch) -> None:
@@ -49,7 +50,3 @@ def make_scope(*sizes: int, loose: int = 0) -> SourceImageCollection:
     for _ in range(loose):
         make_detection(source_image=capture)
     return make_capture_set([capture])
-
-
-def detections_of(occurrence: Occurrence) -> list[Detection]:
-    return list(occurrence.detections.order_by("pk"))

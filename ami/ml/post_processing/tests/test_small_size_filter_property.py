@@ -1,16 +1,17 @@
 """The filter against a plain Python one, on boxes and frames of any kind."""
 
 from math import isfinite
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ami.base.tests.factories import make_deployment
+from ami.base.tests.factories import make_deployment, make_project
 from ami.main.models import Classification, Detection, SourceImage, SourceImageCollection
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 
-Box = list[float | None] | None
+Box = list[Any] | None
 Frame = tuple[int | None, int | None]
 
 near = st.floats(-50, 250) | st.integers(-2, 202).map(float)
@@ -50,7 +51,8 @@ def reference(bbox: Box, frame: Frame, threshold: float) -> str:
 )
 @given(st.lists(st.tuples(boxes, st.tuples(sides, sides)), min_size=1, max_size=12), thresholds)
 def test_filter_does_as_the_plain_one(rows: list[tuple[Box, Frame]], threshold: float) -> None:
-    deployment = make_deployment()
+    project = make_project()
+    deployment = make_deployment(project=project)
     captures = SourceImage.objects.bulk_create(
         SourceImage(deployment=deployment, path=str(number), width=width, height=height)
         for number, (_, (width, height)) in enumerate(rows)
@@ -59,7 +61,7 @@ def test_filter_does_as_the_plain_one(rows: list[tuple[Box, Frame]], threshold: 
         Detection(source_image=capture, bbox=bbox)
         for capture, (bbox, _) in zip(captures, rows, strict=True)
     )
-    capture_set = SourceImageCollection.objects.create(project=deployment.project, name="All")
+    capture_set = SourceImageCollection.objects.create(project=project, name="All")
     capture_set.images.set(captures)
     task = SmallSizeFilterTask(source_image_collection_id=capture_set.pk, size_threshold=threshold)
     task.run()
