@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from ami.main.models import Classification, Detection, Occurrence, Taxon, TaxonRank
 from ami.ml.models import Algorithm, AlgorithmTaskType
-from ami.ml.post_processing.small_size_filter import NOT_IDENTIFIABLE, SmallSizeFilterTask
+from ami.main.models.taxon import NOT_IDENTIFIABLE
+from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 
 THRESHOLD = 0.0008
 

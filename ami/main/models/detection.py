@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
+from django.db.models import Q
 
 from ami.base.models import BaseModel
 from ami.main.models.source_image import SourceImage
@@ -45,6 +46,15 @@ class Detection(BaseModel):
     )
     detection_score = models.FloatField(null=True, blank=True)
     similarity_vector = ArrayField(models.FloatField(), null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(detection_score__isnull=True)
+                | Q(detection_score__gte=0, detection_score__lte=1),
+                name="detection_score_within_0_and_1",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"Detection {self.pk}"

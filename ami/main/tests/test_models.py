@@ -56,6 +56,7 @@ class TestDatabase:
     def test_score_outside_of_0_to_1_is_refused(self, score: float) -> None:
         refuse(Classification, detection=make_detection(), score=score)
         refuse(Occurrence, determination_score=score)
+        refuse(Detection, source_image=make_capture(), detection_score=score)
 
     @pytest.mark.parametrize("score", [0, 1, None])
     def test_score_of_0_to_1_is_taken(self, score: float | None) -> None:
