@@ -5,6 +5,7 @@ import pwd
 import shutil
 import signal
 import stat
+import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,15 @@ import pytest
 import redis
 
 from config import keeper
-from config.servers import NOBODY, Postgres, Redis, Server, ServiceError, run_folder
+from config.servers import (
+    NOBODY,
+    Postgres,
+    Redis,
+    Server,
+    ServiceError,
+    as_owner,
+    run_folder,
+)
 from config.tests.processes import (
     User,
     has_stopped,
@@ -146,9 +155,13 @@ def test_interrupted_making_of_data_is_healed(postgres: Postgres) -> None:
 def test_process_id_that_is_now_another_process_is_no_obstacle(postgres: Postgres) -> None:
     User(postgres).wait().leave()
     wait_until(lambda: has_stopped(postgres))
-    for file in (postgres.data / "postmaster.pid", postgres.run / ".s.PGSQL.5432.lock"):
-        file.write_text(f"{os.getppid()}\n{postgres.data}\n")
-    User(postgres).wait().leave()
+    with subprocess.Popen(as_owner(["sleep", "600"], postgres.top)) as other:
+        try:
+            for file in (postgres.data / "postmaster.pid", postgres.run / ".s.PGSQL.5432.lock"):
+                file.write_text(f"{other.pid}\n{postgres.data}\n")
+            User(postgres).wait().leave()
+        finally:
+            other.kill()
 
 
 def test_data_of_another_version_are_refused_with_the_reason(postgres: Postgres) -> None:
