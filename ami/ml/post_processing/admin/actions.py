@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from ami.jobs.models import Job
 from ami.main.models import Project
 from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
 from ami.ml.post_processing.admin.selection import Selection, SelectionError
@@ -217,11 +218,14 @@ def make_post_processing_action(
 
 
 def _links(model_admin: admin.ModelAdmin[Any], job_ids: list[int]) -> SafeString:
-    site = model_admin.admin_site.name
+    """The Jobs, as links where the site has a page for them."""
+    site = model_admin.admin_site
+    if not site.is_registered(Job):
+        return format_html_join(", ", "Job {}", ((pk,) for pk in job_ids))
     return format_html_join(
         ", ",
         '<a href="{}">Job {}</a>',
-        ((reverse(f"{site}:jobs_job_change", args=[pk]), pk) for pk in job_ids),
+        ((reverse(f"{site.name}:jobs_job_change", args=[pk]), pk) for pk in job_ids),
     )
 
 

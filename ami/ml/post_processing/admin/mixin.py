@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from ami.ml.post_processing.admin.actions import PERMISSION, make_post_processing_action
 from ami.ml.post_processing.admin.forms import form_class_for
@@ -24,7 +24,7 @@ class PostProcessingActionsMixin(Base):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
-        if not request.user.has_perm(PERMISSION):
+        if IS_POPUP_VAR in request.GET or not request.user.has_perm(PERMISSION):
             return actions
         for task_cls in POSTPROCESSING_TASKS.values():
             for scope in scopes_of(task_cls.config_schema):
@@ -37,10 +37,13 @@ class PostProcessingActionsMixin(Base):
                 actions[name] = (action, name, action.short_description)  # type: ignore[assignment]
         return actions
 
-    def response_action(
-        self, request: HttpRequest, queryset: QuerySet[Model]
-    ) -> HttpResponse | None:
-        """Answer a selection that no page can have offered with a sentence."""
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Answer a run that no page can have offered, before Django looks for the rows.
+
+        It would draw the list for those who may run nothing, and fail at an odd id.
+        """
         if _is_run(request.POST.get("action", "")):
             if not request.user.has_perm(PERMISSION):
                 raise PermissionDenied
@@ -48,8 +51,8 @@ class PostProcessingActionsMixin(Base):
                 refuse_unusable(request, noun=str(self.opts.verbose_name_plural))
             except SelectionError as refused:
                 self.message_user(request, str(refused), messages.WARNING)
-                return None
-        return super().response_action(request, queryset)
+                return HttpResponseRedirect(request.get_full_path())
+        return super().changelist_view(request, extra_context)
 
 
 def _is_run(action: str) -> bool:

@@ -71,6 +71,8 @@ def refuse_unusable(request: HttpRequest, *, noun: str) -> set[int]:
             f"{noun} one by one, at most {MAX_ROWS} at once."
         )
     asked = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
+    if not asked:
+        raise SelectionError(f"No {noun} are selected: select at least one.")
     if len(asked) > MAX_ROWS:
         raise SelectionError(
             f"{len(asked):,} {noun} are selected, and each starts a Job of its own: "

@@ -1,0 +1,37 @@
+"""What an operator sends from the lists of the admin."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
+from django.http import HttpResponse
+from django.test import Client
+
+from ami.base.tests.factories import make_user
+
+SETS = "/admin/main/sourceimagecollection/"
+OCCURRENCES = "/admin/main/occurrence/"
+RUN = "run_small_size_filter"
+KEY = "0b8d6d7e-9a0f-4b0e-8f55-1d1d9c0a5a11"
+
+
+def sign_in(client: Client, *permissions: str) -> None:
+    user = make_user(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user)
+
+
+def post(
+    client: Client, ids: Iterable[Any], *, url: str = SETS, action: str = RUN, **fields: Any
+) -> Any:
+    data = {"action": action, "_selected_action": [str(pk) for pk in ids], **fields}
+    return client.post(url, data)
+
+
+def confirm(client: Client, ids: Iterable[Any], **fields: Any) -> Any:
+    return post(client, ids, **{"launch_key": KEY, "size_threshold": "0.003", **fields})
+
+
+def told(response: HttpResponse) -> list[str]:
+    return [str(message) for message in get_messages(response.wsgi_request)]  # type: ignore[attr-defined]

@@ -1,0 +1,86 @@
+"""Who may not run a method, and what nobody can run it on."""
+
+from typing import Any
+
+import pytest
+from django.contrib.messages import get_messages
+from django.test import Client
+
+from ami.jobs.models import Job
+from ami.ml.post_processing.tests.clicks import RUN, SETS, confirm, post, sign_in, told
+from ami.ml.post_processing.tests.methods import make_scope
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.usefixtures("operator")
+@pytest.mark.parametrize("step", [post, confirm])
+class TestUnusableSelection:
+    """Each is answered by a sentence on the list, in both steps."""
+
+    def refused(self, response: Any, *, words: str) -> None:
+        assert (response.status_code, response.url) == (302, SETS)
+        (message,) = told(response)
+        assert words in message
+        assert not Job.objects.exists()
+
+    def test_empty(self, client: Client, step: Any) -> None:
+        self.refused(step(client, []), words="No capture sets are selected")
+
+    def test_vanished(self, client: Client, step: Any) -> None:
+        make_scope(1)
+        self.refused(step(client, [987654]), words="no longer exist")
+
+    @pytest.mark.parametrize(
+        "pk", ["abc", "1e3", "-1", "1.5", "", " ", 2**63, 2**70, "9" * 5_000, "a\x00b", "²", "<b>"]
+    )
+    def test_garbage(self, client: Client, step: Any, pk: Any) -> None:
+        row = make_scope(1)
+        self.refused(step(client, [row.pk, pk]), words="is not the id of one of the capture sets")
+
+    def test_ten_thousand_rows(self, client: Client, step: Any) -> None:
+        self.refused(step(client, range(1, 10_001)), words="10,000 capture sets are selected")
+
+    def test_select_across(self, client: Client, step: Any) -> None:
+        row = make_scope(1)
+        response = step(client, [row.pk], select_across="1")
+        self.refused(response, words="“Select all across pages” cannot be used here")
+        (message,) = get_messages(response.wsgi_request)
+        assert message.level_tag == "warning"
+
+
+VIEWERS = ("view_sourceimagecollection", "view_occurrence", "view_job")
+
+
+def test_view_only_staff_do_not_see_the_action(client: Client) -> None:
+    make_scope(1)
+    sign_in(client, *VIEWERS)
+    response = client.get(SETS)
+    assert response.status_code == 200
+    assert RUN not in response.text
+
+
+@pytest.mark.parametrize("also", [(), ("change_sourceimagecollection",)])
+@pytest.mark.parametrize("step", [post, confirm])
+def test_view_only_staff_cannot_run_it(client: Client, step: Any, also: tuple[str, ...]) -> None:
+    row = make_scope(1)
+    sign_in(client, *VIEWERS, *also)
+    assert step(client, [row.pk]).status_code == 403
+    assert not Job.objects.exists()
+
+
+def test_permission_to_add_jobs_is_what_it_takes(client: Client) -> None:
+    row = make_scope(1)
+    sign_in(client, "view_sourceimagecollection", "add_job")
+    assert RUN in client.get(SETS).text
+    assert post(client, [row.pk]).status_code == 200
+    assert confirm(client, [row.pk]).status_code == 302
+    assert Job.objects.count() == 1
+
+
+def test_stranger_is_sent_to_the_login(client: Client) -> None:
+    row = make_scope(1)
+    response = confirm(client, [row.pk])
+    assert response.status_code == 302
+    assert "/admin/login/" in response.url
+    assert not Job.objects.exists()
