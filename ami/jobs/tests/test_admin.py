@@ -1,0 +1,167 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.utils import timezone
+
+from ami.base.tests.factories import make_project, make_user
+from ami.jobs.models import Job, JobLog, JobState
+from ami.jobs.tests.job_types import make_job
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/jobs/job/"
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(make_user(is_staff=True, is_superuser=True, name="Rosa Beauchamp"))
+    return client
+
+
+def sign_in(client: Client, *permissions: str) -> Client:
+    user = make_user(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user)
+    return client
+
+
+def page_of(job: Job) -> str:
+    return f"{LIST}{job.pk}/change/"
+
+
+def make_run(**fields: Any) -> Job:
+    start = timezone.now() - timedelta(minutes=5)
+    job = make_job(
+        name="Small size filter on capture set Night",
+        status=JobState.SUCCESS,
+        project=make_project(name="Vermont"),
+        user=make_user(name="Rosa Beauchamp"),
+        params={"task": "small_size_filter", "config": {"size_threshold": 0.003}},
+        started_at=start,
+        finished_at=start + timedelta(seconds=65),
+        **fields,
+    )
+    stage = job.progress.add_stage("Small size filter")
+    stage.progress = 0.5
+    job.progress.add_or_update_stage_param(stage, "Detections checked", 28_000)
+    job.save()
+    job.logger.warning("Skipped 2: <no box>.")
+    return job
+
+
+def test_page_tells_all_of_a_job(operator: Client) -> None:
+    page = operator.get(page_of(make_run())).text
+    for text in (
+        "Small size filter on capture set Night",
+        "Succeeded",
+        'value="50"',
+        "Detections checked",
+        "28,000",
+        "size_threshold",
+        "0.003",
+        "Vermont",
+        "Rosa Beauchamp",
+        "0:01:05",
+        "Skipped 2: &lt;no box&gt;.",
+        "data-final",
+    ):
+        assert text in page
+
+
+def test_failed_job_shows_its_sentence(operator: Client) -> None:
+    job = make_job(status=JobState.FAILURE, error="Capture set 4 <no longer> exists.")
+    page = operator.get(page_of(job)).text
+    assert '<p class="errornote">Capture set 4 &lt;no longer&gt; exists.</p>' in page
+
+
+def test_queued_job_shows_why_it_waits(operator: Client) -> None:
+    page = operator.get(page_of(make_job(error="The broker is down."))).text
+    assert "The broker is down." in page
+    assert "errornote" not in page
+    assert "data-final" not in page
+
+
+@pytest.mark.parametrize("status", sorted(JobState))
+@pytest.mark.parametrize("params", [{}, [], {"config": None}, {"task": "x", "config": {}}])
+def test_page_opens_in_each_state_and_with_any_parameters(
+    operator: Client, status: JobState, params: Any
+) -> None:
+    job = make_job(status=status, params=params)
+    assert operator.get(page_of(job)).status_code == 200
+    assert operator.get(f"{LIST}{job.pk}/live/").status_code == 200
+
+
+def test_live_part_is_the_page_without_its_frame(operator: Client) -> None:
+    part = operator.get(f"{LIST}{make_run().pk}/live/").text
+    assert "Detections checked" in part
+    assert "<html" not in part
+
+
+def test_long_log_is_cut_and_leads_to_all_of_it(operator: Client) -> None:
+    job = make_job()
+    JobLog.objects.bulk_create(JobLog(job=job, message=f"line {n}.") for n in range(250))
+    response = operator.get(page_of(job))
+    assert "line 249." in response.text
+    assert "line 49." not in response.text
+    assert "line 50." in response.text
+    url = response.context["log_url"]
+    assert url.replace("&", "&amp;") in response.text
+    assert operator.get(url).status_code == 200
+
+
+@pytest.mark.parametrize("pk", [987654, 2**70, "abc", "1e3"])
+@pytest.mark.parametrize("part", ["change", "live"])
+def test_unknown_job_is_not_found(operator: Client, pk: Any, part: str) -> None:
+    assert operator.get(f"{LIST}{pk}/{part}/").status_code == 404
+
+
+def test_job_pages_need_permission(client: Client) -> None:
+    job = make_run()
+    sign_in(client, "view_sourceimagecollection")
+    for url in (LIST, page_of(job), f"{LIST}{job.pk}/live/"):
+        assert client.get(url).status_code == 403
+
+
+def test_viewer_sees_jobs_and_changes_none(client: Client) -> None:
+    job = make_job()
+    sign_in(client, "view_job")
+    assert client.get(page_of(job)).status_code == 200
+    page = client.get(LIST)
+    assert page.status_code == 200
+    assert "cancel_jobs" not in page.text
+    client.post(LIST, {"action": "cancel_jobs", "_selected_action": [job.pk], "index": 0})
+    job.refresh_from_db()
+    assert job.status == JobState.PENDING
+
+
+def test_job_is_neither_added_nor_edited(operator: Client) -> None:
+    job = make_job(name="Former")
+    assert operator.get(f"{LIST}add/").status_code == 403
+    operator.post(page_of(job), {"name": "Edited"})
+    job.refresh_from_db()
+    assert job.name == "Former"
+
+
+def test_cancel_and_retry_tell_what_they_left_alone(operator: Client) -> None:
+    waiting, ended = make_job(), make_job(status=JobState.SUCCESS)
+    for action, sentence in [
+        ("cancel_jobs", "1 canceled. 1 left alone: they had ended."),
+        ("retry_jobs", "2 queued again."),
+        ("retry_jobs", "0 queued again. 2 left alone: they had not ended."),
+    ]:
+        response = operator.post(
+            LIST, {"action": action, "_selected_action": [waiting.pk, ended.pk], "index": 0}
+        )
+        assert [str(m) for m in get_messages(response.wsgi_request)][-1] == sentence
+
+
+def test_list_takes_the_same_queries_for_any_number_of_jobs(
+    operator: Client, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(30):
+        make_run()
+    with django_assert_max_num_queries(10):
+        assert operator.get(LIST).text.count("Rosa Beauchamp") >= 30
