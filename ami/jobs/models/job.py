@@ -117,10 +117,10 @@ class Job(BaseModel):
         A method may be run by hand with a Job that nobody has claimed: neither has a token then.
         Raises ClaimLostError where another worker holds it by now, or it was ended.
         """
-        held = Job.objects.filter(pk=self.pk, claim_token=self.claim_token).update(
-            progress=self.progress, heartbeat_at=timezone.now()
-        )
-        if not held:
+        rows = Job.objects.filter(pk=self.pk, claim_token=self.claim_token)
+        if self.claim_token:
+            rows = rows.filter(status__in=RUNNING)
+        if not rows.update(progress=self.progress, heartbeat_at=timezone.now()):
             raise ClaimLostError(f"Job {self.pk} is held by another worker, or was ended.")
 
     def raise_if_canceled(self) -> None:

@@ -145,6 +145,16 @@ def test_worker_of_a_job_that_was_ended_over_its_head_writes_nothing(status: Job
     assert not zombie.finish(JobState.SUCCESS)
 
 
+def test_job_that_nobody_claimed_can_be_worked_on_by_hand() -> None:
+    job = make_job(status=JobState.CREATED)
+    job.progress.add_stage("Stage").progress = 0.5
+    job.checkpoint()
+    assert Job.objects.get(pk=job.pk).progress.fraction == 0.5
+    assert runner.claim(job.pk)
+    with pytest.raises(ClaimLostError):
+        job.checkpoint()
+
+
 def test_running_worker_is_told_of_a_cancel() -> None:
     job = runner.claim(make_job().pk)
     assert job

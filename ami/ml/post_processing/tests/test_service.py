@@ -76,6 +76,16 @@ def test_fault_that_rows_share_is_told_once() -> None:
 
 
 @pytest.mark.django_db
+def test_faults_of_all_rows_are_told() -> None:
+    with pytest.raises(ConfigValidationErrors) as invalid:
+        launch(SmallSizeFilterTask, rows(0, 1, -1, 0))
+    assert [text for _, text in invalid.value.errors] == [
+        "occurrence_id must be at least 1, got 0.",
+        "occurrence_id must be at least 1, got -1.",
+    ]
+
+
+@pytest.mark.django_db
 def test_long_name_is_cut() -> None:
     (job,) = launch(SmallSizeFilterTask, [LaunchRow("x" * 300, None, {"occurrence_id": 1})])
     assert job.name == "x" * 255
