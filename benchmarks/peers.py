@@ -4,27 +4,31 @@ Both expect what :func:`prepare` makes, and sound boxes: they leave out what the
 about broken rows, a second run, counters and progress.
 """
 
+import json
 from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from ami.jobs.models import Job
 from ami.main.models import Classification, Detection, Occurrence, Taxon, TaxonRank
-from ami.ml.models import Algorithm, AlgorithmTaskType
 from ami.main.models.taxon import NOT_IDENTIFIABLE
+from ami.ml.models import Algorithm, AlgorithmTaskType
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 
 THRESHOLD = 0.0008
+METADATA = {"size_threshold": THRESHOLD}
 
 INSERT = """
 INSERT INTO main_classification (
     created_at, updated_at, timestamp, detection_id, taxon_id, score, terminal, algorithm_id,
-    applied_to_id, metadata)
-SELECT now(), now(), now(), d.id, %(taxon)s, 1, true, %(algorithm)s, (
+    job_id, metadata, applied_to_id)
+SELECT now(), now(), now(), d.id, %(taxon)s, 1, true, %(algorithm)s, %(job)s,
+       %(metadata)s, (
            SELECT id FROM main_classification WHERE detection_id = d.id AND terminal
            ORDER BY score DESC NULLS LAST, timestamp DESC, id DESC LIMIT 1
-       ), '{}'
+       )
 FROM main_sourceimagecollection_images i
 JOIN main_sourceimage s ON s.id = i.sourceimage_id
 JOIN main_detection d ON d.source_image_id = s.id
@@ -93,13 +97,15 @@ def prepare() -> Author:
     return Author(algorithm, taxon)
 
 
-def single_statements(collection_id: int) -> None:
+def single_statements(collection_id: int, *, job: Job) -> None:
     """As few statements as will do, with no row leaving the database."""
     author = prepare()
-    params = {
+    params: dict[str, int | float | str] = {
         "algorithm": author.algorithm.pk,
         "taxon": author.taxon.pk,
         "collection": collection_id,
+        "job": job.pk,
+        "metadata": json.dumps(METADATA),
         "threshold": THRESHOLD,
     }
     with transaction.atomic(), connection.cursor() as cursor:
@@ -107,7 +113,7 @@ def single_statements(collection_id: int) -> None:
             cursor.execute(statement, params)
 
 
-def row_by_row(collection_id: int) -> None:
+def row_by_row(collection_id: int, *, job: Job) -> None:
     """As one writes it at first: an object a row, flushed by the hundred, `save()` to determine."""
     author = prepare()
     flags: list[Classification] = []
@@ -116,7 +122,7 @@ def row_by_row(collection_id: int) -> None:
     for detection in detections.iterator():
         if not _is_small(detection):
             continue
-        flags.append(_flag(detection, author))
+        flags.append(_flag(detection, author, job))
         if detection.occurrence is not None:
             occurrences.add(detection.occurrence)
         if len(flags) >= 100:
@@ -137,7 +143,7 @@ def _is_small(detection: Detection) -> bool:
     return width * height / (capture.width * capture.height) < THRESHOLD
 
 
-def _flag(detection: Detection, author: Author) -> Classification:
+def _flag(detection: Detection, author: Author, job: Job) -> Classification:
     terminal = detection.classifications.filter(terminal=True)
     former = terminal.order_by(F("score").desc(nulls_last=True), "-timestamp", "-pk").first()
     terminal.update(terminal=False)
@@ -149,4 +155,6 @@ def _flag(detection: Detection, author: Author) -> Classification:
         timestamp=timezone.now(),
         algorithm=author.algorithm,
         applied_to=former,
+        job=job,
+        metadata=METADATA,
     )
