@@ -92,4 +92,4 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or ROOT / "staticfiles")
 MEDIA_URL = "media/"
-MEDIA_ROOT = Path(os.environ.get("MEDIA_ROOT") or ROOT / "media")
+MEDIA_ROOT = Path(os.environ.get("MEDIA_ROOT") or ROOT / ".local" / "media")
