@@ -35,11 +35,12 @@ SELECT %s, id FROM main_sourceimage ON CONFLICT DO NOTHING
 # Everything that the three must agree on, in an order that their ids leave alone.
 OUTCOME = """
 SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM (
-    SELECT (c.detection_id, t.name, c.score, c.terminal, a.key, c.applied_to_id) AS row
+    SELECT (c.detection_id, t.name, c.score, c.terminal, a.key, c.applied_to_id,
+            c.job_id, c.metadata) AS row
     FROM main_classification c
     LEFT JOIN main_taxon t ON t.id = c.taxon_id LEFT JOIN ml_algorithm a ON a.id = c.algorithm_id
     UNION ALL
-    SELECT (o.id, t.name, o.determination_score, NULL, NULL, NULL)
+    SELECT (o.id, t.name, o.determination_score, NULL, NULL, NULL, NULL, NULL)
     FROM main_occurrence o LEFT JOIN main_taxon t ON t.id = o.determination_id
 ) rows
 """
@@ -77,8 +78,8 @@ def _capture_set() -> int:
 def _speed(database: str, *, detections: int, rounds: int) -> list[Figure]:
     candidates: dict[str, Callable[[], object]] = {
         "task": run_task,
-        "SQL": lambda: peers.single_statements(_capture_set()),
-        "row by row": lambda: peers.row_by_row(_capture_set()),
+        "SQL": lambda: peers.single_statements(_capture_set(), job=_job()),
+        "row by row": lambda: peers.row_by_row(_capture_set(), job=_job()),
     }
     outcomes: set[str] = set()
     seconds = interleaved(
