@@ -20,6 +20,14 @@ def create_jobs(jobs: Sequence[Job]) -> list[Job]:
         job.task_id = str(uuid4())
     with transaction.atomic():
         created = Job.objects.bulk_create(jobs)
-        for job in created:
-            transaction.on_commit(partial(Job.publish, job))
+        transaction.on_commit(partial(_publish, created))
     return created
+
+
+def _publish(jobs: Sequence[Job]) -> None:
+    """Send the messages, up to the first that the broker does not take: trying takes seconds."""
+    for job in jobs:
+        if not job.publish():
+            unsent = Job.objects.filter(pk__in=[other.pk for other in jobs if other.pk > job.pk])
+            unsent.filter(status=JobState.PENDING).update(error=job.error)
+            return

@@ -100,8 +100,8 @@ class Job(BaseModel):
             *WAITING, status=JobState.REVOKED, error="", finished_at=timezone.now()
         ) or self._move(*RUNNING, status=JobState.CANCELING)
 
-    def publish(self) -> None:
-        """Send the Job's message; a broker that is down leaves the Job queued, with the reason."""
+    def publish(self) -> bool:
+        """Send the Job's message. False where the broker is down: the Job stays, with the reason."""
         try:
             current_app.send_task("ami.jobs.tasks.run_job", args=[self.pk], task_id=self.task_id)
         except OperationalError as error:
@@ -110,6 +110,8 @@ class Job(BaseModel):
                 error=f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
                 "The Job stays queued; cancel and retry it once the broker is back.",
             )
+            return False
+        return True
 
     def checkpoint(self) -> None:
         """Store progress and heartbeat, as the worker that holds the Job.

@@ -9,12 +9,13 @@ from copy import deepcopy
 from functools import cached_property
 from typing import Any, ClassVar
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from pydantic import BaseModel
 
 from ami.jobs.logging import JobLogger
 from ami.jobs.models import Job
 from ami.jobs.progress import JobProgress
+from ami.jobs.states import JobFailedError
 from ami.main.determinations import update_determinations
 from ami.ml.models import Algorithm, AlgorithmTaskType
 from ami.ml.post_processing.batches import Batch, plan_batches
@@ -63,16 +64,22 @@ class BasePostProcessingTask:
 
     @cached_property
     def algorithm(self) -> Algorithm:
-        """The author of what this method writes; its row is made when first asked for."""
-        algorithm, _ = Algorithm.objects.get_or_create(
-            key=self.key,
-            defaults={
-                "name": self.name,
-                "task_type": AlgorithmTaskType.POST_PROCESSING,
-                "description": self.description,
-            },
-        )
-        return algorithm
+        """The author of what this method writes; its row is made when first asked for.
+
+        Raises JobFailedError where another algorithm has its name.
+        """
+        fields = {
+            "name": self.name,
+            "task_type": AlgorithmTaskType.POST_PROCESSING,
+            "description": self.description,
+        }
+        try:
+            return Algorithm.objects.get_or_create(key=self.key, defaults=fields)[0]
+        except IntegrityError:
+            raise JobFailedError(
+                f"The algorithm {self.name!r} exists under another key than {self.key!r}; "
+                "rename it, or give it another version."
+            ) from None
 
     def run(self) -> None:
         """Process the chosen scope, a batch a transaction."""

@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from ami.base.tests.factories import make_algorithm
+from ami.jobs.states import JobFailedError
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.tests.methods import CountingTask, ScopeConfig
@@ -100,3 +102,10 @@ def test_algorithm_is_made_once() -> None:
     first = CountingTask(occurrence_id=1).algorithm
     assert (first.key, first.name, first.task_type) == ("counting", "Counting", "post_processing")
     assert CountingTask(occurrence_id=2).algorithm == first
+
+
+@pytest.mark.django_db
+def test_algorithm_of_its_name_under_another_key_is_told_in_a_sentence() -> None:
+    make_algorithm(name=CountingTask.name, key="imported")
+    with pytest.raises(JobFailedError, match=r"exists under another key than"):
+        _ = CountingTask(occurrence_id=1).algorithm

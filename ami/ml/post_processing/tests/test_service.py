@@ -61,6 +61,20 @@ def test_broker_that_is_down_does_not_lose_the_jobs(
 
 
 @pytest.mark.django_db
+def test_broker_that_is_down_is_tried_once_for_all_jobs(
+    broker_down: None,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    tried: list[int] = []
+    publish = Job.publish
+    monkeypatch.setattr(Job, "publish", lambda job: (tried.append(job.pk), publish(job))[1])
+    with django_capture_on_commit_callbacks(execute=True):
+        jobs = launch(SmallSizeFilterTask, rows(1, 2, 3))
+    assert tried == [jobs[0].pk]
+
+
+@pytest.mark.django_db
 def test_one_bad_row_launches_none() -> None:
     with pytest.raises(ConfigValidationErrors) as invalid:
         launch(SmallSizeFilterTask, rows(1, 0, 3))
