@@ -101,7 +101,7 @@ class Job(BaseModel):
         ) or self._move(*RUNNING, status=JobState.CANCELING)
 
     def publish(self) -> bool:
-        """Send the Job's message. False where the broker is down: the Job stays, with the reason."""
+        """Send the Job's message. False where the broker is down; the Job says so, and stays."""
         try:
             current_app.send_task("ami.jobs.tasks.run_job", args=[self.pk], task_id=self.task_id)
         except OperationalError as error:
