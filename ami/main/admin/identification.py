@@ -2,14 +2,14 @@ from django.contrib import admin
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link
-from ami.main.admin.determinations import RedetermineMixin
+from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
 from ami.main.models import Identification, Occurrence
 
 
 @admin.register(Identification)
 class IdentificationAdmin(
-    RedetermineMixin, AutocompleteFilterMixin, LargeTableAdmin[Identification]
+    RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[Identification]
 ):
     occurrence_lookup = "identifications"
     list_display = ("id", "taxon", "user", "occurrence_link", "withdrawn", "created_at")

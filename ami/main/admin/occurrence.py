@@ -50,7 +50,7 @@ class OccurrenceAdmin(
     actions = ("recompute_determination",)
     fields = (
         "determination_link",
-        "determination_score",
+        "score",
         "project",
         "deployment",
         "event",
@@ -60,7 +60,7 @@ class OccurrenceAdmin(
     )
     readonly_fields = (
         "determination_link",
-        "determination_score",
+        "score",
         "detections_link",
         "created_at",
         "updated_at",
