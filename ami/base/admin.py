@@ -1,7 +1,7 @@
 """What keeps admin pages quick and bounded on tables of millions of rows."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -16,13 +16,8 @@ from ami.base.links import EMPTY
 
 M = TypeVar("M", bound=Model)
 
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
-else:
-    _ModelAdmin = object
 
-
-class IdSearchAdminMixin(_ModelAdmin):
+class IdSearchAdminMixin(admin.ModelAdmin[Any]):
     """A search for digits finds the row of that id; any other text searches `search_fields`."""
 
     search_fields: ClassVar[Any] = ("=id",)
@@ -41,7 +36,7 @@ class IdSearchAdminMixin(_ModelAdmin):
         return super().get_search_results(request, queryset, term)
 
 
-class BoundedDeletionMixin(_ModelAdmin):
+class BoundedDeletionMixin(admin.ModelAdmin[Any]):
     """Refuses to delete what would touch more rows than one request should hold in memory."""
 
     def get_deleted_objects(

@@ -9,7 +9,7 @@ from ami.main.determinations import update_determinations
 from ami.main.models import Occurrence
 
 
-class RedetermineOnDeleteMixin(admin.ModelAdmin):  # type: ignore[type-arg]
+class RedetermineOnDeleteMixin(admin.ModelAdmin[Any]):
     """Keeps determinations true when a person deletes what they rest on.
 
     `occurrence_lookup` leads from an occurrence to the rows of this model.

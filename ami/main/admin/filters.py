@@ -78,7 +78,7 @@ class AutocompleteFilter(IdFilter):
         return str(field.widget.render(self.lookup, self.pk, {"id": f"filter-{self.lookup}"}))
 
 
-class AutocompleteFilterMixin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AutocompleteFilterMixin(admin.ModelAdmin[Any]):
     """Loads on the list what an :class:`AutocompleteFilter` needs in the browser."""
 
     @property

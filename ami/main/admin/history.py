@@ -19,7 +19,7 @@ PREDICTIONS = 50
 IDENTIFICATIONS = 50
 
 
-class DetailsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
+class DetailsMixin(admin.ModelAdmin[Any]):
     """Shows more than the form on the page of a row: what `get_details` hands to the template."""
 
     class Media:

@@ -1,6 +1,6 @@
 """What a ModelAdmin mixes in to offer every method that can run on its rows."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import IS_POPUP_VAR
@@ -13,13 +13,8 @@ from ami.ml.post_processing.admin.selection import SelectionError, refuse_unusab
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import Scope, scopes_of
 
-if TYPE_CHECKING:
-    Base = admin.ModelAdmin[Any]
-else:
-    Base = object
 
-
-class PostProcessingActionsMixin(Base):
+class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
     """Adds one action for each registered method that takes this model as a scope."""
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
