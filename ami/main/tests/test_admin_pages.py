@@ -126,8 +126,10 @@ def test_crops_are_found_by_path_or_url(admin_client: Client, path: str, url: st
 
 
 def test_detection_draws_its_box_on_its_capture(admin_client: Client) -> None:
-    text = page(admin_client, make_detection(bbox=[10.5, 20, 110, 220]))
+    detection = make_detection(bbox=[10.5, 20, 110, 220])
+    text = page(admin_client, detection)
 
+    assert f'<img src="/media/{detection.source_image.path}" alt="Capture"' in text
     assert 'viewBox="0 0 1000 1000"' in text
     assert '<rect x="10.5" y="20" width="99.5" height="200" />' in text
 
