@@ -1,7 +1,7 @@
 """The small size filter written twice more, to measure the real one against.
 
 Both expect what :func:`prepare` makes, and sound boxes: they leave out what the real one does
-about broken rows, a second run, counters and progress.
+about broken rows, counters and progress; the single statements also what it does about a second run.
 """
 
 import json
@@ -120,7 +120,7 @@ def row_by_row(collection_id: int, *, job: Job) -> None:
     occurrences: set[Occurrence] = set()
     detections = Detection.objects.filter(source_image__collections=collection_id)
     for detection in detections.iterator():
-        if not _is_small(detection):
+        if not _is_small(detection) or _is_flagged(detection, author):
             continue
         flags.append(_flag(detection, author, job))
         if detection.occurrence is not None:
@@ -141,6 +141,11 @@ def _is_small(detection: Detection) -> bool:
     width = min(x2, capture.width) - max(x1, 0)
     height = min(y2, capture.height) - max(y1, 0)
     return width * height / (capture.width * capture.height) < THRESHOLD
+
+
+def _is_flagged(detection: Detection, author: Author) -> bool:
+    flags = detection.classifications.filter(algorithm=author.algorithm, taxon=author.taxon)
+    return flags.filter(terminal=True).exists()
 
 
 def _flag(detection: Detection, author: Author, job: Job) -> Classification:

@@ -107,6 +107,7 @@ def _fresh(database: str) -> Iterator[None]:
     with databases.copied(database):
         with connection.cursor() as cursor:
             cursor.execute(FILL, [_capture_set()])
+        databases.warm()
         yield
 
 

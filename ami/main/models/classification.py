@@ -90,9 +90,6 @@ class Classification(BaseModel):
                 name="classification_applied_to",
                 condition=Q(applied_to__isnull=False),
             ),
-            models.Index(
-                fields=["id"], name="classification_intermediate", condition=Q(terminal=False)
-            ),
         ]
         constraints = [
             models.CheckConstraint(

@@ -7,16 +7,15 @@ from django.db.models import QuerySet
 
 from ami.main.models import Detection
 
+# A unit is an occurrence, or a detection without one under its negative id; its rank is 1 + the
+# number of rows before it.
 PLAN = """
-WITH scope AS ({scope}), units AS (
-    SELECT occurrence_id IS NULL AS loose, COALESCE(occurrence_id, id) AS unit, count(*) AS size
-    FROM scope GROUP BY loose, unit
-), placed AS (
-    SELECT *, div(sum(size) OVER (PARTITION BY loose ORDER BY unit) - size, %s) AS batch
-    FROM units
+WITH placed AS (
+    SELECT unit, (rank() OVER (ORDER BY unit) - 1) / %s AS batch
+    FROM (SELECT COALESCE(occurrence_id, -id) AS unit FROM ({scope}) scope) units
 )
-SELECT loose, min(unit), max(unit), sum(size)::bigint
-FROM placed GROUP BY loose, batch ORDER BY loose, batch
+SELECT unit < 0, min(abs(unit)), max(abs(unit)), count(*)
+FROM placed GROUP BY unit < 0, batch ORDER BY unit < 0, batch
 """
 
 
@@ -48,5 +47,5 @@ def plan_batches(scope: QuerySet[Detection], *, size: int) -> list[Batch]:
     """
     rows, params = scope.order_by().values("id", "occurrence_id").query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(PLAN.format(scope=rows), [*params, size])
+        cursor.execute(PLAN.format(scope=rows), [size, *params])
         return [Batch(scope, *row) for row in cursor.fetchall()]

@@ -9,7 +9,7 @@ from pydantic import Field
 from ami.base.ids import MAX_ID
 from ami.main.models import Taxon, TaxonRank
 from ami.main.models.taxon import NOT_IDENTIFIABLE
-from ami.ml.post_processing.base import SAMPLES, BasePostProcessingTask
+from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import ScopedConfig
@@ -26,7 +26,7 @@ WITH box AS (
            LEAST(GREATEST(d.bbox[3], 0), COALESCE(s.width, 0)) AS x2,
            LEAST(GREATEST(d.bbox[4], 0), COALESCE(s.height, 0)) AS y2
     FROM ({detections}) d JOIN main_sourceimage s ON s.id = d.source_image_id
-), judged AS (
+), judged AS MATERIALIZED (
     SELECT id, occurrence_id, CASE
         WHEN bbox IS NULL THEN 'no box'
         WHEN (cardinality(bbox) = 4 AND 'Infinity' > ALL (bbox) AND '-Infinity' < ALL (bbox))
@@ -43,11 +43,10 @@ WITH box AS (
         ELSE 'small' END AS verdict
     FROM box
 )
-SELECT verdict, count(*), CASE
-    WHEN verdict = 'small' THEN array_agg(id)
-    WHEN verdict IN ('large', 'flagged before') THEN '{{}}'
-    ELSE (array_agg(id ORDER BY id))[:%s] END,
-    COALESCE(array_agg(DISTINCT occurrence_id) FILTER (WHERE verdict = 'small'), '{{}}')
+SELECT verdict, count(*),
+       COALESCE(array_agg(id) FILTER (WHERE verdict NOT IN ('large', 'flagged before')), '{{}}'),
+       COALESCE(array_agg(occurrence_id) FILTER (
+           WHERE verdict = 'small' AND occurrence_id IS NOT NULL), '{{}}')
 FROM judged GROUP BY verdict ORDER BY verdict
 """
 
@@ -75,14 +74,14 @@ ORDER BY detection.id
 class Verdict(NamedTuple):
     """How many detections of a batch were judged the same.
 
-    `ids` holds all small ones, the first of those to skip, and none of the others;
-    `occurrence_ids` the occurrences of the small ones, None standing for those without one.
+    `ids` holds those to flag or to skip; `occurrence_ids` the occurrences of those to flag, as
+    often as they come.
     """
 
     name: str
     rows: int
     ids: list[int]
-    occurrence_ids: list[int | None]
+    occurrence_ids: list[int]
 
 
 class SmallSizeFilterConfig(ScopedConfig):
@@ -123,10 +122,10 @@ class SmallSizeFilterTask(BasePostProcessingTask):
             self.count(detections_checked=verdict.rows)
             if verdict.name == "small":
                 self._flag(verdict.ids)
-                self.update_determinations(pk for pk in verdict.occurrence_ids if pk)
+                self.update_determinations(set(verdict.occurrence_ids))
             elif verdict.name not in SOUND:
                 self.count(detections_skipped=verdict.rows)
-                self.skip(verdict.name, rows=verdict.rows, ids=verdict.ids)
+                self.skip(verdict.name, rows=verdict.rows, ids=sorted(verdict.ids))
 
     def _judge(self, batch: Batch) -> list[Verdict]:
         detections, params = batch.detections.values(
@@ -135,13 +134,7 @@ class SmallSizeFilterTask(BasePostProcessingTask):
         with connection.cursor() as cursor:
             cursor.execute(
                 VERDICTS.format(detections=detections),
-                [
-                    *params,
-                    self.config.size_threshold,
-                    self.algorithm.pk,
-                    self.taxon.pk,
-                    SAMPLES,
-                ],
+                [*params, self.config.size_threshold, self.algorithm.pk, self.taxon.pk],
             )
             return [Verdict(*row) for row in cursor.fetchall()]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.servers import Postgres, Redis
-from config.tests.processes import bare_environment, copy_project, has_stopped
+from config.tests.processes import bare_environment, copy_project, has_stopped, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,35 @@ def test_demo_serves_until_it_is_stopped(project: Path, port: str, signum: int) 
     told, errors = demo.communicate(timeout=60)
     assert (demo.returncode, told, errors) == (0, "Stopping.\n", "")
     assert _processes_of(project) == []
+
+
+def test_second_signal_leaves_the_stopping_in_peace(project: Path, port: str) -> None:
+    demo = _demo(project, "--port", port)
+    assert demo.stdout is not None
+    assert any("Serving until Ctrl-C." in line for line in demo.stdout)
+    demo.send_signal(signal.SIGTERM)
+    demo.send_signal(signal.SIGINT)
+    told, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, told, errors) == (0, "Stopping.\n", "")
+    assert _processes_of(project) == []
+
+
+def test_killed_demo_takes_what_it_started_along(project: Path, port: str) -> None:
+    demo = _demo(project, "--port", port)
+    assert demo.stdout is not None
+    assert any("Serving until Ctrl-C." in line for line in demo.stdout)
+    demo.kill()
+    demo.communicate(timeout=60)
+    wait_until(lambda: _processes_of(project) == [])
+
+
+def test_port_zero_is_refused(project: Path) -> None:
+    demo = _demo(project, "--once", "--port", "0")
+    _, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert errors == (
+        "CommandError: Port 0 names no port: choose one, as in `make demo PORT=8001`.\n"
+    )
 
 
 def test_taken_port_is_told_with_the_remedy(project: Path) -> None:

@@ -13,7 +13,7 @@ from django.db import connections
 
 from ami.jobs.models import Job
 from ami.jobs.states import FINAL, JobState
-from ami.ml.post_processing.management.demo.children import Child, running
+from ami.ml.post_processing.management.demo.children import Child, interrupt_once, running
 from ami.ml.post_processing.management.demo.visitor import Visitor, job_id
 from ami.users.models import User
 from config import embedded
@@ -37,7 +37,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, once: bool, port: int, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError("The demo needs config.settings.local: it makes a known password.")
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, interrupt_once)
         try:
             _check_port(port)
             self._prepare()
@@ -98,6 +99,8 @@ def _commands(port: int) -> dict[str, tuple[str, ...]]:
 
 
 def _check_port(port: int) -> None:
+    if port == 0:
+        raise CommandError("Port 0 names no port: choose one, as in `make demo PORT=8001`.")
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,5 +1,6 @@
 """The processes that the demo starts, watches and stops."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -7,14 +8,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, NoReturn
 
 from django.core.management.base import CommandError
 
 STOP_SECONDS = 15
+PR_SET_PDEATHSIG = 1  # of Linux's prctl()
 
 
 class Child:
-    """One process in a session of its own, so that Ctrl-C reaches the demo only."""
+    """One process in a session of its own, so that Ctrl-C reaches the demo only.
+
+    It does not outlive the demo, however that ends.
+    """
 
     def __init__(self, name: str, *arguments: str, folder: Path) -> None:
         self.name = name
@@ -26,6 +32,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     def check(self) -> None:
@@ -45,6 +52,22 @@ class Child:
         self.process.wait()
 
 
+def interrupt_once(*_: Any) -> NoReturn:
+    """Handle SIGINT and SIGTERM: the first one interrupts, and what cleans up is left in peace."""
+    _ignore_interrupts()
+    raise KeyboardInterrupt
+
+
+def _ignore_interrupts() -> None:
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: None)
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 @contextmanager
 def running(commands: dict[str, tuple[str, ...]], *, folder: Path) -> Iterator[list[Child]]:
     """Run each named Python command while the block runs; their logs go to `folder`."""
@@ -55,5 +78,6 @@ def running(commands: dict[str, tuple[str, ...]], *, folder: Path) -> Iterator[l
             children.append(Child(name, *arguments, folder=folder))
         yield children
     finally:
+        _ignore_interrupts()
         for child in reversed(children):
             child.stop()
