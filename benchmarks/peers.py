@@ -1,7 +1,7 @@
 """The small size filter written twice more, to measure the real one against.
 
 Both expect what :func:`prepare` makes, and sound boxes: they leave out what the real one does
-about broken rows, counters and progress; the single statements also what it does about a second run.
+about broken rows, counters and progress; the single statements also leave out the second run.
 """
 
 import json

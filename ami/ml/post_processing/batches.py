@@ -43,7 +43,8 @@ class Batch:
 def plan_batches(scope: QuerySet[Detection], *, size: int) -> list[Batch]:
     """Cut `scope` into batches of about `size` detections, in one query.
 
-    A batch ends with the occurrence that fills it, so it may be larger by what that one holds.
+    A batch ends with the occurrence that fills it, so it may be larger by what that one holds; one
+    that begins the detections without an occurrence, or ends them, may be smaller.
     """
     rows, params = scope.order_by().values("id", "occurrence_id").query.sql_with_params()
     with connection.cursor() as cursor:
