@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
+from django.db import DataError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import cached_property
 
 from ami.base.deletion import DELETE_LIMIT, touches_more_than
@@ -84,7 +87,10 @@ class LargeTableChangeList(ChangeList):
     model_admin: "LargeTableAdmin[Any]"
 
     def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
+        try:
+            super().get_results(request)
+        except (DataError, ValueError) as odd:  # such as a NUL, a broken pattern, the year 99999
+            raise IncorrectLookupParameters from odd
         self.has_more = cast("BoundedPaginator[Any]", self.paginator).has_more
         ids = list(self.result_list.values_list("pk", flat=True))
         rows = self.apply_select_related(self.root_queryset.filter(pk__in=ids))
@@ -119,3 +125,13 @@ class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return LargeTableChangeList
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Refuse ids that no list can have offered; Django would fail at them."""
+        for value in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            if parse_id(value) is None:
+                noun = self.opts.verbose_name_plural
+                text = f"{value[:50]!r} is not the id of one of the {noun}."
+                self.message_user(request, text, messages.WARNING)
+                return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset)

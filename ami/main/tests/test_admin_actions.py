@@ -1,6 +1,7 @@
 """Recomputing determinations, and deleting."""
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,6 +71,13 @@ def test_recompute_determination_refuses_more_than_a_request_can_bear(
 
     assert "More than 2 occurrences are selected" in text
     assert not Occurrence.objects.exclude(determination=None).exists()
+
+
+@pytest.mark.parametrize("action", ["recompute_determination", "delete_selected"])
+def test_an_action_refuses_what_is_no_id(admin_client: Client, action: str) -> None:
+    text = run(admin_client, "occurrence", action, [SimpleNamespace(pk="abc")])
+
+    assert "&#x27;abc&#x27; is not the id of one of the occurrences." in text
 
 
 def test_recompute_determination_needs_the_permission_to_change(

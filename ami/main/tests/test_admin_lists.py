@@ -225,6 +225,19 @@ def test_a_filter_for_no_id_finds_nothing(
     assert not response.context["cl"].result_list
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "query", [{"rank__exact": "\x00"}, {"id__regex": "("}, {"created_at__year": "99999"}]
+)
+def test_a_list_answers_odd_lookups_with_its_first_page(
+    admin_client: Client, query: dict[str, str]
+) -> None:
+    response = admin_client.get(list_of("taxon"), query, follow=True)
+
+    assert response.redirect_chain == [(f"{list_of('taxon')}?e=1", 302)]
+    assert response.status_code == 200
+
+
 def test_an_empty_filter_is_none(admin_client: Client, rows: dict[str, Model]) -> None:
     response = admin_client.get(list_of("detection"), {"occurrence__id__exact": ""})
 
