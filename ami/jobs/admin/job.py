@@ -128,12 +128,23 @@ def _live(job: Job) -> dict[str, Any]:
         "is_failed": job.status == JobState.FAILURE,
         "percent": round(job.progress.fraction * 100),
         "took": _whole_seconds(job.duration),
+        "parameters": _parameters(job.params),
         "lines": lines[LOG_LINES - 1 :: -1],
         "written": job.classifications.count() if job.is_final else None,
         "written_url": list_url(Classification, job__id__exact=job.pk),
         "log_url": list_url(JobLog, job__id__exact=job.pk),
         "has_more_lines": len(lines) > LOG_LINES,
     }
+
+
+def _parameters(params: Any) -> list[tuple[str, Any]]:
+    """A Job's parameters by name, those of its `config` among them, whatever is stored."""
+    if not isinstance(params, dict):
+        return []
+    config = params.get("config")
+    if not isinstance(config, dict):
+        return list(params.items())
+    return [*((name, params[name]) for name in params if name != "config"), *config.items()]
 
 
 def _whole_seconds(duration: timedelta | None) -> str:

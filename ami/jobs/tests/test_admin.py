@@ -85,7 +85,9 @@ def test_queued_job_shows_why_it_waits(operator: Client) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(JobState))
-@pytest.mark.parametrize("params", [{}, [], {"config": None}, {"task": "x", "config": {}}])
+@pytest.mark.parametrize(
+    "params", [{}, [], {"config": None}, {"task": "x", "config": {"items": 1}}, {"items": 1}]
+)
 def test_page_opens_in_each_state_and_with_any_parameters(
     operator: Client, status: JobState, params: Any
 ) -> None:
