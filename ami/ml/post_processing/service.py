@@ -90,7 +90,7 @@ def run_post_processing(job: Job) -> None:
         raise JobFailedError(f"The Job's parameters lack {missing}.") from None
     except TypeError:
         raise JobFailedError(f"The Job's parameters are no mapping: {job.params!r}.") from None
-    task_cls = get_postprocessing_task(key)
+    task_cls = get_postprocessing_task(str(key))
     try:
         parse_config(task_cls.config_schema, config)
     except ConfigValidationErrors as invalid:

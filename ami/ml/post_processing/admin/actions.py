@@ -148,7 +148,10 @@ class PostProcessingAction:
         except AlreadyLaunchedError as former:
             job_ids = former.job_ids
             level = messages.WARNING
-            text = "{method}: this form was submitted before and had started {jobs}."
+            text = (
+                "{method}: this form was submitted before and had started {jobs}; "
+                "nothing new was started. To run it again, select the rows anew."
+            )
         links = _links(model_admin, job_ids)
         message = format_html(text, method=self.task_cls.name, jobs=links)
         model_admin.message_user(request, message, level)

@@ -24,7 +24,7 @@ class Selection:
     """The selected rows as the confirmation page tells of them.
 
     `captures` and `detections` count what is in scope; None where the model is no scope.
-    `vanished` is empty, or says how many rows have gone since they were selected.
+    `vanished` is empty, or says how many rows have left the list since they were selected.
     """
 
     ids: Sequence[int]
@@ -41,7 +41,10 @@ class Selection:
         ids = sorted(queryset.order_by().values_list("pk", flat=True))
         opts = queryset.model._meta
         if not ids:
-            raise SelectionError(f"The selected {opts.verbose_name_plural} no longer exist.")
+            raise SelectionError(
+                f"The selected {opts.verbose_name_plural} are no longer in this list: "
+                "deleted since, or left out by its filters."
+            )
         scope = next((scope for scope in SCOPES if scope.model is queryset.model), None)
         gone = len(asked) - len(ids)
         return cls(
@@ -51,8 +54,8 @@ class Selection:
             captures=scope.captures(ids).count() if scope else None,
             detections=scope.detections(ids).count() if scope else None,
             vanished=(
-                f"{gone} of the {len(asked)} selected {opts.verbose_name_plural} no longer "
-                "exist. Nothing was started; check the selection, then run it on the rest."
+                f"{gone} of the {len(asked)} selected {opts.verbose_name_plural} are no longer in "
+                "the list. Nothing was started; check the selection, then run it on the rest."
                 if gone
                 else ""
             ),

@@ -29,7 +29,15 @@ class TestUnusableSelection:
 
     def test_vanished(self, client: Client, step: Any) -> None:
         make_scope(1)
-        self.refused(step(client, [987654]), words="no longer exist")
+        self.refused(step(client, [987654]), words="are no longer in this list")
+
+    def test_left_out_by_a_filter(self, client: Client, step: Any) -> None:
+        row = make_scope(1)
+        hiding = f"{SETS}?project__id__exact={row.project.pk + 1}"
+        response = step(client, [row.pk], url=hiding)
+        assert (response.status_code, response.url) == (302, hiding)
+        assert "left out by its filters" in told(response)[0]
+        assert not Job.objects.exists()
 
     @pytest.mark.parametrize(
         "pk", ["abc", "1e3", "-1", "1.5", "", " ", 2**63, 2**70, "9" * 5_000, "a\x00b", "²", "<b>"]

@@ -153,6 +153,7 @@ def test_double_submit_launches_once_and_links_the_first_jobs(client: Client) ->
     assert again.status_code == 302
     assert f">Job {job.pk}</a>" in told(again)[-1]
     assert "submitted before" in told(again)[-1]
+    assert "nothing new was started" in told(again)[-1]
     assert Job.objects.count() == 1
 
 
@@ -170,7 +171,7 @@ def test_row_that_vanished_meanwhile_stops_the_launch(client: Client) -> None:
     gone.delete()
     response = confirm(client, ids, size_threshold="0.5")
     assert response.status_code == 200
-    assert "1 of the 2 selected capture sets no longer exist" in response.text
+    assert "1 of the 2 selected capture sets are no longer in the list" in response.text
     assert 'value="0.5"' in response.text
     assert response.text.count('name="_selected_action"') == 1
     assert not Job.objects.exists()

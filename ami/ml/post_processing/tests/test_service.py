@@ -173,6 +173,7 @@ def test_job_runs_its_method() -> None:
             {"task": "elsewhere", "config": {}},
             "Unknown method 'elsewhere'. Registered: small_size_filter.",
         ),
+        ({"task": [], "config": {}}, "Unknown method '[]'. Registered: small_size_filter."),
         (
             {"task": "small_size_filter", "config": None},
             "The options must be a mapping, got None.",
