@@ -84,6 +84,12 @@ class JobProgress(BaseModel):
         return stage
 
     @property
+    def skipped(self) -> int:
+        """How many rows could not be worked on: the figures that are called "Skipped: …"."""
+        params = [param for stage in self.stages for param in stage.params]
+        return sum(param.value for param in params if param.key.startswith("skipped_"))
+
+    @property
     def fraction(self) -> float:
         """The share done over all stages, 0 to 1."""
         if not self.stages:

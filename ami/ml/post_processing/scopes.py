@@ -15,11 +15,12 @@ from ami.main.models import Detection, Occurrence, SourceImage, SourceImageColle
 class Scope:
     """One kind of row that a run can be pointed at.
 
-    `field` is the name of the option that holds the row's id; `captures` and `detections` give
-    what belongs to any number of such rows, each once.
+    `field` is the name of the option that holds the row's id, `flag` its name on the command
+    line; `captures` and `detections` give what belongs to any number of such rows, each once.
     """
 
     field: str
+    flag: str
     model: type[Model]
     captures: Callable[[Iterable[int]], QuerySet[SourceImage]]
     detections: Callable[[Iterable[int]], QuerySet[Detection]]
@@ -50,11 +51,18 @@ def _detections_of_occurrences(ids: Iterable[int]) -> QuerySet[Detection]:
 SCOPES = (
     Scope(
         "source_image_collection_id",
+        "collection",
         SourceImageCollection,
         _captures_of_sets,
         _detections_of_sets,
     ),
-    Scope("occurrence_id", Occurrence, _captures_of_occurrences, _detections_of_occurrences),
+    Scope(
+        "occurrence_id",
+        "occurrence",
+        Occurrence,
+        _captures_of_occurrences,
+        _detections_of_occurrences,
+    ),
 )
 SCOPE_FIELDS = frozenset(scope.field for scope in SCOPES)
 

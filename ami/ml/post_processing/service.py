@@ -18,6 +18,10 @@ from ami.users.models import User
 JOB_TYPE = "post_processing"
 
 
+def default_job_name(row: Any, task_cls: type[BasePostProcessingTask]) -> str:
+    return f"{task_cls.name} on {row._meta.verbose_name} {row}"
+
+
 class LaunchRow(NamedTuple):
     """One Job to be: its name, its project, and the whole of its options."""
 

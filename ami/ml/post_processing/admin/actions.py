@@ -20,7 +20,7 @@ from ami.main.models import Project
 from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
 from ami.ml.post_processing.admin.selection import Selection, SelectionError
 from ami.ml.post_processing.base import BasePostProcessingTask
-from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch
+from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
 
@@ -42,10 +42,6 @@ BuildJobs: TypeAlias = Callable[..., list[int]]
 
 def default_project_resolver(row: Any) -> Project | None:
     return cast(Project | None, row.project)
-
-
-def default_name_resolver(row: Any, task_cls: type[BasePostProcessingTask]) -> str:
-    return f"{task_cls.name} on {row._meta.verbose_name} {row}"
 
 
 def default_build_jobs(
@@ -190,7 +186,7 @@ def make_post_processing_action(
     *,
     scope_resolver: ScopeResolver | None = None,
     project_resolver: ProjectResolver = default_project_resolver,
-    name_resolver: NameResolver = default_name_resolver,
+    name_resolver: NameResolver = default_job_name,
     build_jobs: BuildJobs = default_build_jobs,
     description: str | None = None,
     title: str | None = None,

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.test import Client
+from django.core.exceptions import PermissionDenied
+from django.test import Client, RequestFactory
 from django.urls import path
 
+from ami.base.tests.factories import make_user
 from ami.jobs.admin import JobAdmin
 from ami.jobs.models import Job
 from ami.main.models import Occurrence, Project
@@ -123,6 +125,13 @@ def test_unknown_ids_are_refused_without_the_mixin(
 ) -> None:
     assert post(client, [pk], url=OCCURRENCES).status_code == 302
     assert not Job.objects.exists()
+
+
+def test_permission_is_asked_for_without_the_mixin(occurrence: Occurrence) -> None:
+    request = RequestFactory().post("/")
+    request.user = make_user(is_staff=True)
+    with pytest.raises(PermissionDenied):
+        PLAIN(admin.ModelAdmin(Occurrence, admin.site), request, Occurrence.objects.all())
 
 
 def test_custom_build_jobs_gets_the_same_keywords(client: Client, occurrence: Occurrence) -> None:
