@@ -12,7 +12,6 @@ class JobLogAdmin(LargeTableAdmin[JobLog]):
     """The log lines of all Jobs, or of the one that a filter names. Nobody edits them."""
 
     list_display = ("id", "created_at", "level", "message", "job_id")
-    list_filter = ("level",)
     list_display_links = None
     readonly_fields = ()
 

@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='jobs', to=settings.AUTH_USER_MODEL, verbose_name='run by')),
             ],
             options={
-                'abstract': False,
+                'constraints': [models.CheckConstraint(condition=models.Q(('status__in', ['CREATED', 'PENDING', 'RECEIVED', 'STARTED', 'RETRY', 'CANCELING', 'SUCCESS', 'FAILURE', 'REVOKED', 'UNKNOWN'])), name='job_status_is_known')],
             },
         ),
         migrations.CreateModel(

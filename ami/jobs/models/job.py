@@ -63,6 +63,13 @@ class Job(BaseModel):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=JobState.values), name="job_status_is_known"
+            )
+        ]
+
     def __str__(self) -> str:
         return self.name
 

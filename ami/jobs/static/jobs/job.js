@@ -3,10 +3,26 @@
 
 document.addEventListener("DOMContentLoaded", () => {
     const live = document.getElementById("job-live");
-    const ended = () => live.querySelector("[data-final]") !== null;
-    if (!live || ended()) {
+    if (!live) {
         return;
     }
+    const ended = () => live.querySelector("[data-final]") !== null;
+    const status = () => live.querySelector(".job-status").textContent;
+
+    // Only what differs is replaced, so that focus and a selection of the log outlive a refresh.
+    const update = (former, fresh) => {
+        if (former.isEqualNode(fresh)) {
+            return;
+        }
+        const same = former.cloneNode(false).isEqualNode(fresh.cloneNode(false));
+        const [parts, freshParts] = [[...former.childNodes], [...fresh.childNodes]];
+        if (!same || parts.length !== freshParts.length) {
+            former.replaceWith(fresh);
+            return;
+        }
+        parts.forEach((part, index) => update(part, freshParts[index]));
+    };
+
     const refresh = async () => {
         if (!document.hidden) {
             const response = await fetch(live.dataset.url).catch(() => null);
@@ -14,12 +30,20 @@ document.addEventListener("DOMContentLoaded", () => {
                 return; // signed out, or the Job is gone: asking again would not help
             }
             if (response?.ok) {
-                live.innerHTML = await response.text();
+                const before = status();
+                const fresh = document.createElement("template");
+                fresh.innerHTML = await response.text();
+                update(live.firstElementChild, fresh.content.firstElementChild);
+                if (status() !== before) {
+                    document.getElementById("job-announcement").textContent = status();
+                }
             }
         }
         if (!ended()) {
             setTimeout(refresh, 1000);
         }
     };
-    setTimeout(refresh, 1000);
+    if (!ended()) {
+        setTimeout(refresh, 1000);
+    }
 });
