@@ -60,7 +60,6 @@ class ClassificationAdmin(
         "timestamp",
     )
     list_filter = (
-        "terminal",
         ("taxon", AutocompleteFilter),
         ("algorithm", AutocompleteFilter),
         ("job", IdFilter),

@@ -3,12 +3,17 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.apps import apps
 
 from ami.main.importers.base import one_name, option_name
 from ami.main.importers.occurrence_file import Example, Record
 from ami.main.models import Deployment, Event, Project, SourceImage, Taxon, TaxonRank
 from ami.main.models.taxon import NOT_IDENTIFIABLE
-from ami.ml.models import Algorithm, AlgorithmCategoryMap, AlgorithmTaskType
+
+if TYPE_CHECKING:
+    from ami.ml.models import Algorithm
 
 ALGORITHM = "Labels of occurrence exports"
 BATCH = 500
@@ -134,10 +139,12 @@ def _known_captures(
     return {(names[row.deployment_id], row.path): row for row in rows}
 
 
-def ensure_algorithm(labels: Iterable[str]) -> Algorithm:
+def ensure_algorithm(labels: Iterable[str]) -> "Algorithm":
     """The one algorithm of all imports; its category map grows by labels that are new."""
-    algorithm, _ = Algorithm.objects.select_related("category_map").get_or_create(
-        name=ALGORITHM, version=1, defaults={"task_type": AlgorithmTaskType.CLASSIFICATION}
+    algorithms = apps.get_model("ml", "Algorithm").objects.select_related("category_map")
+    algorithm: Algorithm
+    algorithm, _ = algorithms.get_or_create(
+        name=ALGORITHM, version=1, defaults={"task_type": "classification"}
     )
     category_map = algorithm.category_map
     known = category_map.labels if category_map else []
@@ -146,7 +153,7 @@ def ensure_algorithm(labels: Iterable[str]) -> Algorithm:
         return algorithm
     data = [{"index": index, "label": label} for index, label in enumerate([*known, *added])]
     if category_map is None:
-        algorithm.category_map = AlgorithmCategoryMap.objects.create(
+        algorithm.category_map = apps.get_model("ml", "AlgorithmCategoryMap").objects.create(
             data=data, description=ALGORITHM
         )
         algorithm.save()

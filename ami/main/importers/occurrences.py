@@ -7,6 +7,7 @@ by detection and algorithm, a night by deployment and day, everything else by na
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -40,7 +41,9 @@ from ami.main.models import (
     SourceImage,
     SourceImageCollection,
 )
-from ami.ml.models import Algorithm
+
+if TYPE_CHECKING:
+    from ami.ml.models import Algorithm
 
 CAPTURE_SET = "All captures"
 DetectionKey = tuple[int, str | tuple[float, ...]]
@@ -50,7 +53,7 @@ DetectionKey = tuple[int, str | tuple[float, ...]]
 class _Import:
     """What the batches of one import share."""
 
-    algorithm: Algorithm
+    algorithm: "Algorithm"
     nights: dict[NightKey, Event]
     captures: dict[CaptureKey, SourceImage]
     taxa: dict[str, int]
