@@ -4,7 +4,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -53,11 +53,13 @@ class JobAdmin(LargeTableAdmin[Job]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The Job's page: nothing to edit, everything to see."""
+        """The Job's page: nothing to edit, everything to see; a POST cancels or retries."""
         job = self._job(request, object_id)
+        if request.method == "POST":
+            return self._control(request, job)
         context = {
             **self.admin_site.each_context(request),
-            **_live(job),
+            **self._live(request, job),
             "title": job.name,
             "opts": self.opts,
             "original": job,
@@ -76,7 +78,8 @@ class JobAdmin(LargeTableAdmin[Job]):
 
     def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The part of the Job's page that changes while it runs."""
-        return render(request, "admin/jobs/job/live.html", _live(self._job(request, object_id)))
+        job = self._job(request, object_id)
+        return render(request, "admin/jobs/job/live.html", self._live(request, job))
 
     @admin.display(description="status", ordering="status")
     def status_badge(self, job: Job) -> SafeString:
@@ -111,6 +114,20 @@ class JobAdmin(LargeTableAdmin[Job]):
         if not self.has_view_permission(request, job):
             raise PermissionDenied
         return job
+
+    def _control(self, request: HttpRequest, job: Job) -> HttpResponse:
+        if not self.has_change_permission(request, job):
+            raise PermissionDenied
+        if "_cancel" in request.POST:
+            done, late = job.cancel(), "It has ended; nothing is left to cancel."
+        else:
+            done, late = job.retry(), "It has not ended; nothing was queued again."
+        if not done:
+            self.message_user(request, late, messages.WARNING)
+        return HttpResponseRedirect(request.path)
+
+    def _live(self, request: HttpRequest, job: Job) -> dict[str, Any]:
+        return _live(job) | {"may_control": self.has_change_permission(request, job)}
 
     def _tell(
         self, request: HttpRequest, jobs: QuerySet[Job], *, done: int, verb: str, why: str

@@ -167,3 +167,48 @@ def test_list_takes_the_same_queries_for_any_number_of_jobs(
         make_run()
     with django_assert_max_num_queries(10):
         assert operator.get(LIST).text.count("Rosa Beauchamp") >= 30
+
+
+@pytest.mark.parametrize(
+    ("status", "button", "after"),
+    [
+        (JobState.PENDING, "_cancel", JobState.REVOKED),
+        (JobState.STARTED, "_cancel", JobState.CANCELING),
+        (JobState.FAILURE, "_retry", JobState.PENDING),
+    ],
+)
+def test_page_offers_what_the_state_allows(
+    operator: Client, status: JobState, button: str, after: JobState
+) -> None:
+    job = make_job(status=status)
+    page = operator.get(page_of(job)).text
+    assert [name for name in ("_cancel", "_retry") if f'name="{name}"' in page] == [button]
+    operator.post(page_of(job), {button: ""})
+    job.refresh_from_db()
+    assert job.status == after
+
+
+@pytest.mark.parametrize(
+    ("status", "button", "text"),
+    [
+        (JobState.SUCCESS, "_cancel", "It has ended; nothing is left to cancel."),
+        (JobState.STARTED, "_retry", "It has not ended; nothing was queued again."),
+    ],
+)
+def test_button_of_a_page_that_is_old_changes_nothing(
+    operator: Client, status: JobState, button: str, text: str
+) -> None:
+    job = make_job(status=status)
+    response = operator.post(page_of(job), {button: ""}, follow=True)
+    assert [str(message) for message in get_messages(response.wsgi_request)] == [text]
+    job.refresh_from_db()
+    assert job.status == status
+
+
+def test_who_may_only_view_has_no_buttons(client: Client) -> None:
+    job = make_job(status=JobState.STARTED)
+    sign_in(client, "view_job")
+    assert "_cancel" not in client.get(page_of(job)).text
+    assert client.post(page_of(job), {"_cancel": ""}).status_code == 403
+    job.refresh_from_db()
+    assert job.status == JobState.STARTED
