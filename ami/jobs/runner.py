@@ -3,6 +3,7 @@
 import logging
 from uuid import uuid4
 
+from django.db import connection
 from django.utils import timezone
 
 from ami.base.registry import UnknownKeyError
@@ -45,6 +46,8 @@ def run(job_id: int) -> None:
         job.logger.error("%s", failure)
         job.finish(JobState.FAILURE, error=str(failure))
     except Exception as crash:
+        if not connection.is_usable():  # the crash may be that of the connection
+            connection.close()
         job.logger.exception("The run crashed.")
         job.finish(
             JobState.FAILURE,

@@ -95,6 +95,21 @@ def test_crash_ends_with_a_sentence_and_the_traceback(text: str) -> None:
     assert "Traceback (most recent call last)" in line.message
 
 
+@pytest.mark.django_db(transaction=True)
+def test_run_that_loses_its_connection_ends_as_failed() -> None:
+    def run(job: Job) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    job = make_job()
+    with job_type(run):
+        runner.run(job.pk)
+    job.refresh_from_db()
+    assert job.status == JobState.FAILURE
+    assert job.error.startswith("The run crashed: OperationalError: ")
+    assert "Traceback (most recent call last)" in job.logs.get().message
+
+
 @pytest.mark.django_db
 def test_worker_that_lacks_the_job_type_says_so() -> None:
     job = make_job(job_type_key="elsewhere")
