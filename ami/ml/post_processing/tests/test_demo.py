@@ -1,5 +1,6 @@
 """The demo, as `make demo ONCE=1` runs it, on embedded servers of its own."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -88,6 +89,20 @@ def test_killed_demo_takes_what_it_started_along(project: Path, port: str) -> No
     demo.kill()
     demo.communicate(timeout=60)
     wait_until(lambda: _processes_of(project) == [])
+
+
+def test_unusable_folder_is_named(project: Path, port: str) -> None:
+    folder = project / ".local" / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.touch()
+    demo = _demo(project, "--once", "--port", port)
+    _, errors = demo.communicate(timeout=60)
+    folder.unlink()
+    assert demo.returncode == 1
+    assert errors == (
+        f"CommandError: The demo cannot use {folder}: File exists; remove it, or run as the user "
+        "who owns it.\n"
+    )
 
 
 def test_port_zero_is_refused(project: Path) -> None:

@@ -50,6 +50,13 @@ class Command(BaseCommand):
             if once:
                 raise CommandError("The demo was interrupted.") from None
             self.stdout.write("Stopping.")
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise CommandError(
+                f"The demo cannot use {error.filename}: {error.strerror}; remove it, or run as "
+                "the user who owns it."
+            ) from None
         finally:
             connections.close_all()
             embedded.release()
