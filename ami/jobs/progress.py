@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import models
 from django.utils.text import slugify
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from ami.base.storable import storable
 from ami.jobs.states import JobState
@@ -94,7 +94,8 @@ class JobProgress(BaseModel):
         """The share done over all stages, 0 to 1."""
         if not self.stages:
             return 0.0
-        return sum(stage.progress for stage in self.stages) / len(self.stages)
+        shares = [max(0.0, min(stage.progress, 1.0)) for stage in self.stages]
+        return sum(shares) / len(shares)
 
 
 class ProgressField(models.JSONField):
@@ -104,7 +105,13 @@ class ProgressField(models.JSONField):
         return self.to_python(super().from_db_value(value, expression, connection))
 
     def to_python(self, value: Any) -> Any:
-        return JobProgress.parse_obj(value) if isinstance(value, dict) else value
+        """A stored value that is no progress reads as none: it must not hide the Job."""
+        if isinstance(value, JobProgress):
+            return value
+        try:
+            return JobProgress.parse_obj(value)
+        except ValidationError:
+            return JobProgress()
 
     def get_prep_value(self, value: Any) -> Any:
         return value.dict() if isinstance(value, JobProgress) else value

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
@@ -102,10 +102,19 @@ class Job(BaseModel):
         )
 
     def cancel(self) -> bool:
-        """Stop a waiting Job now, and a running one after its batch. False where it has ended."""
-        return self._move(
-            *WAITING, status=JobState.REVOKED, error="", finished_at=timezone.now()
-        ) or self._move(*RUNNING, status=JobState.CANCELING)
+        """Stop a waiting Job now, and a running one after its batch. False where it has ended.
+
+        A running one that has given no sign of life for STALLED_JOBS_MAX_MINUTES ends now: its
+        worker is gone, or can write nothing more.
+        """
+        now = timezone.now()
+        end: dict[str, Any] = {"status": JobState.REVOKED, "error": "", "finished_at": now}
+        stalled = now - timedelta(minutes=self.STALLED_JOBS_MAX_MINUTES)
+        return (
+            self._move(*WAITING, **end)
+            or self._move(*RUNNING, silent_since=stalled, claim_token=None, **end)
+            or self._move(*RUNNING, status=JobState.CANCELING)
+        )
 
     def publish(self) -> bool:
         """Send the Job's message. False where the broker is down; the Job says so, and stays."""
@@ -158,14 +167,23 @@ class Job(BaseModel):
                 transaction.on_commit(self.publish)
         return moved
 
-    def _move(self, *states: JobState, held_with: UUID | None = None, **values: Any) -> bool:
+    def _move(
+        self,
+        *states: JobState,
+        held_with: UUID | None = None,
+        silent_since: datetime | None = None,
+        **values: Any,
+    ) -> bool:
         """Compare and set: write `values` if the row is in one of `states`.
 
-        With `held_with`, only if it carries that claim token, too.
+        With `held_with`, only if it carries that claim token, too; with `silent_since`, only if
+        its heartbeat is older.
         """
         rows = Job.objects.filter(pk=self.pk, status__in=states)
         if held_with:
             rows = rows.filter(claim_token=held_with)
+        if silent_since:
+            rows = rows.filter(heartbeat_at__lt=silent_since)
         if not rows.update(updated_at=timezone.now(), **values):
             return False
         for name, value in values.items():

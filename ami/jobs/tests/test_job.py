@@ -1,7 +1,9 @@
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
@@ -176,3 +178,21 @@ def test_every_stage_ends_as_the_job_does() -> None:
     assert (stage.status, stage.progress) == (JobState.FAILURE, 0.5)
     assert stored.error == "Why not."
     assert stored.finished_at
+
+
+@pytest.mark.parametrize("status", [JobState.STARTED, JobState.CANCELING])
+def test_cancel_ends_a_run_whose_worker_is_silent(status: JobState) -> None:
+    silent = timezone.now() - timedelta(minutes=Job.STALLED_JOBS_MAX_MINUTES + 1)
+    job = make_job(status=status, heartbeat_at=silent, claim_token=uuid4())
+    zombie = Job.objects.get(pk=job.pk)
+    assert (job.cancel(), job.status) == (True, JobState.REVOKED)
+    with pytest.raises(ClaimLostError):
+        zombie.checkpoint()
+
+
+@pytest.mark.parametrize("stored", ["null", "7", '{"stages": [{"progress": 7}]}'])
+def test_progress_that_cannot_be_read_does_not_hide_the_job(stored: str) -> None:
+    job = make_job()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_job SET progress = %s WHERE id = %s", [stored, job.pk])
+    assert Job.objects.get(pk=job.pk).progress == JobProgress()
