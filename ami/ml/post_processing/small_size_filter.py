@@ -6,13 +6,12 @@ from typing import NamedTuple
 from django.db import connection
 from pydantic import Field
 
-from ami.base.ids import MAX_ID
 from ami.main.models import Taxon, TaxonRank
 from ami.main.models.taxon import NOT_IDENTIFIABLE
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.registry import register
-from ami.ml.post_processing.scopes import ScopedConfig
+from ami.ml.post_processing.scopes import RowId, ScopedConfig
 
 SOUND = {"large", "flagged before"}
 
@@ -85,8 +84,8 @@ class Verdict(NamedTuple):
 
 
 class SmallSizeFilterConfig(ScopedConfig):
-    source_image_collection_id: int | None = Field(None, ge=1, le=MAX_ID)
-    occurrence_id: int | None = Field(None, ge=1, le=MAX_ID)
+    source_image_collection_id: RowId | None = None
+    occurrence_id: RowId | None = None
     size_threshold: float = Field(
         0.0008,
         gt=0,

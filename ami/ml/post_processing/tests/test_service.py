@@ -18,7 +18,7 @@ from ami.ml.post_processing.service import (
 )
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import make_scope
-from ami.ml.post_processing.validation import ConfigValidationErrors
+from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config
 
 
 def rows(*ids: Any, **options: Any) -> list[LaunchRow]:
@@ -206,3 +206,9 @@ def test_job_that_cannot_run_fails_with_the_reason(params: Any, sentence: str) -
     job.refresh_from_db()
     assert (job.status, job.error) == (JobState.FAILURE, sentence)
     assert [line.message for line in job.logs.all()] == [sentence]
+
+
+@pytest.mark.parametrize("pk", [True, 1.7, 7.0])
+def test_id_that_is_no_whole_number_is_refused(pk: Any) -> None:
+    with pytest.raises(ConfigValidationErrors, match=r"^occurrence_id must be a whole number"):
+        parse_config(SmallSizeFilterTask.config_schema, {"occurrence_id": pk})
