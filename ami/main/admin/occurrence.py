@@ -3,6 +3,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link, count_link
@@ -102,7 +103,8 @@ class OccurrenceAdmin(
         taxa = sum(change.taxon_changed for change in changes)
         self.message_user(
             request,
-            f"Checked {len(ids):,} occurrences: {taxa:,} have another determination now, "
+            f"Checked {len(ids):,} occurrence{pluralize(len(ids))}: "
+            f"{taxa:,} have another determination now, "
             f"{len(changes) - taxa:,} only another score.",
             messages.SUCCESS,
         )
