@@ -1,7 +1,7 @@
 """The small size filter written twice more, to measure the real one against.
 
 Both expect what :func:`prepare` makes, and sound boxes: they leave out what the real one does
-about broken rows, counters and progress; the single statements also leave out the second run.
+about broken rows; the single statements also leave out the second run, counters and progress.
 """
 
 import json
@@ -118,8 +118,12 @@ def row_by_row(collection_id: int, *, job: Job) -> None:
     author = prepare()
     flags: list[Classification] = []
     occurrences: set[Occurrence] = set()
+    job.progress.add_stage("Filter")
     detections = Detection.objects.filter(source_image__collections=collection_id)
-    for detection in detections.iterator():
+    for number, detection in enumerate(detections.iterator(), start=1):
+        if number % 100 == 0:
+            job.progress.add_or_update_stage_param("filter", "Detections checked", number)
+            job.save()
         if not _is_small(detection) or _is_flagged(detection, author):
             continue
         flags.append(_flag(detection, author, job))

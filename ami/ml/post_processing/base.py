@@ -38,7 +38,7 @@ class BasePostProcessingTask:
     config_schema: ClassVar[type[BaseModel]]
     description: ClassVar[str] = ""
     counters: ClassVar[tuple[str, ...]] = ()
-    batch_size: ClassVar[int] = 10_000
+    batch_size: ClassVar[int] = 20_000
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

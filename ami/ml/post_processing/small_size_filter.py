@@ -15,8 +15,9 @@ from ami.ml.post_processing.scopes import RowId, ScopedConfig
 
 SOUND = {"large", "flagged before"}
 
-# Reasons to skip come first, so that only sound boxes are measured. The sides are kept above
-# 1e-100, because PostgreSQL raises an error where a product underflows.
+# Reasons to skip come first, so that only sound boxes are measured. OFFSET 0 has the corners
+# computed once a row, not wherever they are named. The sides are kept above 1e-100, because
+# PostgreSQL raises an error where a product underflows.
 VERDICTS = """
 WITH box AS (
     SELECT d.id, d.occurrence_id, d.bbox, s.width::float8 AS width, s.height::float8 AS height,
@@ -25,6 +26,7 @@ WITH box AS (
            LEAST(GREATEST(d.bbox[3], 0), COALESCE(s.width, 0)) AS x2,
            LEAST(GREATEST(d.bbox[4], 0), COALESCE(s.height, 0)) AS y2
     FROM ({detections}) d JOIN main_sourceimage s ON s.id = d.source_image_id
+    OFFSET 0
 ), judged AS MATERIALIZED (
     SELECT id, occurrence_id, CASE
         WHEN bbox IS NULL THEN 'no box'
