@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,10 @@ def check_box(value: Any) -> list[float]:
 
 def check_time(value: Any) -> datetime:
     """Aware, in UTC."""
-    try:
+    with suppress(TypeError, ValueError, OverflowError):
         time = parse_datetime(value)
         if time is not None and time.tzinfo is not None:
             return time.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        pass
     raise ValueError("must be a time with its offset, such as 2022-06-21T09:23:00Z")
 
 
