@@ -128,6 +128,14 @@ def test_command_becomes_healthy(
         process.wait(30)
 
 
+def test_migration_runs_once_and_succeeds(
+    compose: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    done = _run(_here(compose["services"]["migrate"]["command"], tmp_path, {}), environment)
+    assert done.returncode == 0, done.stderr
+    assert b"Running migrations" in done.stdout
+
+
 def test_health_check_tells_an_answer_from_none(live_server: LiveServer) -> None:
     for url, status in ((f"{live_server.url}/admin/login/", 0), (f"{live_server.url}/none", 1)):
         done = _run([sys.executable, "-m", "config.health", url], dict(os.environ))
