@@ -1,4 +1,5 @@
 from django.db import models
+from django.db.models import Q
 
 
 class BaseModel(models.Model):
@@ -9,3 +10,9 @@ class BaseModel(models.Model):
 
     class Meta:
         abstract = True
+
+
+def score_constraint(field: str, *, name: str) -> models.CheckConstraint:
+    """Holds a column within 0 and 1, or null."""
+    within = Q((f"{field}__gte", 0), (f"{field}__lte", 1))
+    return models.CheckConstraint(condition=Q((f"{field}__isnull", True)) | within, name=name)

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from ami.base.models import BaseModel
+from ami.base.models import BaseModel, score_constraint
 from ami.main.models.detection import Detection
 from ami.main.models.taxon import Taxon
 from ami.main.querysets.classification import ClassificationQuerySet
@@ -91,12 +91,7 @@ class Classification(BaseModel):
                 condition=Q(applied_to__isnull=False),
             ),
         ]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(score__isnull=True) | Q(score__gte=0, score__lte=1),
-                name="classification_score_within_0_and_1",
-            )
-        ]
+        constraints = [score_constraint("score", name="classification_score_within_0_and_1")]
 
     def __str__(self) -> str:
         return f"Classification {self.pk}"

@@ -3,9 +3,8 @@ from typing import TYPE_CHECKING
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
-from django.db.models import Q
 
-from ami.base.models import BaseModel
+from ami.base.models import BaseModel, score_constraint
 from ami.main.models.source_image import SourceImage
 
 if TYPE_CHECKING:
@@ -48,13 +47,7 @@ class Detection(BaseModel):
     similarity_vector = ArrayField(models.FloatField(), null=True, blank=True)
 
     class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(detection_score__isnull=True)
-                | Q(detection_score__gte=0, detection_score__lte=1),
-                name="detection_score_within_0_and_1",
-            )
-        ]
+        constraints = [score_constraint("detection_score", name="detection_score_within_0_and_1")]
 
     def __str__(self) -> str:
         return f"Detection {self.pk}"

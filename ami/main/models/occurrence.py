@@ -1,9 +1,9 @@
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F
 
-from ami.base.models import BaseModel
+from ami.base.models import BaseModel, score_constraint
 from ami.main.determinations import update_occurrence_determination
 from ami.main.models.classification import Classification
 from ami.main.models.deployment import Deployment
@@ -57,11 +57,7 @@ class Occurrence(BaseModel):
             models.Index(fields=["determination", "id"], name="occurrence_determination_id"),
         ]
         constraints = [
-            models.CheckConstraint(
-                condition=Q(determination_score__isnull=True)
-                | Q(determination_score__gte=0, determination_score__lte=1),
-                name="occurrence_score_within_0_and_1",
-            )
+            score_constraint("determination_score", name="occurrence_score_within_0_and_1")
         ]
 
     def __str__(self) -> str:
