@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import cached_property
 
 from ami.base.deletion import DELETE_LIMIT, touches_more_than
-from ami.base.ids import parse_id
+from ami.base.ids import parse_id, parse_ids
 from ami.base.links import EMPTY
 
 M = TypeVar("M", bound=Model)
@@ -128,10 +128,10 @@ class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Refuse ids that no list can have offered; Django would fail at them."""
-        for value in request.POST.getlist(ACTION_CHECKBOX_NAME):
-            if parse_id(value) is None:
-                noun = self.opts.verbose_name_plural
-                text = f"{value[:50]!r} is not the id of one of the {noun}."
-                self.message_user(request, text, messages.WARNING)
-                return HttpResponseRedirect(request.get_full_path())
+        asked = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        try:
+            parse_ids(asked, noun=str(self.opts.verbose_name_plural))
+        except ValueError as odd:
+            self.message_user(request, str(odd), messages.WARNING)
+            return HttpResponseRedirect(request.get_full_path())
         return super().response_action(request, queryset)

@@ -8,7 +8,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from ami.base.ids import parse_id
+from ami.base.ids import parse_ids
 from ami.ml.post_processing.scopes import SCOPES
 
 MAX_ROWS = 200
@@ -81,7 +81,7 @@ def refuse_unusable(request: HttpRequest, *, noun: str) -> set[int]:
             f"{len(asked):,} {noun} are selected, and each starts a Job of its own: "
             f"select at most {MAX_ROWS} at once."
         )
-    ids = {parse_id(value): value for value in asked}
-    if None in ids:
-        raise SelectionError(f"{ids[None][:50]!r} is not the id of one of the {noun}.")
-    return {pk for pk in ids if pk is not None}
+    try:
+        return parse_ids(asked, noun=noun)
+    except ValueError as odd:
+        raise SelectionError(str(odd)) from None
