@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Model, QuerySet
 from pydantic import BaseModel, ConstrainedInt, root_validator
 from pydantic.errors import IntegerError
+from pydantic.fields import ModelField
 
 from ami.base.ids import MAX_ID
 from ami.jobs.states import JobFailedError
@@ -108,6 +109,11 @@ class ScopedConfig(BaseModel):
 def scopes_of(config_schema: type[BaseModel]) -> list[Scope]:
     """The scopes that a schema has an option for."""
     return [scope for scope in SCOPES if scope.field in config_schema.__fields__]
+
+
+def options_of(config_schema: type[BaseModel]) -> list[ModelField]:
+    """The fields of a schema that a person fills in: all but its scopes."""
+    return [field for name, field in config_schema.__fields__.items() if name not in SCOPE_FIELDS]
 
 
 def chosen_scope(config: BaseModel) -> tuple[Scope, int]:

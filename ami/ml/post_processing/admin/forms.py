@@ -1,6 +1,6 @@
 """Forms drawn from a method's schema, which alone says what is legal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
@@ -11,7 +11,7 @@ from pydantic.fields import ModelField
 
 from ami.base.registry import Registry
 from ami.ml.post_processing.base import BasePostProcessingTask
-from ami.ml.post_processing.scopes import SCOPE_FIELDS
+from ami.ml.post_processing.scopes import options_of
 
 NUMBERS: Mapping[type, type[forms.Field]] = {int: forms.IntegerField, float: forms.FloatField}
 
@@ -40,7 +40,7 @@ class BasePostProcessingActionForm(forms.Form):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.scope_queryset = scope_queryset
-        for option in _options(self.config_schema):
+        for option in options_of(self.config_schema) if self.config_schema else []:
             self.fields.setdefault(option.name, _form_field(option))
 
     def to_config(self) -> dict[str, Any]:
@@ -75,14 +75,6 @@ def form_class_for(task_cls: type[BasePostProcessingTask]) -> type[BasePostProce
         (BasePostProcessingActionForm,),
         {"config_schema": task_cls.config_schema},
     )
-
-
-def _options(config_schema: type[BaseModel] | None) -> Iterator[ModelField]:
-    if config_schema is None:
-        return
-    for option in config_schema.__fields__.values():
-        if option.name not in SCOPE_FIELDS:
-            yield option
 
 
 def _form_field(option: ModelField) -> forms.Field:

@@ -13,7 +13,7 @@ from ami.jobs.models import Job
 from ami.jobs.states import JobState
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, get_postprocessing_task
-from ami.ml.post_processing.scopes import SCOPE_FIELDS, SCOPES, Scope, scopes_of
+from ami.ml.post_processing.scopes import SCOPES, Scope, options_of, scopes_of
 from ami.ml.post_processing.service import LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 
@@ -71,9 +71,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{task_cls.key} ({flags})")
             if task_cls.description:
                 self.stdout.write(f"  {task_cls.description}")
-            for option in task_cls.config_schema.__fields__.values():
-                if option.name in SCOPE_FIELDS:
-                    continue
+            for option in options_of(task_cls.config_schema):
                 default = "required" if option.required else json.dumps(option.get_default())
                 about = option.field_info.description or ""
                 self.stdout.write(f"  --set {option.name}=…  [{default}]  {about}".rstrip())
