@@ -3,11 +3,11 @@ from collections.abc import Callable
 from io import StringIO
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from ami.base.tests.shared import EXPORT, needs
 from ami.base.tests.snapshots import snapshot
 from ami.main.models import (
     Classification,
@@ -26,13 +26,10 @@ from ami.ml.models import Algorithm, AlgorithmTaskType
 
 pytestmark = pytest.mark.django_db
 
-REAL = settings.ROOT.parent / "shared/data/vermont-occurrences.json"
-needs_real_file = pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is absent")
 
-
-@needs_real_file
+@needs(EXPORT)
 def test_real_file_is_loaded_whole() -> None:
-    call_command("import_occurrences", str(REAL), "--project=Vermont", stdout=StringIO())
+    call_command("import_occurrences", str(EXPORT), "--project=Vermont", stdout=StringIO())
 
     project = Project.objects.get(name="Vermont")
     algorithm = Algorithm.objects.get()
@@ -52,21 +49,21 @@ def test_real_file_is_loaded_whole() -> None:
     assert project.events.count() == 4
 
 
-@needs_real_file
+@needs(EXPORT)
 def test_second_import_of_real_file_changes_nothing() -> None:
-    call_command("import_occurrences", str(REAL), "--project=Vermont", stdout=StringIO())
+    call_command("import_occurrences", str(EXPORT), "--project=Vermont", stdout=StringIO())
     before = snapshot(*MODELS)
     out = StringIO()
 
-    call_command("import_occurrences", str(REAL), "--project=Vermont", stdout=out)
+    call_command("import_occurrences", str(EXPORT), "--project=Vermont", stdout=out)
 
     assert snapshot(*MODELS) == before
     assert "nothing changed" in out.getvalue()
 
 
-@needs_real_file
+@needs(EXPORT)
 def test_nights_of_real_file_are_those_of_the_grouping() -> None:
-    call_command("import_occurrences", str(REAL), "--project=Vermont", stdout=StringIO())
+    call_command("import_occurrences", str(EXPORT), "--project=Vermont", stdout=StringIO())
     before = list(SourceImage.objects.order_by("pk").values_list("event_id", flat=True))
 
     group_images_into_events(Deployment.objects.get())

@@ -4,17 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from ami.base.tests.shared import CHECKLIST, needs
 from ami.main.models import TaxaList, Taxon, TaxonRank
 
 pytestmark = pytest.mark.django_db
 
-REAL = settings.ROOT.parent / "shared/data/quebec-vermont-moths.csv"
-needs_real_file = pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is absent")
 HEADER = "accepted_taxon_key,search_species,gbif_species,status,genus,family,order"
 
 
@@ -61,9 +59,9 @@ def lineage(name: str) -> list[str]:
     return names
 
 
-@needs_real_file
+@needs(CHECKLIST)
 def test_real_checklist_becomes_a_tree() -> None:
-    out = import_file(REAL)
+    out = import_file(CHECKLIST)
 
     ranks = Taxon.objects.values_list("rank", flat=True)
     assert {rank: list(ranks).count(rank) for rank in set(ranks)} == {
@@ -79,19 +77,19 @@ def test_real_checklist_becomes_a_tree() -> None:
     assert TaxaList.objects.get().taxa.count() == 3251
 
 
-@needs_real_file
+@needs(CHECKLIST)
 def test_genus_comes_from_its_column_not_from_the_name() -> None:
-    import_file(REAL)
+    import_file(CHECKLIST)
 
     assert lineage("Epelis truncataria") == ["Macaria", "Geometridae", "Lepidoptera"]
 
 
-@needs_real_file
+@needs(CHECKLIST)
 def test_second_import_of_real_checklist_changes_nothing() -> None:
-    import_file(REAL)
+    import_file(CHECKLIST)
     before = snapshot()
 
-    assert "nothing changed" in import_file(REAL)
+    assert "nothing changed" in import_file(CHECKLIST)
 
     assert snapshot() == before
 

@@ -5,21 +5,19 @@ import time
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
 from ami.base.tests.factories import make_user
+from ami.base.tests.shared import EXPORT, needs
 from ami.jobs.models import Job, JobState
 from ami.main.models import Classification, Occurrence, SourceImageCollection
-
-REAL = settings.ROOT.parent / "shared/data/vermont-occurrences.json"
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("celery_worker"),
-    pytest.mark.skipif(not REAL.exists(), reason=f"No real export at {REAL}."),
+    needs(EXPORT),
 ]
 CHANGELIST = "admin:main_sourceimagecollection_changelist"
 
@@ -51,7 +49,7 @@ def figures(job: Job) -> dict[str, Any]:
 
 
 def test_filter_runs_on_the_real_export(operator: Client) -> None:
-    call_command("import_occurrences", str(REAL), project="Vermont", verbosity=0)
+    call_command("import_occurrences", str(EXPORT), project="Vermont", verbosity=0)
     capture_set = SourceImageCollection.objects.get()
 
     job = ended(launch(operator, capture_set, size_threshold="0.003"))
