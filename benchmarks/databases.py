@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ami.jobs import journal
 from ami.main.management import scale, scale_sql
 from ami.main.management.scale import Sizes, seed
 
@@ -101,7 +102,8 @@ def _fingerprint(sizes: Sizes) -> str:
         for path in sorted(Path(config.path, "migrations").glob("*.py"))
     ]
     digest = hashlib.sha256(repr(sizes).encode())
-    for path in [Path(scale.__file__), Path(scale_sql.__file__), *migrations]:
+    sources = [Path(module.__file__ or "") for module in (journal, scale, scale_sql)]
+    for path in [*sources, *migrations]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

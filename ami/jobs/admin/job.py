@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import EMPTY, list_url
+from ami.jobs.admin.journal import JournalMixin, journal_of
 from ami.jobs.models import Job, JobLog
 from ami.jobs.states import RUNNING, JobState
 from ami.main.models import Classification
@@ -20,7 +21,7 @@ LOG_LINES = 200
 
 
 @admin.register(Job)
-class JobAdmin(LargeTableAdmin[Job]):
+class JobAdmin(JournalMixin, LargeTableAdmin[Job]):
     """What has run, runs, and waits. Jobs are started elsewhere and never edited."""
 
     list_display = (
@@ -105,7 +106,13 @@ class JobAdmin(LargeTableAdmin[Job]):
     @admin.action(description="Retry selected jobs", permissions=["change"])
     def retry_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         queued = sum(job.retry() for job in queryset.order_by("pk"))
-        self._tell(request, queryset, done=queued, verb="queued again", why="had not ended")
+        self._tell(
+            request,
+            queryset,
+            done=queued,
+            verb="queued again",
+            why="had not ended, or were reverted",
+        )
 
     def _job(self, request: HttpRequest, object_id: str) -> Job:
         job: Job | None = self.get_object(request, object_id)
@@ -121,7 +128,7 @@ class JobAdmin(LargeTableAdmin[Job]):
         if "_cancel" in request.POST:
             done, late = job.cancel(), "It has ended; nothing is left to cancel."
         else:
-            done, late = job.retry(), "It has not ended; nothing was queued again."
+            done, late = job.retry(), "It has not ended, or was reverted; nothing was queued again."
         if not done:
             self.message_user(request, late, messages.WARNING)
         return HttpResponseRedirect(request.path)
@@ -149,6 +156,7 @@ def _live(job: Job) -> dict[str, Any]:
         "lines": lines[LOG_LINES - 1 :: -1],
         "written": job.classifications.count() if job.is_final else None,
         "written_url": list_url(Classification, job__id__exact=job.pk),
+        "journal": journal_of(job) if job.is_final else None,
         "log_url": list_url(JobLog, job__id__exact=job.pk),
         "has_more_lines": len(lines) > LOG_LINES,
     }

@@ -1,5 +1,6 @@
+from ami.jobs.models.change import JobChange
 from ami.jobs.models.job import Job
 from ami.jobs.models.log import JobLog
 from ami.jobs.states import JobState
 
-__all__ = ["Job", "JobLog", "JobState"]
+__all__ = ["Job", "JobChange", "JobLog", "JobState"]

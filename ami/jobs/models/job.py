@@ -59,6 +59,17 @@ class Job(BaseModel):
         editable=False,
         help_text="By which a second submission of the same form finds this Job.",
     )
+    reverts = models.OneToOneField(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="reverted_by",
+        help_text="The Job whose changes this one undoes.",
+    )
+    cursor = models.JSONField(
+        null=True, editable=False, help_text="Where a retry goes on; None for the start."
+    )
     heartbeat_at = models.DateTimeField(null=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -96,7 +107,12 @@ class Job(BaseModel):
         return self._enqueue(JobState.CREATED)
 
     def retry(self) -> bool:
-        """Queue a Job that has ended once more, from its start. False where it has not ended."""
+        """Queue a Job that has ended once more, from its start or its cursor.
+
+        False where it has not ended, or is reverted: what it does then would never be undone.
+        """
+        if Job.objects.filter(reverts=self.pk).exists():
+            return False
         return self._enqueue(
             *FINAL, progress=JobProgress(), error="", started_at=None, finished_at=None
         )

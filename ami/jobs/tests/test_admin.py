@@ -152,7 +152,7 @@ def test_cancel_and_retry_tell_what_they_left_alone(operator: Client) -> None:
     for action, sentence in [
         ("cancel_jobs", "1 canceled. 1 left alone: they had ended."),
         ("retry_jobs", "2 queued again."),
-        ("retry_jobs", "0 queued again. 2 left alone: they had not ended."),
+        ("retry_jobs", "0 queued again. 2 left alone: they had not ended, or were reverted."),
     ]:
         response = operator.post(
             LIST, {"action": action, "_selected_action": [waiting.pk, ended.pk], "index": 0}
@@ -192,7 +192,11 @@ def test_page_offers_what_the_state_allows(
     ("status", "button", "text"),
     [
         (JobState.SUCCESS, "_cancel", "It has ended; nothing is left to cancel."),
-        (JobState.STARTED, "_retry", "It has not ended; nothing was queued again."),
+        (
+            JobState.STARTED,
+            "_retry",
+            "It has not ended, or was reverted; nothing was queued again.",
+        ),
     ],
 )
 def test_button_of_a_page_that_is_old_changes_nothing(

@@ -4,7 +4,7 @@ import logging
 from abc import ABC
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cached_property
 from typing import Any, ClassVar
@@ -12,9 +12,8 @@ from typing import Any, ClassVar
 from django.db import IntegrityError, transaction
 from pydantic import BaseModel
 
-from ami.jobs.logging import JobLogger
+from ami.jobs.batches import job_batch
 from ami.jobs.models import Job
-from ami.jobs.progress import JobProgress
 from ami.jobs.states import JobFailedError
 from ami.main.determinations import update_determinations
 from ami.ml.models import Algorithm, AlgorithmTaskType
@@ -147,25 +146,13 @@ class BasePostProcessingTask:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """One batch: all of its rows, counters and progress, or none of them."""
-        if self.job:
-            self.job.raise_if_canceled()
-        former = self._figures()
+        former = deepcopy((self.counts, self.skipped))
         try:
-            with ExitStack() as stack:
-                if isinstance(self.logger, JobLogger):
-                    stack.enter_context(self.logger.rows.held())
-                stack.enter_context(transaction.atomic())
+            with job_batch(self.job) if self.job else transaction.atomic():
                 yield
         except BaseException:
-            self.counts, self.skipped, progress = former
-            if self.job:
-                self.job.progress = progress
+            self.counts, self.skipped = former
             raise
-
-    def _figures(self) -> tuple[Counter[str], dict[str, list[int]], JobProgress]:
-        """Copies of what a batch changes in memory, to return to where it is rolled back."""
-        progress = self.job.progress if self.job else JobProgress()
-        return deepcopy((self.counts, self.skipped, progress))
 
     def _log_skipped(self) -> None:
         for reason, ids in self.skipped.items():

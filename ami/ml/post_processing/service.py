@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError
 
+from ami.jobs.journal import journaled_session
 from ami.jobs.models import Job
 from ami.jobs.registry import JOB_TYPES
 from ami.jobs.service import create_jobs
@@ -99,7 +100,8 @@ def run_post_processing(job: Job) -> None:
         parse_config(task_cls.config_schema, config)
     except ConfigValidationErrors as invalid:
         raise JobFailedError(str(invalid)) from None
-    task_cls(job=job, **config).run()
+    with journaled_session(job):  # for a method whose run() is its own
+        task_cls(job=job, **config).run()
 
 
 JOB_TYPES.register(JOB_TYPE, run_post_processing)

@@ -1,0 +1,165 @@
+"""What a Job's page tells of its journal, and the way to undo it."""
+
+import csv
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+from django.apps import apps
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+
+from ami.base.links import list_url
+from ami.jobs.models import Job, JobChange
+from ami.jobs.revert import RevertRefusedError, refusal, request_revert, revert_of
+from ami.users.models import User
+
+TRANSITIONS = 10
+CHUNK = 2_000
+COLUMNS = ("id", "created_at", "kind", "model", "object_id", "before", "after")
+
+# Each taxon that occurrences were given in place of another, with their number; the rest summed up.
+TRANSITION = """
+WITH transition AS (
+    SELECT (before->>'determination_id')::bigint AS taxon_before,
+           (after->>'determination_id')::bigint AS taxon_after, count(*) AS occurrences
+    FROM jobs_jobchange
+    WHERE job_id = %s AND kind = 'changed' AND model = 'main.occurrence'
+      AND after ? 'determination_id'
+    GROUP BY 1, 2
+)
+SELECT taxon_before, former.name, taxon_after, present.name, occurrences,
+       count(*) OVER () AS kinds, (sum(occurrences) OVER ())::bigint AS total
+FROM transition
+LEFT JOIN main_taxon former ON former.id = taxon_before
+LEFT JOIN main_taxon present ON present.id = taxon_after
+ORDER BY occurrences DESC, former.name, present.name LIMIT %s
+"""
+
+
+class Transition(NamedTuple):
+    """How many occurrences went from one taxon to another; names are None where it is gone."""
+
+    taxon_before: int | None
+    name_before: str | None
+    taxon_after: int | None
+    name_after: str | None
+    occurrences: int
+    kinds: int
+    total: int
+
+
+class _Line:
+    """What `csv` writes a line to: hands it on."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def journal_of(job: Job) -> dict[str, Any]:
+    """What the page shows of the changes of a Job that has ended: three queries."""
+    counted = job.changes.order_by("kind", "model").values_list("kind", "model")
+    with connection.cursor() as cursor:
+        cursor.execute(TRANSITION, [job.pk, TRANSITIONS])
+        transitions = [Transition(*row) for row in cursor.fetchall()]
+    return {
+        "counts": [
+            {
+                "kind": JobChange.Kind(kind).label,
+                "noun": apps.get_model(model)._meta.verbose_name_plural,
+                "rows": rows,
+                "url": list_url(JobChange, job__id__exact=job.pk, kind__exact=kind, table=model),
+            }
+            for kind, model, rows in counted.annotate(rows=Count("pk"))
+        ],
+        "all_url": list_url(JobChange, job__id__exact=job.pk),
+        "transitions": transitions,
+        "more": _rest(transitions),
+        "revert": revert_of(job),
+        "revertible": refusal(job) is None,
+    }
+
+
+def _rest(transitions: list[Transition]) -> dict[str, int] | None:
+    """What the list of transitions leaves out."""
+    if not transitions or transitions[0].kinds <= len(transitions):
+        return None
+    shown = sum(transition.occurrences for transition in transitions)
+    first = transitions[0]
+    return {"kinds": first.kinds - len(transitions), "occurrences": first.total - shown}
+
+
+def csv_lines(job: Job) -> Iterator[str]:
+    """The journal of a Job, a change a line, the oldest first; read in chunks."""
+    writer = csv.writer(_Line())
+    yield writer.writerow(COLUMNS)
+    rows = job.changes.order_by("pk").values_list(*COLUMNS).iterator(chunk_size=CHUNK)
+    for *plain, before, after in rows:
+        yield writer.writerow([*plain, *(v and json.dumps(v) for v in (before, after))])
+
+
+class JournalMixin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The export of a Job's changes, and its revert."""
+
+    def get_urls(self) -> list[URLPattern]:
+        views = {"changes.csv": self.changes_view, "revert/": self.revert_view}
+        own = [
+            path(
+                f"<path:object_id>/{name}",
+                self.admin_site.admin_view(view),
+                name=f"jobs_job_{view.__name__.removesuffix('_view')}",
+            )
+            for name, view in views.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def _job(self, request: HttpRequest, object_id: str) -> Job:
+        raise NotImplementedError
+
+    def changes_view(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
+        """Every change of a Job as CSV, streamed."""
+        job = self._job(request, object_id)
+        return StreamingHttpResponse(
+            csv_lines(job),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="job-{job.pk}-changes.csv"'},
+        )
+
+    def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask whether to revert a Job; a POST queues the revert."""
+        job = self._job(request, object_id)
+        if not request.user.has_perm("jobs.add_job"):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._revert(request, job)
+        if reason := refusal(job):
+            self.message_user(request, reason, messages.WARNING)
+            return HttpResponseRedirect(_page(job))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Revert Job {job.pk}",
+            "opts": self.opts,
+            "media": self.media,
+            "original": job,
+            "journal": journal_of(job),
+            "page_url": _page(job),
+        }
+        return render(request, "admin/jobs/job/revert.html", context)
+
+    def _revert(self, request: HttpRequest, job: Job) -> HttpResponse:
+        try:
+            revert = request_revert(job, user=cast(User, request.user))
+        except RevertRefusedError as refused:
+            self.message_user(request, str(refused), messages.WARNING)
+            return HttpResponseRedirect(_page(job))
+        self.message_user(request, f"Job {revert.pk} reverts Job {job.pk}.", messages.SUCCESS)
+        return HttpResponseRedirect(_page(revert))
+
+
+def _page(job: Job) -> str:
+    return reverse("admin:jobs_job_change", args=[job.pk])

@@ -1,0 +1,235 @@
+"""What PostgreSQL writes into the journal, by itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection, models, transaction
+
+from ami.base.tests.factories import (
+    make_classification,
+    make_detection,
+    make_occurrence,
+    make_taxon,
+    make_user,
+)
+from ami.jobs.journal import JOURNALED, columns_of, function_sql, journaled, narrow
+from ami.jobs.models import Job, JobChange
+from ami.jobs.tests.job_types import make_job
+from ami.main.models import Classification, Detection, Identification, Occurrence
+
+pytestmark = pytest.mark.django_db
+
+MAKERS: dict[type[models.Model], Callable[[], Any]] = {
+    Classification: make_classification,
+    Detection: make_detection,
+    Identification: lambda: Identification.objects.create(occurrence=make_occurrence()),
+    Occurrence: make_occurrence,
+}
+# A column of each table, and a value of it in SQL that no maker gives.
+CHANGES: dict[type[models.Model], tuple[str, str]] = {
+    Classification: ("score", "0.125"),
+    Detection: ("path", "'new.jpg'"),
+    Identification: ("withdrawn", "true"),
+    Occurrence: ("determination_score", "0.125"),
+}
+tables = pytest.mark.parametrize("model", MAKERS, ids=lambda model: model.__name__)
+ways = pytest.mark.parametrize("way", ["ORM", "SQL"])
+
+
+def execute(statement: str, *params: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+
+
+def only_change(job: Job, model: type[models.Model]) -> JobChange:
+    change = job.changes.get(model=model._meta.label_lower)
+    assert change.batch
+    return change
+
+
+def test_every_journaled_table_is_tested() -> None:
+    assert {model._meta.label for model in MAKERS} == set(JOURNALED)
+
+
+@tables
+@ways
+def test_created_row_is_journaled_with_its_narrow_columns(
+    model: type[models.Model], way: str
+) -> None:
+    job, template = make_job(), MAKERS[model]()
+    table = model._meta.db_table
+    names = ", ".join(column.name for column in columns_of(model))
+    with journaled(job):
+        if way == "ORM":
+            template.pk = None
+            model._default_manager.bulk_create([template])
+        else:
+            execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {table} LIMIT 1")
+    change = only_change(job, model)
+    assert (change.kind, change.object_id) == (
+        "created",
+        model._default_manager.latest("pk").pk,
+    )
+    assert change.before is None
+    assert change.after is not None
+    assert set(change.after) == {column.name for column in narrow(columns_of(model))}
+    assert not {"updated_at", "scores", "logits", "similarity_vector"} & set(change.after)
+
+
+@tables
+@ways
+def test_changed_row_is_journaled_with_its_changed_columns(
+    model: type[models.Model], way: str
+) -> None:
+    job, row = make_job(), MAKERS[model]()
+    column, value = CHANGES[model]
+    former = getattr(row, column)
+    with journaled(job):
+        if way == "ORM":
+            new = value.strip("'") if isinstance(former, str) else value == "true" or 0.125
+            model._default_manager.filter(pk=row.pk).update(**{column: new})
+        else:
+            execute(f"UPDATE {model._meta.db_table} SET {column} = {value}, updated_at = now()")
+    change = only_change(job, model)
+    assert (change.kind, change.object_id) == ("changed", row.pk)
+    present = value.strip("'") if isinstance(former, str) else value
+    assert change.after == {column: True if value == "true" else present}
+    assert change.before == {column: str(former) if isinstance(former, float) else former}
+
+
+@tables
+@ways
+def test_deleted_row_is_journaled_whole(model: type[models.Model], way: str) -> None:
+    job, row = make_job(), MAKERS[model]()
+    with journaled(job):
+        if way == "ORM":
+            model._default_manager.filter(pk=row.pk).delete()
+        else:
+            execute(f"DELETE FROM {model._meta.db_table} WHERE id = %s", row.pk)
+    change = only_change(job, model)
+    assert (change.kind, change.object_id, change.after) == ("deleted", row.pk, None)
+    assert set(change.before or {}) == {column.name for column in columns_of(model)}
+
+
+@tables
+def test_rows_deleted_by_a_cascade_are_journaled(model: type[models.Model]) -> None:
+    job, row = make_job(), MAKERS[model]()
+    with journaled(job):
+        if model is Classification:
+            row.detection.delete()
+        elif model is Identification:
+            row.occurrence.delete()
+        else:
+            row.delete()
+    assert only_change(job, model).kind == "deleted"
+
+
+@tables
+def test_nothing_is_journaled_elsewhere(model: type[models.Model]) -> None:
+    job = make_job()
+    with journaled(job):
+        pass
+    row = MAKERS[model]()
+    column, value = CHANGES[model]
+    execute(f"UPDATE {model._meta.db_table} SET {column} = {value}")
+    row.delete()
+    assert not JobChange.objects.exists()
+
+
+@tables
+def test_row_written_with_the_values_it_had_is_no_change(model: type[models.Model]) -> None:
+    job, row = make_job(), MAKERS[model]()
+    with journaled(job):
+        models.Model.save(row)
+    assert not job.changes.filter(model=model._meta.label_lower).exists()
+
+
+def test_zero_is_told_from_its_negative_and_vectors_are_compared() -> None:
+    job, row = make_job(), make_classification(score=0.0, scores=[0.0, 1.0], logits=[1.0])
+    with journaled(job):
+        execute("UPDATE main_classification SET score = '-0', scores = '{-0,1}'")
+    change = only_change(job, Classification)
+    assert change.object_id == row.pk
+    assert change.before == {"score": "0", "scores": "{0,1}"}
+    assert change.after == {"score": "-0", "scores": "{-0,1}"}
+
+
+def test_two_tables_written_by_one_statement_are_journaled() -> None:
+    job, detection = make_job(), make_detection()
+    former = make_classification(detection=detection)
+    with journaled(job):
+        execute(
+            "WITH former AS (UPDATE main_classification SET terminal = false RETURNING *) "
+            "INSERT INTO main_classification (created_at, updated_at, timestamp, terminal, "
+            "metadata, detection_id, applied_to_id) "
+            "SELECT now(), now(), now(), true, '{}', detection_id, id FROM former"
+        )
+    created = Classification.objects.latest("pk")
+    assert set(job.changes.values_list("kind", "object_id")) == {
+        ("changed", former.pk),
+        ("created", created.pk),
+    }
+
+
+def test_rolled_back_batch_leaves_no_journal_and_ends_it() -> None:
+    job = make_job()
+
+    def fail() -> None:
+        with journaled(job):
+            make_occurrence()
+            raise RuntimeError("Trouble.")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    make_occurrence()
+    assert not JobChange.objects.exists()
+
+
+def test_inner_transaction_is_journaled_unless_rolled_back() -> None:
+    job = make_job()
+    with journaled(job):
+        with transaction.atomic():
+            kept = make_taxon()
+            make_occurrence(determination=kept)
+        with transaction.atomic():
+            make_occurrence()
+            transaction.set_rollback(True)
+    assert job.changes.filter(kind="created").count() == 1
+
+
+def test_identification_of_a_person_is_not_journaled_beside_a_run() -> None:
+    job, occurrence = make_job(), make_occurrence()
+    with journaled(job):
+        Occurrence.objects.update(determination_score=0.5)
+    Identification.objects.create(occurrence=occurrence, taxon=make_taxon(), user=make_user())
+    assert job.changes.count() == JobChange.objects.count() == 1
+
+
+@pytest.mark.parametrize("label", JOURNALED)
+def test_triggers_know_every_column(label: str) -> None:
+    """Where this fails, a migration must call `install_triggers` anew."""
+    model = apps.get_model(label)
+    body = function_sql(model).split("$journal$")[1]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT prosrc FROM pg_proc WHERE proname = %s",
+            [f"jobs_journal_{model._meta.db_table}"],
+        )
+        assert cursor.fetchall() == [(body,)]
+        cursor.execute(
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal",
+            [model._meta.db_table],
+        )
+        assert {name for (name,) in cursor.fetchall()} == {
+            "jobs_journal_insert",
+            "jobs_journal_update",
+            "jobs_journal_delete",
+        }
+
+
+def test_change_says_what_it_is() -> None:
+    assert str(JobChange(kind="changed", model="main.occurrence", object_id=5)) == (
+        "Changed: main.occurrence 5"
+    )

@@ -1,0 +1,232 @@
+"""What a Job's page tells of its changes, their list, their export, and the way to a revert."""
+
+import csv
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from ami.base.tests.factories import (
+    make_classification,
+    make_detection,
+    make_occurrence,
+    make_taxon,
+    make_user,
+)
+from ami.jobs.journal import journaled
+from ami.jobs.models import Job, JobChange, JobState
+from ami.jobs.tests.job_types import make_job
+from ami.main.models import Classification, Occurrence, Taxon
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/jobs/job/"
+CHANGES = "/admin/jobs/jobchange/"
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    return client
+
+
+def sign_in(client: Client, *permissions: str) -> Client:
+    user = make_user(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user)
+    return client
+
+
+def make_run(*, occurrences: int = 3) -> Job:
+    """A Job that has given occurrences another taxon, and classified a detection."""
+    job = make_job(status=JobState.SUCCESS, name="Masking <of> a night")
+    former, present = make_taxon(name="Noctua <janthe>"), make_taxon(name="Noctua pronuba")
+    rows = [make_occurrence() for _ in range(occurrences)]
+    Occurrence.objects.update(determination=former, determination_score=0.5)
+    detection = make_detection(occurrence=rows[0])
+    with journaled(job):
+        make_classification(detection=detection, taxon=present, scores=[0.25, 0.5])
+        Occurrence.objects.update(determination=present)
+    return job
+
+
+def page_of(job: Job, part: str = "change/") -> str:
+    return f"{LIST}{job.pk}/{part}"
+
+
+def exported(operator: Client, job: Job) -> list[str]:
+    response: Any = operator.get(page_of(job, "changes.csv"))
+    assert response.streaming
+    return b"".join(response.streaming_content).decode().splitlines()
+
+
+def test_page_counts_changes_by_kind_and_leads_to_them(operator: Client) -> None:
+    job = make_run()
+    response = operator.get(page_of(job))
+    counts = response.context["journal"]["counts"]
+    assert [(count["kind"], count["noun"], count["rows"]) for count in counts] == [
+        ("Changed", "occurrences", 3),
+        ("Created", "classifications", 1),
+    ]
+    for count in counts:
+        listed = operator.get(count["url"])
+        assert listed.context["cl"].result_count == count["rows"]
+    assert operator.get(response.context["journal"]["all_url"]).context["cl"].result_count == 4
+
+
+def test_page_shows_taxon_transitions(operator: Client) -> None:
+    job = make_run()
+    page = operator.get(page_of(job))
+    (transition,) = page.context["journal"]["transitions"]
+    assert (transition.name_before, transition.name_after, transition.occurrences) == (
+        "Noctua <janthe>",
+        "Noctua pronuba",
+        3,
+    )
+    assert "Noctua &lt;janthe&gt;" in page.text
+
+
+def test_many_transitions_are_cut_and_the_rest_counted(operator: Client) -> None:
+    job = make_job(status=JobState.SUCCESS)
+    rows = [make_occurrence() for _ in range(25)]
+    with journaled(job):
+        for row in rows:
+            Occurrence.objects.filter(pk=row.pk).update(determination=make_taxon())
+    journal = operator.get(page_of(job)).context["journal"]
+    assert len(journal["transitions"]) == 10
+    assert journal["more"] == {"kinds": 15, "occurrences": 15}
+
+
+def test_running_job_counts_nothing(operator: Client, django_assert_max_num_queries: Any) -> None:
+    job = make_run()
+    Job.objects.update(status=JobState.STARTED)
+    with django_assert_max_num_queries(5):
+        part = operator.get(page_of(job, "live/"))
+    assert part.context["journal"] is None
+    assert "Revert…" not in part.text
+
+
+def test_list_shows_before_and_after(operator: Client) -> None:
+    job = make_run(occurrences=1)
+    page = operator.get(f"{CHANGES}?job__id__exact={job.pk}").text
+    former = Taxon.objects.get(name="Noctua <janthe>").pk
+    classification = Classification.objects.get()
+    assert f"/admin/main/classification/{classification.pk}/change/" in page
+    assert f"/admin/main/taxon/{former}/change/" in page
+    assert " → " in page
+    assert "0.25" not in page  # no vectors
+
+
+def test_list_takes_the_same_queries_for_any_number_of_changes(
+    operator: Client, django_assert_max_num_queries: Any
+) -> None:
+    job = make_run(occurrences=40)
+    with django_assert_max_num_queries(8):
+        assert operator.get(f"{CHANGES}?job__id__exact={job.pk}").text.count(" → ") >= 40
+
+
+def test_changes_are_exported_as_csv(operator: Client) -> None:
+    job = make_run(occurrences=2)
+    lines = list(csv.DictReader(exported(operator, job)))
+    assert [(line["kind"], line["model"]) for line in lines] == [
+        ("created", "main.classification"),
+        ("changed", "main.occurrence"),
+        ("changed", "main.occurrence"),
+    ]
+    change = job.changes.order_by("pk").last()
+    assert change
+    assert json.loads(lines[-1]["before"]) == change.before
+    assert lines[0]["before"] == ""
+
+
+def test_export_reads_in_chunks(operator: Client, django_assert_max_num_queries: Any) -> None:
+    job = make_job(status=JobState.SUCCESS)
+    JobChange.objects.bulk_create(
+        JobChange(job=job, batch=1, kind="changed", model="main.occurrence", object_id=pk)
+        for pk in range(5_000)
+    )
+    with django_assert_max_num_queries(5):
+        assert len(exported(operator, job)) == 5_001
+
+
+def test_revert_is_asked_for_and_queued(operator: Client) -> None:
+    job = make_run()
+    assert page_of(job, "revert/") in operator.get(page_of(job)).text
+    question = operator.get(page_of(job, "revert/"))
+    assert question.status_code == 200
+    assert "Masking &lt;of&gt; a night" in question.text
+    assert not Job.objects.filter(reverts=job).exists()
+
+    answer = operator.post(page_of(job, "revert/"), follow=True)
+    revert = Job.objects.get(reverts=job)
+    assert (revert.status, revert.job_type_key) == (JobState.PENDING, "revert")
+    assert revert.user
+    assert f'<a href="{page_of(job)}">Job {job.pk}</a>' in answer.text
+    page = operator.get(page_of(job)).text
+    assert f'<a href="{page_of(revert)}">Job {revert.pk}</a>, queued' in page
+    assert "Revert…" not in page
+
+
+def test_second_click_makes_no_second_revert(operator: Client) -> None:
+    job = make_run()
+    operator.post(page_of(job, "revert/"))
+    response = operator.post(page_of(job, "revert/"), follow=True)
+    (revert,) = Job.objects.filter(reverts=job)
+    assert f"Job {job.pk} is being reverted by Job {revert.pk}." in response.text
+
+
+@pytest.mark.parametrize("status", [JobState.STARTED, JobState.PENDING])
+def test_job_that_has_not_ended_is_not_reverted(operator: Client, status: JobState) -> None:
+    job = make_run()
+    Job.objects.update(status=status)
+    for method in (operator.get, operator.post):
+        response = method(page_of(job, "revert/"), follow=True)
+        assert f"Job {job.pk} has not ended." in response.text
+    assert not Job.objects.filter(reverts=job).exists()
+
+
+def test_job_without_changes_offers_no_revert(operator: Client) -> None:
+    job = make_job(status=JobState.SUCCESS)
+    assert "Revert…" not in operator.get(page_of(job)).text
+    response = operator.post(page_of(job, "revert/"), follow=True)
+    assert f"Job {job.pk} has changed nothing." in response.text
+
+
+def test_revert_needs_permission(client: Client) -> None:
+    job = make_run()
+    sign_in(client, "view_job")
+    assert "Revert…" not in client.get(page_of(job)).text
+    assert client.get(page_of(job, "revert/")).status_code == 403
+    assert client.post(page_of(job, "revert/")).status_code == 403
+    assert not Job.objects.filter(reverts=job).exists()
+
+
+def test_changes_need_permission(client: Client) -> None:
+    job = make_run()
+    sign_in(client, "view_occurrence")
+    assert client.get(page_of(job, "changes.csv")).status_code == 403
+    assert client.get(CHANGES).status_code == 403
+
+
+def test_viewer_of_jobs_and_changes_sees_both(client: Client) -> None:
+    job = make_run()
+    sign_in(client, "view_job", "view_jobchange", "add_job")
+    assert client.get(page_of(job, "changes.csv")).status_code == 200
+    assert client.get(CHANGES).status_code == 200
+    assert "Revert…" in client.get(page_of(job)).text
+
+
+def test_job_is_deleted_with_its_changes(operator: Client) -> None:
+    job = make_run()
+    operator.post(page_of(job, "delete/"), {"post": "yes"})
+    assert not Job.objects.filter(pk=job.pk).exists()
+    assert not JobChange.objects.exists()
+
+
+def test_changes_are_neither_added_nor_edited(operator: Client) -> None:
+    change = make_run().changes.earliest("pk")
+    assert operator.get(f"{CHANGES}add/").status_code == 403
+    operator.post(f"{CHANGES}{change.pk}/change/", {"kind": "created"})
+    assert JobChange.objects.filter(pk=change.pk, kind=change.kind).exists()
+    assert "delete_selected" not in operator.get(CHANGES).text

@@ -1,0 +1,101 @@
+"""Undoing journaled changes: set-based SQL on the net effect of whole batches.
+
+An occurrence is undone whole or left alone whole: where one of its rows cannot be undone, none of
+what the same batches did to it is. Its determination alone is apart: that follows from the rest.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from django.apps import apps
+from django.db import connection, models
+
+from ami.jobs import undo_sql
+from ami.jobs.journal import JOURNALED, columns_of
+from ami.jobs.models import Job
+from ami.main.determinations import update_determinations
+
+BATCH_SIZE = 10_000
+LAST = 2**63 - 1
+
+
+class Portion(NamedTuple):
+    """Whole batches of a run, the newest first: their journal lies from `first` to `last`.
+
+    Portions before `resume` follow it.
+    """
+
+    batches: list[int]
+    first: int
+    last: int
+    resume: int
+    size: int
+
+
+class Undone(NamedTuple):
+    """How many rows of one table had the same fate, and why where they were left alone."""
+
+    fate: str
+    reason: str | None
+    rows: int
+
+
+def plan_portions(job: Job, *, before: int | None) -> list[Portion]:
+    """The changes of `job`, newest first, in portions of about `BATCH_SIZE`.
+
+    A portion is made of whole batches, so that the rows stand after each of them as they once
+    did between two batches of the run.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(undo_sql.PLAN, [job.pk, BATCH_SIZE, LAST if before is None else before])
+        return [Portion(*row) for row in cursor.fetchall()]
+
+
+def undo(former: Job, portion: Portion, *, job: Job) -> list[Undone]:
+    """Undo a portion of what `former` did, on behalf of `job`; what cannot be, is left alone.
+
+    To be called in a batch of `job`. The number of queries does not depend on the rows, but
+    for the length of the longest chain of rows that are left alone for each other's sake.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            undo_sql.COLLECT,
+            {
+                "former": former.pk,
+                "job": job.pk,
+                "batches": portion.batches,
+                "first": portion.first,
+                "last": portion.last,
+            },
+        )
+        for model in _models():
+            cursor.execute(undo_sql.lock(model))
+        for model in _models():
+            cursor.execute(undo_sql.judge(model, columns_of(model)))
+        cursor.execute(undo_sql.UNITS)
+        while True:
+            cursor.execute(undo_sql.SPREAD)
+            if not cursor.rowcount:
+                break
+        cursor.execute(undo_sql.UNSETTLED, [former.finished_at])
+        unsettled = [pk for (pk,) in cursor.fetchall()]
+        cursor.execute(undo_sql.LEAVE, [job.pk])
+        for statement in _statements():
+            cursor.execute(statement)
+        cursor.execute(undo_sql.FATES)
+        fates = [Undone(*row) for row in cursor.fetchall()]
+        cursor.execute("DROP TABLE undo, undo_unit")
+    update_determinations(unsettled)
+    return fates
+
+
+def _models() -> Iterator[type[models.Model]]:
+    return (apps.get_model(label) for label in JOURNALED)
+
+
+def _statements() -> Iterator[str]:
+    """What is referred to comes first, and goes last."""
+    tables: list[tuple[Any, Any]] = [(model, columns_of(model)) for model in _models()]
+    yield from (undo_sql.restore(*table) for table in reversed(tables))
+    yield from (undo_sql.put_back(*table) for table in tables)
+    yield from (undo_sql.remove(model) for model, _ in tables)

@@ -1,0 +1,212 @@
+"""The statements of :mod:`ami.jobs.undo`, for any journaled table."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+
+from ami.jobs.journal import JOURNALED, Column
+
+PLAN = """
+WITH batches AS (
+    SELECT batch, min(id) AS first, max(id) AS last, count(*) AS size
+    FROM jobs_jobchange WHERE job_id = %s AND kind <> 'left' GROUP BY batch
+), placed AS (
+    SELECT *, div(sum(size) OVER (ORDER BY last DESC) - size, %s) AS portion
+    FROM batches WHERE last < %s
+)
+SELECT array_agg(batch), min(first), max(last), min(last), sum(size)::bigint
+FROM placed GROUP BY portion ORDER BY portion
+"""
+
+# The net effect on each row: whether it `existed` before these batches, and `stands` after them.
+# A determination is derived: it is put back where it can be, and else follows from the rule.
+COLLECT = """
+CREATE TEMPORARY TABLE undo ON COMMIT DROP AS
+WITH net AS (
+    SELECT model, object_id,
+           (array_agg(kind ORDER BY id))[1] <> 'created' AS existed,
+           (array_agg(kind ORDER BY id DESC))[1] <> 'deleted' AS stands,
+           jobs_jsonb_merge(before ORDER BY id DESC) AS before,
+           jobs_jsonb_merge(after ORDER BY id) AS after,
+           model = 'main.occurrence' AND bool_and(
+               kind = 'changed'
+               AND before - '{determination_id,determination_score}'::text[] = '{}'
+           ) AS derived
+    FROM jobs_jobchange
+    WHERE job_id = %(former)s AND id BETWEEN %(first)s AND %(last)s
+      AND batch = ANY(%(batches)s) AND kind <> 'left'
+    GROUP BY model, object_id
+), former AS (
+    SELECT model, object_id, after->>'reason' AS reason
+    FROM jobs_jobchange WHERE job_id = %(job)s AND kind = 'left'
+)
+SELECT net.*, former.reason, former.reason IS NOT NULL AS left_before
+FROM net LEFT JOIN former USING (model, object_id)
+WHERE existed OR stands;
+CREATE INDEX ON undo (object_id);
+ANALYZE undo
+"""
+
+# The detections and occurrences that a row belongs to, now, before and after the run.
+UNITS = """
+CREATE TEMPORARY TABLE undo_unit ON COMMIT DROP AS
+WITH owner AS (
+    SELECT u.model, u.object_id, pk.detection_id
+    FROM undo u LEFT JOIN main_classification t ON t.id = u.object_id,
+         unnest(ARRAY[t.detection_id, (before->>'detection_id')::bigint,
+                      (after->>'detection_id')::bigint]) AS pk (detection_id)
+    WHERE u.model = 'main.classification'
+    UNION ALL
+    SELECT model, object_id, object_id FROM undo WHERE model = 'main.detection'
+)
+SELECT model, object_id, 'detection' AS kind, detection_id AS unit FROM owner
+WHERE detection_id IS NOT NULL
+UNION
+SELECT model, object_id, 'occurrence', d.occurrence_id
+FROM owner JOIN main_detection d ON d.id = owner.detection_id WHERE d.occurrence_id IS NOT NULL
+UNION
+SELECT u.model, u.object_id, 'occurrence', pk
+FROM undo u LEFT JOIN main_identification t ON t.id = u.object_id
+                  AND u.model = 'main.identification',
+     unnest(ARRAY[t.occurrence_id, (before->>'occurrence_id')::bigint,
+                  (after->>'occurrence_id')::bigint]) AS pk
+WHERE u.model IN ('main.identification', 'main.detection') AND pk IS NOT NULL
+UNION
+SELECT model, object_id, 'occurrence', object_id FROM undo WHERE model = 'main.occurrence';
+ANALYZE undo_unit
+"""
+
+SPREAD = """
+UPDATE undo SET reason = 'its occurrence was left alone'
+WHERE reason IS NULL AND (model, object_id) IN (
+    SELECT m.model, m.object_id FROM undo_unit m WHERE (m.kind, m.unit) IN (
+        SELECT m.kind, m.unit FROM undo_unit m JOIN undo u USING (model, object_id)
+        WHERE u.reason IS NOT NULL AND NOT u.derived
+    )
+)
+"""
+
+# Occurrences that something else has touched: their former determination may not hold any more.
+UNSETTLED = """
+SELECT o.id FROM main_occurrence o WHERE o.id IN (
+    SELECT m.unit FROM undo_unit m JOIN undo u USING (model, object_id)
+    WHERE m.kind = 'occurrence' AND (u.reason IS NOT NULL OR o.updated_at > %s)
+) AND NOT EXISTS (
+    SELECT FROM undo WHERE model = 'main.occurrence' AND object_id = o.id AND reason IS NULL
+)
+"""
+
+LEAVE = """
+INSERT INTO jobs_jobchange (job_id, batch, created_at, kind, model, object_id, after)
+SELECT %s::bigint, pg_current_xact_id()::text::bigint, now(), 'left', model, object_id,
+       jsonb_build_object('reason', reason)
+FROM undo WHERE reason IS NOT NULL AND NOT left_before
+ORDER BY model, object_id
+"""
+
+FATES = """
+SELECT CASE WHEN reason IS NOT NULL THEN 'left alone' WHEN NOT existed THEN 'removed'
+            WHEN stands THEN 'put back' ELSE 'restored' END AS fate, reason, count(*)
+FROM undo WHERE NOT left_before GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+
+def lock(model: type[models.Model]) -> str:
+    """Lock the rows in the order of their ids, as everybody does."""
+    return f"""
+SELECT FROM {model._meta.db_table}
+WHERE id IN (SELECT object_id FROM undo WHERE model = '{model._meta.label_lower}')
+ORDER BY id FOR UPDATE
+"""
+
+
+def judge(model: type[models.Model], columns: list[Column]) -> str:
+    """Say for each row why it cannot be undone; NULL where it can."""
+    changed = _any(
+        f"u.after ? '{c.name}' AND t.{c.name} IS DISTINCT FROM (u.after->>'{c.name}')::{c.type}"
+        for c in columns
+    )
+    return f"""
+UPDATE undo SET reason = judged.reason FROM (
+    SELECT u.object_id, CASE
+        WHEN u.stands AND t.id IS NULL THEN 'deleted since'
+        WHEN u.stands AND ({changed}) THEN 'changed since'
+        WHEN NOT u.stands AND t.id IS NOT NULL THEN 'made anew since'
+        WHEN u.existed AND ({_any(_dangling(model))}) THEN 'refers to a row that is gone'
+        WHEN NOT u.existed AND ({_any(_uses(model))}) THEN 'in use since'
+    END AS reason
+    FROM undo u LEFT JOIN {model._meta.db_table} t ON t.id = u.object_id
+    WHERE u.model = '{model._meta.label_lower}' AND u.reason IS NULL
+) judged
+WHERE undo.model = '{model._meta.label_lower}' AND undo.object_id = judged.object_id
+  AND judged.reason IS NOT NULL
+"""
+
+
+def restore(model: type[models.Model], columns: list[Column]) -> str:
+    """Insert the rows that were deleted, whole."""
+    names = ", ".join(column.name for column in columns)
+    values = ", ".join(f"(before->>'{column.name}')::{column.type}" for column in columns)
+    return f"""
+INSERT INTO {model._meta.db_table} (id, {names})
+SELECT object_id, {values} FROM undo
+WHERE model = '{model._meta.label_lower}' AND existed AND NOT stands AND reason IS NULL
+ORDER BY object_id
+"""
+
+
+def put_back(model: type[models.Model], columns: list[Column]) -> str:
+    """Give the rows that were changed the former values of the columns that were."""
+    values = ", ".join(
+        f"{c.name} = CASE WHEN u.before ? '{c.name}' "
+        f"THEN (u.before->>'{c.name}')::{c.type} ELSE t.{c.name} END"
+        for c in columns
+        if c.name != "updated_at"
+    )
+    return f"""
+UPDATE {model._meta.db_table} t SET {values}, updated_at = now()
+FROM undo u
+WHERE u.model = '{model._meta.label_lower}' AND u.object_id = t.id
+  AND u.existed AND u.stands AND u.reason IS NULL
+"""
+
+
+def remove(model: type[models.Model]) -> str:
+    """Delete the rows that were created."""
+    return f"""
+DELETE FROM {model._meta.db_table} t USING undo u
+WHERE u.model = '{model._meta.label_lower}' AND u.object_id = t.id
+  AND NOT u.existed AND u.stands AND u.reason IS NULL
+"""
+
+
+def _dangling(model: type[models.Model]) -> Iterator[str]:
+    """A former value names a row that neither is there nor comes back with this portion."""
+    for field in model._meta.concrete_fields:
+        if not isinstance(field, models.ForeignKey):
+            continue
+        target: Any = field.related_model
+        value = f"(u.before->>'{field.column}')::bigint"
+        yield f"""{value} IS NOT NULL
+            AND NOT EXISTS (SELECT FROM {target._meta.db_table} x WHERE x.id = {value})
+            AND NOT EXISTS (SELECT FROM undo d WHERE d.model = '{target._meta.label_lower}'
+                            AND d.object_id = {value} AND d.existed AND NOT d.stands)"""
+
+
+def _uses(model: type[models.Model]) -> Iterator[str]:
+    """A row refers to this one that neither goes nor lets go with this portion."""
+    journaled = {apps.get_model(label) for label in JOURNALED}
+    for relation in model._meta.related_objects:
+        user: Any = relation.related_model
+        column = relation.field.column
+        released = f"""AND NOT EXISTS (
+                SELECT FROM undo d WHERE d.model = '{user._meta.label_lower}'
+                AND d.object_id = x.id AND d.stands AND (NOT d.existed OR d.before ? '{column}'))"""
+        yield f"""EXISTS (SELECT FROM {user._meta.db_table} x
+            WHERE x.{column} = u.object_id {released if user in journaled else ""})"""
+
+
+def _any(conditions: Iterator[str]) -> str:
+    return "\n            OR ".join(f"({condition})" for condition in conditions) or "false"

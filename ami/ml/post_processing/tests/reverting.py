@@ -1,0 +1,154 @@
+"""Running a method on rows of every kind, reverting it, and what that left."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from ami.base.tests.factories import (
+    make_classification,
+    make_taxon,
+    make_user,
+)
+from ami.base.tests.snapshots import snapshot
+from ami.jobs import runner
+from ami.jobs.models import Job, JobChange, JobState
+from ami.jobs.revert import request_revert
+from ami.jobs.tests.job_types import make_job
+from ami.main.models import (
+    Classification,
+    Detection,
+    Identification,
+    Occurrence,
+    SourceImageCollection,
+)
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.service import JOB_TYPE
+from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
+from ami.ml.post_processing.tests.methods import (
+    CountingTask,
+    MergingTask,
+    make_scope,
+    registered,
+)
+
+TABLES = (Classification, Detection, Identification, Occurrence)
+
+
+def rows() -> dict[str, list[Any]]:
+    """What the journaled tables hold, but for `updated_at`."""
+    return {
+        name: [{k: v for k, v in row.items() if k != "updated_at"} for row in table]
+        for name, table in snapshot(*TABLES).items()
+    }
+
+
+def exactly(tables: dict[str, list[Any]]) -> str:
+    """As text, in which NaN is NaN and -0 is not 0."""
+    return repr(tables)
+
+
+def net_rows(job: Job) -> int:
+    """How many rows a Job left otherwise than it found them."""
+    fates: dict[tuple[str, int], list[str]] = {}
+    for model, pk, kind in job.changes.order_by("pk").values_list("model", "object_id", "kind"):
+        fates.setdefault((model, pk), []).append(kind)
+    return sum((kinds[0], kinds[-1]) != ("created", "deleted") for kinds in fates.values())
+
+
+def run(
+    capture_set: SourceImageCollection,
+    task_cls: type[BasePostProcessingTask] = SmallSizeFilterTask,
+    **config: Any,
+) -> Job:
+    """A Job of that method that has run to its end."""
+    config["source_image_collection_id"] = capture_set.pk
+    job = make_job(job_type_key=JOB_TYPE, params={"task": task_cls.key, "config": config})
+    runner.run(job.pk)
+    return ended(job)
+
+
+def revert(job: Job) -> Job:
+    reverting = request_revert(job)
+    runner.run(reverting.pk)
+    return ended(reverting)
+
+
+def ended(job: Job) -> Job:
+    job.refresh_from_db()
+    assert (job.status, job.error) == (JobState.SUCCESS, "")
+    return job
+
+
+def figures(job: Job) -> dict[str, Any]:
+    return {param.name: param.value for stage in job.progress.stages for param in stage.params}
+
+
+def left(job: Job) -> list[tuple[str, int, str]]:
+    """What a revert left alone, and why."""
+    changes = job.changes.filter(kind=JobChange.Kind.LEFT).order_by("model", "object_id")
+    return [(c.model, c.object_id, (c.after or {})["reason"]) for c in changes]
+
+
+def make_night(*, small: bool = True) -> tuple[SourceImageCollection, Occurrence]:
+    """One occurrence of two frames that are both named; its boxes are too small, or not."""
+    capture_set = make_scope(2)
+    taxon = make_taxon()
+    for detection in Detection.objects.all():
+        if small:
+            Detection.objects.filter(pk=detection.pk).update(bbox=[1, 1, 3, 3])
+        make_classification(detection=detection, taxon=taxon, score=0.7)
+    occurrence = Occurrence.objects.get()
+    occurrence.save()
+    return capture_set, occurrence
+
+
+class SupersedingTask(CountingTask):
+    """Supersedes every terminal classification, whatever it says."""
+
+    key = "superseding"
+    name = "Superseding"
+
+    def process(self, batch: Batch) -> None:
+        for former in Classification.objects.filter(
+            detection__in=batch.detections, terminal=True
+        ).select_related("detection"):
+            Classification.objects.filter(pk=former.pk).update(terminal=False)
+            make_classification(
+                detection=former.detection, applied_to=former, job=self.job, score=0.9
+            )
+        self.update_determinations(batch.detections.values_list("occurrence_id", flat=True))
+
+
+@pytest.fixture
+def methods() -> Iterator[None]:
+    with registered(MergingTask), registered(SupersedingTask):
+        yield
+
+
+def merge(capture_set: SourceImageCollection) -> Job:
+    return run(capture_set, MergingTask)
+
+
+def make_tracks() -> SourceImageCollection:
+    """Occurrences with identifications, withdrawn ones too, and rows of every odd value."""
+    capture_set = make_scope(2, 1, 3, loose=1)
+    odd = [float("nan"), float("inf"), -0.0, 5e-324, 0.1]
+    for number, detection in enumerate(Detection.objects.order_by("pk")):
+        make_classification(detection=detection, scores=odd, logits=[None, 1.0])
+        make_classification(
+            detection=detection, terminal=False, score=-0.0, metadata={"a": [1.0, "é", None]}
+        )
+        Classification.objects.create(detection=detection, scores=odd, metadata={"n": number})
+    for occurrence in Occurrence.objects.order_by("pk")[:2]:
+        person = make_user()
+        Identification.objects.create(occurrence=occurrence, user=person, comment="A “comment”")
+        Identification.objects.create(occurrence=occurrence, taxon=make_taxon(), withdrawn=True)
+    with connection.cursor() as cursor:  # what Python's driver does not write
+        cursor.execute("UPDATE main_classification SET metadata = 'null' WHERE terminal")
+        cursor.execute("UPDATE main_classification SET score = '-0' WHERE NOT terminal")
+        cursor.execute("UPDATE main_occurrence SET determination_score = '-0'")
+        cursor.execute("UPDATE main_detection SET similarity_vector = '{-0,NaN,NULL,1e-310}'")
+    return capture_set
