@@ -17,7 +17,7 @@ from ami.jobs.models import Job
 from ami.jobs.states import JobFailedError
 from ami.main.determinations import update_determinations
 from ami.ml.models import Algorithm, AlgorithmTaskType
-from ami.ml.post_processing.batches import Batch, plan_batches
+from ami.ml.post_processing.batches import OCCURRENCE, Batch, Unit, plan_batches
 from ami.ml.post_processing.scopes import chosen_scope
 
 SAMPLES = 20
@@ -28,8 +28,8 @@ class BasePostProcessingTask:
 
     A concrete subclass declares `key`, `name` and `config_schema`, and either `process` or a
     `run` of its own; TypeError at its definition names what is missing. `counters` lists the
-    figures that are shown even while they are 0. Raises pydantic's ValidationError for options
-    that the schema refuses.
+    figures that are shown even while they are 0, `unit` names what no batch splits. Raises
+    pydantic's ValidationError for options that the schema refuses.
     """
 
     key: ClassVar[str]
@@ -37,6 +37,7 @@ class BasePostProcessingTask:
     config_schema: ClassVar[type[BaseModel]]
     description: ClassVar[str] = ""
     counters: ClassVar[tuple[str, ...]] = ()
+    unit: ClassVar[Unit] = OCCURRENCE
     batch_size: ClassVar[int] = 20_000
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -84,7 +85,7 @@ class BasePostProcessingTask:
         """Process the chosen scope, a batch a transaction."""
         scope, pk = chosen_scope(self.config)
         self.report_stage_metrics(self.counts)
-        batches = plan_batches(scope.detections([pk]), size=self.batch_size)
+        batches = plan_batches(scope.detections([pk]), size=self.batch_size, unit=self.unit)
         total = sum(batch.size for batch in batches)
         self.logger.info("Detections in scope: %d, in batches: %d.", total, len(batches))
         self.prepare()

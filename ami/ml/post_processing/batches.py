@@ -1,18 +1,18 @@
-"""How the detections of a scope are cut into batches of whole occurrences."""
+"""How the detections of a scope are cut into batches of whole units."""
 
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from ami.main.models import Detection
 
-# A unit is an occurrence, or a detection without one under its negative id; its rank is 1 + the
+# A detection without a unit is one of its own, under its negative id. A unit's rank is 1 + the
 # number of rows before it.
 PLAN = """
 WITH placed AS (
     SELECT unit, (rank() OVER (ORDER BY unit) - 1) / %s AS batch
-    FROM (SELECT COALESCE(occurrence_id, -id) AS unit FROM ({scope}) scope) units
+    FROM (SELECT COALESCE(unit_id, -id) AS unit FROM ({scope}) scope) units
 )
 SELECT unit < 0, min(abs(unit)), max(abs(unit)), count(*)
 FROM placed GROUP BY unit < 0, batch ORDER BY unit < 0, batch
@@ -20,14 +20,26 @@ FROM placed GROUP BY unit < 0, batch ORDER BY unit < 0, batch
 
 
 @dataclass(frozen=True)
+class Unit:
+    """What a method decides on as a whole: the detections that have the same id in `column`."""
+
+    column: str
+
+
+OCCURRENCE = Unit("occurrence_id")
+EVENT = Unit("source_image__event_id")
+
+
+@dataclass(frozen=True)
 class Batch:
     """Detections that are worked on in one transaction.
 
-    All that the scope holds of the occurrences `first` to `last`, or, where `loose`, those
-    detections `first` to `last` that have no occurrence. `size` is their number when planned.
+    All that the scope holds of the units `first` to `last`, or, where `loose`, those detections
+    `first` to `last` that have no unit. `size` is their number when planned.
     """
 
     scope: QuerySet[Detection]
+    unit: Unit
     loose: bool
     first: int
     last: int
@@ -35,18 +47,21 @@ class Batch:
 
     @property
     def detections(self) -> QuerySet[Detection]:
+        column = self.unit.column
         if self.loose:
-            return self.scope.filter(occurrence=None, pk__range=(self.first, self.last))
-        return self.scope.filter(occurrence__gte=self.first, occurrence__lte=self.last)
+            ids = (self.first, self.last)
+            return self.scope.filter(**{f"{column}__isnull": True, "pk__range": ids})
+        return self.scope.filter(**{f"{column}__gte": self.first, f"{column}__lte": self.last})
 
 
-def plan_batches(scope: QuerySet[Detection], *, size: int) -> list[Batch]:
+def plan_batches(scope: QuerySet[Detection], *, size: int, unit: Unit = OCCURRENCE) -> list[Batch]:
     """Cut `scope` into batches of about `size` detections, in one query.
 
-    A batch ends with the occurrence that fills it, so it may be larger by what that one holds; one
-    that begins the detections without an occurrence, or ends them, may be smaller.
+    A batch ends with the unit that fills it, so it may be larger by what that one holds; one that
+    begins the detections without a unit, or ends them, may be smaller.
     """
-    rows, params = scope.order_by().values("id", "occurrence_id").query.sql_with_params()
+    units = scope.order_by().annotate(unit_id=F(unit.column)).values("id", "unit_id")
+    rows, params = units.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(PLAN.format(scope=rows), [size, *params])
-        return [Batch(scope, *row) for row in cursor.fetchall()]
+        return [Batch(scope, unit, *row) for row in cursor.fetchall()]

@@ -3,9 +3,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
-from ami.base.tests.factories import make_capture, make_capture_set, make_detection
-from ami.main.models import Detection, Occurrence, SourceImageCollection
-from ami.ml.post_processing.batches import plan_batches
+from ami.base.tests.factories import (
+    make_capture,
+    make_capture_set,
+    make_deployment,
+    make_detection,
+)
+from ami.main.models import Detection, Event, Occurrence, SourceImageCollection
+from ami.ml.post_processing.batches import EVENT, OCCURRENCE, Unit, plan_batches
 from ami.ml.post_processing.scopes import SCOPES
 from ami.ml.post_processing.tests.methods import make_scope
 
@@ -13,8 +18,10 @@ pytestmark = pytest.mark.django_db
 SETS, OCCURRENCES = SCOPES
 
 
-def plan(capture_set: SourceImageCollection, size: int) -> list[list[Detection]]:
-    batches = plan_batches(SETS.detections([capture_set.pk]), size=size)
+def plan(
+    capture_set: SourceImageCollection, size: int, *, unit: Unit = OCCURRENCE
+) -> list[list[Detection]]:
+    batches = plan_batches(SETS.detections([capture_set.pk]), size=size, unit=unit)
     assert [batch.size for batch in batches] == [batch.detections.count() for batch in batches]
     return [list(batch.detections) for batch in batches]
 
@@ -35,6 +42,20 @@ def test_loose_detections_come_apart_from_occurrences() -> None:
         {False},
         {True},
         {True},
+    ]
+
+
+def test_events_are_kept_whole_where_they_are_the_unit() -> None:
+    nights = [Event.objects.create(group_by=f"2022-06-{day}") for day in (20, 21, 22)]
+    trap = make_deployment()
+    captures = [make_capture(event=n, deployment=trap) for n in [*nights, nights[0], None]]
+    for capture in captures:
+        make_detection(source_image=capture)
+    batches = plan(make_capture_set(captures), size=3, unit=EVENT)
+    assert [[d.source_image.event_id for d in batch] for batch in batches] == [
+        [nights[0].pk, nights[0].pk],
+        [nights[1].pk, nights[2].pk],
+        [None],
     ]
 
 
