@@ -50,11 +50,13 @@ def media_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def celery_worker(
     django_db_setup: None, media_root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Run a real worker on the test database and queue; yields its node name.
+
+    It ends with the module, so that it takes no message of tests that play the worker themselves.
 
     A test that uses it commits: `@pytest.mark.django_db(transaction=True)`.
     """

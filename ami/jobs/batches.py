@@ -1,25 +1,122 @@
-"""The transaction in which a Job works off a batch."""
+"""The transaction in which a part works off a batch: all of it is there in the end, or nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from io import BytesIO
+from typing import Any
+
+from django.db import connection, transaction
 
 from ami.jobs.journal import journaled
-from ami.jobs.models import Job
+from ami.jobs.models import Job, JobChange, JobPart
+from ami.jobs.states import PartState
+from ami.jobs.work import Planned, Work
+
+# A worker that was stopped in the middle of a batch must not hold its locks for ever.
+IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
+LAST_CHANGE = "SELECT last_value FROM {table}_id_seq"
+KEEP = """
+COPY (SELECT * FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch}) TO STDOUT
+"""
+RESTORE = "COPY {table} FROM STDIN"
+
+
+def do_batch(part: JobPart, work: Work, batch: Planned) -> None:
+    """Work off the next batch of `part`: rows, journal, counters, cursor and heartbeat, or nothing.
+
+    Raises ClaimLostError, and commits nothing, where another worker holds the part by now.
+    """
+    with _undone_in_memory(part, work), part.job.logger.rows.held():
+        if part.job.dry_run:
+            _try(part, work, batch)
+        else:
+            with _transaction(part.job):
+                work.work_on(batch)
+                advance(part, work, batch)
+
+
+def advance(part: JobPart, work: Work, batch: Planned, *, failed: bool = False) -> None:
+    """Move the part's cursor past `batch`; past the last one, the part is done."""
+    values: dict[str, Any] = {
+        "cursor": part.cursor + 1,
+        "rows_done": part.rows_done + batch.rows,
+        "counts": list(work.counts.items()),
+        "skipped": work.skipped,
+        "attempts": 0,
+    }
+    if failed:
+        values["rows_failed"] = part.rows_failed + batch.rows
+    if values["cursor"] == len(part.batches):
+        values |= {"state": PartState.DONE, "claim_token": None}
+    part.save_as_holder(**values)
+
+
+def prepare(job: Job, work: Work) -> None:
+    """Prepare `work`; a dry run whose preparation writes rows is prepared anew in each batch."""
+    if not job.dry_run:
+        work.prepare()
+        return
+    with transaction.atomic():
+        former = _assigned_xid()
+        work.prepare()
+        work.prepares_anew = _assigned_xid() != former
+        if work.prepares_anew:
+            transaction.set_rollback(True)
+
+
+def _try(part: JobPart, work: Work, batch: Planned) -> None:
+    """Do the batch, check what a commit would check, and roll it back; keep what it journaled."""
+    with _transaction(part.job), connection.cursor() as cursor:
+        if work.prepares_anew:
+            work.prepare()
+        last = _value(cursor, LAST_CHANGE)
+        work.work_on(batch)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        journal = _kept_journal(cursor, part.job, last)
+        transaction.set_rollback(True)
+    work.rolled_back()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.copy_expert(RESTORE.format(table=JobChange._meta.db_table), journal)
+        advance(part, work, batch)
+
+
+def _kept_journal(cursor: Any, job: Job, last: int) -> BytesIO:
+    journal = BytesIO()
+    batch = _value(cursor, "SELECT pg_current_xact_id()::text::bigint")
+    table = JobChange._meta.db_table
+    cursor.copy_expert(KEEP.format(table=table, job=job.pk, last=last, batch=batch), journal)
+    journal.seek(0)
+    return journal
+
+
+def _value(cursor: Any, sql: str) -> int:
+    cursor.execute(sql.format(table=JobChange._meta.db_table))
+    return int(cursor.fetchone()[0])
+
+
+def _assigned_xid() -> str | None:
+    """The transaction's number; None while it has written nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id_if_assigned()::text")
+        return cursor.fetchone()[0]  # type: ignore[no-any-return]
 
 
 @contextmanager
-def job_batch(job: Job) -> Iterator[None]:
-    """One batch: all of its rows, its journal and its progress, or none of them.
+def _transaction(job: Job) -> Iterator[None]:
+    with journaled(job), connection.cursor() as cursor:
+        cursor.execute(IDLE_TIMEOUT)
+        yield
 
-    Log lines written meanwhile survive a rollback. Raises JobCanceledError, before anything is
-    done, where somebody has asked the Job to stop.
-    """
-    job.raise_if_canceled()
-    progress = deepcopy(job.progress)
+
+@contextmanager
+def _undone_in_memory(part: JobPart, work: Work) -> Iterator[None]:
+    """Where the batch fails, cursor, counters and progress are as before it."""
+    former, place = deepcopy((work.counts, work.skipped, part.job.progress)), dict(vars(part))
     try:
-        with job.logger.rows.held(), journaled(job):
-            yield
+        yield
     except BaseException:
-        job.progress = progress
+        vars(part).update(place)
+        work.counts, work.skipped, part.job.progress = former
+        work.rolled_back()
         raise

@@ -5,10 +5,10 @@ SQL. They act only in a transaction that :func:`journaled` has opened.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import connection, models, transaction
+from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 if TYPE_CHECKING:
@@ -161,7 +161,8 @@ def journaled_session(job: "Job") -> Iterator[None]:
         yield
     finally:
         if not connection.needs_rollback:
-            _set_for_session("")
+            with suppress(InterfaceError, OperationalError):  # the setting dies with the session
+                _set_for_session("")
 
 
 def _set_for_session(value: str) -> None:

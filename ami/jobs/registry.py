@@ -5,7 +5,9 @@ from typing import TypeAlias
 
 from ami.base.registry import Registry
 from ami.jobs.models import Job
+from ami.jobs.work import Work
 
-JobRunner: TypeAlias = Callable[[Job], None]
+# Makes the work of a Job; raises JobFailedError where its parameters are of no use.
+WorkFactory: TypeAlias = Callable[[Job], Work]
 
-JOB_TYPES: Registry[JobRunner] = Registry("job type")
+JOB_TYPES: Registry[WorkFactory] = Registry("job type")

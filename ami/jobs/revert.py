@@ -1,21 +1,18 @@
 """Reverting a Job: a Job of its own that undoes what the other one's journal tells."""
 
-from collections import Counter
-from typing import cast
-
 from django.db import transaction
+from django.db.models import QuerySet
 
-from ami.jobs.batches import job_batch
 from ami.jobs.models import Job
 from ami.jobs.registry import JOB_TYPES
 from ami.jobs.service import create_jobs
 from ami.jobs.states import JobFailedError, JobState
-from ami.jobs.undo import Portion, Undone, plan_portions, undo
+from ami.jobs.undo import Portion, plan_portions, touched_by, undo
+from ami.jobs.work import Planned, Work
+from ami.main.models import Detection
 from ami.users.models import User
 
 JOB_TYPE = "revert"
-STAGE = "Revert"
-FATES = ("put back", "removed", "restored", "left alone")
 
 
 class RevertRefusedError(Exception):
@@ -51,7 +48,8 @@ def request_revert(job: Job, *, user: User | None = None) -> Job:
         if reason := refusal(job):
             raise RevertRefusedError(reason)
         if former := revert_of(job):
-            former.retry()
+            if not former.resume():
+                former.retry()
             return former
         name = f"Revert of Job {job.pk}: {job.name}"
         revert = Job(
@@ -65,66 +63,35 @@ def request_revert(job: Job, *, user: User | None = None) -> Job:
         return create_jobs([revert])[0]
 
 
-def run_revert(job: Job) -> None:
-    """Undo the changes of the Job that `job` reverts, the newest first, a portion a batch."""
-    former = job.reverts
-    if former is None:
-        raise JobFailedError("The Job to revert no longer exists, nor does its journal.")
-    if not former.is_final:
-        raise JobFailedError(f"Job {former.pk} has not ended; a revert waits for its end.")
-    _Revert(job, former).run()
+class Revert(Work):
+    """Undoes the changes of the Job that `job` reverts, the newest first, a portion a batch."""
 
+    key = "revert"
+    name = "Revert"
+    counters = ("rows_put_back", "rows_removed", "rows_restored", "rows_left_alone")
+    part_batches = None  # in order: a portion stands on what the one before it has put back
+    skips_faults = False
 
-class _Revert:
-    """A run of a revert; what it counted survives a retry with the cursor."""
-
-    def __init__(self, job: Job, former: Job) -> None:
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        if job.reverts is None:
+            raise JobFailedError("The Job to revert no longer exists, nor does its journal.")
+        if not job.reverts.is_final:
+            raise JobFailedError(f"Job {job.reverts.pk} has not ended; a revert waits for its end.")
         self.job = job
-        self.former = former
-        cursor = cast("dict[str, object]", job.cursor or {})
-        self.before = cast("int | None", cursor.get("before"))
-        self.counts = Counter(cast("dict[str, int]", cursor.get("counts", {})))
+        self.former = job.reverts
 
-    def run(self) -> None:
-        portions = plan_portions(self.former, before=self.before)
-        left = sum(portion.size for portion in portions)
-        total = self.counts["changes"] + left
-        self.job.logger.info("Changes to undo: %d, in batches: %d.", left, len(portions))
-        self._report(total)
-        for portion in portions:
-            with job_batch(self.job):
-                self._undo(portion)
-                self._report(total)
-        for reason, rows in self.counts.items():
-            if reason.startswith("Left alone: "):
-                self.job.logger.warning("%s (%d).", reason, rows)
+    def plan(self) -> list[Planned]:
+        return [Planned(portion.size, portion) for portion in plan_portions(self.former)]
 
-    def _undo(self, portion: Portion) -> None:
-        counts = self.counts + Counter({"changes": portion.size})
-        for undone in undo(self.former, portion, job=self.job):
-            counts.update(_figures(undone))
-        cursor = {"before": portion.resume, "counts": counts}
-        Job.objects.filter(pk=self.job.pk).update(cursor=cursor)
-        self.counts = counts
+    def work_on(self, batch: Planned) -> None:
+        for undone in undo(self.former, Portion(*batch.key), job=self.job):
+            self.count(**{f"rows_{undone.fate.replace(' ', '_')}": undone.rows})
+            if undone.reason:
+                self.skip(undone.reason, rows=undone.rows, ids=undone.ids)
 
-    def _report(self, total: int) -> None:
-        progress = self.job.progress
-        stage = progress.add_stage(STAGE)
-        for fate in FATES:
-            name = f"Rows {fate}"
-            progress.add_or_update_stage_param(stage, name, self.counts[name])
-        for reason, rows in self.counts.items():
-            if reason.startswith("Left alone: "):
-                progress.add_or_update_stage_param(stage, reason, rows)
-        stage.progress = self.counts["changes"] / total if total else 1.0
-        self.job.checkpoint()
+    def touched(self) -> QuerySet[Detection]:
+        return touched_by(self.former)
 
 
-def _figures(undone: Undone) -> dict[str, int]:
-    figures = {f"Rows {undone.fate}": undone.rows}
-    if undone.reason:
-        figures[f"Left alone: {undone.reason}"] = undone.rows
-    return figures
-
-
-JOB_TYPES.register(JOB_TYPE, run_revert)
+JOB_TYPES.register(JOB_TYPE, Revert)

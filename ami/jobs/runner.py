@@ -1,57 +1,131 @@
-"""From a queued Job to its end: one worker claims it, runs it, and says how it ended."""
+"""From a queued Job to its parts: one worker claims it, plans them, and hands them out."""
 
 import logging
 from uuid import uuid4
 
-from django.db import connection
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.registry import UnknownKeyError
-from ami.jobs.models import Job
+from ami.jobs import parts
+from ami.jobs.admission import admit
+from ami.jobs.faults import TRANSIENT, drop_dead_connection, is_transient
+from ami.jobs.journal import journaled_session
+from ami.jobs.models import Job, JobPart
 from ami.jobs.registry import JOB_TYPES
-from ami.jobs.states import WAITING, ClaimLostError, JobCanceledError, JobFailedError, JobState
+from ami.jobs.states import (
+    WAITING,
+    ClaimLostError,
+    JobCanceledError,
+    JobFailedError,
+    JobState,
+    Outcome,
+    PartState,
+)
+from ami.jobs.work import Work
 
 logger = logging.getLogger(__name__)
 
 
-def claim(job_id: int) -> Job | None:
-    """Take a waiting Job for this worker. None where another one was first, or it has ended."""
-    now = timezone.now()
-    claimed = Job.objects.filter(pk=job_id, status__in=WAITING).update(
+def claim(job_id: int, *, task_id: str | None = None) -> Job | None:
+    """Take a waiting Job for this worker, or a running one whose message `task_id` came again.
+
+    None where another worker was first, or it has ended.
+    """
+    now, token = timezone.now(), uuid4()
+    again = Q(status=JobState.STARTED, task_id=task_id) if task_id else Q(pk=None)
+    Job.objects.filter(Q(status__in=WAITING) | again, pk=job_id).update(
         status=JobState.STARTED,
-        claim_token=uuid4(),
+        claim_token=token,
         error="",
-        started_at=now,
+        started_at=Coalesce(F("started_at"), now),
         heartbeat_at=now,
         finished_at=None,
         updated_at=now,
     )
-    return Job.objects.get(pk=job_id) if claimed else None
+    return Job.objects.filter(pk=job_id, claim_token=token).first()
 
 
-def run(job_id: int) -> None:
-    """Run a Job to its end. Nothing happens where it does not wait for a worker."""
-    job = claim(job_id)
+def run(job_id: int, *, task_id: str | None = None) -> None:
+    """Run a queued Job: whole where it is small, else as far as handing out its parts."""
+    job = claim(job_id, task_id=task_id)
     if job is None:
         logger.info("Job %s does not wait for a worker; its message is dropped.", job_id)
         return
     try:
-        JOB_TYPES[job.job_type_key](job)
+        _begin(job)
     except JobCanceledError:
-        job.logger.warning("Canceled; what its batches have committed stays.")
-        job.finish(JobState.REVOKED)
+        job.logger.warning("Canceled; what it has committed stays.")
+        job.finish(Outcome.CANCELED)
     except ClaimLostError as lost:
         logger.warning("%s This one stops.", lost)
     except (JobFailedError, UnknownKeyError) as failure:
         job.logger.error("%s", failure)
-        job.finish(JobState.FAILURE, error=str(failure))
+        job.finish(Outcome.FAILED, error=str(failure))
     except Exception as crash:
-        if not connection.is_usable():  # the crash may be that of the connection
-            connection.close()
-        job.logger.exception("The run crashed.")
-        job.finish(
-            JobState.FAILURE,
-            error=f"The run crashed: {type(crash).__name__}: {crash} (the log has the traceback).",
-        )
+        if is_transient(crash):
+            raise
+        _crash(job, crash)
+
+
+def _begin(job: Job) -> None:
+    work = JOB_TYPES[job.job_type_key](job)
+    if job.dry_run and work.runs_itself:
+        raise JobFailedError(f"{work.name} has a run of its own, which cannot be tried; run it.")
+    parts.open_stage(job, work)
+    if not admit(job, work):
+        return
+    if work.runs_itself:
+        _run_whole(job, work)
     else:
-        job.finish(JobState.SUCCESS)
+        _plan(job, work)
+        _hand_out(job)
+
+
+def _run_whole(job: Job, work: Work) -> None:
+    try:
+        with journaled_session(job):
+            work.run()
+    except TRANSIENT as crash:  # it has transactions of its own: how far it came, nobody knows
+        _crash(job, crash)
+    else:
+        job.finish(Outcome.SUCCEEDED)
+
+
+def _plan(job: Job, work: Work) -> None:
+    """Cut the work into parts, unless an earlier worker has."""
+    if job.parts.exists():
+        return
+    shares = parts.share_out(work)
+    planned = [parts.plan_part(job, number, share) for number, share in enumerate(shares, start=1)]
+    with transaction.atomic():
+        if not Job.objects.select_for_update().filter(pk=job.pk, claim_token=job.claim_token):
+            raise ClaimLostError(f"Job {job.pk} is held by another worker, or was ended.")
+        JobPart.objects.bulk_create(planned)
+    rows, batches = sum(part.rows_total for part in planned), sum(map(len, shares))
+    job.logger.info("Rows in scope: %d, in batches: %d, in parts: %d.", rows, batches, len(planned))
+
+
+def _hand_out(job: Job) -> None:
+    """Send a message for each part; an only part is run at once."""
+    queued = list(job.parts.order_by("number"))
+    if len(queued) == 1:
+        parts.run(queued[0].pk, task_id=queued[0].task_id)
+        return
+    for part in queued:
+        if part.state != PartState.QUEUED:
+            continue
+        try:
+            part.publish()
+        except BrokerError as error:
+            job.logger.warning("%s and those after it wait for the broker: %s", part, error)
+            return
+
+
+def _crash(job: Job, crash: Exception) -> None:
+    drop_dead_connection()
+    job.logger.exception("The run crashed.")
+    job.finish(Outcome.CRASHED, error=parts.crash_sentence(crash))

@@ -4,13 +4,14 @@ from django.db import models
 
 
 class JobState(models.TextChoices):
-    """Where a Job stands. The values are Celery's, with CREATED and CANCELING added."""
+    """Where a Job stands. The values are Celery's, with CREATED, PAUSED and CANCELING added."""
 
     CREATED = "CREATED", "Created"
     PENDING = "PENDING", "Queued"
     RECEIVED = "RECEIVED", "Received"
     STARTED = "STARTED", "Running"
     RETRY = "RETRY", "Waiting to be retried"
+    PAUSED = "PAUSED", "Paused"
     CANCELING = "CANCELING", "Canceling"
     SUCCESS = "SUCCESS", "Succeeded"
     FAILURE = "FAILURE", "Failed"
@@ -19,17 +20,40 @@ class JobState(models.TextChoices):
 
 
 WAITING = frozenset({JobState.CREATED, JobState.PENDING, JobState.RECEIVED, JobState.RETRY})
-RUNNING = frozenset({JobState.STARTED, JobState.CANCELING})
+RUNNING = frozenset({JobState.STARTED, JobState.PAUSED, JobState.CANCELING})
 FINAL = frozenset({JobState.SUCCESS, JobState.FAILURE, JobState.REVOKED})
+
+
+class Outcome(models.TextChoices):
+    """How a Job ended."""
+
+    SUCCEEDED = "succeeded", "Succeeded"
+    PROBLEMS = "problems", "Succeeded with problems"
+    FAILED = "failed", "Failed"
+    CRASHED = "crashed", "Crashed"
+    CANCELED = "canceled", "Canceled"
+
+
+class PartState(models.TextChoices):
+    """Where a part of a Job stands."""
+
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
 
 
 class JobFailedError(Exception):
     """An expected failure; its message is the sentence that the Job's page shows."""
 
 
-class JobCanceledError(Exception):
-    """Somebody canceled the Job; raised between two batches."""
+class JobStoppedError(Exception):
+    """The Job is not to go on now: it was paused, canceled or ended. Raised between two batches."""
+
+
+class JobCanceledError(JobStoppedError):
+    """Somebody canceled the Job."""
 
 
 class ClaimLostError(Exception):
-    """Another worker holds the Job now; this one must not write for it."""
+    """Another worker holds the Job, or its part, now; this one must not write for it."""

@@ -9,46 +9,60 @@ from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db import connection, models
+from django.db.models import Q, QuerySet
 
 from ami.jobs import undo_sql
 from ami.jobs.journal import JOURNALED, columns_of
 from ami.jobs.models import Job
 from ami.main.determinations import update_determinations
+from ami.main.models import Classification, Detection, Identification, Occurrence
 
 BATCH_SIZE = 10_000
-LAST = 2**63 - 1
 
 
 class Portion(NamedTuple):
-    """Whole batches of a run, the newest first: their journal lies from `first` to `last`.
-
-    Portions before `resume` follow it.
-    """
+    """Whole batches of a run, the newest first: their journal lies from `first` to `last`."""
 
     batches: list[int]
     first: int
     last: int
-    resume: int
     size: int
 
 
 class Undone(NamedTuple):
-    """How many rows of one table had the same fate, and why where they were left alone."""
+    """How many rows had the same fate, why where they were left alone, and the first ids."""
 
     fate: str
     reason: str | None
     rows: int
+    ids: list[int]
 
 
-def plan_portions(job: Job, *, before: int | None) -> list[Portion]:
+def plan_portions(job: Job) -> list[Portion]:
     """The changes of `job`, newest first, in portions of about `BATCH_SIZE`.
 
     A portion is made of whole batches, so that the rows stand after each of them as they once
     did between two batches of the run.
     """
     with connection.cursor() as cursor:
-        cursor.execute(undo_sql.PLAN, [job.pk, BATCH_SIZE, LAST if before is None else before])
+        cursor.execute(undo_sql.PLAN, [job.pk, BATCH_SIZE])
         return [Portion(*row) for row in cursor.fetchall()]
+
+
+def touched_by(job: Job) -> QuerySet[Detection]:
+    """The detections that the rows which `job` changed belong to now."""
+    classifications = Classification.objects.filter(pk__in=_changed(job, Classification))
+    identifications = Identification.objects.filter(pk__in=_changed(job, Identification))
+    return Detection.objects.filter(
+        Q(pk__in=_changed(job, Detection))
+        | Q(pk__in=classifications.values("detection_id"))
+        | Q(occurrence__in=_changed(job, Occurrence))
+        | Q(occurrence__in=identifications.values("occurrence_id"))
+    )
+
+
+def _changed(job: Job, model: type[models.Model]) -> Any:
+    return job.changes.filter(model=model._meta.label_lower).values("object_id")
 
 
 def undo(former: Job, portion: Portion, *, job: Job) -> list[Undone]:

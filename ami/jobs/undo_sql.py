@@ -14,9 +14,9 @@ WITH batches AS (
     FROM jobs_jobchange WHERE job_id = %s AND kind <> 'left' GROUP BY batch
 ), placed AS (
     SELECT *, div(sum(size) OVER (ORDER BY last DESC) - size, %s) AS portion
-    FROM batches WHERE last < %s
+    FROM batches
 )
-SELECT array_agg(batch), min(first), max(last), min(last), sum(size)::bigint
+SELECT array_agg(batch), min(first), max(last), sum(size)::bigint
 FROM placed GROUP BY portion ORDER BY portion
 """
 
@@ -108,7 +108,8 @@ ORDER BY model, object_id
 
 FATES = """
 SELECT CASE WHEN reason IS NOT NULL THEN 'left alone' WHEN NOT existed THEN 'removed'
-            WHEN stands THEN 'put back' ELSE 'restored' END AS fate, reason, count(*)
+            WHEN stands THEN 'put back' ELSE 'restored' END AS fate, reason, count(*),
+       (array_agg(object_id ORDER BY object_id))[1:20]
 FROM undo WHERE NOT left_before GROUP BY 1, 2 ORDER BY 1, 2
 """
 

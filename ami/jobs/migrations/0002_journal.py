@@ -17,11 +17,6 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name='job',
-            name='cursor',
-            field=models.JSONField(editable=False, help_text='Where a retry goes on; None for the start.', null=True),
-        ),
-        migrations.AddField(
-            model_name='job',
             name='reverts',
             field=models.OneToOneField(editable=False, help_text='The Job whose changes this one undoes.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='reverted_by', to='jobs.job'),
         ),

@@ -1,6 +1,7 @@
 from ami.jobs.models.change import JobChange
 from ami.jobs.models.job import Job
 from ami.jobs.models.log import JobLog
+from ami.jobs.models.part import JobPart
 from ami.jobs.states import JobState
 
-__all__ = ["Job", "JobChange", "JobLog", "JobState"]
+__all__ = ["Job", "JobChange", "JobLog", "JobPart", "JobState"]

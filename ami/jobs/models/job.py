@@ -1,29 +1,18 @@
-from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Any
-from uuid import UUID, uuid4
+from datetime import timedelta
 
-from celery import current_app
 from django.conf import settings
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models, transaction
+from django.db.models import Exists, Q
+from django.db.models.functions import Cast
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
-from ami.base.models import BaseModel
-from ami.base.storable import storable_text
-from ami.jobs.logging import JobLogger
-from ami.jobs.progress import JobProgress, ProgressField
-from ami.jobs.states import (
-    FINAL,
-    RUNNING,
-    WAITING,
-    ClaimLostError,
-    JobCanceledError,
-    JobState,
-)
+from ami.jobs.models.run_state import RunState
+from ami.jobs.progress import JobProgress
+from ami.jobs.states import FINAL, RUNNING, WAITING, JobCanceledError, JobState, Outcome, PartState
 
 
-class Job(BaseModel):
+class Job(RunState):
     """One run of something long, worked on by a Celery worker.
 
     `params` is the job type's own; for "post_processing" it is `{"task": key, "config": {…}}`.
@@ -45,13 +34,6 @@ class Job(BaseModel):
         related_name="jobs",
         verbose_name="run by",
     )
-    status = models.CharField(max_length=16, choices=JobState, default=JobState.CREATED)
-    progress = ProgressField(default=JobProgress)
-    error = models.TextField(blank=True, help_text="Why it failed, or why it still waits.")
-    task_id = models.CharField(max_length=255, blank=True)
-    claim_token = models.UUIDField(
-        null=True, editable=False, help_text="Of the worker that holds the Job."
-    )
     launch_key = models.CharField(  # noqa: DJ001 -- null, so that only real keys are unique
         max_length=64,
         null=True,
@@ -67,12 +49,17 @@ class Job(BaseModel):
         related_name="reverted_by",
         help_text="The Job whose changes this one undoes.",
     )
-    cursor = models.JSONField(
-        null=True, editable=False, help_text="Where a retry goes on; None for the start."
+    dry_run = models.BooleanField(
+        default=False, help_text="Whether every batch is rolled back; counters and journal stay."
     )
-    heartbeat_at = models.DateTimeField(null=True, editable=False)
-    started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
+    applies = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="applied_by",
+        help_text="The Job that this one does again: a dry run, or a run that was reverted.",
+    )
 
     class Meta:
         constraints = [
@@ -84,13 +71,31 @@ class Job(BaseModel):
     def __str__(self) -> str:
         return self.name
 
-    @cached_property
-    def logger(self) -> JobLogger:
-        return JobLogger(self.pk)
+    @property
+    def can_pause(self) -> bool:
+        return self.status == JobState.STARTED and self.parts.exists()
 
     @property
-    def is_final(self) -> bool:
-        return self.status in FINAL
+    def can_resume(self) -> bool:
+        """Whether it stopped with parts left to do."""
+        if self.status not in {JobState.PAUSED, JobState.REVOKED, JobState.FAILURE}:
+            return False
+        return self._undone_parts().exists() and not self.is_reverted
+
+    @property
+    def can_cancel(self) -> bool:
+        return self.status in WAITING | RUNNING - {JobState.CANCELING}
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether it may begin anew; what a revert has put back, it cannot put back again."""
+        begun_revert = self.reverts_id is not None and self.parts.exists()
+        return self.is_final and not self.is_reverted and not begun_revert
+
+    @property
+    def is_reverted(self) -> bool:
+        """Whether its revert has begun: what it did from then on would never be undone."""
+        return Job.objects.filter(reverts=self.pk).exists()
 
     @property
     def duration(self) -> timedelta | None:
@@ -104,104 +109,91 @@ class Job(BaseModel):
 
         False where it is past that state.
         """
-        return self._enqueue(JobState.CREATED)
+        return self._send(JobState.CREATED, status=JobState.PENDING)
 
-    def retry(self) -> bool:
-        """Queue a Job that has ended once more, from its start or its cursor.
+    def retry(self, *, by: str = "") -> bool:
+        """Queue a Job that has ended once more, from its start.
 
-        False where it has not ended, or is reverted: what it does then would never be undone.
+        False where it has not ended, or is reverted. Here and below, `by` names who asked for it,
+        for the Job's log.
         """
-        if Job.objects.filter(reverts=self.pk).exists():
-            return False
-        return self._enqueue(
-            *FINAL, progress=JobProgress(), error="", started_at=None, finished_at=None
-        )
+        with transaction.atomic():
+            moved = self.can_retry and self._send(
+                *FINAL,
+                status=JobState.PENDING,
+                progress=JobProgress(),
+                outcome="",
+                error="",
+                started_at=None,
+                finished_at=None,
+            )
+            if moved:
+                self.parts.all().delete()
+                self._record("Queued again", by)
+        return moved
 
-    def cancel(self) -> bool:
-        """Stop a waiting Job now, and a running one after its batch. False where it has ended.
+    def cancel(self, *, by: str = "") -> bool:
+        """Stop a waiting Job now, and a running one after its batches. False where it has ended.
 
         A running one that has given no sign of life for STALLED_JOBS_MAX_MINUTES ends now: its
-        worker is gone, or can write nothing more.
+        workers are gone, or can write nothing more.
         """
-        now = timezone.now()
-        end: dict[str, Any] = {"status": JobState.REVOKED, "error": "", "finished_at": now}
-        stalled = now - timedelta(minutes=self.STALLED_JOBS_MAX_MINUTES)
-        return (
-            self._move(*WAITING, **end)
-            or self._move(*RUNNING, silent_since=stalled, claim_token=None, **end)
-            or self._move(*RUNNING, status=JobState.CANCELING)
-        )
-
-    def publish(self) -> bool:
-        """Send the Job's message. False where the broker is down; the Job says so, and stays."""
-        try:
-            current_app.send_task("ami.jobs.tasks.run_job", args=[self.pk], task_id=self.task_id)
-        except OperationalError as error:
-            self._move(
-                JobState.PENDING,
-                error=f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
-                "The Job stays queued; cancel and retry it once the broker is back.",
-            )
-            return False
+        with transaction.atomic():
+            if self._end(Q(status__in=WAITING), Outcome.CANCELED):
+                self._record("Canceled", by)
+                return True
+            if not self._move(*RUNNING, status=JobState.CANCELING):
+                return False
+            self._record("Canceled; it stops after the present batches", by)
+        silent = timezone.now() - timedelta(minutes=self.STALLED_JOBS_MAX_MINUTES)
+        recent = self.parts.filter(heartbeat_at__gte=silent)
+        is_silent = Q(heartbeat_at__lt=silent) & Q(~Exists(recent))
+        self._end(Q(status=JobState.CANCELING) & is_silent, Outcome.CANCELED)
+        self.settle()
         return True
 
-    def checkpoint(self) -> None:
-        """Store progress and heartbeat, as the worker that holds the Job.
+    def pause(self, *, by: str = "") -> bool:
+        """Stop a running Job after its present batches, to be resumed. False in other states."""
+        with transaction.atomic():
+            moved = self._move(JobState.STARTED, where=self._has_parts(), status=JobState.PAUSED)
+            if moved:
+                self._record("Paused", by)
+        return moved
 
-        A method may be run by hand with a Job that nobody has claimed: neither has a token then.
-        Raises ClaimLostError where another worker holds it by now, or it was ended.
+    def resume(self, *, by: str = "") -> bool:
+        """Go on with the parts that are left, where the Job was paused, canceled or failed.
+
+        False in other states, where nothing is left, and where its revert has begun.
         """
-        rows = Job.objects.filter(pk=self.pk, claim_token=self.claim_token)
-        if self.claim_token:
-            rows = rows.filter(status__in=RUNNING)
-        if not rows.update(progress=self.progress, heartbeat_at=timezone.now()):
-            raise ClaimLostError(f"Job {self.pk} is held by another worker, or was ended.")
+        with transaction.atomic():
+            left = Q(Exists(self._undone_parts()))
+            moved = self._send(JobState.PAUSED, status=JobState.STARTED) or (
+                not self.is_reverted
+                and self._send(
+                    JobState.REVOKED,
+                    JobState.FAILURE,
+                    where=left,
+                    status=JobState.PENDING,
+                    outcome="",
+                    error="",
+                    finished_at=None,
+                )
+            )
+            if moved:
+                # Under new ids, so that messages from before count no more.
+                self.parts.filter(state__in=(PartState.QUEUED, PartState.FAILED)).update(
+                    state=PartState.QUEUED,
+                    attempts=0,
+                    task_id=Cast(RandomUUID(), models.CharField()),
+                )
+                self._record("Resumed", by)
+        return moved
 
     def raise_if_canceled(self) -> None:
         """Raises JobCanceledError where somebody has asked the running Job to stop."""
         if Job.objects.filter(pk=self.pk, status=JobState.CANCELING).exists():
             raise JobCanceledError(f"Job {self.pk} was canceled.")
 
-    def finish(self, status: JobState, *, error: str = "") -> bool:
-        """End the run that this worker holds, and let go. False where it holds it no longer."""
-        for stage in self.progress.stages:
-            stage.status = status
-        return self._move(
-            *RUNNING,
-            held_with=self.claim_token,
-            claim_token=None,
-            status=status,
-            error=storable_text(error),
-            progress=self.progress,
-            finished_at=timezone.now(),
-        )
-
-    def _enqueue(self, *states: JobState, **values: Any) -> bool:
-        with transaction.atomic():
-            moved = self._move(*states, status=JobState.PENDING, task_id=str(uuid4()), **values)
-            if moved:
-                transaction.on_commit(self.publish)
-        return moved
-
-    def _move(
-        self,
-        *states: JobState,
-        held_with: UUID | None = None,
-        silent_since: datetime | None = None,
-        **values: Any,
-    ) -> bool:
-        """Compare and set: write `values` if the row is in one of `states`.
-
-        With `held_with`, only if it carries that claim token, too; with `silent_since`, only if
-        its heartbeat is older.
-        """
-        rows = Job.objects.filter(pk=self.pk, status__in=states)
-        if held_with:
-            rows = rows.filter(claim_token=held_with)
-        if silent_since:
-            rows = rows.filter(heartbeat_at__lt=silent_since)
-        if not rows.update(updated_at=timezone.now(), **values):
-            return False
-        for name, value in values.items():
-            setattr(self, name, value)
-        return True
+    def _record(self, what: str, by: str) -> None:
+        if by:
+            self.logger.info("%s by %s.", what, by)

@@ -1,20 +1,45 @@
 """Job types for tests, registered while a test runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ami.base.registry import Registry
+from ami.jobs import parts, runner
 from ami.jobs.models import Job, JobState
-from ami.jobs.registry import JOB_TYPES, JobRunner
+from ami.jobs.registry import JOB_TYPES
+from ami.jobs.states import PartState
+from ami.jobs.work import Planned, Work
 
 KEY = "test_type"
 
 
+class Whole(Work):
+    """Work that is one call."""
+
+    key = KEY
+    name = "Stage"
+    runs_itself = True
+
+    def __init__(self, job: Job, run: Callable[[Job], None]) -> None:
+        super().__init__()
+        self.job = job
+        self._run = run
+
+    def run(self) -> None:
+        self._run(self.job)
+
+    def plan(self) -> Sequence[Planned]:
+        return []
+
+    def work_on(self, batch: Planned) -> None:
+        raise NotImplementedError
+
+
 @contextmanager
-def job_type(run: JobRunner) -> Iterator[None]:
+def job_type(run: Callable[[Job], None]) -> Iterator[None]:
     """Register `run` as the job type "test_type", and forget it afterwards."""
-    JOB_TYPES.register(KEY, run)
+    JOB_TYPES.register(KEY, lambda job: Whole(job, run))
     try:
         yield
     finally:
@@ -30,3 +55,12 @@ def make_job(**fields: Any) -> Job:
     return Job.objects.create(
         **{"name": "A job", "job_type_key": KEY, "status": JobState.PENDING, **fields}
     )
+
+
+def run_to_end(job: Job) -> Job:
+    """Run a queued Job as workers do, one part after the other; returns it as it stands then."""
+    runner.run(job.pk)
+    for part in job.parts.filter(state=PartState.QUEUED).order_by("number"):
+        parts.run(part.pk, task_id=part.task_id)
+    job.refresh_from_db()
+    return job

@@ -11,7 +11,7 @@ from ami.jobs import runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.progress import JobProgress
 from ami.jobs.service import create_jobs
-from ami.jobs.states import FINAL, RUNNING, WAITING, ClaimLostError, JobCanceledError
+from ami.jobs.states import FINAL, RUNNING, WAITING, ClaimLostError, JobCanceledError, Outcome
 from ami.jobs.tests.job_types import make_job
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +57,7 @@ def test_broker_that_is_down_leaves_the_job_queued_with_the_reason(
     job.refresh_from_db()
     assert job.status == JobState.PENDING
     assert job.error.startswith("The broker did not take the Job's message: ")
-    assert "cancel and retry it" in job.error
+    assert "goes out by itself" in job.error
     assert job.cancel()
     assert job.error == ""
 
@@ -132,7 +132,7 @@ def test_worker_whose_claim_is_gone_writes_nothing() -> None:
     zombie.progress.add_stage("Zombie")
     with pytest.raises(ClaimLostError, match=f"Job {zombie.pk} is held by another worker"):
         zombie.checkpoint()
-    assert not zombie.finish(JobState.SUCCESS)
+    assert not zombie.finish(Outcome.SUCCEEDED)
     stored = Job.objects.get(pk=zombie.pk)
     assert (stored.status, stored.progress) == (JobState.STARTED, JobProgress())
 
@@ -144,7 +144,7 @@ def test_worker_of_a_job_that_was_ended_over_its_head_writes_nothing(status: Job
     Job.objects.filter(pk=zombie.pk).update(status=status)
     with pytest.raises(ClaimLostError):
         zombie.checkpoint()
-    assert not zombie.finish(JobState.SUCCESS)
+    assert not zombie.finish(Outcome.SUCCEEDED)
 
 
 def test_job_that_nobody_claimed_can_be_worked_on_by_hand() -> None:
@@ -165,14 +165,14 @@ def test_running_worker_is_told_of_a_cancel() -> None:
     with pytest.raises(JobCanceledError):
         job.raise_if_canceled()
     job.checkpoint()
-    assert job.finish(JobState.REVOKED)
+    assert job.finish(Outcome.CANCELED)
 
 
 def test_every_stage_ends_as_the_job_does() -> None:
     job = runner.claim(make_job().pk)
     assert job
     job.progress.add_stage("Stage").progress = 0.5
-    assert job.finish(JobState.FAILURE, error="Why\x00 not.")
+    assert job.finish(Outcome.FAILED, error="Why\x00 not.")
     stored = Job.objects.get(pk=job.pk)
     stage = stored.progress.get_stage("stage")
     assert (stage.status, stage.progress) == (JobState.FAILURE, 0.5)

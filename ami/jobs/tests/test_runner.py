@@ -130,7 +130,7 @@ def test_canceled_run_ends_as_canceled() -> None:
         runner.run(job.pk)
     job.refresh_from_db()
     assert (job.status, job.error) == (JobState.REVOKED, "")
-    assert "what its batches have committed stays" in job.logs.get().message
+    assert "what it has committed stays" in job.logs.get().message
 
 
 @pytest.mark.django_db

@@ -2,28 +2,27 @@
 
 import logging
 from abc import ABC
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from copy import deepcopy
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from pydantic import BaseModel
 
-from ami.jobs.batches import job_batch
 from ami.jobs.models import Job
+from ami.jobs.parts import run_here
 from ami.jobs.states import JobFailedError
+from ami.jobs.summary import skipped_sentence, title
+from ami.jobs.work import SAMPLES, Planned, Work
 from ami.main.determinations import update_determinations
+from ami.main.models import Detection
 from ami.ml.models import Algorithm, AlgorithmTaskType
 from ami.ml.post_processing.batches import OCCURRENCE, Batch, Unit, plan_batches
 from ami.ml.post_processing.scopes import chosen_scope
 
-SAMPLES = 20
 
-
-class BasePostProcessingTask:
+class BasePostProcessingTask(Work):
     """A method, set up with its options; :meth:`run` runs it.
 
     A concrete subclass declares `key`, `name` and `config_schema`, and either `process` or a
@@ -32,11 +31,8 @@ class BasePostProcessingTask:
     pydantic's ValidationError for options that the schema refuses.
     """
 
-    key: ClassVar[str]
-    name: ClassVar[str]
     config_schema: ClassVar[type[BaseModel]]
     description: ClassVar[str] = ""
-    counters: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[Unit] = OCCURRENCE
     batch_size: ClassVar[int] = 20_000
 
@@ -56,11 +52,16 @@ class BasePostProcessingTask:
     def __init__(
         self, job: Job | None = None, logger: logging.Logger | None = None, **config: Any
     ) -> None:
+        super().__init__()
         self.job = job
         self.config: Any = self.config_schema(**config)
         self.logger = logger or (job.logger if job else logging.getLogger(__name__))
-        self.counts: Counter[str] = Counter(dict.fromkeys(self.counters, 0))
-        self.skipped: dict[str, list[int]] = {}
+
+    @cached_property
+    def scope(self) -> QuerySet[Detection]:
+        """The detections that the options name. Raises JobFailedError where they are gone."""
+        scope, pk = chosen_scope(self.config)
+        return scope.detections([pk])
 
     @cached_property
     def algorithm(self) -> Algorithm:
@@ -81,24 +82,51 @@ class BasePostProcessingTask:
                 "rename it, or give it another version."
             ) from None
 
+    @property
+    def runs_itself(self) -> bool:
+        return type(self).run is not BasePostProcessingTask.run
+
     def run(self) -> None:
-        """Process the chosen scope, a batch a transaction."""
-        scope, pk = chosen_scope(self.config)
-        self.report_stage_metrics(self.counts)
-        batches = plan_batches(scope.detections([pk]), size=self.batch_size, unit=self.unit)
-        total = sum(batch.size for batch in batches)
-        self.logger.info("Detections in scope: %d, in batches: %d.", total, len(batches))
+        """Process the chosen scope in this process, a batch a transaction."""
+        if self.job:
+            run_here(self.job, self)
+            return
         self.prepare()
-        done = 0
         try:
-            for batch in batches:
-                done += batch.size
-                with self._transaction():
-                    self.process(batch)
-                    self._report(self.counts, progress=done / total)
+            for batch in self.plan():
+                with transaction.atomic():
+                    self.work_on(batch)
         finally:
-            self._log_skipped()
-        self.update_progress(1.0)
+            for reason, ids in self.skipped.items():
+                rows = self.counts[f"Skipped: {reason}"]
+                self.logger.warning(skipped_sentence(reason, rows=rows, ids=ids))
+        self.report_stage_metrics(self.counts)
+
+    def plan(self) -> list[Planned]:
+        return plan_batches(self.scope, size=self.batch_size, unit=self.unit)
+
+    def split(self, batch: Planned) -> list[Planned]:
+        rows = self._batch(batch).detections
+        halves = plan_batches(rows, size=max(1, batch.rows // 2), unit=self.unit)
+        return halves if len(halves) > 1 else plan_batches(rows, size=1, unit=self.unit)
+
+    def fault_ids(self, batch: Planned) -> list[int]:
+        ids = self._batch(batch).detections.order_by("pk").values_list("pk", flat=True)
+        return list(ids[:SAMPLES])
+
+    def touched(self) -> QuerySet[Detection]:
+        if self.unit == OCCURRENCE:
+            return self.scope
+        units = self.scope.values(self.unit.column)
+        return Detection.objects.filter(
+            Q(**{f"{self.unit.column}__in": units}) | Q(pk__in=self.scope.values("pk"))
+        )
+
+    def work_on(self, batch: Planned) -> None:
+        self.process(self._batch(batch))
+
+    def rolled_back(self) -> None:
+        self.__dict__.pop("algorithm", None)
 
     def prepare(self) -> None:
         """What a run needs once, before its first batch. Nothing by default."""
@@ -106,16 +134,6 @@ class BasePostProcessingTask:
     def process(self, batch: Batch) -> None:
         """Do the method's work on one batch, in a number of queries that its size leaves alone."""
         raise TypeError(f"{type(self).__name__} overrides run() and processes no batches.")
-
-    def count(self, **figures: int) -> None:
-        """Add to the run's counters."""
-        self.counts.update(figures)
-
-    def skip(self, reason: str, *, rows: int, ids: Iterable[int]) -> None:
-        """Count rows that cannot be worked on, by reason; the log names the first 20 `ids`."""
-        self.counts[f"Skipped: {reason}"] += rows
-        samples = self.skipped.setdefault(reason, [])
-        samples += list(ids)[: SAMPLES - len(samples)]
 
     def update_determinations(self, occurrence_ids: Iterable[int]) -> None:
         """Apply the determination rule and count what it changed."""
@@ -139,39 +157,15 @@ class BasePostProcessingTask:
             return
         stage = self.job.progress.add_stage(self.name, key=self.key)
         for key, value in metrics.items():
-            self.job.progress.add_or_update_stage_param(stage, _title(key), value)
+            self.job.progress.add_or_update_stage_param(stage, title(key), value)
         if progress is not None:
             stage.progress = max(0.0, min(progress, 1.0))  # 0 for NaN
         self.job.checkpoint()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """One batch: all of its rows, counters and progress, or none of them."""
-        former = deepcopy((self.counts, self.skipped))
-        try:
-            with job_batch(self.job) if self.job else transaction.atomic():
-                yield
-        except BaseException:
-            self.counts, self.skipped = former
-            raise
-
-    def _log_skipped(self) -> None:
-        for reason, ids in self.skipped.items():
-            self.logger.warning(
-                "Skipped %d: %s. Ids: %s%s",
-                (rows := self.counts[f"Skipped: {reason}"]),
-                reason,
-                ", ".join(map(str, ids)),
-                ", …" if rows > len(ids) else ".",
-            )
-        if self.job is None:
-            self.report_stage_metrics(self.counts)
+    def _batch(self, batch: Planned) -> Batch:
+        return Batch(self.scope, self.unit, *batch.key)
 
 
 def _abstract_methods(cls: type) -> list[str]:
     members = [(name, getattr(cls, name, None)) for name in dir(cls)]
     return [name for name, member in members if getattr(member, "__isabstractmethod__", False)]
-
-
-def _title(key: str) -> str:
-    return (key[:1].upper() + key[1:]).replace("_", " ")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import F, QuerySet
 
+from ami.jobs.work import Planned
 from ami.main.models import Detection
 
 # A detection without a unit is one of its own, under its negative id. A unit's rank is 1 + the
@@ -14,7 +15,7 @@ WITH placed AS (
     SELECT unit, (rank() OVER (ORDER BY unit) - 1) / %s AS batch
     FROM (SELECT COALESCE(unit_id, -id) AS unit FROM ({scope}) scope) units
 )
-SELECT unit < 0, min(abs(unit)), max(abs(unit)), count(*)
+SELECT count(*), unit < 0, min(abs(unit)), max(abs(unit))
 FROM placed GROUP BY unit < 0, batch ORDER BY unit < 0, batch
 """
 
@@ -35,7 +36,7 @@ class Batch:
     """Detections that are worked on in one transaction.
 
     All that the scope holds of the units `first` to `last`, or, where `loose`, those detections
-    `first` to `last` that have no unit. `size` is their number when planned.
+    `first` to `last` that have no unit.
     """
 
     scope: QuerySet[Detection]
@@ -43,7 +44,6 @@ class Batch:
     loose: bool
     first: int
     last: int
-    size: int
 
     @property
     def detections(self) -> QuerySet[Detection]:
@@ -54,9 +54,12 @@ class Batch:
         return self.scope.filter(**{f"{column}__gte": self.first, f"{column}__lte": self.last})
 
 
-def plan_batches(scope: QuerySet[Detection], *, size: int, unit: Unit = OCCURRENCE) -> list[Batch]:
+def plan_batches(
+    scope: QuerySet[Detection], *, size: int, unit: Unit = OCCURRENCE
+) -> list[Planned]:
     """Cut `scope` into batches of about `size` detections, in one query.
 
+    The key of a batch holds whether it is loose, its first and its last unit, as Batch has them.
     A batch ends with the unit that fills it, so it may be larger by what that one holds; one that
     begins the detections without a unit, or ends them, may be smaller.
     """
@@ -64,4 +67,4 @@ def plan_batches(scope: QuerySet[Detection], *, size: int, unit: Unit = OCCURREN
     rows, params = units.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(PLAN.format(scope=rows), [size, *params])
-        return [Batch(scope, unit, *row) for row in cursor.fetchall()]
+        return [Planned(rows, key) for rows, *key in cursor.fetchall()]

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError
 
-from ami.jobs.journal import journaled_session
 from ami.jobs.models import Job
 from ami.jobs.registry import JOB_TYPES
 from ami.jobs.service import create_jobs
@@ -87,8 +86,8 @@ def _validate(
     return configs
 
 
-def run_post_processing(job: Job) -> None:
-    """Run the method that a Job's `params` name. Raises JobFailedError for what they lack."""
+def task_of(job: Job) -> BasePostProcessingTask:
+    """Make the method that a Job's `params` name. Raises JobFailedError for what they lack."""
     try:
         key, config = job.params["task"], job.params["config"]
     except KeyError as missing:
@@ -100,8 +99,7 @@ def run_post_processing(job: Job) -> None:
         parse_config(task_cls.config_schema, config)
     except ConfigValidationErrors as invalid:
         raise JobFailedError(str(invalid)) from None
-    with journaled_session(job):  # for a method whose run() is its own
-        task_cls(job=job, **config).run()
+    return task_cls(job=job, **config)
 
 
-JOB_TYPES.register(JOB_TYPE, run_post_processing)
+JOB_TYPES.register(JOB_TYPE, task_of)

@@ -10,20 +10,22 @@ from ami.base.tests.factories import (
     make_detection,
 )
 from ami.main.models import Detection, Event, Occurrence, SourceImageCollection
-from ami.ml.post_processing.batches import EVENT, OCCURRENCE, Unit, plan_batches
+from ami.ml.post_processing.batches import EVENT, OCCURRENCE, Batch, Unit, plan_batches
 from ami.ml.post_processing.scopes import SCOPES
 from ami.ml.post_processing.tests.methods import make_scope
 
 pytestmark = pytest.mark.django_db
-SETS, OCCURRENCES = SCOPES
+SETS, OCCURRENCES = SCOPES[:2]
 
 
 def plan(
     capture_set: SourceImageCollection, size: int, *, unit: Unit = OCCURRENCE
 ) -> list[list[Detection]]:
-    batches = plan_batches(SETS.detections([capture_set.pk]), size=size, unit=unit)
-    assert [batch.size for batch in batches] == [batch.detections.count() for batch in batches]
-    return [list(batch.detections) for batch in batches]
+    scope = SETS.detections([capture_set.pk])
+    planned = plan_batches(scope, size=size, unit=unit)
+    batches = [list(Batch(scope, unit, *batch.key).detections) for batch in planned]
+    assert [batch.rows for batch in planned] == [len(batch) for batch in batches]
+    return batches
 
 
 def test_occurrences_are_kept_whole() -> None:
@@ -75,8 +77,8 @@ def test_part_of_an_occurrence_outside_of_the_scope_stays_outside() -> None:
 def test_single_occurrence_is_one_batch() -> None:
     make_scope(3, 2)
     first = Occurrence.objects.order_by("pk")[0]
-    (batch,) = plan_batches(OCCURRENCES.detections([first.pk]), size=1)
-    assert set(batch.detections) == set(first.detections.all())
+    (batch,) = plan_batches(scope := OCCURRENCES.detections([first.pk]), size=1)
+    assert set(Batch(scope, OCCURRENCE, *batch.key).detections) == set(first.detections.all())
 
 
 def test_plan_takes_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:

@@ -8,8 +8,9 @@ import pytest
 from ami.base.tests.factories import make_taxon
 from ami.jobs import runner
 from ami.jobs.models import Job, JobState
-from ami.jobs.states import ClaimLostError, JobCanceledError
-from ami.jobs.tests.job_types import make_job
+from ami.jobs.states import ClaimLostError, JobCanceledError, Outcome
+from ami.jobs.summary import summary_of
+from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.models import Classification, Detection, SourceImageCollection, Taxon
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
@@ -62,9 +63,7 @@ def run_job(task_cls: type[BasePostProcessingTask], capture_set: SourceImageColl
         params={"task": task_cls.key, "config": {"source_image_collection_id": capture_set.pk}},
     )
     with registered(task_cls):
-        runner.run(job.pk)
-    job.refresh_from_db()
-    return job
+        return run_to_end(job)
 
 
 def figures(job: Job) -> dict[str, Any]:
@@ -86,20 +85,19 @@ def test_every_detection_is_processed_and_counted() -> None:
     assert figures(job) == {"Seen": 8, "Never": 0, "Inside": 3, "Batches": 4}
     assert job.progress.get_stage("writing").progress == 1.0
     assert job.progress.get_stage("writing").status == JobState.SUCCESS
-    assert job.logs.order_by("pk")[0].message == "Detections in scope: 8, in batches: 4."
+    assert job.logs.order_by("pk")[0].message == "Rows in scope: 8, in batches: 4, in parts: 1."
 
 
 def test_progress_grows_by_batches() -> None:
-    seen: list[float] = []
-    job = claimed(CountingTask, capture_set := make_scope(2, 2, 4))
+    seen: list[tuple[int, int]] = []
 
     class Watching(CountingTask):
         def process(self, batch: Batch) -> None:
-            job.refresh_from_db(fields=["progress"])
-            seen.append(job.progress.fraction)
+            assert self.job
+            seen.append(summary_of(self.job)[:2])
 
-    Watching(job=job, source_image_collection_id=capture_set.pk).run()
-    assert seen == [0, 0.25, 0.5]
+    run_job(Watching, make_scope(2, 2, 4))
+    assert seen == [(8, 0), (8, 2), (8, 4)]
 
 
 def test_empty_scope_succeeds_with_counters_at_zero() -> None:
@@ -174,15 +172,31 @@ def test_run_of_its_own_works_as_it_is() -> None:
 
 
 def test_batch_that_raises_is_rolled_back_whole_and_its_log_survives() -> None:
-    job = run_job(in_trouble(1, crash), make_scope(2, 2, 2))
-    assert job.status == JobState.FAILURE
-    assert job.error == "The run crashed: RuntimeError: Trouble. (the log has the traceback)."
-    assert figures(job) == {"Seen": 2, "Never": 0, "Inside": 0, "Batches": 1}
-    assert job.progress.fraction == pytest.approx(1 / 3)
+    job = run_job(in_trouble(1, crash), make_scope(2, 2))
+    assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.PROBLEMS)
+    assert figures(job) == {
+        "Seen": 2,
+        "Never": 0,
+        "Inside": 0,
+        "Batches": 1,
+        "Skipped: failed with RuntimeError": 2,
+    }
     assert set(Taxon.objects.values_list("name", flat=True)) == {"Taxon 0"}
     messages = list(job.logs.order_by("pk").values_list("message", flat=True))
     assert messages[1:3] == ["Batch 0.", "Batch 1."]
-    assert messages[3].startswith("The run crashed.\nTraceback")
+    ids = "{}, {}".format(*Detection.objects.order_by("pk").values_list("pk", flat=True)[2:])
+    assert messages[3].startswith(f"Skipped, as it fails: {ids}. RuntimeError: Trouble.\nTraceback")
+    assert messages[4] == f"Skipped 2: failed with RuntimeError. Ids: {ids}."
+
+
+def test_method_that_fails_on_every_row_has_crashed() -> None:
+    class Broken(CountingTask):
+        def process(self, batch: Batch) -> None:
+            raise RuntimeError("Trouble.")
+
+    job = run_job(Broken, make_scope(2, 2, 2))
+    assert (job.status, job.outcome) == (JobState.FAILURE, Outcome.CRASHED)
+    assert job.error == "Every row failed; the log says why."
 
 
 @pytest.mark.django_db(transaction=True)
@@ -192,11 +206,15 @@ def test_batch_that_cannot_be_committed_counts_nothing() -> None:
     def dangle(task: BasePostProcessingTask) -> None:
         Classification.objects.create(detection=Detection.objects.all()[0], taxon_id=987654)
 
-    job = run_job(in_trouble(1, dangle), make_scope(2, 2, 2))
-    assert job.status == JobState.FAILURE
-    assert "IntegrityError" in job.error
-    assert figures(job) == {"Seen": 2, "Never": 0, "Inside": 0, "Batches": 1}
-    assert job.progress.fraction == pytest.approx(1 / 3)
+    job = run_job(in_trouble(1, dangle), make_scope(2, 2))
+    assert job.outcome == Outcome.PROBLEMS
+    assert figures(job) == {
+        "Seen": 2,
+        "Never": 0,
+        "Inside": 0,
+        "Batches": 1,
+        "Skipped: failed with IntegrityError": 2,
+    }
     assert Taxon.objects.count() == 1
 
 
@@ -210,7 +228,7 @@ def test_cancel_acts_at_the_next_batch() -> None:
     assert figures(job)["Seen"] == 4
     assert Taxon.objects.count() == 2
     assert job.logs.order_by("pk").last().message == (  # type: ignore[union-attr]
-        "Canceled; what its batches have committed stays."
+        "Canceled; what it has committed stays."
     )
 
 
@@ -237,7 +255,7 @@ def test_worker_that_lost_its_claim_commits_no_batch() -> None:
 def test_claim_lost_within_a_batch_rolls_it_back() -> None:
     def lose(task: BasePostProcessingTask) -> None:
         assert task.job
-        Job.objects.filter(pk=task.job.pk).update(claim_token=None)
+        task.job.parts.update(claim_token=None)
 
     capture_set = make_scope(2, 2)
     job = claimed(WritingTask, capture_set)
@@ -292,5 +310,5 @@ def test_skipped_rows_of_a_batch_that_was_rolled_back_are_not_named() -> None:
 
     job = run_job(Crashing, make_scope(2, 2))
     first = list(Detection.objects.order_by("pk").values_list("pk", flat=True)[:2])
-    (line,) = job.logs.filter(level="WARNING")
+    line = job.logs.get(level="WARNING", message__contains="too odd")
     assert line.message == f"Skipped 2: too odd. Ids: {first[0]}, {first[1]}."

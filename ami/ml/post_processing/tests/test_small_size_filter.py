@@ -25,8 +25,6 @@ from ami.main.models import (
     Taxon,
 )
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.batches import plan_batches
-from ami.ml.post_processing.scopes import SCOPES
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 
 pytestmark = pytest.mark.django_db
@@ -313,8 +311,8 @@ def test_number_of_queries_does_not_grow_with_the_batch(
     task = SmallSizeFilterTask(job=job, source_image_collection_id=capture_set.pk)
     task.prepare()
     assert task.algorithm
-    (batch,) = plan_batches(SCOPES[0].detections([capture_set.pk]), size=task.batch_size)
+    (batch,) = task.plan()
     with django_assert_num_queries(6):
-        task.process(batch)
+        task.work_on(batch)
     assert task.counts["detections_flagged"] == rows
     assert task.counts["occurrences_updated"] == rows

@@ -1,0 +1,90 @@
+"""One writer a scope: of two Jobs that may write the same occurrences, the second waits.
+
+A Job waits for admitted ones, and for those that were waiting before it; an admitted one never
+waits. So there is no circle, and nobody is overtaken for ever.
+"""
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from ami.base.registry import UnknownKeyError
+from ami.jobs.models import Job
+from ami.jobs.registry import JOB_TYPES
+from ami.jobs.states import RUNNING, ClaimLostError, JobFailedError, JobState
+from ami.jobs.work import Work
+from ami.main.models import Detection
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('ami.jobs.admission'))"
+
+# A unit is an occurrence, or a detection without one under its negative id.
+OVERLAP = """
+SELECT EXISTS (
+    SELECT FROM ({mine}) a JOIN ({theirs}) b
+    ON COALESCE(a.occurrence_id, -a.id) = COALESCE(b.occurrence_id, -b.id)
+)
+"""
+
+
+def admit(job: Job, work: Work) -> bool:
+    """Let a claimed Job write; False where it has to wait, and it is queued again.
+
+    Raises ClaimLostError where another worker holds it by now, or it was ended.
+    """
+    if job.admitted_at:
+        return True
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK)
+        blocker = _blocker(job, work.touched())
+        held = Job.objects.filter(
+            pk=job.pk, claim_token=job.claim_token, status__in=RUNNING - {JobState.PAUSED}
+        )
+        if not held.update(**_verdict(blocker)):
+            raise ClaimLostError(f"Job {job.pk} is held by another worker, or was ended.")
+    if blocker:
+        job.logger.info("Waits for Job %d.", blocker.pk)
+        if Job.objects.filter(pk=blocker.pk, admitted_at=None, waits_for=None).exists():
+            job.publish()  # it has ended since, and may not have seen this one
+    return blocker is None
+
+
+def _verdict(blocker: Job | None) -> dict[str, object]:
+    if blocker is None:
+        return {"admitted_at": timezone.now(), "waits_for": None}
+    return {
+        "status": JobState.PENDING,
+        "waits_for": blocker,
+        "claim_token": None,
+        "error": f"Waits for Job {blocker.pk} ({blocker.name}), "
+        "which may write the same occurrences.",
+    }
+
+
+def _blocker(job: Job, touched: QuerySet[Detection]) -> Job | None:
+    admitted = Q(status__in=RUNNING, admitted_at__isnull=False)
+    ahead = Q(status=JobState.PENDING, waits_for__isnull=False, pk__lt=job.pk)
+    for other in Job.objects.filter(admitted | ahead).exclude(pk=job.pk).order_by("pk"):
+        if _overlap(touched, _touched_by(other)):
+            return other
+    return None
+
+
+def _touched_by(job: Job) -> QuerySet[Detection]:
+    try:
+        return JOB_TYPES[job.job_type_key](job).touched()
+    except (JobFailedError, UnknownKeyError):
+        return Detection.objects.none()
+
+
+def _overlap(mine: QuerySet[Detection], theirs: QuerySet[Detection]) -> bool:
+    if mine.query.is_empty() or theirs.query.is_empty():
+        return False
+    queries = [
+        rows.order_by().values("id", "occurrence_id").query.sql_with_params()
+        for rows in (mine, theirs)
+    ]
+    sql = OVERLAP.format(mine=queries[0][0], theirs=queries[1][0])
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*queries[0][1], *queries[1][1]])
+        return bool(cursor.fetchone()[0])

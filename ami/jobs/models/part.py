@@ -1,0 +1,117 @@
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from celery import current_app
+from django.db import models
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from ami.base.models import BaseModel
+from ami.jobs.models.job import Job
+from ami.jobs.states import ClaimLostError, JobState, PartState
+from ami.jobs.work import Planned
+
+ATTEMPTS = 3
+
+
+class JobPart(BaseModel):
+    """A range of a Job's batches that one worker walks; one message to Celery.
+
+    `cursor` is the index of its next batch in `batches`, a list of :class:`Planned`. A batch
+    commits together with its cursor, counters and heartbeat, and only under the claim token that
+    this worker was given: whoever claims the part later has it.
+    """
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="parts", db_index=False)
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=8, choices=PartState, default=PartState.QUEUED)
+    batches = models.JSONField(default=list)
+    cursor = models.PositiveIntegerField(default=0)
+    rows_total = models.PositiveBigIntegerField(default=0)
+    rows_done = models.PositiveBigIntegerField(default=0)
+    rows_failed = models.PositiveBigIntegerField(default=0)
+    counts = models.JSONField(default=list, help_text="Pairs of a counter's name and its value.")
+    skipped = models.JSONField(default=dict, help_text="By reason, the first ids.")
+    task_id = models.CharField(max_length=255, blank=True)
+    claim_token = models.UUIDField(null=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Claims since the last batch that was committed."
+    )
+    claimed_at = models.DateTimeField(null=True)
+    rows_at_claim = models.PositiveBigIntegerField(default=0)
+    heartbeat_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "part"
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="jobpart_number_is_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Part {self.number} of Job {self.job_id}"
+
+    @property
+    def next_batch(self) -> Planned | None:
+        if self.cursor >= len(self.batches):
+            return None
+        return Planned(*self.batches[self.cursor])
+
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether too many workers began it and were never heard of again."""
+        return self.attempts > ATTEMPTS
+
+    @property
+    def seconds_since_claim(self) -> float:
+        elapsed: timedelta = timezone.now() - (self.claimed_at or timezone.now())
+        return elapsed.total_seconds()
+
+    @classmethod
+    def claim(cls, part_id: int, *, task_id: str) -> "JobPart | None":
+        """Take a part of a running Job for the worker that got the message `task_id`.
+
+        A part that another worker holds is taken over: its message came a second time, so that
+        worker is gone, or has lost its claim now and commits nothing more. None where the part is
+        done, its Job does not run, or a newer message was sent for it.
+        """
+        now, token = timezone.now(), uuid4()
+        running = Job.objects.filter(pk=OuterRef("job"), status=JobState.STARTED)
+        cls.objects.filter(
+            Exists(running),
+            pk=part_id,
+            task_id=task_id,
+            state__in=(PartState.QUEUED, PartState.RUNNING),
+        ).update(
+            state=PartState.RUNNING,
+            claim_token=token,
+            attempts=models.F("attempts") + 1,
+            claimed_at=now,
+            rows_at_claim=models.F("rows_done"),
+            heartbeat_at=now,
+            updated_at=now,
+        )
+        return cls.objects.select_related("job").filter(pk=part_id, claim_token=token).first()
+
+    def publish(self) -> None:
+        """Send the part's message. Raises kombu's OperationalError where the broker is down."""
+        current_app.send_task("ami.jobs.tasks.run_part", args=[self.pk], task_id=self.task_id)
+
+    def job_status(self) -> JobState:
+        """The Job's status now. Raises ClaimLostError where the part was taken over."""
+        rows = JobPart.objects.filter(pk=self.pk, claim_token=self.claim_token)
+        status = rows.values_list("job__status", flat=True).first()
+        if status is None:
+            raise ClaimLostError(f"{self} is held by another worker.")
+        return JobState(status)
+
+    def save_as_holder(self, **values: Any) -> None:
+        """Write `values` if this worker still holds the part. Raises ClaimLostError if not."""
+        now = timezone.now()
+        held = JobPart.objects.filter(
+            pk=self.pk, claim_token=self.claim_token, state=PartState.RUNNING
+        )
+        if not held.update(heartbeat_at=now, updated_at=now, **values):
+            raise ClaimLostError(f"{self} is held by another worker.")
+        for name, value in values.items():
+            setattr(self, name, value)

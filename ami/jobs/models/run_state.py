@@ -1,0 +1,195 @@
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from celery import current_app
+from django.db import models, transaction
+from django.db.models import Exists, Q, QuerySet
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from ami.base.models import BaseModel
+from ami.base.storable import storable_text
+from ami.jobs.logging import JobLogger
+from ami.jobs.progress import JobProgress, ProgressField
+from ami.jobs.states import FINAL, RUNNING, ClaimLostError, JobState, Outcome, PartState
+from ami.jobs.summary import progress_of, skipped_in
+
+if TYPE_CHECKING:
+    from ami.jobs.models.part import JobPart
+
+STATUS_OF = {
+    Outcome.SUCCEEDED: JobState.SUCCESS,
+    Outcome.PROBLEMS: JobState.SUCCESS,
+    Outcome.FAILED: JobState.FAILURE,
+    Outcome.CRASHED: JobState.FAILURE,
+    Outcome.CANCELED: JobState.REVOKED,
+}
+
+
+class RunState(BaseModel):
+    """Where a run stands, and the moves that change it: each compares the row before it sets it."""
+
+    if TYPE_CHECKING:
+        parts: models.Manager[JobPart]
+
+    status = models.CharField(max_length=16, choices=JobState, default=JobState.CREATED)
+    outcome = models.CharField(max_length=16, choices=Outcome, blank=True, editable=False)
+    progress = ProgressField(default=JobProgress)
+    error = models.TextField(blank=True, help_text="Why it failed, or why it still waits.")
+    task_id = models.CharField(max_length=255, blank=True)
+    claim_token = models.UUIDField(
+        null=True, editable=False, help_text="Of the worker that holds the Job."
+    )
+    waits_for = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="waiting",
+        help_text="The Job that must end first, as both may write the same occurrences.",
+    )
+    admitted_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since when no other Job may write what it may write."
+    )
+    heartbeat_at = models.DateTimeField(null=True, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+    @cached_property
+    def logger(self) -> JobLogger:
+        return JobLogger(self.pk)
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    def publish(self) -> bool:
+        """Send the Job's message. False where the broker is down; the Job says so, and stays."""
+        try:
+            current_app.send_task("ami.jobs.tasks.run_job", args=[self.pk], task_id=self.task_id)
+        except OperationalError as error:
+            self._move(
+                JobState.PENDING,
+                JobState.STARTED,
+                error=f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
+                "It goes out by itself once the broker is back.",
+            )
+            return False
+        return True
+
+    def checkpoint(self) -> None:
+        """Store progress and heartbeat, as the worker that holds the Job.
+
+        A method may be run by hand with a Job that nobody has claimed: neither has a token then.
+        Raises ClaimLostError where another worker holds it by now, or it was ended.
+        """
+        rows = self._rows().filter(pk=self.pk, claim_token=self.claim_token)
+        if self.claim_token:
+            rows = rows.filter(status__in=RUNNING)
+        if not rows.update(progress=self.progress, heartbeat_at=timezone.now()):
+            raise ClaimLostError(f"Job {self.pk} is held by another worker, or was ended.")
+
+    def finish(self, outcome: Outcome, *, error: str = "") -> bool:
+        """End the run that this worker holds. False where it holds it no longer."""
+        held = Q(status__in=RUNNING, claim_token=self.claim_token)
+        return self._end(held, outcome, error=error)
+
+    def fail(self, error: str, *, crashed: bool = False) -> bool:
+        """End a running Job of which a part cannot go on. False where it has ended before."""
+        self.refresh_from_db(fields=["progress"])
+        outcome = Outcome.CRASHED if crashed else Outcome.FAILED
+        return self._end(Q(status__in=RUNNING), outcome, error=error)
+
+    def settle(self) -> None:
+        """End the Job, exactly once, if all of its parts are done, or it is canceled and none runs.
+
+        To be called after each commit that a part is done or let go: of several, the last one
+        sees all.
+        """
+        if self._undone_parts().exists():
+            running = self.parts.filter(state=PartState.RUNNING)
+            canceled = Q(status=JobState.CANCELING) & self._has_parts() & Q(~Exists(running))
+            if self._end(canceled, Outcome.CANCELED):
+                self.logger.warning("Canceled; what it has committed stays.")
+            return
+        rows = self.parts.aggregate(
+            total=models.Sum("rows_total", default=0), failed=models.Sum("rows_failed", default=0)
+        )
+        self.refresh_from_db(fields=["progress"])
+        done = Q(status__in=RUNNING) & self._has_parts() & Q(~Exists(self._undone_parts()))
+        if rows["total"] and rows["failed"] == rows["total"]:
+            self._end(done, Outcome.CRASHED, error="Every row failed; the log says why.")
+        else:
+            self._end(done, Outcome.SUCCEEDED)
+
+    def refresh_progress(self) -> None:
+        """Store what the parts have done so far."""
+        self.refresh_from_db(fields=["progress"])
+        self._rows().filter(pk=self.pk).update(
+            progress=progress_of(self), heartbeat_at=timezone.now()
+        )
+
+    def _rows(self) -> "QuerySet[Any]":
+        return type(self)._default_manager.all()
+
+    def _undone_parts(self) -> "QuerySet[JobPart]":
+        return self.parts.exclude(state=PartState.DONE)
+
+    def _has_parts(self) -> Q:
+        return Q(Exists(self.parts.all()))
+
+    def _send(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
+        """Move the Job, and send its message under a new id when the transaction commits."""
+        with transaction.atomic():
+            moved = self._move(*states, where=where, task_id=str(uuid4()), **values)
+            if moved:
+                transaction.on_commit(self.publish)
+        return moved
+
+    def _end(self, where: Q, outcome: Outcome, *, error: str = "") -> bool:
+        """Compare and set: end the Job if it is as `where` says, and wake who waits for it."""
+        progress = progress_of(self)
+        if outcome == Outcome.SUCCEEDED:
+            outcome = Outcome.PROBLEMS if progress.skipped else outcome
+            for stage in progress.stages:
+                stage.progress = 1.0
+        for stage in progress.stages:
+            stage.status = STATUS_OF[outcome]
+        with transaction.atomic():
+            ended = self._move(
+                where=where,
+                status=STATUS_OF[outcome],
+                outcome=outcome,
+                error=storable_text(error),
+                progress=progress,
+                claim_token=None,
+                waits_for=None,
+                admitted_at=None,
+                finished_at=timezone.now(),
+            )
+            if ended:
+                for sentence in skipped_in(self):
+                    self.logger.warning(sentence)
+                transaction.on_commit(self._wake)
+        return ended
+
+    def _wake(self) -> None:
+        for waiting in (
+            self._rows().filter(waits_for=self.pk, status=JobState.PENDING).order_by("pk")
+        ):
+            waiting.publish()
+
+    def _move(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
+        """Compare and set: write `values` if the row is in one of `states`, and as `where` says."""
+        rows = self._rows().filter(where or Q(), pk=self.pk)
+        if states:
+            rows = rows.filter(status__in=states)
+        if not rows.update(updated_at=timezone.now(), **values):
+            return False
+        for name, value in values.items():
+            setattr(self, name, value)
+        return True

@@ -1,0 +1,246 @@
+"""A worker's run of a part: batch by batch, until it is done, stopped, or its slice is over."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from uuid import uuid4
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db.models import Sum
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
+
+from ami.base.registry import UnknownKeyError
+from ami.jobs.batches import advance, do_batch, prepare
+from ami.jobs.faults import drop_dead_connection, is_transient
+from ami.jobs.models import Job, JobPart
+from ami.jobs.registry import JOB_TYPES
+from ami.jobs.states import (
+    FINAL,
+    ClaimLostError,
+    JobCanceledError,
+    JobFailedError,
+    JobState,
+    JobStoppedError,
+    PartState,
+)
+from ami.jobs.summary import title
+from ami.jobs.work import Planned, Work
+
+logger = logging.getLogger(__name__)
+
+SLICE_SECONDS = 240
+TICK_SECONDS = 1.0
+TRIES = 3
+PATIENCE_SECONDS = 0.2
+FAULTS_TOLERATED = 49
+
+
+def run(part_id: int, *, task_id: str) -> None:
+    """Run a part as far as its slice goes, for the message `task_id`."""
+    part = JobPart.claim(part_id, task_id=task_id)
+    if part is None:
+        logger.info("Part %s is not to be run; its message is dropped.", part_id)
+        # Its worker may have been killed right after its last commit.
+        for job in Job.objects.filter(parts=part_id):
+            job.settle()
+        return
+    with _ending(part):
+        _Walk(part, JOB_TYPES[part.job.job_type_key](part.job)).run()
+
+
+def run_here(job: Job, work: Work) -> None:
+    """Run all of `work` in this process, for a Job that somebody runs by hand.
+
+    Its end is the caller's to tell. Raises what a batch raises, and JobCanceledError.
+    """
+    open_stage(job, work)
+    for number, batches in enumerate(share_out(work), start=1):
+        part = plan_part(job, number, batches)
+        part.state, part.claim_token, part.claimed_at = PartState.RUNNING, uuid4(), timezone.now()
+        part.save(force_insert=True)
+        _Walk(part, work).to_the_end()
+    job.progress.update_stage(work.key, progress=1.0)
+    job.checkpoint()
+
+
+def open_stage(job: Job, work: Work) -> None:
+    """Show the stage and its counters at 0, before the first query that may take long."""
+    stage = job.progress.add_stage(work.name, key=work.key)
+    for name in work.counters:
+        job.progress.add_or_update_stage_param(stage, title(name), 0)
+    job.checkpoint()
+
+
+def share_out(work: Work) -> list[list[Planned]]:
+    """The batches of each part, as even as can be; one part without any where there is no row."""
+    batches = list(work.plan())
+    parts = -(-len(batches) // work.part_batches) if work.part_batches and batches else 1
+    bounds = [len(batches) * number // parts for number in range(parts + 1)]
+    return [batches[first:last] for first, last in pairwise(bounds)]
+
+
+def plan_part(job: Job, number: int, batches: Sequence[Planned]) -> JobPart:
+    return JobPart(
+        job=job,
+        number=number,
+        task_id=str(uuid4()),
+        batches=batches,
+        rows_total=sum(batch.rows for batch in batches),
+        state=PartState.QUEUED if batches else PartState.DONE,
+    )
+
+
+class _Walk:
+    """The claim of one worker on one part, from its first batch to where it lets go."""
+
+    def __init__(self, part: JobPart, work: Work) -> None:
+        self.part = part
+        self.job = part.job
+        self.work = work
+        self.ticked = 0.0
+
+    def run(self) -> None:
+        """Walk until the part is done, its Job is stopped, or the slice is over."""
+        try:
+            self._begin()
+            while self.part.next_batch and self.part.seconds_since_claim < SLICE_SECONDS:
+                self._step()
+            if self.part.next_batch:
+                self._hand_back()
+            self.job.settle()
+        except JobStoppedError:
+            self._let_go()
+            self.job.refresh_progress()
+            self.job.settle()
+        except SoftTimeLimitExceeded:
+            self.job.logger.warning("%s reached the time limit; its batch begins anew.", self.part)
+            self._hand_back()
+
+    def to_the_end(self) -> None:
+        self._begin()
+        while self.part.next_batch:
+            self._step()
+        self.job.refresh_progress()
+
+    def _begin(self) -> None:
+        if self.part.is_worn_out:
+            raise JobFailedError(
+                f"{self.part} was begun {self.part.attempts - 1} times, and each time its worker "
+                "was lost before the end of a batch; a batch may need more memory than there is."
+            )
+        if self.part.counts:
+            self.work.counts = Counter(dict(self.part.counts))
+            self.work.skipped = dict(self.part.skipped)
+        prepare(self.job, self.work)
+
+    def _step(self) -> None:
+        batch, status = self.part.next_batch, self.part.job_status()
+        if status == JobState.CANCELING:
+            raise JobCanceledError(f"Job {self.job.pk} was canceled.")
+        if status in FINAL or status == JobState.PAUSED:
+            raise JobStoppedError(f"Job {self.job.pk} is {status.label.lower()}.")
+        if batch:
+            self._do(batch)
+        self._tick()
+
+    def _do(self, batch: Planned) -> None:
+        """Do a batch; try again what only the moment was against, and split what its rows were."""
+        for attempt in range(TRIES):
+            try:
+                do_batch(self.part, self.work, batch)
+            except (JobFailedError, JobStoppedError, ClaimLostError, SoftTimeLimitExceeded):
+                raise
+            except Exception as fault:
+                if not is_transient(fault):
+                    self._isolate(batch, fault)
+                    return
+                drop_dead_connection()
+                self.job.logger.warning("%s: %s; the batch is tried again.", self.part, fault)
+                if attempt == TRIES - 1:
+                    raise
+                time.sleep(PATIENCE_SECONDS * 2**attempt)
+            else:
+                return
+
+    def _isolate(self, batch: Planned, fault: Exception) -> None:
+        drop_dead_connection()
+        smaller = list(self.work.split(batch))
+        if len(smaller) > 1:
+            ahead, behind = self.part.cursor, self.part.batches[self.part.cursor + 1 :]
+            self.part.save_as_holder(batches=[*self.part.batches[:ahead], *smaller, *behind])
+        elif self.work.skips_faults:
+            self._skip(batch, fault)
+        else:
+            raise fault
+
+    def _skip(self, batch: Planned, fault: Exception) -> None:
+        """Leave out a unit that fails by itself."""
+        ids = list(self.work.fault_ids(batch))
+        self.work.skip(f"failed with {type(fault).__name__}", rows=batch.rows, ids=ids)
+        self.job.logger.error(
+            "Skipped, as it fails: %s. %s: %s",
+            ", ".join(map(str, ids)) or f"{batch.rows} rows",
+            type(fault).__name__,
+            str(fault).strip(),
+            exc_info=fault if not self.part.rows_failed else None,
+        )
+        advance(self.part, self.work, batch, failed=True)
+        rows = self.job.parts.aggregate(failed=Sum("rows_failed"), done=Sum("rows_done"))
+        share = self.work.fault_share
+        if rows["failed"] > FAULTS_TOLERATED and rows["failed"] > share * rows["done"]:
+            raise JobFailedError(
+                f"{rows['failed']} of {rows['done']} rows failed, more than {share:.0%}, the last "
+                f"with {type(fault).__name__}: {fault}"
+            )
+
+    def _tick(self) -> None:
+        if time.monotonic() - self.ticked >= TICK_SECONDS:
+            self.job.refresh_progress()
+            self.ticked = time.monotonic()
+
+    def _let_go(self) -> None:
+        self.part.save_as_holder(state=PartState.QUEUED, claim_token=None)
+
+    def _hand_back(self) -> None:
+        """Queue what is left of the part under the id that it has: of two messages, one counts."""
+        self._let_go()
+        try:
+            self.part.publish()
+        except BrokerError as error:
+            self.job.logger.warning("%s waits for the broker: %s", self.part, error)
+
+
+@contextmanager
+def _ending(part: JobPart) -> Iterator[None]:
+    """End the Job where its part cannot go on, and this worker still holds it."""
+    job = part.job
+    try:
+        yield
+    except ClaimLostError as lost:
+        logger.warning("%s This one stops.", lost)
+    except (JobFailedError, UnknownKeyError) as failure:
+        job.logger.error("%s", failure)
+        _fail(part, str(failure))
+    except Exception as crash:
+        if is_transient(crash):
+            raise
+        drop_dead_connection()
+        job.logger.exception("The run crashed.")
+        _fail(part, crash_sentence(crash), crashed=True)
+
+
+def _fail(part: JobPart, error: str, *, crashed: bool = False) -> None:
+    try:
+        part.save_as_holder(state=PartState.FAILED, claim_token=None)
+    except ClaimLostError as lost:
+        logger.warning("%s This one stops.", lost)
+    else:
+        part.job.fail(error, crashed=crashed)
+
+
+def crash_sentence(crash: Exception) -> str:
+    return f"The run crashed: {type(crash).__name__}: {crash} (the log has the traceback)."

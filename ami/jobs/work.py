@@ -1,0 +1,86 @@
+"""What a Job type gives the engine: how its work is cut into batches, and what one batch does."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from django.db.models import QuerySet
+
+from ami.main.models import Detection
+
+SAMPLES = 20
+
+
+class Planned(NamedTuple):
+    """A batch as a part stores it: its rows when it was planned, and what names it, as JSON."""
+
+    rows: int
+    key: Any
+
+
+class Work(ABC):
+    """One worker's run of a Job. The engine makes it, and calls it batch by batch.
+
+    `key` and `name` are those of the Job's stage; `counters` lists the figures that are shown
+    even while they are 0. `part_batches` is how many batches make a part, None for one part that
+    walks them all in order; a unit that fails on data is skipped if `skips_faults`, else it ends
+    the Job. Once 50 rows have failed, more than `fault_share` of those done end it, too.
+    """
+
+    key: ClassVar[str]
+    name: ClassVar[str]
+    counters: ClassVar[tuple[str, ...]] = ()
+    part_batches: ClassVar[int | None] = 5
+    skips_faults: ClassVar[bool] = True
+    fault_share: ClassVar[float] = 0.5
+
+    def __init__(self) -> None:
+        self.prepares_anew = False
+        self.counts: Counter[str] = Counter(dict.fromkeys(self.counters, 0))
+        self.skipped: dict[str, list[int]] = {}
+
+    @property
+    def runs_itself(self) -> bool:
+        """Whether `run` does everything, with transactions of its own, and nothing is planned."""
+        return False
+
+    def run(self) -> None:
+        """Do everything at once; for work that runs itself."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def plan(self) -> Sequence[Planned]:
+        """Cut the scope into batches of whole units. Raises JobFailedError where it is gone."""
+
+    def prepare(self) -> None:  # noqa: B027 -- nothing by default
+        """What is needed once a worker's run of a part, before its first batch."""
+
+    @abstractmethod
+    def work_on(self, batch: Planned) -> None:
+        """Do one batch, inside the transaction that the engine has opened."""
+
+    def rolled_back(self) -> None:  # noqa: B027 -- nothing by default
+        """A batch was rolled back: forget the rows that it made."""
+
+    def split(self, batch: Planned) -> Sequence[Planned]:
+        """Cut a batch that failed into smaller ones; one or none where it is a single unit."""
+        return []
+
+    def fault_ids(self, batch: Planned) -> Sequence[int]:
+        """The ids of the rows of a unit that failed, for the first examples."""
+        return []
+
+    def touched(self) -> QuerySet[Detection]:
+        """The detections whose occurrences the work may write: no other Job may at the time."""
+        return Detection.objects.none()
+
+    def count(self, **figures: int) -> None:
+        """Add to the run's counters."""
+        self.counts.update(figures)
+
+    def skip(self, reason: str, *, rows: int, ids: Iterable[int]) -> None:
+        """Count rows that cannot be worked on, by reason; the log names the first 20 `ids`."""
+        self.counts[f"Skipped: {reason}"] += rows
+        samples = self.skipped.setdefault(reason, [])
+        samples += list(ids)[: SAMPLES - len(samples)]
