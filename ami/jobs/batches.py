@@ -15,7 +15,7 @@ from ami.jobs.work import Planned, Work
 
 # A worker that was stopped in the middle of a batch must not hold its locks for ever.
 IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
-LAST_CHANGE = "SELECT last_value FROM {table}_id_seq"
+LAST_CHANGE = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq"
 KEEP = """
 COPY (SELECT * FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch}) TO STDOUT
 """
@@ -67,13 +67,14 @@ def prepare(job: Job, work: Work) -> None:
 
 def _try(part: JobPart, work: Work, batch: Planned) -> None:
     """Do the batch, check what a commit would check, and roll it back; keep what it journaled."""
-    with _transaction(part.job), connection.cursor() as cursor:
-        if work.prepares_anew:
-            work.prepare()
-        last = _value(cursor, LAST_CHANGE)
-        work.work_on(batch)
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        journal = _kept_journal(cursor, part.job, last)
+    with transaction.atomic():
+        with _transaction(part.job), connection.cursor() as cursor:
+            if work.prepares_anew:
+                work.prepare()
+            last = _value(cursor, LAST_CHANGE)
+            work.work_on(batch)
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            journal = _kept_journal(cursor, part.job, last)
         transaction.set_rollback(True)
     work.rolled_back()
     with transaction.atomic(), connection.cursor() as cursor:

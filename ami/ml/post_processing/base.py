@@ -82,9 +82,14 @@ class BasePostProcessingTask(Work):
                 "rename it, or give it another version."
             ) from None
 
+    @classmethod
+    def has_own_run(cls) -> bool:
+        """Whether it overrides `run`, and so has transactions of its own: no dry run, no parts."""
+        return cls.run is not BasePostProcessingTask.run
+
     @property
     def runs_itself(self) -> bool:
-        return type(self).run is not BasePostProcessingTask.run
+        return self.has_own_run()
 
     def run(self) -> None:
         """Process the chosen scope in this process, a batch a transaction."""

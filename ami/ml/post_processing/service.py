@@ -23,11 +23,12 @@ def default_job_name(row: Any, task_cls: type[BasePostProcessingTask]) -> str:
 
 
 class LaunchRow(NamedTuple):
-    """One Job to be: its name, its project, and the whole of its options."""
+    """One Job to be: its name, its project, the whole of its options, and the Job it does again."""
 
     name: str
     project: Project | None
     config: dict[str, Any]
+    applies: Job | None = None
 
 
 class AlreadyLaunchedError(Exception):
@@ -44,12 +45,16 @@ def launch(
     *,
     user: User | None = None,
     launch_key: str | None = None,
+    dry_run: bool = False,
 ) -> list[Job]:
     """Create one queued Job a row, all or none, and publish them on commit.
 
-    Raises ConfigValidationErrors with every row's faults, each once, before anything is written,
-    and AlreadyLaunchedError where `launch_key` has been used.
+    A `dry_run` does all that the run would do, and rolls it back. Raises ConfigValidationErrors
+    with every row's faults, each once, before anything is written, and AlreadyLaunchedError where
+    `launch_key` has been used.
     """
+    if dry_run and task_cls.has_own_run():
+        raise ConfigValidationErrors([(None, f"{task_cls.name} cannot be tried; run it.")])
     configs = _validate(task_cls, rows)
     jobs = [
         Job(
@@ -59,6 +64,8 @@ def launch(
             job_type_key=JOB_TYPE,
             params={"task": task_cls.key, "config": config},
             launch_key=f"{launch_key}/{number}" if launch_key else None,
+            dry_run=dry_run,
+            applies=row.applies,
         )
         for number, (row, config) in enumerate(zip(rows, configs, strict=True))
     ]

@@ -1,0 +1,113 @@
+"""Doing again what a Job did: applying a dry run, or a run that was reverted."""
+
+from django.db.models import Model, QuerySet
+
+from ami.jobs.models import Job
+from ami.jobs.states import JobFailedError, JobState
+from ami.jobs.work import Planned
+from ami.main.models import Classification, Detection, Identification
+from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch, task_of
+from ami.users.models import User
+
+
+class RunAgainRefusedError(Exception):
+    """The Job cannot be done again as it stands; the message says why."""
+
+
+class ScopeChangedError(Exception):
+    """The scope is not what the dry run saw; `changes` are sentences that say how."""
+
+    def __init__(self, changes: list[str]) -> None:
+        super().__init__(" ".join(changes))
+        self.changes = changes
+
+
+def can_run_again(job: Job) -> bool:
+    """Whether `job` is a dry run to apply, or a reverted run to apply again."""
+    return _refusal(job) is None and _standing(job) is None
+
+
+def run_again(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
+    """Launch what `job` did once more: the same method, options and scope.
+
+    Raises RunAgainRefusedError, AlreadyLaunchedError where that was done and stands, and, unless
+    `confirmed`, ScopeChangedError where a dry run saw another scope.
+    """
+    if reason := _refusal(job):
+        raise RunAgainRefusedError(reason)
+    # Counted first: whoever applies it in between is seen below, or takes the same key.
+    key = f"again-{job.pk}-{job.applied_by.count()}"
+    if standing := _standing(job):
+        raise AlreadyLaunchedError([standing.pk])
+    try:
+        task = task_of(job)
+        changes = scope_changes(job) if job.dry_run and not confirmed else []
+    except JobFailedError as gone:
+        raise RunAgainRefusedError(str(gone)) from None
+    if changes:
+        raise ScopeChangedError(changes)
+    row = LaunchRow(job.name, job.project, job.params["config"], applies=job)
+    return launch(type(task), [row], user=user, launch_key=key)[0]
+
+
+def scope_changes(job: Job) -> list[str]:
+    """How the scope of `job` differs from what it was when the Job began; empty if it does not.
+
+    Raises JobFailedError where it is gone.
+    """
+    task = task_of(job)
+    since: list[tuple[type[Model], QuerySet[Model]]] = [
+        (Detection, task.scope),
+        (Classification, Classification.objects.filter(detection__in=task.scope.values("pk"))),
+        (
+            Identification,
+            Identification.objects.filter(
+                occurrence__in=task.scope.exclude(occurrence=None).values("occurrence_id")
+            ),
+        ),
+    ]
+    changes = _membership(job, task.plan())
+    for model, rows in since:
+        if touched := rows.filter(updated_at__gt=job.started_at).count():
+            noun = model._meta.verbose_name if touched == 1 else model._meta.verbose_name_plural
+            changes.append(f"{touched} {noun} came or changed since.")
+    return changes
+
+
+def _membership(job: Job, planned: list[Planned]) -> list[str]:
+    parts = job.parts.values_list("batches", flat=True)
+    then = [Planned(*batch) for batches in parts for batch in batches]
+    rows_then, rows_now = sum(b.rows for b in then), sum(b.rows for b in planned)
+    if rows_then != rows_now:
+        return [f"It held {rows_then} detections, and holds {rows_now} now."]
+    if _span(then) != _span(planned):
+        return ["It holds other detections than before."]
+    return []
+
+
+def _span(batches: list[Planned]) -> list[tuple[int, int]]:
+    """The first and last unit of the batches that are loose, and of those that are not."""
+    spans = []
+    for loose in (False, True):
+        keys = [batch.key for batch in batches if batch.key[0] == loose]
+        spans.append((min(k[1] for k in keys), max(k[2] for k in keys)) if keys else (0, 0))
+    return spans
+
+
+def _refusal(job: Job) -> str | None:
+    if job.dry_run and job.status != JobState.SUCCESS:
+        return f"Job {job.pk} has not succeeded; a dry run is applied after its end."
+    if not job.dry_run and not _is_undone(job):
+        return f"Job {job.pk} is no dry run and was not reverted; there is nothing to apply."
+    return None
+
+
+def _is_undone(job: Job) -> bool:
+    return Job.objects.filter(reverts=job, status=JobState.SUCCESS).exists()
+
+
+def _standing(job: Job) -> Job | None:
+    """The Job that has done it again, if its work stands or is under way."""
+    ended = (JobState.FAILURE, JobState.REVOKED)
+    newest = job.applied_by.exclude(status__in=ended).order_by("pk").last()
+    return newest if newest and not _is_undone(newest) else None
