@@ -1,12 +1,14 @@
 """The Celery application; workers and beat start with ``celery -A config``."""
 
 import os
+import signal
 import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import import_modules
+from celery.signals import import_modules, worker_ready
 from django.conf import settings
+from django.core.management.base import BaseCommand, SystemCheckError
 
 from config import embedded
 from config.servers import ServiceError
@@ -23,6 +25,23 @@ def hold_services(**kwargs: Any) -> None:
         embedded.hold(settings.DATABASE_URL, settings.REDIS_URL)
     except ServiceError as error:
         sys.exit(str(error))
+
+
+# Celery runs the system checks, too, but starts whatever they say.
+@import_modules.connect
+def refuse_unfit_settings(**kwargs: Any) -> None:
+    try:
+        BaseCommand().check(tags=["celery"])
+    except SystemCheckError as error:
+        sys.exit(str(error))
+
+
+# Celery's SIGTERM waits for as long as its tasks take; its SIGQUIT for the soft shutdown only. Its
+# own REMAP_SIGTERM must be in the environment before Celery is imported.
+@worker_ready.connect
+def stop_softly(**kwargs: Any) -> None:
+    """Let SIGTERM stop a worker the way SIGQUIT does."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGQUIT))
 
 
 app.config_from_object("django.conf:settings", namespace="CELERY")

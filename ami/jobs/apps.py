@@ -7,5 +7,6 @@ class JobsConfig(AppConfig):
     name = "ami.jobs"
 
     def ready(self) -> None:
-        """Register the job type that every other one can be undone with."""
+        """Register the system checks, and the job type that undoes every other one."""
+        import_module(f"{self.name}.checks")
         import_module(f"{self.name}.revert")

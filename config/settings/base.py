@@ -7,6 +7,7 @@ import dj_database_url
 import django_stubs_ext
 
 from config import embedded
+from config.settings.celery import *
 from config.settings.urls import broker_url
 
 django_stubs_ext.monkeypatch()  # lets Django's generic classes take their parameter at run time
@@ -66,20 +67,6 @@ REDIS_URL = os.environ.get("REDIS_URL") or embedded.REDIS.url
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
 
 CELERY_BROKER_URL = broker_url(REDIS_URL)
-CELERY_BROKER_CONNECTION_TIMEOUT = 4
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"socket_connect_timeout": 4}
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_max": 0.5}
-CELERY_TASK_DEFAULT_QUEUE = "ami"
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_SEND_TASK_EVENTS = True
-CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 # An operator may select ten thousand rows; the answer is a sentence, not a 400.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000

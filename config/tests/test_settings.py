@@ -1,7 +1,9 @@
 """What each environment's settings promise."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from celery import current_app
@@ -46,6 +48,38 @@ def test_production_refuses_to_start_without(missing: tuple[str, ...]) -> None:
 def test_production_passes_the_deployment_checks() -> None:
     done = _production("check", "--deploy", "--fail-level=WARNING")
     assert done.returncode == 0, done.stderr
+
+
+def test_local_settings_pass_the_checks() -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--fail-level=WARNING"],
+        cwd=settings.ROOT,
+        env=bare_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["manage.py", "migrate"], ["-m", "celery", "--app=config", "worker"]], ids=" ".join
+)
+def test_unfit_celery_settings_are_refused(command: list[str], tmp_path: Path) -> None:
+    unfit = "from config.settings.test import *\nCELERY_TASK_ACKS_LATE = False\n"
+    (tmp_path / "unfit.py").write_text(unfit)
+    named = {"DJANGO_SETTINGS_MODULE": "unfit", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=settings.ROOT,
+        env=os.environ | named,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "(ami.E011) CELERY_TASK_ACKS_LATE must be True, got False" in done.stderr
 
 
 def test_production_reads_the_rest_from_the_environment() -> None:

@@ -1,0 +1,145 @@
+"""System checks of the Celery settings, on which long runs rest."""
+
+from collections.abc import Iterator
+from math import inf
+from typing import Any
+
+from celery import Celery, current_app
+from django.conf import settings
+from django.core.checks import Error, register
+
+HOME = "config/settings/celery.py"
+LONG_TASKS = ("ami.jobs.tasks.run_job", "ami.jobs.tasks.run_part")
+
+# id, setting, what it must be, what happens otherwise
+SWITCHES = (
+    ("E011", "task_acks_late", True, "a worker that dies loses its messages"),
+    ("E012", "task_reject_on_worker_lost", True, "a process that is killed loses its message"),
+    ("E013", "task_acks_on_timeout", False, "the hard time limit loses the message"),
+    ("E014", "worker_prefetch_multiplier", 1, "messages wait behind long work"),
+    (
+        "E015",
+        "worker_cancel_long_running_tasks_on_connection_loss",
+        True,
+        "after a lost connection two workers work on one message",
+    ),
+    ("E016", "task_track_started", True, "what runs looks like what waits"),
+)
+# id, option of the broker's transport, what happens otherwise
+CONNECTION = (
+    ("E031", "socket_keepalive", "a connection that died in silence looks alive"),
+    ("E032", "socket_timeout", "a command waits forever for a broker that is gone"),
+    ("E033", "socket_connect_timeout", "a connection to a broker that is gone is tried forever"),
+    ("E034", "health_check_interval", "a worker listens forever to a connection that died"),
+)
+
+
+@register("celery")
+def check_celery(app_configs: Any, **kwargs: Any) -> list[Error]:
+    """Refuse settings under which a run could be lost, doubled or stuck."""
+    return [
+        *_check_times(current_app.conf),
+        *_check_visibility_timeouts(current_app.conf),
+        *_check_switches(current_app.conf),
+        *_check_queues(current_app),
+        *_check_connection(current_app.conf),
+    ]
+
+
+def _check_times(conf: Any) -> Iterator[Error]:
+    """Each time against the next longer one; a limit that is not set is endless."""
+    soft, hard = conf.task_soft_time_limit, conf.task_time_limit
+    visibility, shutdown = conf.get("visibility_timeout"), conf.worker_soft_shutdown_timeout
+    if (soft or inf) < 2 * settings.JOB_SLICE_SECONDS:
+        yield _error(
+            "E001",
+            f"JOB_SLICE_SECONDS ({settings.JOB_SLICE_SECONDS}) must be at most half of "
+            f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}), for the last batch of a slice needs time, too.",
+            hint="Shorten the slice, or raise the limit and the longer times with it",
+        )
+    if (soft or inf) >= (hard or inf):
+        yield _error(
+            "E002",
+            f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}) must be set and below CELERY_TASK_TIME_LIMIT "
+            f"({hard}), or a task is killed before it can clean up.",
+            hint="Set both, a minute or two apart",
+        )
+    if (hard or inf) >= (visibility or 0):
+        yield _error(
+            "E003",
+            f"CELERY_TASK_TIME_LIMIT ({hard}) must be set and below CELERY_VISIBILITY_TIMEOUT "
+            f"({visibility}), or a second worker gets a message that is still worked on.",
+            hint="Lower the limit, or raise the timeout",
+        )
+    if not 0 < shutdown < (soft or inf):
+        yield _error(
+            "E004",
+            f"CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT ({shutdown}) must be above 0 and below "
+            f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}), or stopping a worker waits for none or for "
+            "all of its tasks.",
+            hint="Set it to a few seconds",
+        )
+
+
+def _check_visibility_timeouts(conf: Any) -> Iterator[Error]:
+    """The three places that Celery's manual names must agree; the broker acts on the first."""
+    values = {
+        "CELERY_BROKER_TRANSPORT_OPTIONS": conf.broker_transport_options.get("visibility_timeout"),
+        "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": conf.result_backend_transport_options.get(
+            "visibility_timeout"
+        ),
+        "CELERY_VISIBILITY_TIMEOUT": conf.get("visibility_timeout"),
+    }
+    if len(set(values.values())) > 1:
+        listed = ", ".join(f"{name}: {value}" for name, value in values.items())
+        yield _error(
+            "E005",
+            f"The visibility timeout must be the same in all its places, got {listed}.",
+            hint="Set CELERY_VISIBILITY_TIMEOUT, and let the other two refer to it",
+        )
+
+
+def _check_switches(conf: Any) -> Iterator[Error]:
+    for code, key, wanted, otherwise in SWITCHES:
+        if conf[key] != wanted:
+            name = f"CELERY_{key.upper()}"
+            yield _error(
+                code,
+                f"{name} must be {wanted}, got {conf[key]}, or {otherwise}.",
+                hint=f"Set {name} = {wanted}",
+            )
+
+
+def _check_queues(app: Celery) -> Iterator[Error]:
+    default = app.conf.task_default_queue
+    served = [getattr(queue, "name", queue) for queue in app.conf.task_queues or [default]]
+    queues = {task: app.amqp.router.route({}, task)["queue"].name for task in LONG_TASKS}
+    for task, queue in queues.items():
+        if queue == default:
+            yield _error(
+                "E021",
+                f"{task} must have another queue than the default one ({default}), or short work "
+                "waits behind long work.",
+                hint="Name its queue in CELERY_TASK_ROUTES",
+            )
+    if missing := {default, *queues.values()}.difference(served):
+        yield _error(
+            "E022",
+            f"CELERY_TASK_QUEUES ({', '.join(served)}) must name {', '.join(sorted(missing))}, "
+            "too, or a worker started without --queues leaves messages unread.",
+            hint="List every queue there",
+        )
+
+
+def _check_connection(conf: Any) -> Iterator[Error]:
+    for code, option, otherwise in CONNECTION:
+        if not conf.broker_transport_options.get(option):
+            yield _error(
+                code,
+                f"CELERY_BROKER_TRANSPORT_OPTIONS must set {option}, or {otherwise}.",
+                hint=f"Give {option} a value",
+            )
+
+
+def _error(code: str, message: str, *, hint: str) -> Error:
+    return Error(message, hint=f"{hint}, in {HOME}.", id=f"ami.{code}")

@@ -1,0 +1,76 @@
+"""The Celery settings: those that ship pass, and each that is broken alone is named alone."""
+
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.conf import settings
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
+
+BROKER: dict[str, Any] = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+TIMEOUTS: dict[str, Any] = settings.CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS
+BROKEN = [
+    ("E001", {"task_soft_time_limit": 2 * settings.JOB_SLICE_SECONDS - 1}),
+    ("E002", {"task_soft_time_limit": settings.CELERY_TASK_TIME_LIMIT}),
+    ("E002", {"task_soft_time_limit": None}),
+    ("E003", {"task_time_limit": settings.CELERY_VISIBILITY_TIMEOUT}),
+    ("E003", {"task_time_limit": None}),
+    ("E004", {"worker_soft_shutdown_timeout": 0}),
+    ("E004", {"worker_soft_shutdown_timeout": settings.CELERY_TASK_SOFT_TIME_LIMIT}),
+    ("E005", {"visibility_timeout": settings.CELERY_VISIBILITY_TIMEOUT + 1}),
+    ("E005", {"broker_transport_options": {**BROKER, "visibility_timeout": 1}}),
+    ("E005", {"result_backend_transport_options": {}}),
+    ("E011", {"task_acks_late": False}),
+    ("E012", {"task_reject_on_worker_lost": None}),
+    ("E013", {"task_acks_on_timeout": None}),
+    ("E014", {"worker_prefetch_multiplier": 4}),
+    ("E015", {"worker_cancel_long_running_tasks_on_connection_loss": False}),
+    ("E016", {"task_track_started": False}),
+    ("E021", {"task_routes": {"ami.jobs.tasks.run_job": "post_processing"}}),
+    ("E022", {"task_queues": {"ami": {}}}),
+    ("E022", {"task_queues": {"post_processing": {}}}),
+    ("E031", {"broker_transport_options": {**BROKER, "socket_keepalive": False}}),
+    ("E032", {"broker_transport_options": {**BROKER, "socket_timeout": None}}),
+    ("E033", {"broker_transport_options": {**BROKER, "socket_connect_timeout": None}}),
+    ("E034", {"broker_transport_options": {**BROKER, "health_check_interval": 0}}),
+]
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Celery:
+    """An application with the shipped settings, which a test may break."""
+    app = Celery("checked", set_as_current=False)
+    app.config_from_object("django.conf:settings", namespace="CELERY")
+    monkeypatch.setattr("ami.jobs.checks.current_app", app)
+    return app
+
+
+@pytest.mark.parametrize(("code", "broken"), BROKEN)
+def test_broken_relation_is_named_alone(app: Celery, code: str, broken: dict[str, Any]) -> None:
+    app.conf.update(broken)
+    (error,) = run_checks(tags=["celery"])
+    assert error.id == f"ami.{code}"
+    assert any(f"CELERY_{key.upper()}" in f"{error.msg}{error.hint}" for key in broken)
+
+
+def test_message_says_which_values_and_what_to_do(app: Celery) -> None:
+    app.conf.update(task_soft_time_limit=900, task_time_limit=720)
+    (error,) = run_checks(tags=["celery"])
+    assert str(error) == (
+        "?: (ami.E002) CELERY_TASK_SOFT_TIME_LIMIT (900) must be set and below "
+        "CELERY_TASK_TIME_LIMIT (720), or a task is killed before it can clean up.\n"
+        "\tHINT: Set both, a minute or two apart, in config/settings/celery.py."
+    )
+
+
+@override_settings(JOB_SLICE_SECONDS=settings.CELERY_TASK_SOFT_TIME_LIMIT)
+def test_slice_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(SystemCheckError, match=r"ami\.E001"):
+        call_command("check")
+
+
+def test_settings_of_the_tests_pass() -> None:
+    assert run_checks(tags=["celery"]) == []
