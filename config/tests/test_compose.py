@@ -19,7 +19,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from config.tests.processes import wait_until
 
-OURS = ("web", "worker", "beat", "flower")
+WORKERS = ("worker", "short-worker")
+OURS = ("web", *WORKERS, "beat", "flower")
 COLLECT = ["python", "manage.py", "collectstatic", "--no-input"]
 SECRETS = ("SECRET_KEY", "ALLOWED_HOSTS", "POSTGRES_PASSWORD", "FLOWER_BASIC_AUTH")
 
@@ -81,6 +82,19 @@ def test_every_lasting_service_has_a_health_check(compose: dict[str, Any]) -> No
     lasting = set(compose["services"]) - {"migrate"}
     assert lasting == {*OURS, "postgres", "redis"}
     assert all("healthcheck" in compose["services"][name] for name in lasting)
+
+
+def test_workers_serve_every_queue_between_them(compose: dict[str, Any]) -> None:
+    commands = [compose["services"][name]["command"] for name in WORKERS]
+    queues = {word.removeprefix("--queues=") for words in commands for word in words}
+    assert set(settings.CELERY_TASK_QUEUES) <= queues
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_worker_has_time_for_its_soft_shutdown(name: str, compose: dict[str, Any]) -> None:
+    minutes = re.fullmatch(r"(\d+)m", compose["services"][name]["stop_grace_period"])
+    assert minutes is not None
+    assert int(minutes[1]) * 60 >= 2 * settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT
 
 
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
