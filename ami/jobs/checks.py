@@ -5,8 +5,9 @@ from math import inf
 from typing import Any
 
 from celery import Celery, current_app
-from django.conf import settings
 from django.core.checks import Error, register
+
+from ami.jobs import parts
 
 HOME = "config/settings/celery.py"
 LONG_TASKS = ("ami.jobs.tasks.run_job", "ami.jobs.tasks.run_part")
@@ -50,12 +51,13 @@ def _check_times(conf: Any) -> Iterator[Error]:
     """Each time against the next longer one; a limit that is not set is endless."""
     soft, hard = conf.task_soft_time_limit, conf.task_time_limit
     visibility, shutdown = conf.get("visibility_timeout"), conf.worker_soft_shutdown_timeout
-    if (soft or inf) < 2 * settings.JOB_SLICE_SECONDS:
+    if (soft or inf) < 2 * parts.SLICE_SECONDS:
         yield _error(
             "E001",
-            f"JOB_SLICE_SECONDS ({settings.JOB_SLICE_SECONDS}) must be at most half of "
-            f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}), for the last batch of a slice needs time, too.",
-            hint="Shorten the slice, or raise the limit and the longer times with it",
+            f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}) must be at least twice the SLICE_SECONDS of "
+            f"ami.jobs.parts ({parts.SLICE_SECONDS}), for the last batch of a slice needs time, "
+            "too.",
+            hint="Raise the limit, and the longer times with it",
         )
     if (soft or inf) >= (hard or inf):
         yield _error(

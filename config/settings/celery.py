@@ -10,10 +10,9 @@ What Celery 5.7 and Redis do, each seen with real workers:
 
 import socket
 
-# Seconds. Each needs room above the one before it: a slice ends with its batch, the soft limit
-# lets a task clean up, and a message that is worked on must not be given to a second worker, even
-# where the clocks of two machines are minutes apart.
-JOB_SLICE_SECONDS = 4 * 60
+# Seconds. Each needs room above the one before it: the slice of a part (ami.jobs.parts) ends with
+# a batch, the soft limit lets a task clean up, and a message that is worked on must not be given to
+# a second worker, even where the clocks of two machines are minutes apart.
 CELERY_TASK_SOFT_TIME_LIMIT = 10 * 60
 CELERY_TASK_TIME_LIMIT = 12 * 60
 CELERY_VISIBILITY_TIMEOUT = 30 * 60

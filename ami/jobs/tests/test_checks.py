@@ -8,12 +8,13 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.test import override_settings
+
+from ami.jobs import parts
 
 BROKER: dict[str, Any] = settings.CELERY_BROKER_TRANSPORT_OPTIONS
 TIMEOUTS: dict[str, Any] = settings.CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS
 BROKEN = [
-    ("E001", {"task_soft_time_limit": 2 * settings.JOB_SLICE_SECONDS - 1}),
+    ("E001", {"task_soft_time_limit": 2 * parts.SLICE_SECONDS - 1}),
     ("E002", {"task_soft_time_limit": settings.CELERY_TASK_TIME_LIMIT}),
     ("E002", {"task_soft_time_limit": None}),
     ("E003", {"task_time_limit": settings.CELERY_VISIBILITY_TIMEOUT}),
@@ -66,8 +67,8 @@ def test_message_says_which_values_and_what_to_do(app: Celery) -> None:
     )
 
 
-@override_settings(JOB_SLICE_SECONDS=settings.CELERY_TASK_SOFT_TIME_LIMIT)
-def test_slice_that_leaves_no_room_is_refused() -> None:
+def test_slice_that_leaves_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "SLICE_SECONDS", settings.CELERY_TASK_SOFT_TIME_LIMIT)
     with pytest.raises(SystemCheckError, match=r"ami\.E001"):
         call_command("check")
 
