@@ -2,8 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 from django.conf import settings
@@ -11,12 +10,12 @@ from django.db import connection
 
 from ami.jobs.models import Job
 from ami.main.management.scale import Sizes
-from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.batches import plan_batches
 from ami.ml.post_processing.scopes import chosen_scope
 from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from benchmarks import databases, peers
+from benchmarks.fresh import capture_set, fresh
 from benchmarks.report import Figure
 from benchmarks.timing import QueryCounter, interleaved, timed
 
@@ -26,11 +25,6 @@ SIZES = Sizes(
     captures=2_000, occurrences=26_000, detections=28_000, classifications=44_000,
     identifications=1_300,
 )  # fmt: skip
-
-FILL = """
-INSERT INTO main_sourceimagecollection_images (sourceimagecollection_id, sourceimage_id)
-SELECT %s, id FROM main_sourceimage ON CONFLICT DO NOTHING
-"""
 
 # Everything that the three must agree on, in an order that their ids leave alone.
 OUTCOME = """
@@ -64,22 +58,18 @@ def run(*, quick: bool) -> list[Figure]:
 
 def run_task() -> None:
     """What a worker does for a Job, on the capture set that holds every capture."""
-    SmallSizeFilterTask(job=_job(), source_image_collection_id=_capture_set()).run()
+    SmallSizeFilterTask(job=_job(), source_image_collection_id=capture_set()).run()
 
 
 def _job() -> Job:
     return Job.objects.create(name=SmallSizeFilterTask.name, job_type_key=JOB_TYPE)
 
 
-def _capture_set() -> int:
-    return SourceImageCollection.objects.latest("pk").pk
-
-
 def _speed(database: str, *, detections: int, rounds: int) -> list[Figure]:
     candidates: dict[str, Callable[[], object]] = {
         "task": run_task,
-        "SQL": lambda: peers.single_statements(_capture_set(), job=_job()),
-        "row by row": lambda: peers.row_by_row(_capture_set(), job=_job()),
+        "SQL": lambda: peers.single_statements(capture_set(), job=_job()),
+        "row by row": lambda: peers.row_by_row(capture_set(), job=_job()),
     }
     outcomes: set[str] = set()
     seconds = interleaved(
@@ -101,18 +91,8 @@ def _speed(database: str, *, detections: int, rounds: int) -> list[Figure]:
     ]
 
 
-@contextmanager
-def _fresh(database: str) -> Iterator[None]:
-    """Work on a copy whose last capture set holds every capture."""
-    with databases.copied(database):
-        with connection.cursor() as cursor:
-            cursor.execute(FILL, [_capture_set()])
-        databases.warm()
-        yield
-
-
 def _time_on_copy(database: str, work: Callable[[], object], outcomes: set[str]) -> float:
-    with _fresh(database):
+    with fresh(database):
         seconds = timed(work)
         with connection.cursor() as cursor:
             cursor.execute(OUTCOME)
@@ -133,10 +113,10 @@ def _queries(small: str, large: str, *, detections: int) -> list[Figure]:
 
 def _count_queries(database: str) -> tuple[int, int]:
     """Of a run: how many statements, and how many batches."""
-    with _fresh(database):
+    with fresh(database):
         with QueryCounter() as counter:
             run_task()
-        task = SmallSizeFilterTask(source_image_collection_id=_capture_set())
+        task = SmallSizeFilterTask(source_image_collection_id=capture_set())
         scope, pk = chosen_scope(task.config)
         return counter.count, len(plan_batches(scope.detections([pk]), size=task.batch_size))
 
@@ -151,7 +131,7 @@ def _memory(small: str, large: str, *, detections: int) -> list[Figure]:
 
 
 def _peak_memory(database: str) -> int:
-    with _fresh(database):
+    with fresh(database):
         name = connection.settings_dict["NAME"]
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.memory", name],
