@@ -152,30 +152,35 @@ class RunState(BaseModel):
 
     def _end(self, where: Q, outcome: Outcome, *, error: str = "") -> bool:
         """Compare and set: end the Job if it is as `where` says, and wake who waits for it."""
-        progress = progress_of(self)
-        if outcome == Outcome.SUCCEEDED:
-            outcome = Outcome.PROBLEMS if progress.skipped else outcome
-            for stage in progress.stages:
-                stage.progress = 1.0
-        for stage in progress.stages:
-            stage.status = STATUS_OF[outcome]
         with transaction.atomic():
             ended = self._move(
                 where=where,
                 status=STATUS_OF[outcome],
                 outcome=outcome,
                 error=storable_text(error),
-                progress=progress,
                 claim_token=None,
                 waits_for=None,
                 admitted_at=None,
                 finished_at=timezone.now(),
             )
             if ended:
-                for sentence in skipped_in(self):
-                    self.logger.warning(sentence)
+                self._close()
                 transaction.on_commit(self._wake)
         return ended
+
+    def _close(self) -> None:
+        """Take the claims of the workers that still have a part, and sum up what was done."""
+        self.parts.filter(state=PartState.RUNNING).update(state=PartState.QUEUED, claim_token=None)
+        progress = progress_of(self)
+        for stage in progress.stages:
+            stage.status = JobState(self.status)
+            if self.status == JobState.SUCCESS:
+                stage.progress = 1.0
+        if self.outcome == Outcome.SUCCEEDED and progress.skipped:
+            self.outcome = Outcome.PROBLEMS
+        self._move(progress=progress, outcome=self.outcome)
+        for sentence in skipped_in(self):
+            self.logger.warning(sentence)
 
     def _wake(self) -> None:
         for waiting in (
