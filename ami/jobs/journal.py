@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 JOURNALED = ("main.Classification", "main.Detection", "main.Identification", "main.Occurrence")
 SETTING = "ami.job"
 
+# PostgreSQL plans the join of old and new rows once a session, for as many rows as there were then.
+# A nested loop, planned for few, would compare each of many rows with every other.
 FUNCTION = """
-CREATE OR REPLACE FUNCTION jobs_journal_{table}() RETURNS trigger LANGUAGE plpgsql AS $journal$
+CREATE OR REPLACE FUNCTION jobs_journal_{table}() RETURNS trigger LANGUAGE plpgsql
+SET enable_nestloop = off AS $journal$
 DECLARE
     this_job bigint := current_setting('{setting}');
     this_batch bigint := pg_current_xact_id()::text;

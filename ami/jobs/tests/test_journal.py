@@ -233,3 +233,11 @@ def test_change_says_what_it_is() -> None:
     assert str(JobChange(kind="changed", model="main.occurrence", object_id=5)) == (
         "Changed: main.occurrence 5"
     )
+
+
+@pytest.mark.django_db
+def test_plan_made_for_few_rows_compares_not_each_row_with_every_other() -> None:
+    """A session keeps the plan of its first change, be it of no row at all."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT proconfig FROM pg_proc WHERE proname LIKE 'jobs\\_journal\\_%'")
+        assert cursor.fetchall() == [(["enable_nestloop=off"],)] * len(JOURNALED)
