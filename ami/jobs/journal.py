@@ -88,9 +88,16 @@ class Column(NamedTuple):
 
     def differs(self) -> str:
         """Whether it changed, bit by bit: -0 is not 0."""
+        former, present = f"o.{self.name}", f"n.{self.name}"
         if self.is_plain:
-            return f"o.{self.name} IS DISTINCT FROM n.{self.name}"
-        return f"ROW(o.{self.name})::record *<> ROW(n.{self.name})"
+            return f"{former} IS DISTINCT FROM {present}"
+        bits_differ = f"ROW({former})::record *<> ROW({present})"
+        if not self.is_array:
+            return bits_differ
+        # A vector that an UPDATE leaves alone stays where it is stored, and need not be read.
+        place = "pg_column_toast_chunk_id({})"
+        moved = f"{place} IS DISTINCT FROM {place} OR {place} IS NULL"
+        return f"(({moved.format(former, present, present)}) AND {bits_differ})"
 
 
 def columns_of(model: type[models.Model]) -> list[Column]:

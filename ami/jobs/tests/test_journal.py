@@ -235,7 +235,22 @@ def test_change_says_what_it_is() -> None:
     )
 
 
-@pytest.mark.django_db
+def test_long_vector_is_journaled_where_it_changed_and_only_there() -> None:
+    """Long ones are stored apart from their row, and are not read where they stay there."""
+    vectors = [[number / 7 for number in range(first, first + 1000)] for first in (0, 1)]
+    job, row = make_job(), make_classification(scores=vectors[0], logits=vectors[0])
+    with journaled(job):
+        execute("UPDATE main_classification SET terminal = false")
+        Classification.objects.update(logits=vectors[1])
+        Classification.objects.update(logits=vectors[1])
+    first, second = job.changes.order_by("pk")
+    assert second.before and second.after  # noqa: PT018
+    assert (first.before, first.after) == ({"terminal": True}, {"terminal": False})
+    assert set(second.before) == {"logits"}
+    assert [float(number) for number in second.after["logits"][1:-1].split(",")] == vectors[1]
+    assert row.pk == second.object_id
+
+
 def test_plan_made_for_few_rows_compares_not_each_row_with_every_other() -> None:
     """A session keeps the plan of its first change, be it of no row at all."""
     with connection.cursor() as cursor:

@@ -60,8 +60,8 @@ class Classification(BaseModel):
         db_index=False,
         help_text="The classification that this one supersedes.",
     )
-    # Without a constraint: a batch commits only while its Job is there, and who deletes a Job clears
-    # this first; PostgreSQL's check of every row would cost more than the journal of it.
+    # Without a constraint: a batch commits only while its Job is there, and who deletes a Job
+    # clears this first; PostgreSQL's check of a row would cost as much as the journal of it.
     job = models.ForeignKey(
         "jobs.Job",
         on_delete=models.SET_NULL,
