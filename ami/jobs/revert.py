@@ -23,6 +23,8 @@ def refusal(job: Job) -> str | None:
     """Why `job` cannot be reverted now; None where it can."""
     if not job.is_final:
         return f"Job {job.pk} has not ended."
+    if job.dry_run:
+        return f"Job {job.pk} was a dry run; it has written nothing."
     if (former := revert_of(job)) and former.status not in {JobState.FAILURE, JobState.REVOKED}:
         verb = "was" if former.is_final else "is being"
         return f"Job {job.pk} {verb} reverted by Job {former.pk}."

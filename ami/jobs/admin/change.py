@@ -1,8 +1,11 @@
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import F, Func, JSONField, Model, QuerySet, TextField, Value
 from django.http import HttpRequest
@@ -10,13 +13,23 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import LargeTableAdmin, LargeTableChangeList
 from ami.base.links import EMPTY, change_link
 from ami.jobs.journal import JOURNALED
 from ami.jobs.models import Job, JobChange
+from ami.main.models import Taxon
+from ami.ml.models import Algorithm
 
 VECTORS = ["logits", "scores", "similarity_vector"]
 LONGEST = 80
+NAMED = (Taxon, Algorithm)
+
+# By which column a row leads to the one that it belongs to, where it is not there itself.
+PARENTS = {
+    "main.classification": "detection_id",
+    "main.detection": "source_image_id",
+    "main.identification": "occurrence_id",
+}
 
 
 def _narrow(field: str) -> Func:
@@ -40,13 +53,25 @@ class TableFilter(admin.SimpleListFilter):
         return queryset.filter(model=self.value()) if self.value() else queryset
 
 
+class JobChangeList(LargeTableChangeList):
+    """A page of changes, each of which knows the rows that they can lead to."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: Any = list(self.result_list)
+        known = _known(self.result_list)
+        for change in self.result_list:
+            change.known = known
+
+
 @admin.register(JobChange)
 class JobChangeAdmin(LargeTableAdmin[JobChange]):
     """What Jobs did to rows, or what the one did that a filter names. Nobody edits it."""
 
     annotations = {"former": _narrow("before"), "present": _narrow("after")}
-    deferred = ("before", "after")
-    list_display = ("kind", "row", "what", "created_at", "job_link")
+    list_only = ("kind", "model", "object_id", "created_at", "job__dry_run")
+    list_select_related = ("job",)
+    list_display = ("kind_label", "row", "what", "created_at", "job_link")
     list_filter = ("kind", TableFilter)
     list_display_links = None
     actions = None
@@ -68,9 +93,27 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return False
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return JobChangeList
+
+    @admin.display(description="kind", ordering="kind")
+    def kind_label(self, change: JobChange) -> str:
+        label = change.get_kind_display()
+        return f"Would be {label.lower()}" if change.job.dry_run else label
+
     @admin.display(description="row")
-    def row(self, change: JobChange) -> str:
-        return change_link(apps.get_model(change.model), change.object_id)
+    def row(self, change: Any) -> str:
+        model = apps.get_model(change.model)
+        if change.object_id in change.known[model]:
+            return change_link(model, change.object_id)
+        is_new = change.job.dry_run and change.kind == JobChange.Kind.CREATED
+        noun = str(model._meta.verbose_name)
+        name = f"New {noun}" if is_new else f"{noun.capitalize()} {change.object_id}"
+        parent = PARENTS.get(change.model)
+        row = {**(change.former or {}), **(change.present or {})}
+        if parent is None or row.get(parent) is None:
+            return name
+        return format_html("{} of {}", name, _value(change, parent, row[parent]))
 
     @admin.display(description="before → after")
     def what(self, change: Any) -> SafeString:
@@ -85,10 +128,9 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
 
 def _columns(change: Any) -> Iterator[tuple[str, str]]:
     """Each column with what became of it; of created and deleted rows, those that hold a value."""
-    model = apps.get_model(change.model)
     before, after = change.former or {}, change.present or {}
     for column in {**before, **after}:
-        former, present = (_value(model, column, side.get(column)) for side in (before, after))
+        former, present = (_value(change, column, side.get(column)) for side in (before, after))
         name = column.removesuffix("_id").replace("_", " ")
         if change.kind == JobChange.Kind.CHANGED:
             yield name, format_html("{} → {}", former, present)
@@ -96,11 +138,41 @@ def _columns(change: Any) -> Iterator[tuple[str, str]]:
             yield name, present if before == {} else former
 
 
-def _value(model: type[Model], column: str, value: Any) -> str:
+def _value(change: Any, column: str, value: Any) -> str:
     if value is None:
         return EMPTY
-    field: Any = next((f for f in model._meta.concrete_fields if f.column == column), None)
-    if field and field.related_model:
-        return change_link(field.related_model, value)
+    if target := _targets(change.model).get(column):
+        if value in change.known[target]:
+            return change_link(target, value, change.known[target][value])
+        return f"{str(target._meta.verbose_name).capitalize()} {value}"
     text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     return Truncator(text).chars(LONGEST)
+
+
+@cache
+def _targets(label: str) -> dict[str, type[Model]]:
+    """The tables that a journaled one refers to, by column."""
+    fields: Any = apps.get_model(label)._meta.concrete_fields
+    return {field.column: field.related_model for field in fields if field.related_model}
+
+
+def _known(changes: Iterable[Any]) -> dict[type[Model], dict[int, str | None]]:
+    """The rows that `changes` name and that are there, with the names of taxa and algorithms.
+
+    One query a table. What a dry run has created is not there, nor what was deleted since.
+    """
+    ids: dict[type[Model], set[int]] = defaultdict(set)
+    for change in changes:
+        ids[apps.get_model(change.model)].add(change.object_id)
+        for column, target in _targets(change.model).items():
+            for side in (change.former, change.present):
+                if (pk := (side or {}).get(column)) is not None:
+                    ids[target].add(pk)
+    return {
+        model: dict(
+            model._default_manager.filter(pk__in=pks).values_list(
+                "pk", "name" if model in NAMED else Value(None, output_field=TextField())
+            )
+        )
+        for model, pks in ids.items()
+    }

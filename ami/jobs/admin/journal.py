@@ -3,21 +3,20 @@
 import csv
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from django.apps import apps
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
-from django.urls import URLPattern, path, reverse
 
 from ami.base.links import list_url
+from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url
 from ami.jobs.models import Job, JobChange
 from ami.jobs.revert import RevertRefusedError, refusal, request_revert, revert_of
-from ami.users.models import User
 
 TRANSITIONS = 10
 CHUNK = 2_000
@@ -103,23 +102,8 @@ def csv_lines(job: Job) -> Iterator[str]:
         yield writer.writerow([*plain, *(v and json.dumps(v) for v in (before, after))])
 
 
-class JournalMixin(admin.ModelAdmin):  # type: ignore[type-arg]
+class JournalMixin(JobPagesMixin):
     """The export of a Job's changes, and its revert."""
-
-    def get_urls(self) -> list[URLPattern]:
-        views = {"changes.csv": self.changes_view, "revert/": self.revert_view}
-        own = [
-            path(
-                f"<path:object_id>/{name}",
-                self.admin_site.admin_view(view),
-                name=f"jobs_job_{view.__name__.removesuffix('_view')}",
-            )
-            for name, view in views.items()
-        ]
-        return [*own, *super().get_urls()]
-
-    def _job(self, request: HttpRequest, object_id: str) -> Job:
-        raise NotImplementedError
 
     def changes_view(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         """Every change of a Job as CSV, streamed."""
@@ -139,27 +123,19 @@ class JournalMixin(admin.ModelAdmin):  # type: ignore[type-arg]
             return self._revert(request, job)
         if reason := refusal(job):
             self.message_user(request, reason, messages.WARNING)
-            return HttpResponseRedirect(_page(job))
+            return HttpResponseRedirect(page_url(job))
         context = {
-            **self.admin_site.each_context(request),
-            "title": f"Revert Job {job.pk}",
-            "opts": self.opts,
-            "media": self.media,
-            "original": job,
+            **self._frame(request, job, title=f"Revert Job {job.pk}"),
             "journal": journal_of(job),
-            "page_url": _page(job),
         }
         return render(request, "admin/jobs/job/revert.html", context)
 
     def _revert(self, request: HttpRequest, job: Job) -> HttpResponse:
         try:
-            revert = request_revert(job, user=cast(User, request.user))
+            revert = request_revert(job, user=operator_of(request))
         except RevertRefusedError as refused:
             self.message_user(request, str(refused), messages.WARNING)
-            return HttpResponseRedirect(_page(job))
+            return HttpResponseRedirect(page_url(job))
+        self.log_change(request, job, f"Reverted by Job {revert.pk}.")
         self.message_user(request, f"Job {revert.pk} reverts Job {job.pk}.", messages.SUCCESS)
-        return HttpResponseRedirect(_page(revert))
-
-
-def _page(job: Job) -> str:
-    return reverse("admin:jobs_job_change", args=[job.pk])
+        return HttpResponseRedirect(page_url(revert))

@@ -1,28 +1,68 @@
-from typing import Any
+"""A Job's log, a page at a time."""
 
-from django.contrib import admin
-from django.http import HttpRequest
+from typing import NamedTuple
 
-from ami.base.admin import LargeTableAdmin
-from ami.jobs.models import JobLog
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from ami.base.ids import parse_id
+from ami.jobs.admin.pages import JobPagesMixin
+from ami.jobs.models import Job, JobLog
+from ami.jobs.models.log import SEVERE
+
+PAGE = 200
+LEVELS = {
+    "": ("All lines", JobLog.Level.values),
+    "WARNING": ("Warnings and errors", SEVERE),
+    "ERROR": ("Errors", SEVERE[1:]),
+}
 
 
-@admin.register(JobLog)
-class JobLogAdmin(LargeTableAdmin[JobLog]):
-    """The log lines of all Jobs, or of the one that a filter names. Nobody edits them."""
+class LogPage(NamedTuple):
+    """Lines of a log, the oldest first, and whether there are others before and after them."""
 
-    list_display = ("id", "created_at", "level", "message", "job_id")
-    list_display_links = None
-    readonly_fields = ()
+    lines: list[JobLog]
+    older: bool
+    newer: bool
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup == "job__id__exact" or super().lookup_allowed(lookup, value, request)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+def log_page(
+    job: Job, *, level: str = "", before: int | None = None, after: int | None = None
+) -> LogPage:
+    """The lines next to the id that is given, or the last ones; three queries."""
+    rows = job.logs.all()
+    if level:
+        rows = rows.filter(level__in=LEVELS[level][1])
+    if after is not None:
+        lines = list(rows.filter(pk__gt=after).order_by("pk")[:PAGE])
+    else:
+        upto = rows if before is None else rows.filter(pk__lt=before)
+        lines = list(upto.order_by("-pk")[:PAGE])[::-1]
+    if not lines:
+        return LogPage([], older=False, newer=False)
+    return LogPage(
+        lines,
+        older=rows.filter(pk__lt=lines[0].pk).exists(),
+        newer=rows.filter(pk__gt=lines[-1].pk).exists(),
+    )
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return False
+class LogMixin(JobPagesMixin):
+    """The page of a Job's log."""
+
+    def log_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """`level` cuts the log to its worse lines; `before` and `after` take the id of a line."""
+        job = self._job(request, object_id)
+        level = request.GET.get("level", "")
+        level = level if level in LEVELS else ""
+        ids = {name: parse_id(request.GET.get(name, "")) for name in ("before", "after")}
+        page = log_page(job, level=level, **ids)
+        context = {
+            **self._frame(request, job, title=f"Log of Job {job.pk}"),
+            "page": page,
+            "first": page.lines[0].pk if page.lines else None,
+            "last": page.lines[-1].pk if page.lines else None,
+            "level": level,
+            "levels": [(value, label) for value, (label, _) in LEVELS.items()],
+        }
+        return render(request, "admin/jobs/job/log.html", context)

@@ -1,6 +1,8 @@
 from django.db import models
 from django.utils import timezone
 
+SEVERE = ("WARNING", "ERROR", "CRITICAL")
+
 
 class JobLog(models.Model):
     """One line of a Job's log."""
@@ -21,7 +23,14 @@ class JobLog(models.Model):
 
     class Meta:
         verbose_name = "job log line"
-        indexes = [models.Index(fields=["job", "id"], name="joblog_job_id")]
+        indexes = [
+            models.Index(fields=["job", "id"], name="joblog_job_id"),
+            models.Index(
+                fields=["job", "id"],
+                condition=models.Q(level__in=SEVERE),
+                name="joblog_severe",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.message

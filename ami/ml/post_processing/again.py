@@ -6,7 +6,13 @@ from ami.jobs.models import Job
 from ami.jobs.states import JobFailedError, JobState
 from ami.jobs.work import Planned
 from ami.main.models import Classification, Detection, Identification
-from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch, task_of
+from ami.ml.post_processing.service import (
+    JOB_TYPE,
+    AlreadyLaunchedError,
+    LaunchRow,
+    launch,
+    task_of,
+)
 from ami.users.models import User
 
 
@@ -95,6 +101,8 @@ def _span(batches: list[Planned]) -> list[tuple[int, int]]:
 
 
 def _refusal(job: Job) -> str | None:
+    if job.job_type_key != JOB_TYPE:
+        return f"Job {job.pk} is no run of a method; there is nothing to apply."
     if job.dry_run and job.status != JobState.SUCCESS:
         return f"Job {job.pk} has not succeeded; a dry run is applied after its end."
     if not job.dry_run and not _is_undone(job):

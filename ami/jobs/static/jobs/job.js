@@ -24,26 +24,33 @@ document.addEventListener("DOMContentLoaded", () => {
     };
 
     const refresh = async () => {
-        if (!document.hidden) {
-            const response = await fetch(live.dataset.url).catch(() => null);
-            if (response?.redirected || response?.status === 403 || response?.status === 404) {
-                return; // signed out, or the Job is gone: asking again would not help
-            }
-            if (response?.ok) {
-                const before = status();
-                const fresh = document.createElement("template");
-                fresh.innerHTML = await response.text();
-                update(live.firstElementChild, fresh.content.firstElementChild);
-                if (status() !== before) {
-                    document.getElementById("job-announcement").textContent = status();
-                }
+        const response = await fetch(live.dataset.url).catch(() => null);
+        if (response?.redirected || response?.status === 403 || response?.status === 404) {
+            document.getElementById("job-stopped").hidden = false;
+            return; // signed out, or the Job is gone: asking again would not help
+        }
+        if (response?.ok) {
+            const before = status();
+            const fresh = document.createElement("template");
+            fresh.innerHTML = await response.text();
+            update(live.firstElementChild, fresh.content.firstElementChild);
+            if (status() !== before) {
+                document.getElementById("job-announcement").textContent = status();
             }
         }
-        if (!ended()) {
+        wait();
+    };
+
+    // A hidden tab asks for nothing; once it is seen again, it catches up.
+    const wait = () => {
+        if (ended()) {
+            return;
+        }
+        if (document.hidden) {
+            document.addEventListener("visibilitychange", wait, { once: true });
+        } else {
             setTimeout(refresh, 1000);
         }
     };
-    if (!ended()) {
-        setTimeout(refresh, 1000);
-    }
+    wait();
 });

@@ -33,6 +33,7 @@ __all__ = [
 
 PERMISSION = "jobs.add_job"
 LAUNCH_KEY = "launch_key"
+DRY_RUN = "_dry_run"
 
 ScopeResolver: TypeAlias = Callable[[Any], dict[str, Any]]
 ProjectResolver: TypeAlias = Callable[[Any], Project | None]
@@ -74,6 +75,7 @@ def default_build_jobs(
             ],
             user=cast(User, request.user),
             launch_key=_launch_key(request),
+            dry_run=DRY_RUN in request.POST,
         )
     except ConfigValidationErrors as invalid:
         raise ConfigValidationErrors(
@@ -101,6 +103,11 @@ class PostProcessingAction:
     def __name__(self) -> str:
         return f"run_{self.task_cls.key}"
 
+    @property
+    def offers_dry_run(self) -> bool:
+        """Whether the method can be tried, and its Jobs are made by what knows how."""
+        return self.build_jobs is default_build_jobs and not self.task_cls.has_own_run()
+
     def __call__(
         self, model_admin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
@@ -115,6 +122,8 @@ class PostProcessingAction:
         form = self.form_class(request.POST if confirmed else None, scope_queryset=queryset)
         if confirmed and selection.vanished:
             form.add_error(None, selection.vanished)
+        if confirmed and DRY_RUN in request.POST and not self.offers_dry_run:
+            form.add_error(None, f"{self.task_cls.name} cannot be tried; nothing was started.")
         if confirmed and form.is_valid() and self._launch(model_admin, request, queryset, form):
             return None
         return self._page(model_admin, request, selection, form)
@@ -128,6 +137,8 @@ class PostProcessingAction:
     ) -> bool:
         """Launch and tell so; False where the options were refused, and the form says why."""
         level, text = messages.SUCCESS, "{method}: started {jobs}."
+        if DRY_RUN in request.POST:
+            text = "{method}: started {jobs}, a dry run. Nothing is written."
         try:
             job_ids = self.build_jobs(
                 model_admin=model_admin,
@@ -172,6 +183,9 @@ class PostProcessingAction:
                 "opts": model_admin.opts,
                 "media": model_admin.media + form.media,
                 "adminform": AdminForm(form, [("Options", {"fields": list(form.fields)})], {}),  # type: ignore[arg-type]
+                "offers_dry_run": self.offers_dry_run,
+                "dry_run_name": DRY_RUN,
+                "is_dry_run": DRY_RUN in request.POST,
                 "launch_key": _launch_key(request) or uuid4(),
                 "launch_key_name": LAUNCH_KEY,
                 "action_checkbox_name": ACTION_CHECKBOX_NAME,

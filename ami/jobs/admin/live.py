@@ -1,0 +1,132 @@
+"""What a Job's page shows while it runs, in a fixed number of queries for any number of parts."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.contrib.humanize.templatetags.humanize import intcomma
+from django.db.models import Q
+
+from ami.base.links import EMPTY, list_url
+from ami.jobs.admin.pages import badges
+from ami.jobs.models import Job, JobPart
+from ami.jobs.states import RUNNING, JobState, Outcome, PartState
+from ami.jobs.summary import Summary, skipped_in, summary_of
+from ami.main.models import Classification
+
+LOG_LINES = 30
+PARTS = 50
+REASONS = 10
+
+
+class Progress(NamedTuple):
+    """How far a Job is; what is not known of it is None."""
+
+    percent: int
+    rows: str | None
+    rate: int | None
+    left: str | None
+    failed: int
+    parts: str | None
+    heartbeat_at: datetime | None
+
+
+def live_of(job: Job) -> dict[str, Any]:
+    summary = summary_of(job)
+    lines = list(job.logs.order_by("-pk")[: LOG_LINES + 1])
+    return {
+        "job": job,
+        "badges": badges(job),
+        "is_running": job.status in RUNNING,
+        "is_failed": job.status == JobState.FAILURE,
+        "is_crashed": job.outcome == Outcome.CRASHED,
+        "progress": _progress(job, summary),
+        "parts": _parts(job, summary),
+        "took": whole_seconds(job.duration),
+        "parameters": _parameters(job.params),
+        "lines": lines[LOG_LINES - 1 :: -1],
+        "has_more_lines": len(lines) > LOG_LINES,
+        **(_end(job, summary) if job.is_final else {}),
+    }
+
+
+def whole_seconds(duration: timedelta | None) -> str:
+    if duration is None:
+        return EMPTY
+    return "under a second" if duration.total_seconds() < 1 else str(duration).partition(".")[0]
+
+
+def _progress(job: Job, summary: Summary) -> Progress:
+    done, total, left = summary.rows_done, summary.rows_total, summary.seconds_left
+    running = job.status in RUNNING
+    heartbeats = [at for at in (summary.heartbeat_at, job.heartbeat_at) if at]
+    return Progress(
+        percent=100 * done // total if total else round(100 * job.progress.fraction),
+        rows=f"{intcomma(done)} of {intcomma(total)} rows" if total else None,
+        rate=round(summary.rate) if running and summary.rate else None,
+        left=whole_seconds(timedelta(seconds=left)) if running and left else None,
+        failed=summary.rows_failed,
+        parts=_states(summary.states),
+        heartbeat_at=max(heartbeats, default=None) if running else None,
+    )
+
+
+def _states(states: dict[PartState, int]) -> str | None:
+    """How many parts stand where; None where there is one at most."""
+    if sum(states.values()) < 2:
+        return None
+    return ", ".join(
+        f"{intcomma(count)} {state.label.lower()}" for state, count in states.items() if count
+    )
+
+
+def _parts(job: Job, summary: Summary) -> dict[str, Any] | None:
+    """The first parts that are not done, those that wait last; None where there is one at most."""
+    undone = sum(summary.states.values()) - summary.states[PartState.DONE]
+    if _states(summary.states) is None or not undone:
+        return None
+    listed: Iterable[JobPart] = (
+        job.parts.exclude(state=PartState.DONE)
+        .alias(waits=Q(state=PartState.QUEUED))
+        .order_by("waits", "number")
+        .only("number", "state", "rows_done", "rows_total", "attempts", "heartbeat_at")[:PARTS]
+    )
+    return {"listed": listed, "more": max(0, undone - PARTS)}
+
+
+def _end(job: Job, summary: Summary) -> dict[str, Any]:
+    """How a Job has ended, and what can be done about it."""
+    return {
+        "problems": _problems(job),
+        "share": _share(job, summary),
+        "applied_by": job.applied_by.order_by("-pk").only("status", "outcome").first(),
+        "written": None if job.dry_run else job.classifications.count(),
+        "written_url": list_url(Classification, job__id__exact=job.pk),
+    }
+
+
+def _problems(job: Job) -> dict[str, Any] | None:
+    if not job.progress.skipped:
+        return None
+    reasons = skipped_in(job)
+    return {"rows": job.progress.skipped, "reasons": reasons[:REASONS], "more": reasons[REASONS:]}
+
+
+def _share(job: Job, summary: Summary) -> str | None:
+    """How much a Job that did not get to its end has done."""
+    if job.status == JobState.SUCCESS or not summary.rows_total:
+        return None
+    done, total = intcomma(summary.rows_done), intcomma(summary.rows_total)
+    if job.dry_run:
+        return f"It had tried {done} of {total} rows; nothing was written."
+    return f"It has committed {done} of {total} rows, and they stay."
+
+
+def _parameters(params: Any) -> list[tuple[str, Any]]:
+    """A Job's parameters by name, those of its `config` among them, whatever is stored."""
+    if not isinstance(params, dict):
+        return []
+    config = params.get("config")
+    if not isinstance(config, dict):
+        return list(params.items())
+    return [*((name, params[name]) for name in params if name != "config"), *config.items()]

@@ -1,0 +1,67 @@
+"""What the pages of one Job share."""
+
+from typing import Any, cast
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ami.base.admin import LargeTableAdmin
+from ami.base.ids import parse_id
+from ami.jobs.models import Job
+from ami.users.models import User
+
+
+class JobPagesMixin(LargeTableAdmin[Job]):
+    """The Job that a page is about, and the frame around it."""
+
+    def _job(self, request: HttpRequest, object_id: str) -> Job:
+        """Raises Http404 and PermissionDenied."""
+        jobs = self.get_queryset(request).select_related("project", "user")
+        pk = parse_id(object_id)
+        job = jobs.filter(pk=pk).first() if pk else None
+        if job is None:
+            raise Http404(f"There is no Job {object_id}.")
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        return job
+
+    def _frame(self, request: HttpRequest, job: Job, *, title: str) -> dict[str, Any]:
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "media": self.media,
+            "original": job,
+            "page_url": page_url(job),
+        }
+
+
+def page_url(job: Job) -> str:
+    return reverse("admin:jobs_job_change", args=[job.pk])
+
+
+def job_link(job: Job) -> SafeString:
+    return format_html('<a href="{}">Job {}</a>', page_url(job), job.pk)
+
+
+def operator_of(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def state_of(job: Job) -> str:
+    """Where a Job stands, and how it ended, in a word or three."""
+    return job.get_outcome_display() or job.get_status_display()
+
+
+def badges(job: Job) -> SafeString:
+    state = format_html(
+        '<span class="job-status job-status-{}">{}</span>',
+        (job.outcome or job.status).lower(),
+        state_of(job),
+    )
+    if not job.dry_run:
+        return state
+    return format_html('{} <span class="job-dry-run">Dry run</span>', state)
