@@ -8,12 +8,13 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import F, Func, JSONField, Model, QuerySet, TextField, Value
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from ami.base.admin import LargeTableAdmin, LargeTableChangeList
+from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
 from ami.jobs.journal import JOURNALED
 from ami.jobs.models import Job, JobChange
@@ -22,6 +23,7 @@ from ami.ml.models import Algorithm
 
 VECTORS = ["logits", "scores", "similarity_vector"]
 LONGEST = 80
+IMPLIED = ("id", "job_id", "timestamp")
 NAMED = (Taxon, Algorithm)
 
 # By which column a row leads to the one that it belongs to, where it is not there itself.
@@ -71,7 +73,7 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     annotations = {"former": _narrow("before"), "present": _narrow("after")}
     list_only = ("kind", "model", "object_id", "created_at", "job__dry_run")
     list_select_related = ("job",)
-    list_display = ("kind_label", "row", "what", "created_at", "job_link")
+    list_display = ("job_link", "kind_label", "row", "what", "created_at")
     list_filter = ("kind", TableFilter)
     list_display_links = None
     actions = None
@@ -92,6 +94,17 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's, titled with the Job that the filter names."""
+        pk = parse_id(request.GET.get("job__id__exact", ""))
+        job = Job.objects.only("dry_run").filter(pk=pk).first() if pk else None
+        if job:
+            title = f"What Job {pk} would change" if job.dry_run else f"Changes of Job {pk}"
+            extra_context = {**(extra_context or {}), "title": title}
+        return super().changelist_view(request, extra_context)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JobChangeList
@@ -129,13 +142,15 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
 def _columns(change: Any) -> Iterator[tuple[str, str]]:
     """Each column with what became of it; of created and deleted rows, those that hold a value."""
     before, after = change.former or {}, change.present or {}
-    for column in {**before, **after}:
+    for column in _order(change.model):
+        if column not in before and column not in after:
+            continue
         former, present = (_value(change, column, side.get(column)) for side in (before, after))
         name = column.removesuffix("_id").replace("_", " ")
         if change.kind == JobChange.Kind.CHANGED:
             yield name, format_html("{} → {}", former, present)
-        elif {**before, **after}[column] is not None:
-            yield name, present if before == {} else former
+        elif (value := present if not before else former) != EMPTY:
+            yield name, value
 
 
 def _value(change: Any, column: str, value: Any) -> str:
@@ -147,6 +162,13 @@ def _value(change: Any, column: str, value: Any) -> str:
         return f"{str(target._meta.verbose_name).capitalize()} {value}"
     text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     return Truncator(text).chars(LONGEST)
+
+
+@cache
+def _order(label: str) -> list[str]:
+    """The columns of a journaled table as its model lists them, less what goes without saying."""
+    fields: Any = apps.get_model(label)._meta.concrete_fields
+    return [field.column for field in fields if field.column not in IMPLIED]
 
 
 @cache

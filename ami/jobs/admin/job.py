@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ami.base.links import change_link
@@ -23,10 +24,9 @@ class JobAdmin(ControlMixin, JournalMixin, LogMixin, AgainMixin):
 
     list_display = (
         "name",
-        "id",
         "state",
-        "waiting_for",
         "progress_share",
+        "id",
         "project",
         "user",
         "created_at",
@@ -101,11 +101,9 @@ class JobAdmin(ControlMixin, JournalMixin, LogMixin, AgainMixin):
 
     @admin.display(description="status", ordering="status")
     def state(self, job: Job) -> SafeString:
-        return badges(job)
-
-    @admin.display(description="waits for")
-    def waiting_for(self, job: Job) -> str:
-        return change_link(Job, job.waits_for_id)
+        if job.waits_for_id is None:
+            return badges(job)
+        return format_html("{} for {}", badges(job), change_link(Job, job.waits_for_id))
 
     @admin.display(description="progress")
     def progress_share(self, job: Job) -> str:

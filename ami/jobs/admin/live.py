@@ -75,9 +75,8 @@ def _states(states: dict[PartState, int]) -> str | None:
     """How many parts stand where; None where there is one at most."""
     if sum(states.values()) < 2:
         return None
-    return ", ".join(
-        f"{intcomma(count)} {state.label.lower()}" for state, count in states.items() if count
-    )
+    parts = reversed(states.items())
+    return ", ".join(f"{intcomma(count)} {state.label.lower()}" for state, count in parts if count)
 
 
 def _parts(job: Job, summary: Summary) -> dict[str, Any] | None:
@@ -89,7 +88,9 @@ def _parts(job: Job, summary: Summary) -> dict[str, Any] | None:
         job.parts.exclude(state=PartState.DONE)
         .alias(waits=Q(state=PartState.QUEUED))
         .order_by("waits", "number")
-        .only("number", "state", "rows_done", "rows_total", "attempts", "heartbeat_at")[:PARTS]
+        .only("job", "number", "state", "rows_done", "rows_total", "attempts", "heartbeat_at")[
+            :PARTS
+        ]
     )
     return {"listed": listed, "more": max(0, undone - PARTS)}
 

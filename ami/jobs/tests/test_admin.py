@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.contrib.messages import get_messages
 from django.test import Client
 from django.utils import timezone
 
 from ami.base.tests.factories import make_project, make_user
-from ami.jobs.models import Job, JobLog, JobState
+from ami.jobs.models import Job, JobState
+from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import make_job
 
 pytestmark = pytest.mark.django_db
@@ -102,20 +102,8 @@ def test_live_part_is_the_page_without_its_frame(operator: Client) -> None:
     assert "<html" not in part
 
 
-def test_long_log_is_cut_and_leads_to_all_of_it(operator: Client) -> None:
-    job = make_job()
-    JobLog.objects.bulk_create(JobLog(job=job, message=f"line {n}.") for n in range(250))
-    response = operator.get(page_of(job))
-    assert "line 249." in response.text
-    assert "line 49." not in response.text
-    assert "line 50." in response.text
-    url = response.context["log_url"]
-    assert url.replace("&", "&amp;") in response.text
-    assert operator.get(url).status_code == 200
-
-
 @pytest.mark.parametrize("pk", [987654, 2**70, "abc", "1e3"])
-@pytest.mark.parametrize("part", ["change", "live"])
+@pytest.mark.parametrize("part", ["change", "live", "log", "revert", "again"])
 def test_unknown_job_is_not_found(operator: Client, pk: Any, part: str) -> None:
     assert operator.get(f"{LIST}{pk}/{part}/").status_code == 404
 
@@ -123,7 +111,7 @@ def test_unknown_job_is_not_found(operator: Client, pk: Any, part: str) -> None:
 def test_job_pages_need_permission(client: Client) -> None:
     job = make_run()
     sign_in(client, "view_sourceimagecollection")
-    for url in (LIST, page_of(job), f"{LIST}{job.pk}/live/"):
+    for url in (LIST, page_of(job), f"{LIST}{job.pk}/live/", f"{LIST}{job.pk}/log/"):
         assert client.get(url).status_code == 403
 
 
@@ -147,19 +135,6 @@ def test_job_is_neither_added_nor_edited(operator: Client) -> None:
     assert job.name == "Former"
 
 
-def test_cancel_and_retry_tell_what_they_left_alone(operator: Client) -> None:
-    waiting, ended = make_job(), make_job(status=JobState.SUCCESS)
-    for action, sentence in [
-        ("cancel_jobs", "1 canceled. 1 left alone: they had ended."),
-        ("retry_jobs", "2 queued again."),
-        ("retry_jobs", "0 queued again. 2 left alone: they had not ended, or were reverted."),
-    ]:
-        response = operator.post(
-            LIST, {"action": action, "_selected_action": [waiting.pk, ended.pk], "index": 0}
-        )
-        assert [str(m) for m in get_messages(response.wsgi_request)][-1] == sentence
-
-
 def test_list_takes_the_same_queries_for_any_number_of_jobs(
     operator: Client, django_assert_max_num_queries: Any
 ) -> None:
@@ -169,50 +144,14 @@ def test_list_takes_the_same_queries_for_any_number_of_jobs(
         assert operator.get(LIST).text.count("Rosa Beauchamp") >= 30
 
 
-@pytest.mark.parametrize(
-    ("status", "button", "after"),
-    [
-        (JobState.PENDING, "_cancel", JobState.REVOKED),
-        (JobState.STARTED, "_cancel", JobState.CANCELING),
-        (JobState.FAILURE, "_retry", JobState.PENDING),
-    ],
-)
-def test_page_offers_what_the_state_allows(
-    operator: Client, status: JobState, button: str, after: JobState
-) -> None:
-    job = make_job(status=status)
-    page = operator.get(page_of(job)).text
-    assert [name for name in ("_cancel", "_retry") if f'name="{name}"' in page] == [button]
-    operator.post(page_of(job), {button: ""})
-    job.refresh_from_db()
-    assert job.status == after
-
-
-@pytest.mark.parametrize(
-    ("status", "button", "text"),
-    [
-        (JobState.SUCCESS, "_cancel", "It has ended; nothing is left to cancel."),
-        (
-            JobState.STARTED,
-            "_retry",
-            "It has not ended, or was reverted; nothing was queued again.",
-        ),
-    ],
-)
-def test_button_of_a_page_that_is_old_changes_nothing(
-    operator: Client, status: JobState, button: str, text: str
-) -> None:
-    job = make_job(status=status)
-    response = operator.post(page_of(job), {button: ""}, follow=True)
-    assert [str(message) for message in get_messages(response.wsgi_request)] == [text]
-    job.refresh_from_db()
-    assert job.status == status
-
-
-def test_who_may_only_view_has_no_buttons(client: Client) -> None:
-    job = make_job(status=JobState.STARTED)
-    sign_in(client, "view_job")
-    assert "_cancel" not in client.get(page_of(job)).text
-    assert client.post(page_of(job), {"_cancel": ""}).status_code == 403
-    job.refresh_from_db()
-    assert job.status == JobState.STARTED
+def test_list_tells_outcomes_dry_runs_and_who_waits(operator: Client) -> None:
+    first = make_job(name="First", status=JobState.SUCCESS, outcome=Outcome.PROBLEMS)
+    make_job(name="Second", waits_for=first)
+    make_job(name="Third", dry_run=True)
+    page = operator.get(LIST).text
+    assert "Succeeded with problems" in page
+    assert f'for <a href="{page_of(first)}">Job {first.pk}</a>' in page
+    assert page.count("job-dry-run") == 1
+    for query, name in [("outcome__exact=problems", "First"), ("dry_run__exact=1", "Third")]:
+        found = operator.get(f"{LIST}?{query}").context["cl"].result_list
+        assert [job.name for job in found] == [name]

@@ -101,7 +101,7 @@ def test_many_transitions_are_cut_and_the_rest_counted(operator: Client) -> None
 def test_running_job_counts_nothing(operator: Client, django_assert_max_num_queries: Any) -> None:
     job = make_run()
     Job.objects.update(status=JobState.STARTED)
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         part = operator.get(page_of(job, "live/"))
     assert part.context["journal"] is None
     assert "Revert…" not in part.text
@@ -122,8 +122,50 @@ def test_list_takes_the_same_queries_for_any_number_of_changes(
     operator: Client, django_assert_max_num_queries: Any
 ) -> None:
     job = make_run(occurrences=40)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(11):
         assert operator.get(f"{CHANGES}?job__id__exact={job.pk}").text.count(" → ") >= 40
+
+
+def test_list_names_taxa_and_its_job(operator: Client) -> None:
+    job = make_run(occurrences=1)
+    page = operator.get(f"{CHANGES}?job__id__exact={job.pk}").text
+    assert f"Changes of Job {job.pk}" in page
+    assert ">Noctua &lt;janthe&gt;</a> → " in page
+    assert ">Noctua pronuba</a>" in page
+
+
+def test_row_that_is_gone_is_named_without_a_link(operator: Client) -> None:
+    job = make_run(occurrences=1)
+    gone = Classification.objects.get()
+    Classification.objects.all().delete()
+    page = operator.get(f"{CHANGES}?job__id__exact={job.pk}").text
+    assert f"/admin/main/classification/{gone.pk}/" not in page
+    detection = f"/admin/main/detection/{gone.detection_id}/change/"
+    assert f'Classification {gone.pk} of <a href="{detection}">' in page
+
+
+def test_dry_run_tells_what_would_change(operator: Client) -> None:
+    job = make_run(occurrences=1)
+    made = Classification.objects.get()
+    Job.objects.update(dry_run=True)
+    Classification.objects.all().delete()
+    page = operator.get(page_of(job)).text
+    for text in ("Dry run: nothing was written.", "Would change", "that would be created"):
+        assert text in page
+    assert "Revert…" not in page
+    changes = operator.get(f"{CHANGES}?job__id__exact={job.pk}").text
+    assert f"What Job {job.pk} would change" in changes
+    assert "Would be created" in changes
+    assert "New classification of <a" in changes
+    assert f"/admin/main/classification/{made.pk}/" not in changes
+
+
+def test_dry_run_is_not_reverted(operator: Client) -> None:
+    job = make_run()
+    Job.objects.update(dry_run=True)
+    response = operator.post(page_of(job, "revert/"), follow=True)
+    assert f"Job {job.pk} was a dry run; it has written nothing." in response.text
+    assert not Job.objects.filter(reverts=job).exists()
 
 
 def test_changes_are_exported_as_csv(operator: Client) -> None:

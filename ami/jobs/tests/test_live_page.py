@@ -1,0 +1,159 @@
+"""What a Job's page tells while it runs, and how it ended."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from ami.base.tests.factories import make_user
+from ami.jobs.models import Job, JobState
+from ami.jobs.states import Outcome, PartState
+from ami.jobs.tests.admin import make_parts, page_of
+from ami.jobs.tests.job_types import make_job
+
+pytestmark = pytest.mark.django_db
+DONE, RUNNING, QUEUED, FAILED = (
+    PartState.DONE,
+    PartState.RUNNING,
+    PartState.QUEUED,
+    PartState.FAILED,
+)
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    return client
+
+
+def make_running(*states: PartState, **fields: Any) -> Job:
+    """A running Job whose running parts do 5 rows a second."""
+    now = timezone.now()
+    job = make_job(status=JobState.STARTED, started_at=now, heartbeat_at=now, **fields)
+    make_parts(job, *states)
+    job.parts.filter(state=RUNNING).update(
+        rows_done=50, claimed_at=now - timedelta(seconds=10), heartbeat_at=now, attempts=1
+    )
+    return job
+
+
+def live(operator: Client, job: Job) -> Any:
+    return operator.get(page_of(job, "live/"))
+
+
+def test_progress_tells_rows_rate_time_left_parts_and_heartbeat(operator: Client) -> None:
+    part = live(operator, make_running(DONE, RUNNING, RUNNING, QUEUED))
+    progress = part.context["progress"]
+    assert (progress.percent, progress.rows, progress.rate) == (50, "200 of 400 rows", 10)
+    assert progress.left == "0:00:20"
+    assert progress.parts == "1 done, 2 running, 1 queued"
+    for text in ("50 %, 200 of 400 rows", "10 rows a second, about 0:00:20 left", "now"):
+        assert text in part.text
+
+
+def test_failed_rows_are_shown(operator: Client) -> None:
+    job = make_running(RUNNING, QUEUED)
+    job.parts.filter(state=RUNNING).update(rows_failed=3)
+    assert "3 rows" in live(operator, job).text
+
+
+def test_job_of_one_part_lists_none(operator: Client) -> None:
+    part = live(operator, make_running(RUNNING))
+    assert part.context["parts"] is None
+    assert part.context["progress"].parts is None
+
+
+def test_parts_that_are_not_done_are_listed_the_waiting_ones_last(operator: Client) -> None:
+    job = make_running(DONE, QUEUED, RUNNING, FAILED, QUEUED)
+    listed = live(operator, job).context["parts"]["listed"]
+    assert [part.number for part in listed] == [3, 4, 2, 5]
+
+
+def test_list_of_parts_is_cut(operator: Client) -> None:
+    parts = live(operator, make_running(*[QUEUED] * 60)).context["parts"]
+    assert (len(parts["listed"]), parts["more"]) == (50, 10)
+
+
+def test_live_part_costs_the_same_for_any_number_of_parts(operator: Client) -> None:
+    few, many = make_running(RUNNING, QUEUED), make_running(*[RUNNING, QUEUED] * 100)
+    live(operator, few)
+    counts = []
+    for job in (few, many):
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            assert live(operator, job).status_code == 200
+        counts.append(len(queries))
+        for query in queries:
+            for column in ("batches", "counts", "skipped"):
+                assert f'"jobs_jobpart"."{column}"' not in query["sql"]
+    assert counts[0] == counts[1] <= 7
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "texts"),
+    [
+        (Outcome.SUCCEEDED, "", ["Succeeded"]),
+        (Outcome.FAILED, "Capture set 4 is gone.", ["errornote", "Capture set 4 is gone."]),
+        (Outcome.CRASHED, "The run crashed: KeyError.", ["errornote", "log/?level=ERROR"]),
+        (
+            Outcome.CANCELED,
+            "",
+            ["The run was canceled.", "It has committed 100 of 200 rows", "can be resumed"],
+        ),
+    ],
+)
+def test_outcomes_are_told_apart(
+    operator: Client, outcome: Outcome, error: str, texts: list[str]
+) -> None:
+    status = {
+        Outcome.SUCCEEDED: JobState.SUCCESS,
+        Outcome.CANCELED: JobState.REVOKED,
+    }.get(outcome, JobState.FAILURE)
+    job = make_job(status=status, outcome=outcome, error=error)
+    make_parts(job, DONE, DONE if outcome == Outcome.SUCCEEDED else QUEUED)
+    page = operator.get(page_of(job)).text
+    assert f"job-status-{outcome}" in page
+    for text in texts:
+        assert text in page
+    assert ("log/?level=ERROR" in page) == (outcome == Outcome.CRASHED)
+    assert ("It has committed" in page) == (outcome != Outcome.SUCCEEDED)
+
+
+def test_problems_are_counted_with_their_first_examples(operator: Client) -> None:
+    job = make_job(status=JobState.SUCCESS, outcome=Outcome.PROBLEMS)
+    stage = job.progress.add_stage("Stage")
+    job.progress.add_or_update_stage_param(stage, "Skipped: no box", 3)
+    job.save()
+    make_parts(job, DONE, counts=[["Skipped: no box", 3]], skipped={"no box": [7, 8]})
+    page = operator.get(page_of(job)).text
+    assert "Succeeded with problems" in page
+    assert "3 rows were skipped." in page
+    assert "Skipped 3: no box. Ids: 7, 8, …" in page
+
+
+def test_waiting_job_leads_to_the_one_it_waits_for(operator: Client) -> None:
+    former = make_job()
+    page = operator.get(page_of(make_job(waits_for=former, error="Waits."))).text
+    assert f'Waits for <a href="{page_of(former)}">Job {former.pk}</a>' in page
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (JobState.STARTED, "Dry run: nothing is written."),
+        (JobState.SUCCESS, "Dry run: nothing was written."),
+        (JobState.REVOKED, "It had tried 100 of 200 rows; nothing was written."),
+    ],
+)
+def test_dry_run_is_badged(operator: Client, status: JobState, text: str) -> None:
+    job = make_job(status=status, dry_run=True)
+    make_parts(job, DONE, QUEUED)
+    page = operator.get(page_of(job)).text
+    assert "job-dry-run" in page
+    assert text in page
+    assert "Wrote:" not in page
