@@ -1,0 +1,188 @@
+"""The dry run as an operator meets it: offered, tried, applied."""
+
+from typing import Any, ClassVar
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from pydantic import BaseModel
+
+from ami.base.tests.factories import make_classification, make_detection
+from ami.jobs.models import Job, JobState
+from ami.jobs.revert import request_revert
+from ami.jobs.tests.admin import page_of, sign_in, told
+from ami.jobs.tests.job_types import make_job, run_to_end
+from ami.main.models import Classification, Detection, Occurrence, SourceImageCollection
+from ami.ml.post_processing.admin import make_post_processing_action
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
+from ami.ml.post_processing.tests.clicks import confirm, post
+from ami.ml.post_processing.tests.methods import ScopeConfig, make_scope, registered
+from ami.users.models import User
+
+pytestmark = pytest.mark.django_db
+APPLY = "Apply this dry run"
+
+
+class OwnRunTask(BasePostProcessingTask):
+    """A method that brings its own loop."""
+
+    key = "own_run"
+    name = "Own run"
+    config_schema: ClassVar[type[BaseModel]] = ScopeConfig
+
+    def run(self) -> None:
+        self.logger.info("Ran.")
+
+
+@pytest.fixture
+def capture_set() -> SourceImageCollection:
+    capture_set = make_scope(2, 1)
+    Detection.objects.update(bbox=[1, 1, 3, 3])
+    for detection in Detection.objects.all():
+        make_classification(detection=detection)
+    return capture_set
+
+
+@pytest.fixture
+def dry(client: Client, operator: User, capture_set: SourceImageCollection) -> Job:
+    """A dry run that was launched from the list, and has succeeded."""
+    confirm(client, [capture_set.pk], size_threshold="0.5", _dry_run="on")
+    return run_to_end(Job.objects.get())
+
+
+def apply(client: Client, job: Job, **fields: Any) -> Any:
+    return client.post(page_of(job, "again/"), fields)
+
+
+@pytest.mark.usefixtures("operator")
+def test_ticked_form_launches_a_dry_run(client: Client, capture_set: SourceImageCollection) -> None:
+    assert 'name="_dry_run"' in post(client, [capture_set.pk]).text
+    (text,) = told(confirm(client, [capture_set.pk], _dry_run="on"))
+    job = Job.objects.get()
+    assert job.dry_run
+    assert "a dry run. Nothing is written." in text
+
+
+@pytest.mark.usefixtures("operator")
+def test_form_that_is_not_ticked_launches_a_run(
+    client: Client, capture_set: SourceImageCollection
+) -> None:
+    confirm(client, [capture_set.pk])
+    assert not Job.objects.get().dry_run
+
+
+@pytest.mark.usefixtures("operator")
+def test_refused_form_stays_ticked(client: Client, capture_set: SourceImageCollection) -> None:
+    page = confirm(client, [capture_set.pk], size_threshold="7", _dry_run="on").text
+    assert 'id="id_dry_run" checked' in page
+    assert 'id="id_dry_run" checked' not in post(client, [capture_set.pk]).text
+
+
+@pytest.mark.usefixtures("operator")
+def test_method_with_a_run_of_its_own_offers_no_dry_run(
+    client: Client, capture_set: SourceImageCollection
+) -> None:
+    with registered(OwnRunTask):
+        assert "_dry_run" not in post(client, [capture_set.pk], action="run_own_run").text
+        page = confirm(client, [capture_set.pk], action="run_own_run", _dry_run="on").text
+    assert "Own run cannot be tried; nothing was started." in page
+    assert not Job.objects.exists()
+
+
+def test_action_that_builds_its_own_jobs_offers_no_dry_run() -> None:
+    form: Any = None
+    action = make_post_processing_action(SmallSizeFilterTask, form, build_jobs=lambda **kwargs: [])
+    assert not action.offers_dry_run
+
+
+def test_dry_run_is_applied_with_one_click(client: Client, dry: Job) -> None:
+    assert not Classification.objects.filter(job=dry).exists()
+    page = client.get(page_of(dry)).text
+    assert APPLY in page
+    response = apply(client, dry)
+    job = Job.objects.get(applies=dry)
+    assert response["Location"] == page_of(job)
+    assert (job.dry_run, job.params, job.user) == (False, dry.params, dry.user)
+    assert LogEntry.objects.get().get_change_message() == f"Applied by Job {job.pk}."
+
+    run_to_end(job)
+    assert job.changes.count() == dry.changes.count()
+    applied = client.get(page_of(job)).text
+    assert f'<a href="{page_of(dry)}">Job {dry.pk}</a>' in applied
+    page = client.get(page_of(dry)).text
+    assert APPLY not in page
+    assert f'<a href="{page_of(job)}">Job {job.pk}</a>, succeeded' in page
+
+
+def test_double_click_launches_once(client: Client, dry: Job) -> None:
+    first, second = apply(client, dry), apply(client, dry)
+    job = Job.objects.get(applies=dry)
+    assert first["Location"] == second["Location"] == page_of(job)
+    assert (
+        told(second)[-1] == f"Job {job.pk} applies Job {dry.pk} already; nothing new was started."
+    )
+
+
+def test_changed_scope_is_told_and_asked_again(
+    client: Client, dry: Job, capture_set: SourceImageCollection
+) -> None:
+    occurrence = Occurrence.objects.earliest("pk")
+    capture = capture_set.images.get()
+    make_classification(detection=make_detection(source_image=capture, occurrence=occurrence))
+    page = apply(client, dry).text
+    assert "It held 3 detections, and holds 4 now." in page
+    assert "1 detection came or changed since." in page
+    assert not Job.objects.filter(applies=dry).exists()
+    apply(client, dry, _confirmed="1")
+    assert Job.objects.filter(applies=dry, dry_run=False).exists()
+
+
+def test_scope_that_is_gone_is_told(
+    client: Client, dry: Job, capture_set: SourceImageCollection
+) -> None:
+    capture_set.delete()
+    response = apply(client, dry)
+    assert response["Location"] == page_of(dry)
+    assert "no longer exists" in told(response)[-1]
+
+
+def test_reverted_run_is_applied_again(
+    client: Client, operator: User, capture_set: SourceImageCollection
+) -> None:
+    confirm(client, [capture_set.pk], size_threshold="0.5")
+    job = run_to_end(Job.objects.get())
+    assert "Apply again" not in client.get(page_of(job)).text
+    run_to_end(request_revert(job, user=operator))
+    assert "Apply again" in client.get(page_of(job)).text
+    apply(client, job)
+    again = run_to_end(Job.objects.get(applies=job))
+    assert again.status == JobState.SUCCESS
+    assert again.changes.count() == job.changes.count()
+
+
+def test_reverted_revert_is_not_applied_again(
+    client: Client, operator: User, capture_set: SourceImageCollection
+) -> None:
+    confirm(client, [capture_set.pk], size_threshold="0.5")
+    job = run_to_end(Job.objects.get())
+    revert = run_to_end(request_revert(job, user=operator))
+    run_to_end(request_revert(revert, user=operator))
+    assert "Apply again" not in client.get(page_of(revert)).text
+    assert "no run of a method" in told(apply(client, revert))[-1]
+
+
+@pytest.mark.usefixtures("operator")
+def test_job_that_cannot_be_applied_says_why(client: Client) -> None:
+    job = make_job(status=JobState.SUCCESS, job_type_key="post_processing")
+    response = apply(client, job)
+    assert response["Location"] == page_of(job)
+    assert "there is nothing to apply" in told(response)[-1]
+    assert client.get(page_of(job, "again/"))["Location"] == page_of(job)
+
+
+def test_applying_needs_permission(client: Client, dry: Job) -> None:
+    sign_in(client, "view_job", "change_job")
+    assert APPLY not in client.get(page_of(dry)).text
+    assert apply(client, dry).status_code == 403
+    assert not Job.objects.filter(applies=dry).exists()
