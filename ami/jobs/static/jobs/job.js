@@ -49,7 +49,7 @@ document.addEventListener("DOMContentLoaded", () => {
         if (document.hidden) {
             document.addEventListener("visibilitychange", wait, { once: true });
         } else {
-            setTimeout(refresh, 1000);
+            setTimeout(() => (document.hidden ? wait() : refresh()), 1000);
         }
     };
     wait();

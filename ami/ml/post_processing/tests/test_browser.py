@@ -61,7 +61,7 @@ def test_operator_runs_the_small_size_filter(operator: Page, screenshots: Path) 
     page.get_by_role("button", name="Run").click()
 
     page.get_by_role("link", name=re.compile(r"^Job \d+$")).click()
-    expect(page.get_by_text("Succeeded")).to_be_visible(timeout=60_000)
+    expect(page.locator(".job-status")).to_have_text("Succeeded", timeout=60_000)
     page.screenshot(path=screenshots / "job.png", full_page=True)
     flagged = Classification.objects.filter(taxon__name="Not identifiable").count()
     assert flagged
@@ -71,3 +71,29 @@ def test_operator_runs_the_small_size_filter(operator: Page, screenshots: Path) 
     ]:
         row = page.get_by_role("row", name=name)
         expect(row).to_contain_text(f"{figure:,}")
+
+
+@pytest.mark.usefixtures("celery_worker")
+def test_operator_tries_a_run_then_applies_it(operator: Page, screenshots: Path) -> None:
+    call_command("create_demo_project", verbosity=0)
+    page = operator
+    page.get_by_role("link", name="Capture sets").first.click()
+    page.locator("tr", has_text="Demo captures").get_by_role("checkbox").check()
+    page.get_by_label("Action:").select_option(
+        label="Run Small size filter post-processing task (async)"
+    )
+    page.get_by_role("button", name="Go").click()
+    page.get_by_label("Dry run").check()
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("link", name=re.compile(r"^Job \d+$")).click()
+    apply = page.get_by_role("button", name="Apply this dry run")
+    expect(apply).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Dry run: nothing was written.")).to_be_visible()
+    assert not Classification.objects.filter(taxon__name="Not identifiable").exists()
+    page.screenshot(path=screenshots / "dry-run.png", full_page=True)
+
+    apply.click()
+    expect(page.get_by_role("link", name="Revert…")).to_be_visible(timeout=60_000)
+    dry, applied = Job.objects.order_by("pk")
+    assert applied.applies == dry
+    assert applied.changes.count() == dry.changes.count() > 0

@@ -1,0 +1,100 @@
+"""A Job's page in a real browser: it follows the Job, and asks for no more than it needs."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from ami.base.tests.factories import make_user
+from ami.jobs.models import Job, JobPart, JobState
+from ami.jobs.states import Outcome, PartState
+from ami.jobs.tests.admin import make_parts, page_of
+from ami.jobs.tests.job_types import make_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+HIDE = """value => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture
+def operator(page: Page, live_server: LiveServer, client: Client) -> Page:
+    """A signed-in browser whose clock the test moves."""
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+    )
+    page.clock.install()
+    return page
+
+
+def requests_of(page: Page) -> list[str]:
+    """The requests for the live part, as they go out."""
+    sent: list[str] = []
+
+    def note(path: str) -> None:
+        if path.endswith("/live/"):
+            sent.append(path)
+
+    page.on("request", lambda request: note(urlsplit(request.url).path))
+    return sent
+
+
+def test_page_follows_a_job_until_it_ends(operator: Page, live_server: LiveServer) -> None:
+    page, sent = operator, requests_of(operator)
+    job = make_job(status=JobState.STARTED)
+    make_parts(job, *[PartState.QUEUED] * 200)
+    page.goto(live_server.url + page_of(job))
+    expect(page.get_by_text("0 %, 0 of 20,000 rows")).to_be_visible()
+    expect(page.get_by_text("200 queued")).to_be_visible()
+    assert not sent
+
+    JobPart.objects.filter(number__lte=50).update(state=PartState.DONE, rows_done=100)
+    with page.expect_response("**/live/"):
+        page.clock.run_for(1_000)
+    expect(page.get_by_text("25 %, 5,000 of 20,000 rows")).to_be_visible()
+    expect(page.get_by_text("50 done, 150 queued")).to_be_visible()
+    assert len(sent) == 1
+
+    Job.objects.update(status=JobState.REVOKED, outcome=Outcome.CANCELED)
+    with page.expect_response("**/live/"):
+        page.clock.run_for(1_000)
+    expect(page.get_by_text("It has committed 5,000 of 20,000 rows")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    page.clock.run_for(10_000)
+    assert len(sent) == 2
+
+
+def test_hidden_page_asks_for_nothing(operator: Page, live_server: LiveServer) -> None:
+    page, sent = operator, requests_of(operator)
+    page.goto(live_server.url + page_of(make_job(status=JobState.STARTED)))
+    page.evaluate(HIDE, True)
+    page.clock.run_for(60_000)
+    assert not sent
+    page.evaluate(HIDE, False)
+    with page.expect_response("**/live/"):
+        page.clock.run_for(1_000)
+    assert len(sent) == 1
+
+
+def test_page_of_a_deleted_job_says_that_it_is_old(operator: Page, live_server: LiveServer) -> None:
+    job = make_job(status=JobState.STARTED)
+    operator.goto(live_server.url + page_of(job))
+    job.delete()
+    with operator.expect_response("**/live/"):
+        operator.clock.run_for(1_000)
+    expect(operator.get_by_text("This page is no longer kept up to date.")).to_be_visible()
+
+
+def test_button_of_the_page_is_pressed(operator: Page, live_server: LiveServer) -> None:
+    job = make_job(status=JobState.STARTED)
+    make_parts(job, PartState.DONE, PartState.QUEUED)
+    operator.goto(live_server.url + page_of(job))
+    operator.get_by_role("button", name="Pause").click()
+    expect(operator.get_by_role("button", name="Resume")).to_be_visible()
+    assert Job.objects.get().status == JobState.PAUSED
