@@ -145,7 +145,8 @@ def _columns(change: Any) -> Iterator[tuple[str, str]]:
     for column in _order(change.model):
         if column not in before and column not in after:
             continue
-        former, present = (_value(change, column, side.get(column)) for side in (before, after))
+        former = _value(change, column, before.get(column))
+        present = _value(change, column, after.get(column), is_new=change.job.dry_run)
         name = column.removesuffix("_id").replace("_", " ")
         if change.kind == JobChange.Kind.CHANGED:
             yield name, format_html("{} → {}", former, present)
@@ -153,13 +154,15 @@ def _columns(change: Any) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _value(change: Any, column: str, value: Any) -> str:
+def _value(change: Any, column: str, value: Any, *, is_new: bool = False) -> str:
+    """A column's value; a row that is not there is new, where the run did not keep what it made."""
     if value is None:
         return EMPTY
     if target := _targets(change.model).get(column):
         if value in change.known[target]:
             return change_link(target, value, change.known[target][value])
-        return f"{str(target._meta.verbose_name).capitalize()} {value}"
+        noun = str(target._meta.verbose_name)
+        return f"a new {noun}" if is_new else f"{noun.capitalize()} {value}"
     text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     return Truncator(text).chars(LONGEST)
 

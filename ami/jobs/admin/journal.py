@@ -23,26 +23,34 @@ CHUNK = 2_000
 COLUMNS = ("id", "created_at", "kind", "model", "object_id", "before", "after")
 
 # Each taxon that occurrences were given in place of another, with their number; the rest summed up.
+# Taxa that are not there have one name together: those of a dry run are new ones in each batch.
 TRANSITION = """
-WITH transition AS (
-    SELECT (before->>'determination_id')::bigint AS taxon_before,
-           (after->>'determination_id')::bigint AS taxon_after, count(*) AS occurrences
+WITH pair AS (
+    SELECT (before->>'determination_id')::bigint AS before_id,
+           (after->>'determination_id')::bigint AS after_id, count(*) AS occurrences
     FROM jobs_jobchange
     WHERE job_id = %s AND kind = 'changed' AND model = 'main.occurrence'
       AND after ? 'determination_id'
     GROUP BY 1, 2
+), transition AS (
+    SELECT former.id AS taxon_before, present.id AS taxon_after,
+           COALESCE(former.name, CASE WHEN before_id IS NOT NULL THEN %s END) AS name_before,
+           COALESCE(present.name, CASE WHEN after_id IS NOT NULL THEN %s END) AS name_after,
+           sum(occurrences)::bigint AS occurrences
+    FROM pair
+    LEFT JOIN main_taxon former ON former.id = before_id
+    LEFT JOIN main_taxon present ON present.id = after_id
+    GROUP BY 1, 2, 3, 4
 )
-SELECT taxon_before, former.name, taxon_after, present.name, occurrences,
+SELECT taxon_before, name_before, taxon_after, name_after, occurrences,
        count(*) OVER () AS kinds, (sum(occurrences) OVER ())::bigint AS total
-FROM transition
-LEFT JOIN main_taxon former ON former.id = taxon_before
-LEFT JOIN main_taxon present ON present.id = taxon_after
-ORDER BY occurrences DESC, former.name, present.name LIMIT %s
+FROM transition ORDER BY occurrences DESC, name_before, name_after LIMIT %s
 """
+GONE, NEW = "a taxon that is gone", "a new taxon"
 
 
 class Transition(NamedTuple):
-    """How many occurrences went from one taxon to another; names are None where it is gone."""
+    """How many occurrences went from one taxon to another; names are None where there was none."""
 
     taxon_before: int | None
     name_before: str | None
@@ -64,7 +72,7 @@ def journal_of(job: Job) -> dict[str, Any]:
     """What the page shows of the changes of a Job that has ended: three queries."""
     counted = job.changes.order_by("kind", "model").values_list("kind", "model")
     with connection.cursor() as cursor:
-        cursor.execute(TRANSITION, [job.pk, TRANSITIONS])
+        cursor.execute(TRANSITION, [job.pk, GONE, NEW if job.dry_run else GONE, TRANSITIONS])
         transitions = [Transition(*row) for row in cursor.fetchall()]
     return {
         "counts": [

@@ -160,6 +160,23 @@ def test_dry_run_tells_what_would_change(operator: Client) -> None:
     assert f"/admin/main/classification/{made.pk}/" not in changes
 
 
+def test_taxa_that_a_dry_run_would_make_are_one(operator: Client) -> None:
+    job = make_job(status=JobState.SUCCESS, dry_run=True)
+    former, *new = (make_taxon() for _ in range(3))
+    rows = [make_occurrence() for _ in range(4)]
+    Occurrence.objects.update(determination=former)
+    with journaled(job):
+        for row, taxon in zip(rows, [*new, *new], strict=True):
+            Occurrence.objects.filter(pk=row.pk).update(determination=taxon)
+    Occurrence.objects.update(determination=former)
+    Taxon.objects.exclude(pk=former.pk).delete()
+    page = operator.get(page_of(job))
+    (transition,) = page.context["journal"]["transitions"]
+    assert (transition.name_before, transition.name_after) == (former.name, "a new taxon")
+    assert transition.occurrences == 4
+    assert "→ a new taxon" in operator.get(f"{CHANGES}?job__id__exact={job.pk}").text
+
+
 def test_dry_run_is_not_reverted(operator: Client) -> None:
     job = make_run()
     Job.objects.update(dry_run=True)
