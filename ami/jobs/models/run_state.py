@@ -110,28 +110,36 @@ class RunState(BaseModel):
         To be called after each commit that a part is done or let go: of several, the last one
         sees all.
         """
+        self.refresh_from_db(fields=["progress"])
+        undone = Exists(self._undone_parts())
         if self._undone_parts().exists():
-            running = self.parts.filter(state=PartState.RUNNING)
-            canceled = Q(status=JobState.CANCELING) & self._has_parts() & Q(~Exists(running))
+            running = Exists(self.parts.filter(state=PartState.RUNNING))
+            canceled = Q(undone, ~running, status=JobState.CANCELING)
             if self._end(canceled, Outcome.CANCELED):
                 self.logger.warning("Canceled; what it has committed stays.")
             return
         rows = self.parts.aggregate(
             total=models.Sum("rows_total", default=0), failed=models.Sum("rows_failed", default=0)
         )
-        self.refresh_from_db(fields=["progress"])
-        done = Q(status__in=RUNNING) & self._has_parts() & Q(~Exists(self._undone_parts()))
+        done = Q(~undone, status__in=RUNNING) & self._has_parts()
         if rows["total"] and rows["failed"] == rows["total"]:
             self._end(done, Outcome.CRASHED, error="Every row failed; the log says why.")
         else:
             self._end(done, Outcome.SUCCEEDED)
 
     def refresh_progress(self) -> None:
-        """Store what the parts have done so far."""
+        """Store what the parts have done so far, until the Job ends: its end stores all."""
         self.refresh_from_db(fields=["progress"])
-        self._rows().filter(pk=self.pk).update(
-            progress=progress_of(self), heartbeat_at=timezone.now()
-        )
+        self.progress = progress_of(self)
+        rows = self._rows().filter(pk=self.pk).exclude(status__in=FINAL)
+        rows.update(progress=self.progress, heartbeat_at=timezone.now())
+
+    def lock(self) -> None:
+        """Have everybody else wait who would move the Job, until the transaction ends.
+
+        Not those who commit a row that names it.
+        """
+        list(self._rows().select_for_update(no_key=True).filter(pk=self.pk).values("pk"))
 
     def _rows(self) -> "QuerySet[Any]":
         return type(self)._default_manager.all()
@@ -183,10 +191,12 @@ class RunState(BaseModel):
             self.logger.warning(sentence)
 
     def _wake(self) -> None:
-        for waiting in (
-            self._rows().filter(waits_for=self.pk, status=JobState.PENDING).order_by("pk")
-        ):
-            waiting.publish()
+        for job in self._rows().filter(waits_for=self.pk).order_by("pk"):
+            job.wake(self)
+
+    def wake(self, blocker: "RunState") -> None:
+        """Have a Job that waits for `blocker` look again, once however many see its end."""
+        self._send(JobState.PENDING, where=Q(waits_for=blocker.pk, task_id=self.task_id))
 
     def _move(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
         """Compare and set: write `values` if the row is in one of `states`, and as `where` says."""
