@@ -118,6 +118,7 @@ class Job(RunState):
         for the Job's log.
         """
         with transaction.atomic():
+            self.lock()
             moved = self.can_retry and self._send(
                 *FINAL,
                 status=JobState.PENDING,
@@ -147,6 +148,7 @@ class Job(RunState):
             self._record("Canceled; it stops after the present batches", by)
         silent = timezone.now() - timedelta(minutes=self.STALLED_JOBS_MAX_MINUTES)
         recent = self.parts.filter(heartbeat_at__gte=silent)
+        self.refresh_from_db(fields=["progress"])
         is_silent = Q(heartbeat_at__lt=silent) & Q(~Exists(recent))
         self._end(Q(status=JobState.CANCELING) & is_silent, Outcome.CANCELED)
         self.settle()
@@ -166,6 +168,7 @@ class Job(RunState):
         False in other states, where nothing is left, and where its revert has begun.
         """
         with transaction.atomic():
+            self.lock()
             left = Q(Exists(self._undone_parts()))
             moved = self._send(JobState.PAUSED, status=JobState.STARTED) or (
                 not self.is_reverted
@@ -180,9 +183,11 @@ class Job(RunState):
                 )
             )
             if moved:
-                # Under new ids, so that messages from before count no more.
-                self.parts.filter(state__in=(PartState.QUEUED, PartState.FAILED)).update(
+                # Under new ids, so that messages from before count no more. A worker that is still
+                # in its last batch loses it, as one that is gone has: both look the same.
+                self._undone_parts().update(
                     state=PartState.QUEUED,
+                    claim_token=None,
                     attempts=0,
                     task_id=Cast(RandomUUID(), models.CharField()),
                 )
