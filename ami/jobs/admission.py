@@ -29,7 +29,8 @@ SELECT EXISTS (
 def admit(job: Job, work: Work) -> bool:
     """Let a claimed Job write; False where it has to wait, and it is queued again.
 
-    Raises ClaimLostError where another worker holds it by now, or it was ended.
+    Raises ClaimLostError where another worker holds it by now, or it was ended, and
+    JobCanceledError.
     """
     if job.admitted_at:
         return True
@@ -37,15 +38,14 @@ def admit(job: Job, work: Work) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(LOCK)
         blocker = _blocker(job, work.touched())
-        held = Job.objects.filter(
-            pk=job.pk, claim_token=job.claim_token, status__in=RUNNING - {JobState.PAUSED}
-        )
+        held = Job.objects.filter(pk=job.pk, claim_token=job.claim_token, status=JobState.STARTED)
         if not held.update(**_verdict(blocker)):
+            job.raise_if_canceled()
             raise ClaimLostError(f"Job {job.pk} is held by another worker, or was ended.")
     if blocker:
         job.logger.info("Waits for Job %d.", blocker.pk)
         if Job.objects.filter(pk=blocker.pk, admitted_at=None, waits_for=None).exists():
-            job.publish()  # it has ended since, and may not have seen this one
+            job.wake(blocker)  # it has ended since, and may not have seen this one
     return blocker is None
 
 
@@ -63,7 +63,9 @@ def _verdict(blocker: Job | None) -> dict[str, object]:
 
 def _blocker(job: Job, touched: QuerySet[Detection]) -> Job | None:
     admitted = Q(status__in=RUNNING, admitted_at__isnull=False)
-    ahead = Q(status=JobState.PENDING, waits_for__isnull=False, pk__lt=job.pk)
+    # One that was woken, and is about to be admitted, has its place still.
+    waiting = Q(status__in=(JobState.PENDING, JobState.STARTED), waits_for__isnull=False)
+    ahead = waiting & Q(pk__lt=job.pk)
     for other in Job.objects.filter(admitted | ahead).exclude(pk=job.pk).order_by("pk"):
         if _overlap(touched, _touched_by(other)):
             return other
