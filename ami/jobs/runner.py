@@ -33,11 +33,13 @@ logger = logging.getLogger(__name__)
 def claim(job_id: int, *, task_id: str | None = None) -> Job | None:
     """Take a waiting Job for this worker, or a running one whose message `task_id` came again.
 
-    None where another worker was first, or it has ended.
+    None where another worker was first, it has ended, or a newer message was sent for it.
     """
     now, token = timezone.now(), uuid4()
-    again = Q(status=JobState.STARTED, task_id=task_id) if task_id else Q(pk=None)
-    Job.objects.filter(Q(status__in=WAITING) | again, pk=job_id).update(
+    mine = Q(status__in=WAITING)
+    if task_id:
+        mine = Q(status__in=WAITING | {JobState.STARTED}, task_id=task_id)
+    Job.objects.filter(mine, pk=job_id).update(
         status=JobState.STARTED,
         claim_token=token,
         error="",
@@ -54,6 +56,7 @@ def run(job_id: int, *, task_id: str | None = None) -> None:
     job = claim(job_id, task_id=task_id)
     if job is None:
         logger.info("Job %s does not wait for a worker; its message is dropped.", job_id)
+        _end_canceled(job_id, task_id)
         return
     try:
         _begin(job)
@@ -83,6 +86,13 @@ def _begin(job: Job) -> None:
     else:
         _plan(job, work)
         _hand_out(job)
+
+
+def _end_canceled(job_id: int, task_id: str | None) -> None:
+    """End a Job whose worker was lost before it had parts, and that was canceled meanwhile."""
+    lost = Job.objects.filter(pk=job_id, task_id=task_id, status=JobState.CANCELING, parts=None)
+    for job in lost:
+        job.finish(Outcome.CANCELED)
 
 
 def _run_whole(job: Job, work: Work) -> None:
