@@ -9,6 +9,7 @@ from itertools import pairwise
 from uuid import uuid4
 
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
@@ -149,15 +150,21 @@ class _Walk:
 
     def _do(self, batch: Planned) -> None:
         """Do a batch; try again what only the moment was against, and split what its rows were."""
+        lost: Exception | None = None
         for attempt in range(TRIES):
             try:
                 do_batch(self.part, self.work, batch)
-            except (JobFailedError, JobStoppedError, ClaimLostError, SoftTimeLimitExceeded):
+            except ClaimLostError as claim_lost:
+                # It may have been committed, with the answer lost: its message comes again, and
+                # goes on from what the part's row says.
+                raise lost or claim_lost from None
+            except (JobFailedError, JobStoppedError, SoftTimeLimitExceeded):
                 raise
             except Exception as fault:
                 if not is_transient(fault):
                     self._isolate(batch, fault)
                     return
+                lost = fault
                 drop_dead_connection()
                 self.job.logger.warning("%s: %s; the batch is tried again.", self.part, fault)
                 if attempt == TRIES - 1:
@@ -188,12 +195,17 @@ class _Walk:
             str(fault).strip(),
             exc_info=fault if not self.part.rows_failed else None,
         )
+        self._raise_if_too_many(batch, fault)
         advance(self.part, self.work, batch, failed=True)
+
+    def _raise_if_too_many(self, batch: Planned, fault: Exception) -> None:
+        """To be called before the unit is left out: a part that is done fails no more."""
         rows = self.job.parts.aggregate(failed=Sum("rows_failed"), done=Sum("rows_done"))
+        failed, done = rows["failed"] + batch.rows, rows["done"] + batch.rows
         share = self.work.fault_share
-        if rows["failed"] > FAULTS_TOLERATED and rows["failed"] > share * rows["done"]:
+        if failed > FAULTS_TOLERATED and failed > share * done:
             raise JobFailedError(
-                f"{rows['failed']} of {rows['done']} rows failed, more than {share:.0%}, the last "
+                f"{failed} of {done} rows failed, more than {share:.0%}, the last "
                 f"with {type(fault).__name__}: {fault}"
             )
 
@@ -222,6 +234,7 @@ def _ending(part: JobPart) -> Iterator[None]:
         yield
     except ClaimLostError as lost:
         logger.warning("%s This one stops.", lost)
+        job.settle()  # it may have been stopped right after its own last commit
     except (JobFailedError, UnknownKeyError) as failure:
         job.logger.error("%s", failure)
         _fail(part, str(failure))
@@ -235,11 +248,12 @@ def _ending(part: JobPart) -> Iterator[None]:
 
 def _fail(part: JobPart, error: str, *, crashed: bool = False) -> None:
     try:
-        part.save_as_holder(state=PartState.FAILED, claim_token=None)
+        with transaction.atomic():
+            part.job.lock()
+            part.save_as_holder(state=PartState.FAILED, claim_token=None)
+            part.job.fail(error, crashed=crashed)
     except ClaimLostError as lost:
         logger.warning("%s This one stops.", lost)
-    else:
-        part.job.fail(error, crashed=crashed)
 
 
 def crash_sentence(crash: Exception) -> str:

@@ -106,10 +106,16 @@ class JobPart(BaseModel):
         return JobState(status)
 
     def save_as_holder(self, **values: Any) -> None:
-        """Write `values` if this worker still holds the part. Raises ClaimLostError if not."""
+        """Write `values` if this worker still holds the part, where it knows it to stand.
+
+        Raises ClaimLostError if not.
+        """
         now = timezone.now()
         held = JobPart.objects.filter(
-            pk=self.pk, claim_token=self.claim_token, state=PartState.RUNNING
+            pk=self.pk,
+            claim_token=self.claim_token,
+            state=PartState.RUNNING,
+            cursor=self.cursor,
         )
         if not held.update(heartbeat_at=now, updated_at=now, **values):
             raise ClaimLostError(f"{self} is held by another worker.")
