@@ -1,0 +1,59 @@
+"""A method that leaves a trace on each detection, and fails on those that a test names."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from ami.jobs.models import Job
+from ami.main.models import Detection, SourceImageCollection
+from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.tests.methods import CountingTask, registered
+from ami.ml.post_processing.tests.workers import Broker, assert_sound, played_broker, queued
+
+
+class SeeingTask(CountingTask):
+    """Writes to its detections; raises on those whose ids are in `odd`."""
+
+    key = "seeing"
+    name = "Seeing"
+    batch_size = 16
+    part_batches = 2
+    odd: ClassVar[set[int]] = set()
+
+    def process(self, batch: Batch) -> None:
+        super().process(batch)
+        ids = set(batch.detections.values_list("pk", flat=True))
+        batch.detections.update(path="seen")
+        if odd := ids & self.odd:
+            raise ValueError(f"Odd: {min(odd)}.")
+
+
+@pytest.fixture
+def seeing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(SeeingTask, "odd", set())
+    with registered(SeeingTask):
+        yield
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+    return played_broker(monkeypatch)
+
+
+def detections() -> list[int]:
+    return list(Detection.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def unseen() -> list[int]:
+    return list(Detection.objects.exclude(path="seen").order_by("pk").values_list("pk", flat=True))
+
+
+def worked(broker: Broker, scope: SourceImageCollection, **options: Any) -> Job:
+    job = queued(SeeingTask, scope, **options)
+    broker.work(2)
+    return assert_sound(job)
+
+
+def figures(job: Job) -> dict[str, Any]:
+    return {param.name: param.value for stage in job.progress.stages for param in stage.params}

@@ -1,0 +1,121 @@
+"""A unit that fails is left out alone, shown and counted."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from ami.jobs.states import Outcome
+from ami.ml.post_processing.tests.methods import make_scope
+from ami.ml.post_processing.tests.seeing import (
+    SeeingTask,
+    broker,
+    detections,
+    figures,
+    seeing,
+    unseen,
+    worked,
+)
+from ami.ml.post_processing.tests.workers import Broker
+
+__all__ = ["broker", "seeing"]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("seeing")]
+
+FORBID = """
+CREATE OR REPLACE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.id IN ({ids}) AND NEW.path = 'seen' THEN
+        RAISE EXCEPTION 'No % for %.', TG_NAME, NEW.id USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER forbidden AFTER UPDATE ON main_detection {deferred}
+FOR EACH ROW EXECUTE FUNCTION forbid()
+"""
+
+
+@pytest.fixture
+def forbidden() -> Iterator[Any]:
+    """Has the database refuse an update of those detections, at once or at the commit."""
+
+    def forbid(ids: list[int], *, deferred: bool = False) -> None:
+        when = "DEFERRABLE INITIALLY DEFERRED" if deferred else ""
+        with connection.cursor() as cursor:
+            cursor.execute(FORBID.format(ids=", ".join(map(str, ids)), deferred=when))
+
+    yield forbid
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION IF EXISTS forbid CASCADE")
+
+
+@pytest.mark.parametrize("places", [[0], [31], [63], [7, 8, 40]], ids=str)
+def test_units_that_raise_are_left_out_alone(broker: Broker, places: list[int]) -> None:
+    scope = make_scope(*[1] * 64)
+    odd = [detections()[place] for place in places]
+    SeeingTask.odd.update(odd)
+    job = worked(broker, scope)
+    assert job.outcome == Outcome.PROBLEMS
+    assert unseen() == odd
+    assert figures(job) == {
+        "Seen": 64 - len(odd),
+        "Skipped: failed with ValueError": len(odd),
+    }
+    ids = ", ".join(map(str, odd))
+    assert job.logs.filter(level="WARNING").last().message == (  # type: ignore[union-attr]
+        f"Skipped {len(odd)}: failed with ValueError. Ids: {ids}."
+    )
+    assert sorted(job.parts.values_list("rows_done", flat=True)) == [32, 32]
+    assert sum(job.parts.values_list("rows_failed", flat=True)) == len(odd)
+
+
+@pytest.mark.parametrize("deferred", [False, True], ids=["at once", "at the commit"])
+@pytest.mark.parametrize("dry_run", [False, True], ids=["run", "dry run"])
+def test_unit_that_the_database_refuses_is_left_out_alone(
+    broker: Broker, forbidden: Any, *, deferred: bool, dry_run: bool
+) -> None:
+    scope = make_scope(*[1] * 40)
+    odd = detections()[17]
+    forbidden([odd], deferred=deferred)
+    job = worked(broker, scope, dry_run=dry_run)
+    assert job.outcome == Outcome.PROBLEMS
+    assert unseen() == (detections() if dry_run else [odd])
+    changed = job.changes.order_by("object_id").values_list("object_id", flat=True)
+    assert list(changed) == [pk for pk in detections() if pk != odd]
+    assert figures(job)["Seen"] == 39
+
+
+def test_unit_is_left_out_whole(broker: Broker) -> None:
+    scope = make_scope(3, 3, 3)
+    odd = detections()[4]
+    SeeingTask.odd.add(odd)
+    job = worked(broker, scope)
+    assert unseen() == detections()[3:6]
+    assert figures(job) == {"Seen": 6, "Skipped: failed with ValueError": 3}
+
+
+def test_scope_that_fails_whole_has_crashed(broker: Broker) -> None:
+    scope = make_scope(*[1] * 20)
+    SeeingTask.odd.update(detections())
+    job = worked(broker, scope)
+    assert (job.outcome, job.error) == (Outcome.CRASHED, "Every row failed; the log says why.")
+    assert unseen() == detections()
+
+
+@pytest.mark.parametrize("rows", [50, 64, 200])
+def test_many_failing_units_fail_the_job(broker: Broker, rows: int) -> None:
+    """At 50 it is the last unit of the last part that is one too many."""
+    scope = make_scope(*[1] * rows)
+    SeeingTask.odd.update(detections())
+    job = worked(broker, scope)
+    assert job.outcome == Outcome.FAILED
+    assert job.error.startswith("50 of 50 rows failed, more than 50%, the last with ValueError: Od")
+
+
+def test_job_goes_on_where_less_than_half_fails(broker: Broker) -> None:
+    scope = make_scope(*[1] * 150)
+    SeeingTask.odd.update(detections()[1::3] + detections()[2:60:6])
+    job = worked(broker, scope)
+    assert job.outcome == Outcome.PROBLEMS
+    assert unseen() == sorted(SeeingTask.odd)
+    assert len(unseen()) > 50
