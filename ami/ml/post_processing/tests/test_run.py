@@ -100,6 +100,13 @@ def test_progress_grows_by_batches() -> None:
     assert seen == [(8, 0), (8, 2), (8, 4)]
 
 
+def test_run_by_hand_stores_the_figures_of_all_its_batches() -> None:
+    job = claimed(CountingTask, capture_set := make_scope(*[1] * 7))
+    CountingTask(job=job, source_image_collection_id=capture_set.pk).run()
+    assert figures(job) == {"Seen": 7}
+    assert job.progress.fraction == 1.0
+
+
 def test_empty_scope_succeeds_with_counters_at_zero() -> None:
     capture_set = make_scope()
     job = run_job(WritingTask, capture_set)

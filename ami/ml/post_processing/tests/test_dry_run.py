@@ -1,0 +1,222 @@
+"""A dry run announces what the run does, and changes no row but those of its own Job."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, ClassVar
+
+import pytest
+from django.db import connection
+
+from ami.base.tests.factories import make_capture, make_capture_set, make_deployment
+from ami.jobs.models import Job, JobChange, JobState
+from ami.jobs.revert import refusal
+from ami.jobs.states import Outcome
+from ami.main.models import (
+    Classification,
+    Detection,
+    Event,
+    Occurrence,
+    SourceImageCollection,
+    Taxon,
+)
+from ami.ml.models import Algorithm
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.batches import EVENT, Batch, Unit
+from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
+from ami.ml.post_processing.tests.methods import MergingTask, registered
+from ami.ml.post_processing.tests.reverting import SupersedingTask, make_tracks
+from ami.ml.post_processing.tests.seeing import broker, figures
+from ami.ml.post_processing.tests.workers import (
+    Broker,
+    assert_sound,
+    fresh,
+    queued,
+    race,
+)
+
+__all__ = ["broker"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class NightlyTask(SupersedingTask):
+    """Supersedes whole nights."""
+
+    key = "nightly"
+    name = "Nightly"
+    unit: ClassVar[Unit] = EVENT
+
+
+@pytest.fixture(autouse=True)
+def methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have each method make several parts of several batches."""
+    for task_cls in METHODS:
+        monkeypatch.setattr(task_cls, "batch_size", 2)
+        monkeypatch.setattr(task_cls, "part_batches", 2)
+    with connection.cursor() as cursor:  # as in a database that has seen no Job
+        cursor.execute("ALTER SEQUENCE jobs_jobchange_id_seq RESTART")
+    with registered(MergingTask), registered(SupersedingTask), registered(NightlyTask):
+        yield
+
+
+METHODS: list[type[BasePostProcessingTask]] = [
+    SmallSizeFilterTask,
+    MergingTask,
+    SupersedingTask,
+    NightlyTask,
+]
+
+
+@pytest.fixture
+def scope() -> SourceImageCollection:
+    """Tracks, each in a night of its own, of which some boxes are too small, and some are none."""
+    make_tracks()
+    captures, deployment = [], make_deployment()
+    for number, occurrence in enumerate([*Occurrence.objects.order_by("pk"), None]):
+        event = Event.objects.create(group_by=f"2022-06-{10 + number}")
+        captures.append(capture := make_capture(event=event, deployment=deployment))
+        Detection.objects.filter(occurrence=occurrence).update(source_image=capture)
+    ids = list(Detection.objects.order_by("pk").values_list("pk", flat=True))
+    Detection.objects.filter(pk__in=ids[::2]).update(bbox=[1, 1, 3, 3])
+    Detection.objects.filter(pk=ids[1]).update(bbox=[5, 5, 1, 1])
+    return make_capture_set(captures)
+
+
+def tables() -> dict[str, str]:
+    """A digest of every table of the database, but for those of the Jobs themselves."""
+    names = [name for name in connection.introspection.table_names() if name[:5] != "jobs_"]
+    with connection.cursor() as cursor:
+        digests = {}
+        for name in names:
+            cursor.execute(f"SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {name} t")
+            digests[name] = cursor.fetchone()[0]
+    return digests
+
+
+def known_rows() -> dict[str, set[int]]:
+    return {
+        "taxon_id": set(Taxon.objects.values_list("pk", flat=True)),
+        "algorithm_id": set(Algorithm.objects.values_list("pk", flat=True)),
+        "applied_to_id": set(Classification.objects.values_list("pk", flat=True)),
+        "occurrence_id": set(Detection.objects.values_list("occurrence", flat=True)),
+        "determination_id": set(Taxon.objects.values_list("pk", flat=True)),
+        "job_id": set(),
+        "timestamp": set(),
+    }
+
+
+def announced(job: Job, known: dict[str, set[int]]) -> list[Any]:
+    """The journal, in which a row that was not known before is just a new one."""
+
+    def plain(values: dict[str, Any] | None) -> Any:
+        return values and {
+            name: "new" if name in known and value and value not in known[name] else value
+            for name, value in values.items()
+        }
+
+    changes = list(job.changes.all())
+    made = {(c.model, c.object_id) for c in changes if c.kind == "created"}
+
+    def object_of(change: JobChange) -> int | str:
+        return "new" if (change.model, change.object_id) in made else change.object_id
+
+    rows = [[c.model, c.kind, object_of(c), plain(c.before), plain(c.after)] for c in changes]
+    return sorted(rows, key=repr)
+
+
+def batches_of(job: Job) -> int:
+    return job.changes.values("batch").distinct().count()
+
+
+def run(broker: Broker, task_cls: type[BasePostProcessingTask], *args: Any, **options: Any) -> Job:
+    job = queued(task_cls, *args, **options)
+    broker.work(2)
+    return assert_sound(job)
+
+
+@pytest.mark.parametrize("task_cls", METHODS, ids=lambda task_cls: task_cls.key)
+def test_dry_run_announces_what_the_run_does(
+    broker: Broker, scope: SourceImageCollection, task_cls: type[BasePostProcessingTask]
+) -> None:
+    """It is the first run ever: there is no algorithm yet, nor the taxon of the filter."""
+    assert not Algorithm.objects.exists()
+    known, before = known_rows(), tables()
+    dry = run(broker, task_cls, scope, dry_run=True)
+    assert tables() == before
+    real = run(broker, task_cls, scope)
+    assert tables() != before
+    assert announced(dry, known) == announced(real, known)
+    assert dry.changes.count() > 0
+    assert (figures(dry), dry.outcome) == (figures(real), real.outcome)
+    assert batches_of(dry) == batches_of(real) > 1
+
+
+def bad_row(monkeypatch: pytest.MonkeyPatch, task_cls: type[BasePostProcessingTask]) -> None:
+    odd = Detection.objects.order_by("pk")[3].pk
+    process = task_cls.process
+
+    def failing(task: BasePostProcessingTask, batch: Batch) -> None:
+        is_odd = batch.detections.filter(pk=odd).exists()
+        process(task, batch)
+        if is_odd:
+            raise ValueError("Odd.")
+
+    monkeypatch.setattr(task_cls, "process", failing)
+
+
+@pytest.mark.parametrize("task_cls", METHODS[:3], ids=lambda task_cls: task_cls.key)
+def test_dry_run_with_a_bad_row_announces_the_rest(
+    broker: Broker,
+    scope: SourceImageCollection,
+    task_cls: type[BasePostProcessingTask],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bad_row(monkeypatch, task_cls)
+    known, before = known_rows(), tables()
+    dry = run(broker, task_cls, scope, dry_run=True)
+    assert tables() == before
+    real = run(broker, task_cls, scope)
+    assert dry.outcome == real.outcome == Outcome.PROBLEMS
+    assert announced(dry, known) == announced(real, known)
+    assert figures(dry) == figures(real)
+
+
+@pytest.mark.parametrize("stop", [Job.pause, Job.cancel])
+@pytest.mark.parametrize("task_cls", METHODS[:2], ids=lambda task_cls: task_cls.key)
+def test_dry_run_that_is_stopped_in_the_middle_changes_nothing(
+    broker: Broker,
+    scope: SourceImageCollection,
+    task_cls: type[BasePostProcessingTask],
+    stop: Callable[[Job], bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known, before = known_rows(), tables()
+    process = task_cls.process
+
+    def stopping(task: BasePostProcessingTask, batch: Batch) -> None:
+        process(task, batch)
+        assert task.job
+        if fresh(task.job).status == JobState.STARTED:
+            assert race(partial(stop, fresh(task.job)))  # not in the batch's transaction
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task_cls, "process", stopping)
+        dry = queued(task_cls, scope, dry_run=True)
+        broker.work()
+    stopped = assert_sound(dry)
+    assert stopped.status in {JobState.PAUSED, JobState.REVOKED}
+    assert stopped.changes.count() > 0
+    assert tables() == before
+    assert stopped.resume()
+    broker.work(2)
+    dry = assert_sound(dry)
+    assert tables() == before
+    real = run(broker, task_cls, scope)
+    assert announced(dry, known) == announced(real, known)
+    assert figures(dry) == figures(real)
+
+
+def test_dry_run_is_not_reverted(broker: Broker, scope: SourceImageCollection) -> None:
+    """Its journal tells of changes that never were; the run after it may have made the same."""
+    dry = run(broker, SmallSizeFilterTask, scope, dry_run=True)
+    run(broker, SmallSizeFilterTask, scope)
+    assert refusal(dry) == f"Job {dry.pk} is a dry run; it has changed nothing."
