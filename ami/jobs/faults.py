@@ -1,19 +1,22 @@
 """Which errors say something about the rows, and which only about the moment."""
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, connection
 
-# By class of SQLSTATE: connection, rollback (deadlock), resources, lock or lack of it, operator's
-# intervention, system. https://www.postgresql.org/docs/current/errcodes-appendix.html
-TRANSIENT_CLASSES = ("08", "25", "40", "53", "55", "57", "58")
-TRANSIENT = (InterfaceError, OperationalError)
+# By SQLSTATE or its class: connection, a session that was read-only or waited for too long,
+# rollback (deadlock), resources, lock or lack of it, operator's intervention, system.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+TRANSIENT_CODES = ("08", "25006", "25P03", "25P04", "40", "53", "55", "57", "58")
+# A connection that breaks has no code; psycopg2 raises the general class, too, where the server
+# closes it in the middle of an answer.
+WITHOUT_CODE = (DatabaseError, InterfaceError, OperationalError)
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same batch may well pass when it is tried again."""
-    if isinstance(error, TRANSIENT):
-        code = getattr(error.__cause__, "pgcode", None)
-        return code is None or code.startswith(TRANSIENT_CLASSES)
-    return False
+    if not isinstance(error, Error):
+        return False
+    code = getattr(error.__cause__, "pgcode", None)
+    return code.startswith(TRANSIENT_CODES) if code else type(error) in WITHOUT_CODE
 
 
 def drop_dead_connection() -> None:

@@ -3,7 +3,7 @@
 import logging
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import Error, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from ami.base.registry import UnknownKeyError
 from ami.jobs import parts
 from ami.jobs.admission import admit
-from ami.jobs.faults import TRANSIENT, drop_dead_connection, is_transient
+from ami.jobs.faults import drop_dead_connection, is_transient
 from ami.jobs.journal import journaled_session
 from ami.jobs.models import Job, JobPart
 from ami.jobs.registry import JOB_TYPES
@@ -99,7 +99,7 @@ def _run_whole(job: Job, work: Work) -> None:
     try:
         with journaled_session(job):
             work.run()
-    except TRANSIENT as crash:  # it has transactions of its own: how far it came, nobody knows
+    except Error as crash:  # it has transactions of its own: how far it came, nobody knows
         _crash(job, crash)
     else:
         job.finish(Outcome.SUCCEEDED)
