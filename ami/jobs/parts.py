@@ -38,6 +38,8 @@ TICK_SECONDS = 1.0
 TRIES = 3
 PATIENCE_SECONDS = 0.2
 FAULTS_TOLERATED = 49
+# What a batch changes of its part.
+ADVANCED = ("state", "cursor", "rows_done", "rows_failed", "counts", "skipped", "attempts")
 
 
 def run(part_id: int, *, task_id: str) -> None:
@@ -133,10 +135,13 @@ class _Walk:
                 f"{self.part} was begun {self.part.attempts - 1} times, and each time its worker "
                 "was lost before the end of a batch; a batch may need more memory than there is."
             )
+        self._take_up_counts()
+        prepare(self.job, self.work)
+
+    def _take_up_counts(self) -> None:
         if self.part.counts:
             self.work.counts = Counter(dict(self.part.counts))
             self.work.skipped = dict(self.part.skipped)
-        prepare(self.job, self.work)
 
     def _step(self) -> None:
         batch, status = self.part.next_batch, self.part.job_status()
@@ -166,12 +171,22 @@ class _Walk:
                     return
                 lost = fault
                 drop_dead_connection()
+                if self._was_committed():
+                    return
                 self.job.logger.warning("%s: %s; the batch is tried again.", self.part, fault)
                 if attempt == TRIES - 1:
                     raise
                 time.sleep(PATIENCE_SECONDS * 2**attempt)
             else:
                 return
+
+    def _was_committed(self) -> bool:
+        """Whether the batch is done, and only the answer to its commit was lost."""
+        if not JobPart.objects.filter(pk=self.part.pk, cursor__gt=self.part.cursor).exists():
+            return False
+        self.part.refresh_from_db(fields=ADVANCED)
+        self._take_up_counts()
+        return True
 
     def _isolate(self, batch: Planned, fault: Exception) -> None:
         drop_dead_connection()

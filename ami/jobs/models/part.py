@@ -106,9 +106,9 @@ class JobPart(BaseModel):
         return JobState(status)
 
     def save_as_holder(self, **values: Any) -> None:
-        """Write `values` if this worker still holds the part, where it knows it to stand.
+        """Write `values` if this worker still holds the part, and it stands where it knows it to.
 
-        Raises ClaimLostError if not.
+        A commit whose answer was lost may have moved it. Raises ClaimLostError if not.
         """
         now = timezone.now()
         held = JobPart.objects.filter(
