@@ -133,6 +133,7 @@ def _hand_out(job: Job) -> None:
         except BrokerError as error:
             job.logger.warning("%s and those after it wait for the broker: %s", part, error)
             return
+    job.settle()  # a worker may have been killed between the end of the last part and this
 
 
 def _crash(job: Job, crash: Exception) -> None:
