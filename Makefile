@@ -1,6 +1,6 @@
 # The two commands that matter: `make demo` and `make test`. `make help` lists them all.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench screenshots docs clean
+.PHONY: help setup demo test bench chaos screenshots docs clean
 
 BIN := .venv/bin
 PYTHON ?= python3
@@ -33,6 +33,9 @@ test: setup ## Run every check and every test.
 
 bench: setup ## Measure speed and memory; results go to benchmarks/results/.
 	@$(BIN)/python -m benchmarks
+
+chaos: setup ## Kill workers, Redis and PostgreSQL under runs, for half an hour. CHAOS_SEED=1 repeats one.
+	@CHAOS_KILLS=$(or $(CHAOS_KILLS),60) $(BIN)/pytest --verbose ami/ml/post_processing/tests/test_kills.py
 
 screenshots: setup ## Take the pictures of the README anew, in a real browser.
 	@SCREENSHOTS=docs/images $(BIN)/pytest --quiet ami/ml/post_processing/tests/test_browser.py

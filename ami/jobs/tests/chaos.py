@@ -1,0 +1,238 @@
+"""Servers and workers of a test's own: killing them hurts nobody."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import dj_database_url
+import psycopg2
+import pytest
+import redis
+from celery import Celery
+from django.conf import settings
+from django.db import connection
+
+from config.servers import Postgres, Redis, Server, run_folder
+from config.settings.urls import broker_url
+from config.tests.processes import User, has_stopped, server_pid, wait_until
+
+# Makes each commit of a batch, and the end of a Job, last long enough to be hit.
+SLOW_MOMENTS = """
+CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql
+AS 'BEGIN PERFORM pg_sleep(0.04); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER linger AFTER UPDATE ON jobs_jobpart
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.cursor > OLD.cursor)
+EXECUTE FUNCTION linger();
+CREATE TRIGGER slow_end AFTER UPDATE ON jobs_job
+FOR EACH ROW WHEN (NEW.outcome > OLD.outcome) EXECUTE FUNCTION linger()
+"""
+
+# What each process of a worker names itself to PostgreSQL; its id follows.
+NAME = "chaos-"
+MOMENTS = {
+    "in a batch": "xact_start IS NOT NULL AND query NOT IN ('COMMIT', 'ROLLBACK')",
+    "in a commit": "state = 'active' AND query = 'COMMIT'",
+    "between commit and ack": "state = 'active' AND query ~ 'before_ack'",
+    "ending the Job": """query LIKE 'UPDATE "jobs_job"%' AND wait_event = 'PgSleep'""",
+    "waiting for a lock": "wait_event_type = 'Lock'",
+    "at any time": "true",
+}
+# A commit that waits for a standby is done, but for the answer: whoever ends its session, loses it.
+STANDBY = "ALTER SYSTEM SET synchronous_standby_names = '{name}'"
+LOSE_ANSWER = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE starts_with(application_name, '{NAME}') AND query = 'COMMIT' AND wait_event = 'SyncRep'
+"""
+
+SEEN = f"""
+SELECT application_name FROM pg_stat_activity
+WHERE starts_with(application_name, '{NAME}') AND {{moment}}
+"""
+
+
+@dataclass
+class Worker:
+    """A Celery worker with two processes, in a process group of its own."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        """Kill it with all of its processes, stopped ones, too."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to stop, as a deployment does; returns its exit code."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+class Site:
+    """PostgreSQL, Redis and the workers that use them. All moves at random come from `random`."""
+
+    def __init__(self, top: Path, *, seed: int) -> None:
+        self.postgres, self.redis = Postgres(top / "site"), Redis(top / "site")
+        self.random = Random(seed)
+        self.workers: list[Worker] = []
+        self.users: list[User] = []
+        self.logs = top
+        self.database = "postgres"
+        self._monitor: psycopg2.extensions.connection | None = None
+
+    def start(self) -> None:
+        for server in (self.postgres, self.redis):
+            self._hold(server)
+
+    def end(self) -> None:
+        """Leave no process and no file."""
+        self.kill_workers()
+        self._forget()
+        for user in self.users:
+            user.leave()
+        wait_until(lambda: has_stopped(self.redis) and has_stopped(self.postgres))
+        shutil.rmtree(run_folder(self.postgres.top), ignore_errors=True)
+
+    def url(self) -> str:
+        return self.postgres.url.replace("/ami?", f"/{self.database}?")
+
+    def copy_database(self, template: str, name: str) -> None:
+        """Make a database anew, as a copy of another that nobody is connected to."""
+        with self.activity().cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+
+    @contextmanager
+    def connected(self, name: str) -> Iterator[None]:
+        """Have Django use that database, and publish to this Redis, as the workers do."""
+        former, self.database = dict(connection.settings_dict), name
+        app = Celery("chaos", set_as_current=False)
+        app.config_from_object("django.conf:settings", namespace="CELERY")
+        app.conf.update(broker_url=broker_url(self.redis.url))
+        connection.close()
+        connection.settings_dict.update(dj_database_url.parse(self.url()))
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                for module in ("run_state", "part"):
+                    patch.setattr(f"ami.jobs.models.{module}.current_app", app)
+                yield
+        finally:
+            connection.close()
+            connection.settings_dict.update(former)
+            app.close()
+
+    def start_worker(self) -> Worker:
+        """Start one on the database in use; returns when it takes messages."""
+        number = len(self.workers)
+        log = self.logs / f"{self.database}-{number}.log"
+        arguments = ("worker", "--concurrency=2", "--without-gossip", "--without-mingle", "-linfo")
+        own = (f"--hostname={number}@chaos", "--include=ami.ml.post_processing.tests.in_the_worker")
+        soft = ("--", "worker.soft_shutdown_timeout=0.1")
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "config", *arguments, *own, *soft],
+                cwd=settings.ROOT,
+                env=os.environ | {"DATABASE_URL": self.url(), "REDIS_URL": self.redis.url},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        worker = Worker(process, log)
+        self.workers.append(worker)
+        wait_until(lambda: f"{number}@chaos ready." in log.read_text(), seconds=60)
+        return worker
+
+    def kill_workers(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+
+    def process_that_is(self, moment: str) -> int:
+        """Wait for the moment; returns the id of a worker's process that is there."""
+        if moment == "at any time":
+            time.sleep(self.random.uniform(0, 0.1))
+        found: list[int] = []
+
+        def is_there() -> bool:
+            found.extend(self.processes(moment))
+            return bool(found)
+
+        wait_until(is_there)
+        return self.random.choice(sorted(found))
+
+    def make_durable(self) -> None:
+        """Have the workers that are started from now on wait for their commits to be durable."""
+        with self.activity().cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {self.database} SET synchronous_commit = 'on'")
+
+    def lose_the_answer_to_a_commit(self) -> None:
+        """End the session of a worker whose transaction is committed, before it hears of that.
+
+        The database must be durable.
+        """
+
+        def is_lost() -> bool:
+            with self.activity().cursor() as cursor:
+                cursor.execute(LOSE_ANSWER)
+                return cursor.rowcount > 0
+
+        self._set_standby("nobody")
+        wait_until(is_lost)
+        self._set_standby("")
+
+    def restart_postgres(self) -> None:
+        """Stop it in immediate mode, which is a crash, and start it again."""
+        self._forget()
+        connection.close()
+        self._kill(self.postgres, signal.SIGQUIT)
+        self._hold(self.postgres)
+
+    def lose_redis(self) -> None:
+        """Kill it, and start it empty."""
+        self._kill(self.redis, signal.SIGKILL)
+        shutil.rmtree(self.redis.data)
+        self._hold(self.redis)
+
+    def flush_redis(self) -> None:
+        with redis.from_url(self.redis.url) as client:
+            client.flushall()
+
+    def activity(self) -> psycopg2.extensions.connection:
+        """A connection that sees what the others do."""
+        if self._monitor is None:
+            self._monitor = psycopg2.connect(self.postgres.url.replace("/ami?", "/postgres?"))
+            self._monitor.autocommit = True
+        return self._monitor
+
+    def processes(self, moment: str) -> list[int]:
+        """The ids of the workers' processes that are there now."""
+        with self.activity().cursor() as cursor:
+            cursor.execute(SEEN.format(moment=MOMENTS[moment]))
+            return [int(name.removeprefix(NAME)) for (name,) in cursor.fetchall()]
+
+    def _set_standby(self, name: str) -> None:
+        with self.activity().cursor() as cursor:
+            cursor.execute(STANDBY.format(name=name))
+            cursor.execute("SELECT pg_reload_conf()")
+
+    def _hold(self, server: Server) -> None:
+        user = User(server)
+        self.users.append(user)
+        user.wait()
+
+    def _kill(self, server: Server, signum: signal.Signals) -> None:
+        os.kill(server_pid(server), signum)
+        wait_until(lambda: has_stopped(server))
+
+    def _forget(self) -> None:
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None

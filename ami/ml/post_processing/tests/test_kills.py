@@ -1,0 +1,203 @@
+"""Whatever is killed while a Job runs: it ends as if nothing had been.
+
+Each run is on a copy of one database, and compared with an undisturbed one, table by table.
+`CHAOS_KILLS` says how often a run's workers are killed, 50 times or more for the long version;
+`CHAOS_SEED` repeats a sequence of moves.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from random import randrange
+from typing import Any, TypeAlias
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from ami.jobs.revert import request_revert
+from ami.jobs.states import PartState
+from ami.jobs.tests.chaos import SLOW_MOMENTS, Site
+from ami.ml.post_processing.tests.trials import Trial, make_night
+from config.tests.processes import wait_until
+
+KILLS = int(os.environ.get("CHAOS_KILLS", "6"))
+SEED = int(os.environ.get("CHAOS_SEED") or randrange(10**6))
+LONG = KILLS >= 50
+ROUNDS = 3 if LONG else 1
+METHODS = ("small_size_filter", "merging") if LONG else ("merging",)
+RUNS = [(method, dry_run) for method in METHODS for dry_run in (False, True)[: 1 + LONG]]
+REVERTED = ("main_classification", "main_detection", "main_identification", "main_occurrence")
+UNTOUCHED = "untouched"
+MOMENTS = ("at any time", "in a batch", "in a commit", "between commit and ack")
+
+Compare: TypeAlias = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("site"), seed=SEED)
+    try:
+        with django_db_blocker.unblock():
+            site.start()
+            site.copy_database("template1", UNTOUCHED)
+            with site.connected(UNTOUCHED):
+                call_command("migrate", verbosity=0)
+                with transaction.atomic(), connection.cursor() as cursor:
+                    cursor.execute(SLOW_MOMENTS)
+                    make_night(occurrences=240 if LONG else 80)
+            yield site
+    finally:
+        site.end()
+
+
+@contextmanager
+def trial(site: Site, method: str, *, dry_run: bool = False) -> Iterator[Trial]:
+    print(f"CHAOS_SEED={SEED}")  # noqa: T201 -- shown where the test fails
+    site.flush_redis()
+    site.copy_database(UNTOUCHED, "copy")
+    try:
+        with site.connected("copy"):
+            yield Trial(site, method, dry_run=dry_run)
+    finally:
+        site.kill_workers()
+
+
+@pytest.fixture(scope="module")
+def like_undisturbed(site: Site) -> Compare:
+    """Compare what a Job left with what the same one leaves where nobody disturbs it."""
+    undisturbed: dict[tuple[str, bool], dict[str, Any]] = {}
+
+    def compare(found: dict[str, Any], method: str, *, dry_run: bool = False) -> None:
+        if (method, dry_run) not in undisturbed:
+            with trial(site, method, dry_run=dry_run) as calm:
+                calm.begin()
+                undisturbed[method, dry_run] = calm.result()
+        expected = undisturbed[method, dry_run]
+        assert len(expected["parts"]) > 3
+        assert len(expected["journal"]) > 10
+        assert found.keys() == expected.keys()
+        for table, rows in expected.items():
+            assert found[table] == rows, table
+
+    return compare
+
+
+def kill_again_and_again(attempt: Trial, *, moments: Sequence[str] = MOMENTS) -> None:
+    """Kill in turn the whole worker and one of its processes, at moments all over the run.
+
+    The message of the one process comes again by itself.
+    """
+    site, random = attempt.site, attempt.site.random
+    shares = sorted(random.uniform(0, 0.95) for _ in range(KILLS - 3))
+    for number, share in enumerate([0, 0, *shares, 1]):
+        if 0 < share < 1:
+            attempt.reach_share(share)
+        moment = "ending the Job" if share == 1 else random.choice(moments)
+        pid = site.process_that_is(moment)
+        if number % 2:
+            os.kill(pid, signal.SIGKILL)
+        else:
+            site.kill_workers()
+            attempt.heal()
+            site.start_worker()
+
+
+@pytest.mark.parametrize(("method", "dry_run"), RUNS)
+def test_killed_workers(site: Site, method: str, dry_run: bool, like_undisturbed: Compare) -> None:
+    with trial(site, method, dry_run=dry_run) as attempt:
+        attempt.begin()
+        kill_again_and_again(attempt)
+        found = attempt.result()
+    like_undisturbed(found, method, dry_run=dry_run)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_killed_workers_of_a_revert(site: Site, method: str) -> None:
+    with trial(site, method) as attempt:
+        former = attempt.likeness().tables()
+        attempt.begin()
+        attempt.result()
+        attempt.job = request_revert(attempt.job)
+        kill_again_and_again(attempt, moments=MOMENTS[:3])  # it is one part, acknowledged once
+        found = attempt.result()
+    for table in REVERTED:
+        assert found[table] == former[table]
+
+
+@pytest.mark.parametrize("share", [n / (ROUNDS + 1) for n in range(1, ROUNDS + 1)])
+def test_redis_that_is_lost(site: Site, share: float, like_undisturbed: Compare) -> None:
+    with trial(site, "merging") as attempt:
+        attempt.begin()
+        attempt.reach_share(share)
+        site.process_that_is(site.random.choice(MOMENTS))
+        site.lose_redis()
+        attempt.heal()
+        found = attempt.result()
+    like_undisturbed(found, "merging")
+
+
+@pytest.mark.parametrize("share", [n / (ROUNDS + 1) for n in range(1, ROUNDS + 1)])
+def test_postgres_that_crashes(site: Site, share: float, like_undisturbed: Compare) -> None:
+    with trial(site, "merging") as attempt:
+        attempt.begin()
+        attempt.reach_share(share)
+        site.process_that_is(site.random.choice(MOMENTS))
+        site.restart_postgres()
+        attempt.heal()
+        found = attempt.result()
+    like_undisturbed(found, "merging")
+
+
+def test_commits_whose_answer_is_lost(site: Site, like_undisturbed: Compare) -> None:
+    with trial(site, "merging") as attempt:
+        site.make_durable()
+        attempt.begin()
+        for number in range(1, 2 * ROUNDS + 1):
+            attempt.reach_share(number / (2 * ROUNDS + 1))
+            site.lose_the_answer_to_a_commit()
+        found = attempt.result()
+    like_undisturbed(found, "merging")
+
+
+def test_workers_that_are_stopped(site: Site, like_undisturbed: Compare) -> None:
+    with trial(site, "merging") as attempt:
+        attempt.begin()
+        for number in range(2 * ROUNDS):
+            attempt.reach_share(number / (2 * ROUNDS))
+            site.process_that_is(site.random.choice(MOMENTS))
+            assert site.workers[-1].stop() == 0
+            site.start_worker()
+        found = attempt.result()
+    like_undisturbed(found, "merging")
+
+
+def test_two_workers_given_the_same_parts(site: Site, like_undisturbed: Compare) -> None:
+    with trial(site, "merging") as attempt:
+        attempt.begin()
+        attempt.reach_share(0)
+        assert site.workers[-1].stop() == 0
+        site.flush_redis()
+        for part in attempt.job.parts.exclude(state=PartState.DONE).order_by("number"):
+            part.publish()
+            part.publish()
+        workers = [site.start_worker(), site.start_worker()]
+        found = attempt.result()
+        assert any("is held by another worker" in worker.log.read_text() for worker in workers)
+    like_undisturbed(found, "merging")
+
+
+@pytest.mark.parametrize("moment", MOMENTS * ROUNDS if LONG else MOMENTS[1:3])
+def test_zombie_that_wakes(site: Site, moment: str, like_undisturbed: Compare) -> None:
+    with trial(site, "merging") as attempt:
+        attempt.begin()
+        attempt.reach_share(site.random.uniform(0, 0.9))
+        zombie = site.process_that_is(moment)
+        os.kill(zombie, signal.SIGSTOP)
+        site.start_worker()
+        attempt.heal()
+        wait_until(lambda: attempt.has_ended() or bool(site.processes("waiting for a lock")))
+        os.kill(zombie, signal.SIGCONT)
+        found = attempt.result()
+    like_undisturbed(found, "merging")
