@@ -21,8 +21,6 @@ class RevertRefusedError(Exception):
 
 def refusal(job: Job) -> str | None:
     """Why `job` cannot be reverted now; None where it can."""
-    if job.dry_run:
-        return f"Job {job.pk} is a dry run; it has changed nothing."
     if not job.is_final:
         return f"Job {job.pk} has not ended."
     if job.dry_run:

@@ -9,10 +9,10 @@ from threading import Barrier, Condition
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import Error, connection
 
 from ami.jobs import parts, runner
-from ami.jobs.faults import TRANSIENT
+from ami.jobs.faults import is_transient
 from ami.jobs.models import Job, JobState
 from ami.jobs.service import create_jobs
 from ami.jobs.states import FINAL, PartState
@@ -57,7 +57,9 @@ class Broker:
             while message := self._next():
                 try:
                     TASKS[message[0]](message[1], task_id=message[2])
-                except TRANSIENT:
+                except Error as error:
+                    if not is_transient(error):
+                        raise
                     connection.close()
                     self.send_task(message[0], [message[1]], message[2])
                 finally:
