@@ -5,8 +5,11 @@ from typing import Any
 from celery import shared_task
 from django.db import Error
 
-from ami.jobs import parts, runner
+from ami.jobs import health, parts, runner
 from ami.jobs.faults import is_transient
+from ami.jobs.health import Findings, check_stale_jobs
+
+__all__ = ["check_stale_jobs", "jobs_health_check", "run_job", "run_part"]
 
 PATIENCE: dict[str, Any] = {"default_retry_delay": 5, "max_retries": None}
 
@@ -23,6 +26,12 @@ def run_part(self: Any, part_id: int) -> None:
     """Run one part of a Job."""
     with _again_later(self):
         parts.run(part_id, task_id=self.request.id)
+
+
+@shared_task
+def jobs_health_check() -> dict[str, Findings]:
+    """Look after queued and running Jobs; scheduled every 15 minutes."""
+    return health.check_all()
 
 
 @contextmanager

@@ -5,6 +5,9 @@ import pytest
 from celery import Celery
 from celery.signals import after_task_publish
 
+from ami.jobs import health
+from ami.jobs.tests.queues import purge
+
 
 @pytest.fixture
 def published() -> Iterator[list[tuple[str, list[Any]]]]:
@@ -26,3 +29,13 @@ def broker_down(monkeypatch: pytest.MonkeyPatch) -> None:
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.conf.update(broker_url="redis://127.0.0.1:1/0")
     monkeypatch.setattr("ami.jobs.models.run_state.current_app", app)
+
+
+@pytest.fixture
+def empty_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A broker without a message, of which nothing is waited for."""
+    monkeypatch.setattr(health, "LOOK_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(health, "PING_SECONDS", 0.01)
+    purge()
+    yield
+    purge()

@@ -1,0 +1,23 @@
+"""What tests do to the broker, and read there."""
+
+from typing import Any
+
+from celery import current_app
+
+from ami.jobs import broker
+from ami.jobs.models import Job, JobPart
+
+
+def purge() -> None:
+    with broker._store() as store:
+        store.client.delete(*store.lists, store.taken)
+
+
+def waiting(*rows: Job | JobPart) -> int:
+    return len(broker.find({row.task_id for row in rows}).waiting)
+
+
+def take_message(queue: str = "post_processing") -> Any:
+    """Take a message as a worker does that has not acknowledged it."""
+    channel: Any = current_app.connection_for_write().channel()
+    return channel.basic_get(queue)
