@@ -25,13 +25,22 @@ def refusal(job: Job) -> str | None:
         return f"Job {job.pk} has not ended."
     if job.dry_run:
         return f"Job {job.pk} was a dry run; it has written nothing."
+    if job.pruned_at:
+        return f"The journal of Job {job.pk} was deleted on {job.pruned_at:%Y-%m-%d}, as it is old."
+    if reason := _refusal_of_another(job):
+        return reason
+    if not job.changes.exclude(kind="left").exists():
+        return f"Job {job.pk} has changed nothing."
+    return None
+
+
+def _refusal_of_another(job: Job) -> str | None:
+    """Why the revert of `job` that there is allows no further one; None where there is none."""
     if (former := revert_of(job)) and former.status not in {JobState.FAILURE, JobState.REVOKED}:
         verb = "was" if former.is_final else "is being"
         return f"Job {job.pk} {verb} reverted by Job {former.pk}."
     if former and revert_of(former):
         return f"Job {former.pk}, which began to revert Job {job.pk}, was reverted itself."
-    if not job.changes.exclude(kind="left").exists():
-        return f"Job {job.pk} has changed nothing."
     return None
 
 

@@ -60,6 +60,11 @@ class Job(RunState):
         related_name="applied_by",
         help_text="The Job that this one does again: a dry run, or a run that was reverted.",
     )
+    pruned_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="When its parts and its journal were deleted, as it had ended long before.",
+    )
 
     class Meta:
         constraints = [
@@ -80,6 +85,8 @@ class Job(RunState):
         """Whether it stopped with parts left to do."""
         if self.status not in {JobState.PAUSED, JobState.REVOKED, JobState.FAILURE}:
             return False
+        if self.pruned_at:
+            return False
         return self._undone_parts().exists() and not self.is_reverted
 
     @property
@@ -90,7 +97,8 @@ class Job(RunState):
     def can_retry(self) -> bool:
         """Whether it may begin anew; what a revert has put back, it cannot put back again."""
         begun_revert = self.reverts_id is not None and self.parts.exists()
-        return self.is_final and not self.is_reverted and not begun_revert
+        is_whole = self.is_final and self.pruned_at is None
+        return is_whole and not self.is_reverted and not begun_revert
 
     @property
     def is_reverted(self) -> bool:
@@ -121,6 +129,7 @@ class Job(RunState):
             self.lock()
             moved = self.can_retry and self._send(
                 *FINAL,
+                where=Q(pruned_at=None),
                 status=JobState.PENDING,
                 progress=JobProgress(),
                 outcome="",
@@ -169,7 +178,7 @@ class Job(RunState):
         """
         with transaction.atomic():
             self.lock()
-            left = Q(Exists(self._undone_parts()))
+            left = Q(Exists(self._undone_parts()), pruned_at=None)
             moved = self._send(JobState.PAUSED, status=JobState.STARTED) or (
                 not self.is_reverted
                 and self._send(

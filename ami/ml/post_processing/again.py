@@ -103,6 +103,8 @@ def _span(batches: list[Planned]) -> list[tuple[int, int]]:
 def _refusal(job: Job) -> str | None:
     if job.job_type_key != JOB_TYPE:
         return f"Job {job.pk} is no run of a method; there is nothing to apply."
+    if job.pruned_at:
+        return f"Job {job.pk} was emptied on {job.pruned_at:%Y-%m-%d}, as it is old; run it anew."
     if job.dry_run and job.status != JobState.SUCCESS:
         return f"Job {job.pk} has not succeeded; a dry run is applied after its end."
     if not job.dry_run and not _is_undone(job):

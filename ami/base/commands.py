@@ -1,0 +1,78 @@
+"""What commands for people and scripts share: one sentence for what is refused, and JSON."""
+
+import json
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser, SystemCheckError
+from django.db import OperationalError
+
+FAILED, BAD_USAGE = 1, 2
+
+
+class ScriptableCommand(BaseCommand):
+    """A command with `--format json`, which ends with a sentence on stderr where it cannot go on.
+
+    `blank` is what JSON tells then, beside the sentence under "error".
+    """
+
+    blank: dict[str, Any] = {}
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, allow_abbrev=False, **kwargs)
+        parser.error = _refuse  # type: ignore[method-assign]
+        return parser
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--format", choices=["text", "json"], default="text")
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except CommandError as refusal:  # of the command line itself
+            self._end(refusal, as_json=_asks_for_json(argv))
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        if not getattr(self, "_called_from_command_line", False) or options["traceback"]:
+            return super().execute(*args, **options)
+        try:
+            return super().execute(*args, **options)
+        except SystemCheckError:
+            raise
+        except CommandError as refusal:
+            self._end(refusal, as_json=options["format"] == "json")
+        except OperationalError as fault:
+            reason = CommandError(f"The database does not serve: {fault}", returncode=FAILED)
+            self._end(reason, as_json=options["format"] == "json")
+        except KeyboardInterrupt:
+            self._end(CommandError("Interrupted."), as_json=options["format"] == "json")
+
+    def write_json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value))
+
+    def _end(self, refusal: CommandError, *, as_json: bool) -> NoReturn:
+        sentence = " ".join(str(refusal).split())
+        if as_json:
+            self.write_json({**self.blank, "error": sentence})
+        self.stderr.write(sentence)
+        sys.exit(refusal.returncode)
+
+
+def whole_number(text: str) -> int:
+    """A number on the command line. Raises ArgumentTypeError."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"must be a whole number, got {text[:50]!r}") from None
+
+
+def _refuse(message: str) -> NoReturn:
+    raise CommandError(f"{message[:1].upper()}{message[1:].rstrip('.')}.", returncode=BAD_USAGE)
+
+
+def _asks_for_json(argv: Sequence[str]) -> bool:
+    """Whether a command line that cannot be read would have told in JSON."""
+    return "--format=json" in argv or ("--format", "json") in pairwise(argv)

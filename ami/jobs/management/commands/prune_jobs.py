@@ -1,0 +1,82 @@
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from tqdm import tqdm
+
+from ami.base.commands import ScriptableCommand, whole_number
+from ami.jobs import pruning
+
+JOBS_DAYS, LOGS_DAYS = 365, 90
+MOST_DAYS = 36_500
+
+
+class Command(ScriptableCommand):
+    help = (
+        "Delete Jobs that ended long ago, with their parts and journals, and the logs of those "
+        "that ended a while ago. A Job without its journal cannot be reverted any more."
+    )
+    blank = {"dry_run": False, "deleted": {}}
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--older-than",
+            type=_days,
+            default=JOBS_DAYS,
+            metavar="DAYS",
+            help=f"Jobs that ended more days ago than this ({JOBS_DAYS})",
+        )
+        parser.add_argument(
+            "--logs-older-than",
+            type=_days,
+            default=LOGS_DAYS,
+            metavar="DAYS",
+            help=f"logs of Jobs that ended more days ago than this ({LOGS_DAYS})",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only tell what would be deleted"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = timezone.now()
+        before = now - timedelta(days=options["older_than"])
+        logs_before = now - timedelta(days=options["logs_older_than"])
+        if options["dry_run"]:
+            figures = pruning.count(before, logs_before=logs_before)
+        else:
+            figures = _prune(pruning.prune(before, logs_before=logs_before))
+        deleted = {name: figures[name] for name in ("jobs", "jobs_emptied", *pruning.OWNED)}
+        if options["format"] == "json":
+            self.write_json({"dry_run": options["dry_run"], "deleted": deleted, "error": ""})
+            return
+        verb = "Would delete" if options["dry_run"] else "Deleted"
+        self.stdout.write(f"{verb} {_listed(deleted)}.")
+        if kept := deleted["jobs_emptied"]:
+            self.stdout.write(f"{kept} more Jobs lose all but their row, which others name.")
+
+
+def _prune(steps: Any) -> Counter[str]:
+    figures: Counter[str] = Counter()
+    with tqdm(unit=" rows", disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
+        for figures in steps:
+            bar.set_description(f"{figures['jobs'] + figures['jobs_emptied']} Jobs", refresh=False)
+            bar.update(sum(figures[name] for name in pruning.OWNED) - bar.n)
+    return figures
+
+
+def _listed(deleted: dict[str, int]) -> str:
+    return (
+        f"{deleted['jobs']} Jobs, {deleted['logs']} log lines, {deleted['parts']} parts "
+        f"and {deleted['changes']} changes"
+    )
+
+
+def _days(text: str) -> int:
+    days = whole_number(text)
+    if not 1 <= days <= MOST_DAYS:
+        raise ArgumentTypeError(f"must be from 1 to {MOST_DAYS} days, got {text[:50]}")
+    return days

@@ -1,0 +1,152 @@
+"""Deleting what old Jobs have left: their logs, parts and journals, and the Jobs themselves.
+
+All goes in chunks, each a statement and a transaction of its own, without a cascade that would
+read the rows first. A Job is marked before its journal goes, so that nobody reverts half of it. Its
+row stays where others name it, such as classifications that it wrote.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
+from django.utils import timezone
+
+from ami.jobs.models import Job, JobChange, JobLog, JobPart
+from ami.jobs.states import FINAL
+
+CHUNK = 10_000
+JOBS_AT_ONCE = 200
+OWNED: dict[str, type[models.Model]] = {"changes": JobChange, "parts": JobPart, "logs": JobLog}
+
+# All but what has not ended long ago, and what that refers to: a revert needs the journal of the
+# Job that it reverts, and a Job that waits needs the one it waits for.
+PRUNABLE = """
+WITH RECURSIVE kept (id) AS (
+    SELECT id FROM jobs_job
+    WHERE pruned_at IS NULL
+      AND NOT (status = ANY(%s) AND COALESCE(finished_at, updated_at) < %s)
+    UNION
+    SELECT former.id FROM kept JOIN jobs_job j USING (id),
+        unnest(ARRAY[j.reverts_id, j.applies_id, j.waits_for_id]) AS former (id)
+    WHERE former.id IS NOT NULL
+)
+SELECT id FROM jobs_job EXCEPT SELECT id FROM kept
+"""
+DELETE_CHUNK = """
+DELETE FROM {table} WHERE id = ANY(ARRAY(
+    SELECT id FROM {table} WHERE job_id = %s ORDER BY id LIMIT %s
+))
+"""
+UNLINK = "UPDATE jobs_job SET {column} = NULL WHERE {column} = %s"
+DELETE = "DELETE FROM jobs_job WHERE id = %s"
+
+
+def prunable(before: datetime) -> QuerySet[Job]:
+    """Jobs that ended before that time, and have something left to delete."""
+    old = Job.objects.filter(pk__in=RawSQL(PRUNABLE, [sorted(FINAL), before]))  # noqa: S611 -- no text is put in
+    return old.filter(Q(pruned_at=None) | _owns("changes") | _owns("parts") | ~_is_named())
+
+
+def with_old_log(before: datetime) -> QuerySet[Job]:
+    """Jobs that ended before that time, and still have their log."""
+    ended = Q(finished_at__lt=before) | Q(finished_at=None, updated_at__lt=before)
+    return Job.objects.filter(ended & _owns("logs"), status__in=FINAL)
+
+
+def count(before: datetime, *, logs_before: datetime) -> Counter[str]:
+    """What :func:`prune` would delete, under the same names."""
+    jobs = prunable(before)
+    figures = Counter(
+        jobs=jobs.exclude(_is_named()).count(), jobs_emptied=jobs.filter(_is_named()).count()
+    )
+    for ids in _in_chunks(jobs):
+        figures["changes"] += JobChange.objects.filter(job__in=ids).count()
+        figures["parts"] += JobPart.objects.filter(job__in=ids).count()
+    for ids in _in_chunks(with_old_log(max(before, logs_before))):
+        figures["logs"] += JobLog.objects.filter(job__in=ids).count()
+    return figures
+
+
+def prune(before: datetime, *, logs_before: datetime) -> Iterator[Counter[str]]:
+    """Delete what ended Jobs from before that time have left; yields the figures so far.
+
+    They count `jobs` that are gone, `jobs_emptied` whose row stays, and the rows of `changes`,
+    `parts` and `logs`. Logs also go of Jobs that ended before `logs_before`. May be stopped at any
+    time, and run again.
+    """
+    figures: Counter[str] = Counter()
+    for ids in _in_chunks(with_old_log(max(before, logs_before))):
+        for pk in ids:
+            yield from _delete_owned(pk, "logs", figures)
+    for ids in _in_chunks(prunable(before)):
+        for pk in ids:
+            if not _mark(pk):
+                continue
+            for name in OWNED:
+                yield from _delete_owned(pk, name, figures)
+            figures["jobs" if _delete(pk) else "jobs_emptied"] += 1
+            yield figures
+
+
+def _in_chunks(jobs: QuerySet[Job]) -> Iterator[list[int]]:
+    """The ids, the newest first: what refers to a Job goes before it."""
+    rows = jobs.order_by("-pk").values_list("pk", flat=True)
+    ids = list(rows[:JOBS_AT_ONCE])
+    while ids:
+        yield ids
+        ids = list(rows.filter(pk__lt=ids[-1])[:JOBS_AT_ONCE])
+
+
+def _mark(pk: int) -> bool:
+    """Take the Job out of use. False where somebody has come to need it meanwhile."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update().filter(pk=pk, status__in=FINAL).first()
+        refers = Q(reverts=pk) | Q(applies=pk) | Q(waits_for=pk)
+        if job is None or Job.objects.filter(refers, pruned_at=None).exists():
+            return False
+        Job.objects.filter(pk=pk, pruned_at=None).update(pruned_at=timezone.now())
+    return True
+
+
+def _delete_owned(pk: int, name: str, figures: Counter[str]) -> Iterator[Counter[str]]:
+    sql = DELETE_CHUNK.format(table=OWNED[name]._meta.db_table)
+    deleted = CHUNK
+    while deleted == CHUNK:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [pk, CHUNK])
+            deleted = cursor.rowcount
+        if deleted:
+            figures[name] += deleted
+            yield figures
+
+
+def _delete(pk: int) -> bool:
+    """Delete the emptied Job. False where others name it, and it stays."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        unnamed = Job.objects.select_for_update(of=("self",)).filter(~_is_named(), pk=pk)
+        if not unnamed.exists():
+            return False
+        for column in ("reverts_id", "applies_id", "waits_for_id"):
+            cursor.execute(UNLINK.format(column=column), [pk])
+        cursor.execute(DELETE, [pk])
+    return True
+
+
+def _owns(name: str) -> Q:
+    return Q(Exists(OWNED[name]._default_manager.filter(job=OuterRef("pk"))))
+
+
+def _is_named() -> Q:
+    """Whether rows other than Jobs, and what Jobs own, refer to it."""
+    own = {Job, *OWNED.values()}
+    named = Q(pk__in=[])
+    relation: Any
+    for relation in Job._meta.related_objects:
+        if (model := relation.related_model) not in own:
+            rows = model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
+            named |= Q(Exists(rows))
+    return named
