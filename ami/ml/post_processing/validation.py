@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from ami.base.storable import storable
 
+LONGEST_VALUE = 200
 RULES = {
     "value_error.missing": "is missing",
     "value_error.extra": "is no option of this method",
@@ -91,7 +92,8 @@ def _got(values: Any, path: Sequence[int | str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else repr(value)
+    shown = f"{value:.12g}" if isinstance(value, float) else repr(value)
+    return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}…"
 
 
 def _full_stop(sentence: str) -> str:

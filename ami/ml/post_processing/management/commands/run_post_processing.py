@@ -1,110 +1,143 @@
 import json
 import sys
-import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from tqdm import tqdm
+from django.core.management.base import CommandError
+from pydantic.fields import ModelField
+from pydantic.json import pydantic_encoder
 
+from ami.base.commands import BAD_USAGE, FAILED, ScriptableCommand, whole_number
 from ami.base.registry import UnknownKeyError
+from ami.jobs.management.tell import BLANK, outcome_of, write_outcome
+from ami.jobs.management.watch import counted_interrupts, watch
 from ami.jobs.models import Job
-from ami.jobs.states import JobState
+from ami.jobs.states import Outcome
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, get_postprocessing_task
-from ami.ml.post_processing.scopes import SCOPES, Scope, options_of, scopes_of
+from ami.ml.post_processing.scopes import SCOPE_FIELDS, SCOPES, Scope, options_of, scopes_of
 from ami.ml.post_processing.service import LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 
-FAILED, BAD_USAGE = 1, 2
-POLL_SECONDS = 0.5
+Method = type[BasePostProcessingTask]
 
 
-class Command(BaseCommand):
+class Command(ScriptableCommand):
     help = (
-        "Run a post-processing method as a Job. Exit code: 0 succeeded, 1 failed or skipped rows, "
-        "2 bad usage."
+        "Run a post-processing method as a Job, and wait for its end; Ctrl-C cancels it. Exit "
+        "code: 0 succeeded, 1 failed, canceled or succeeded with problems, 2 bad usage."
     )
+    blank = BLANK
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("method", nargs="?", help="the method's key; --list shows them")
         parser.add_argument("--list", action="store_true", help="show the methods and options")
         chosen = parser.add_mutually_exclusive_group()
         for scope in SCOPES:
             noun = scope.model._meta.verbose_name
-            chosen.add_argument(f"--{scope.flag}", type=int, metavar="ID", help=f"the {noun}")
+            chosen.add_argument(
+                f"--{scope.flag}", type=whole_number, metavar="ID", help=f"the {noun}"
+            )
         parser.add_argument(
             "--set", action="append", default=[], metavar="OPTION=VALUE", help="set an option"
         )
         parser.add_argument("--config", metavar="FILE", help="a JSON file of options")
         parser.add_argument(
-            "--no-wait", dest="wait", action="store_false", help="leave once the Job is queued"
+            "--dry-run", action="store_true", help="roll every batch back; keep what it tells"
         )
-        parser.add_argument("--format", choices=["text", "json"], default="text")
+        parser.add_argument(
+            "--wait", action=BooleanOptionalAction, default=True, help="wait for the Job's end"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        as_json = options["format"] == "json"
         if options["list"]:
-            self._list()
+            self._list(_listed(options["method"]), as_json=as_json)
             return
         task_cls = _method(options["method"])
         scope, row = _target(task_cls, options)
-        config = _from_file(options["config"]) | _from_pairs(options["set"])
-        config[scope.field] = row.pk
-        try:
-            (job,) = launch(
-                task_cls,
-                [LaunchRow(default_job_name(row, task_cls), row.project, config)],
-            )
-        except ConfigValidationErrors as invalid:
-            raise CommandError(str(invalid), returncode=BAD_USAGE) from None
-        if options["wait"]:
-            _wait(job)
+        config = _config(task_cls, options, scope)
+        with counted_interrupts() as interrupts:
+            job = _launch(task_cls, row, config | {scope.field: row.pk}, options["dry_run"])
+            if options["wait"]:
+                watch(job, interrupts)
         job.refresh_from_db()
-        self._tell(job, as_json=options["format"] == "json")
-        if options["wait"] and (job.status != JobState.SUCCESS or job.progress.skipped):
+        if as_json:
+            self.write_json(outcome_of(job))
+        else:
+            write_outcome(job, self.stdout, self.stderr)
+        if options["wait"] and job.outcome != Outcome.SUCCEEDED:
             sys.exit(FAILED)
 
-    def _list(self) -> None:
-        for task_cls in POSTPROCESSING_TASKS.values():
+    def _list(self, methods: list[Method], *, as_json: bool) -> None:
+        if as_json:
+            self.write_json({"methods": [_described(task_cls) for task_cls in methods]})
+            return
+        for task_cls in methods:
             flags = " | ".join(f"--{scope.flag} ID" for scope in scopes_of(task_cls.config_schema))
             self.stdout.write(f"{task_cls.key} ({flags})")
             if task_cls.description:
                 self.stdout.write(f"  {task_cls.description}")
             for option in options_of(task_cls.config_schema):
-                default = "required" if option.required else json.dumps(option.get_default())
+                default = "required" if option.required else _json(option.get_default())
                 about = option.field_info.description or ""
                 self.stdout.write(f"  --set {option.name}=…  [{default}]  {about}".rstrip())
 
-    def _tell(self, job: Job, *, as_json: bool) -> None:
-        figures = {
-            param.name: param.value for stage in job.progress.stages for param in stage.params
-        }
-        if as_json:
-            outcome = {
-                "job": job.pk,
-                "status": job.status,
-                "error": job.error,
-                "skipped": job.progress.skipped,
-                "figures": figures,
-            }
-            self.stdout.write(json.dumps(outcome))
-            return
-        self.stdout.write(f"Job {job.pk}: {job.get_status_display()}.")
-        if job.error:
-            self.stderr.write(job.error)
-        for name, value in figures.items():
-            self.stdout.write(f"  {name}: {value}")
 
-
-def _method(key: str | None) -> type[BasePostProcessingTask]:
+def _launch(task_cls: Method, row: Any, config: dict[str, Any], dry_run: bool) -> Job:
+    rows = [LaunchRow(default_job_name(row, task_cls), row.project, config)]
     try:
-        return get_postprocessing_task(key or "")
+        return launch(task_cls, rows, dry_run=dry_run)[0]
+    except ConfigValidationErrors as invalid:
+        raise CommandError(str(invalid), returncode=BAD_USAGE) from None
+
+
+def _method(key: str | None) -> Method:
+    if key is None:
+        known = ", ".join(POSTPROCESSING_TASKS)
+        raise CommandError(f"Give a method: {known}; or --list.", returncode=BAD_USAGE)
+    try:
+        return get_postprocessing_task(key)
     except UnknownKeyError as unknown:
         raise CommandError(str(unknown), returncode=BAD_USAGE) from None
 
 
-def _target(task_cls: type[BasePostProcessingTask], options: dict[str, Any]) -> tuple[Scope, Any]:
+def _listed(key: str | None) -> list[Method]:
+    return list(POSTPROCESSING_TASKS.values()) if key is None else [_method(key)]
+
+
+def _described(task_cls: Method) -> dict[str, Any]:
+    """A method for programs; `schema` is the JSON schema of its options, its scopes among them."""
+    return {
+        "method": task_cls.key,
+        "name": task_cls.name,
+        "description": task_cls.description,
+        "dry_run": not task_cls.has_own_run(),
+        "scopes": [
+            {"flag": f"--{scope.flag}", "option": scope.field}
+            for scope in scopes_of(task_cls.config_schema)
+        ],
+        "options": [_option(option) for option in options_of(task_cls.config_schema)],
+        "schema": json.loads(task_cls.config_schema.schema_json()),
+    }
+
+
+def _option(option: ModelField) -> dict[str, Any]:
+    return {
+        "name": option.name,
+        "required": bool(option.required),
+        "default": json.loads(_json(option.get_default())),
+        "description": option.field_info.description or "",
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=pydantic_encoder)
+
+
+def _target(task_cls: Method, options: dict[str, Any]) -> tuple[Scope, Any]:
     scopes = scopes_of(task_cls.config_schema)
     for scope in scopes:
         pk = options[scope.flag]
@@ -119,42 +152,44 @@ def _target(task_cls: type[BasePostProcessingTask], options: dict[str, Any]) -> 
     raise CommandError(f"{task_cls.key} runs on {flags}; give one.", returncode=BAD_USAGE)
 
 
+def _config(task_cls: Method, options: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    """The options of the file and of the pairs, which go before it."""
+    config = _from_file(options["config"]) | _from_pairs(task_cls, options["set"])
+    if doubled := SCOPE_FIELDS & set(config):
+        raise CommandError(
+            f"What to run on is given by --{scope.flag}; leave out {', '.join(sorted(doubled))}.",
+            returncode=BAD_USAGE,
+        )
+    return config
+
+
 def _from_file(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise CommandError(f"{path} cannot be read: {fault}.", returncode=BAD_USAGE) from None
     if not isinstance(config, dict):
         raise CommandError(f"{path} must hold one JSON object.", returncode=BAD_USAGE)
     return config
 
 
-def _from_pairs(pairs: list[str]) -> dict[str, Any]:
+def _from_pairs(task_cls: Method, pairs: list[str]) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for pair in pairs:
-        option, equals, text = pair.partition("=")
-        if not (option and equals):
+        name, equals, text = pair.partition("=")
+        if not (name and equals):
             raise CommandError(f"--set takes OPTION=VALUE, got {pair!r}.", returncode=BAD_USAGE)
-        try:
-            config[option] = json.loads(text)
-        except ValueError:
-            config[option] = text
+        config[name] = _value(task_cls.config_schema.__fields__.get(name), text)
     return config
 
 
-def _wait(job: Job) -> None:
-    """Until the Job has ended; Ctrl-C cancels it, and waits for that."""
-    told = ""
-    with tqdm(total=100, unit="%", disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
-        while not job.is_final:
-            try:
-                time.sleep(POLL_SECONDS)
-            except KeyboardInterrupt:
-                job.cancel()
-            job.refresh_from_db()
-            bar.update(round(job.progress.fraction * 100) - bar.n)
-            if job.error and job.error != told:
-                told = job.error
-                tqdm.write(told, file=sys.stderr)
+def _value(option: ModelField | None, text: str) -> Any:
+    """What is JSON is read as such, so that numbers, lists and mappings can be given."""
+    if option and option.outer_type_ is str:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

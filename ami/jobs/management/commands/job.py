@@ -1,0 +1,110 @@
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+from tqdm import tqdm
+
+from ami.base.commands import BAD_USAGE, FAILED, ScriptableCommand, whole_number
+from ami.jobs.management.tell import outcome_of, write_outcome
+from ami.jobs.management.watch import operator_name
+from ami.jobs.models import Job
+from ami.jobs.states import PartState
+from ami.jobs.summary import summary_of
+
+DONE = {
+    "cancel": "canceled",
+    "pause": "paused",
+    "resume": "resumed",
+    "retry": "queued again",
+}
+
+
+class Command(ScriptableCommand):
+    help = (
+        "Show, cancel, pause, resume or retry Jobs. Exit code: 0 done, 1 where the state of a Job "
+        "does not allow it, 2 bad usage."
+    )
+    blank = {"jobs": []}
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("action", choices=["show", *DONE])
+        parser.add_argument("ids", nargs="+", type=whole_number, metavar="ID")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        action, as_json = options["action"], options["format"] == "json"
+        told, all_done = [], True
+        for job in _jobs(options["ids"]):
+            done = action == "show" or _ask(job, action)
+            all_done = all_done and done
+            job.refresh_from_db()
+            message = "" if action == "show" else _message(job, action, done=done)
+            if as_json:
+                told.append({**_described(job), "done": done, "message": message})
+            elif action == "show":
+                self._show(job)
+            else:
+                (self.stdout if done else self.stderr).write(message)
+        if as_json:
+            self.write_json({"jobs": told, "error": ""})
+        if not all_done:
+            sys.exit(FAILED)
+
+    def _show(self, job: Job) -> None:
+        write_outcome(job, self.stdout, self.stderr)
+        summary = summary_of(job)
+        if summary.rows_total:
+            self.stdout.write(f"  Rows: {summary.rows_done} of {summary.rows_total}")
+            self.stdout.write(f"  Parts: {_states(summary.states)}")
+        if summary.seconds_left:
+            left = tqdm.format_interval(summary.seconds_left)
+            self.stdout.write(f"  Rate: {summary.rate:,.0f} rows/s, {left} left")
+        if allowed := _allowed(job):
+            self.stdout.write(f"  Allows: {', '.join(allowed)}")
+
+
+def _jobs(ids: list[int]) -> list[Job]:
+    """In the order given, each once. Raises CommandError, before anything is done."""
+    jobs = Job.objects.in_bulk(set(ids))
+    for pk in ids:
+        if pk not in jobs:
+            raise CommandError(f"There is no Job {pk}.", returncode=BAD_USAGE)
+    return [jobs[pk] for pk in dict.fromkeys(ids)]
+
+
+def _ask(job: Job, action: str) -> bool:
+    """Let the Job's own method decide, but for a cancel that was asked for before."""
+    return action in _allowed(job) and bool(getattr(job, action)(by=operator_name()))
+
+
+def _allowed(job: Job) -> list[str]:
+    return [action for action in DONE if getattr(job, f"can_{action}")]
+
+
+def _message(job: Job, action: str, *, done: bool) -> str:
+    if not done:
+        allowed = ", ".join(_allowed(job)) or "nothing"
+        status = job.get_status_display().lower()
+        return (
+            f"Job {job.pk} cannot be {DONE[action]} while its status is {status!r}; "
+            f"allowed: {allowed}."
+        )
+    if action == "cancel" and not job.is_final:
+        return f"Job {job.pk} stops after its present batches."
+    return f"Job {job.pk} was {DONE[action]}.{f' {job.error}' if job.error else ''}"
+
+
+def _described(job: Job) -> dict[str, Any]:
+    summary = summary_of(job)
+    return {
+        **outcome_of(job),
+        "parts": {state.value: count for state, count in summary.states.items()},
+        "rate": summary.rate,
+        "seconds_left": summary.seconds_left,
+        "allows": _allowed(job),
+    }
+
+
+def _states(states: dict[PartState, int]) -> str:
+    return ", ".join(f"{count} {state.label.lower()}" for state, count in states.items() if count)

@@ -1,0 +1,91 @@
+"""Waiting for a Job at a terminal: a bar, what holds it up, and Ctrl-C."""
+
+import getpass
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.management.base import CommandError
+from tqdm import tqdm
+
+from ami.base.commands import FAILED
+from ami.jobs.models import Job
+from ami.jobs.states import JobState
+from ami.jobs.summary import Summary, summary_of
+
+POLL_SECONDS = 0.5
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}{postfix}"
+
+
+def operator_name() -> str:
+    """Who types, for the log of a Job; an account may have no name where it runs in a container."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"user {os.getuid()}"
+    return f"{name} at the command line"
+
+
+@contextmanager
+def counted_interrupts() -> Iterator[list[int]]:
+    """Collect Ctrl-C instead of raising it in the middle of a query."""
+    pressed: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def watch(job: Job, interrupts: list[int]) -> None:
+    """Wait until `job` has ended; the first of the `interrupts` cancels it.
+
+    The second one leaves it canceling. Raises CommandError where the Job is deleted.
+    """
+    told, asked = "", False
+    with tqdm(bar_format=BAR, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
+        while not job.is_final and len(interrupts) < 2:
+            if interrupts and not asked:
+                asked = True
+                job.cancel(by=operator_name())
+            elif not bar.disable:
+                _draw(bar, job, summary_of(job))
+            if (notice := _notice(job)) != told:
+                told = notice
+                tqdm.write(notice, file=sys.stderr) if notice else None
+            time.sleep(POLL_SECONDS)
+            _refresh(job)
+        if not bar.disable:
+            _draw(bar, job, summary_of(job))
+
+
+def _refresh(job: Job) -> None:
+    try:
+        job.refresh_from_db()
+    except Job.DoesNotExist:
+        raise CommandError(f"Job {job.pk} was deleted.", returncode=FAILED) from None
+
+
+def _notice(job: Job) -> str:
+    """What a person should know of a Job that does not simply run."""
+    if job.status == JobState.PAUSED:
+        return f"Job {job.pk} is paused; `manage.py job resume {job.pk}` lets it go on."
+    if job.status == JobState.CANCELING:
+        return f"Job {job.pk} stops after its present batches; Ctrl-C again does not wait for it."
+    if job.error and not job.is_final:
+        return job.error
+    return ""
+
+
+def _draw(bar: Any, job: Job, summary: Summary) -> None:
+    if summary.rows_total:
+        bar.total, bar.n, bar.unit = summary.rows_total, summary.rows_done, "rows"
+    else:
+        bar.total, bar.n, bar.unit = 100, round(job.progress.fraction * 100), "%"
+    left = summary.seconds_left
+    pace = f"{summary.rate:,.0f} rows/s, {tqdm.format_interval(left)} left" if left else ""
+    bar.set_postfix_str(pace)

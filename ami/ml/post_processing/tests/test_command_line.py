@@ -1,0 +1,318 @@
+"""`manage.py run_post_processing` as scripts and people meet it: exit codes, streams, JSON."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from pydantic import BaseModel
+
+from ami.base.tests.commands import Ended, conforms, run_command
+from ami.base.tests.factories import make_capture_set, make_detection, make_occurrence
+from ami.jobs.models import Job, JobState
+from ami.jobs.states import Outcome
+from ami.jobs.tests.job_types import forget, make_job
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, register
+from ami.ml.post_processing.scopes import ScopedConfig
+from config.tests.processes import wait_until
+
+pytestmark = pytest.mark.django_db
+Shell = Callable[..., Ended]
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
+    def run(*arguments: Any) -> Ended:
+        return run_command(
+            "ami.ml.post_processing", "run_post_processing", *arguments, capsys=capsys
+        )
+
+    return run
+
+
+class PickyConfig(ScopedConfig):
+    occurrence_id: int | None = None
+    names: list[str] = ["a"]
+    weights: dict[str, float] = {}
+    label: str = "none"
+
+
+@pytest.fixture
+def picky() -> Iterator[None]:
+    """A method with options of every shape, and a run of its own."""
+
+    @register
+    class Picky(BasePostProcessingTask):
+        key = "picky"
+        name = "Picky"
+        config_schema: ClassVar[type[BaseModel]] = PickyConfig
+
+        def run(self) -> None:
+            raise NotImplementedError
+
+    yield
+    forget(POSTPROCESSING_TASKS, Picky.key)
+
+
+FILES: dict[str, bytes] = {
+    "broken.json": b'{"size_threshold": b',
+    "list.json": b"[1]",
+    "number.json": b"7",
+    "empty.json": b"",
+    "deep.json": b"[" * 100_000,
+    "unknown.json": b'{"depth": 1}',
+    "scope.json": b'{"occurrence_id": 1}',
+    "nan.json": b'{"size_threshold": NaN}',
+    "latin.json": b"\xff\xfe{",
+}
+BAD: list[list[str]] = [
+    [],
+    ["nope"],
+    [""],
+    ["small_size_filter"],
+    ["small_size_filter", "extra", "--occurrence", "1"],
+    ["small_size_filter", "--collection", "1", "--occurrence", "1"],
+    *(
+        ["small_size_filter", flag, value]
+        for flag in ("--collection", "--occurrence")
+        for value in ("0", "-1", str(2**70), "9" * 5000, "x", "", "1.5", "\n", "nul\x00")
+    ),
+    ["small_size_filter", "--collection"],
+    ["small_size_filter", "--event", "1"],
+    ["small_size_filter", "--frobnicate"],
+    ["--list", "nope"],
+]
+BAD_OPTIONS: list[list[str]] = [
+    *(
+        ["--set", f"size_threshold={value}"]
+        for value in ("7", "-1", "text", "", "null", "[]", "{}", "NaN", "Infinity", "1e999", "true")
+    ),
+    ["--set", "size_threshold=" + "[" * 100_000],
+    ["--set", "size_threshold"],
+    ["--set", "=1"],
+    ["--set", ""],
+    ["--set", "depth=1"],
+    ["--set", "occurrence_id=1"],
+    ["--set", "source_image_collection_id=1"],
+    ["--set"],
+    ["--config", "missing.json"],
+    ["--config", "."],
+    ["--config", "nul\x00"],
+    ["--config"],
+    *(["--config", name] for name in FILES),
+    ["--dry-run=yes"],
+    ["--wait=no"],
+    ["--format", "xml"],
+    ["--verbosity", "9"],
+]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("number", range(len(BAD) + len(BAD_OPTIONS)))
+def test_bad_usage_is_one_sentence_on_stderr(
+    number: int, as_json: bool, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, content in FILES.items():
+        Path(name).write_bytes(content)
+    occurrence = ["small_size_filter", "--occurrence", str(make_occurrence().pk)]
+    arguments = [*BAD, *([*occurrence, *options] for options in BAD_OPTIONS)][number]
+    ended = shell(*(["--format", "json"] if as_json else []), *arguments)
+    assert ended.code == 2, ended
+    assert ended.err.count("\n") == 1
+    assert len(ended.err) < 500
+    assert ended.err.strip().endswith(".")
+    assert "Traceback" not in ended.err
+    assert not Job.objects.exists()
+    if as_json:
+        assert conforms(ended.json, schema="run_post_processing")
+        assert ended.json["error"] == ended.err.strip()
+
+
+def test_method_with_its_own_run_cannot_be_tried(shell: Shell, picky: None) -> None:
+    ended = shell("picky", "--occurrence", make_occurrence().pk, "--dry-run")
+    assert (ended.code, ended.err) == (2, "Picky cannot be tried; run it.\n")
+    assert not Job.objects.exists()
+
+
+def test_options_may_be_lists_and_mappings(shell: Shell, picky: None) -> None:
+    pairs = ('names=["b","c"]', 'weights={"b": 2}', "label=1.50")
+    options = [part for pair in pairs for part in ("--set", pair)]
+    ended = shell("picky", "--occurrence", make_occurrence().pk, "--no-wait", *options)
+    assert ended.code == 0, ended.err
+    config = Job.objects.get().params["config"]
+    assert (config["names"], config["weights"], config["label"]) == (["b", "c"], {"b": 2}, "1.50")
+
+
+def test_queued_job_is_told_as_json(shell: Shell) -> None:
+    target = ("--occurrence", make_occurrence().pk)
+    ended = shell("small_size_filter", *target, "--no-wait", "--dry-run", "--format", "json")
+    assert ended.code == 0
+    assert conforms(ended.json, schema="run_post_processing")
+    assert ended.json["status"] == JobState.PENDING
+    assert Job.objects.get(pk=ended.json["job"]).dry_run
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "code"),
+    [
+        (JobState.SUCCESS, Outcome.SUCCEEDED, 0),
+        (JobState.SUCCESS, Outcome.PROBLEMS, 1),
+        (JobState.FAILURE, Outcome.FAILED, 1),
+        (JobState.FAILURE, Outcome.CRASHED, 1),
+        (JobState.REVOKED, Outcome.CANCELED, 1),
+    ],
+)
+def test_exit_code_tells_the_outcome(
+    status: JobState, outcome: Outcome, code: int, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(status=status, outcome=outcome, error="" if code == 0 else "Why.")
+    monkeypatch.setattr(
+        "ami.ml.post_processing.management.commands.run_post_processing.launch",
+        lambda *args, **kwargs: [job],
+    )
+    occurrence = make_occurrence().pk
+    ended = shell("small_size_filter", "--occurrence", occurrence, "--format", "json")
+    assert ended.code == code
+    assert conforms(ended.json, schema="run_post_processing")
+    assert ended.json["outcome"] == outcome
+
+
+def test_methods_are_listed_with_their_options(shell: Shell, picky: None) -> None:
+    text = shell("--list")
+    assert (text.code, text.err) == (0, "")
+    assert "picky (--occurrence ID)" in text.out
+    assert '--set names=…  [["a"]]' in text.out
+    assert "small_size_filter" not in shell("--list", "picky").out
+    methods = shell("--list", "--format", "json")
+    assert conforms(methods.json, schema="run_post_processing_list")
+    by_key = {method["method"]: method for method in methods.json["methods"]}
+    assert set(by_key) == set(POSTPROCESSING_TASKS)
+    assert (by_key["picky"]["dry_run"], by_key["small_size_filter"]["dry_run"]) == (False, True)
+
+
+class Process:
+    """The command in a process of its own, as a person runs it."""
+
+    def __init__(self, *arguments: Any, stderr: int = subprocess.PIPE) -> None:
+        name = connection.settings_dict["NAME"]
+        database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}").geturl()
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "run_post_processing", *map(str, arguments)],
+            cwd=settings.ROOT,
+            env=os.environ | {"DATABASE_URL": database, "REDIS_URL": settings.REDIS_URL},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> Ended:
+        out, err = self.process.communicate(timeout=30)
+        return Ended(self.process.returncode, out, err or "")
+
+
+def the_job() -> Job:
+    wait_until(Job.objects.exists)
+    return Job.objects.get()
+
+
+def status_is(job: Job, status: JobState) -> Callable[[], bool]:
+    return lambda: Job.objects.filter(pk=job.pk, status=status).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ctrl_c_cancels_a_job_that_waits() -> None:
+    command = Process("small_size_filter", "--occurrence", make_occurrence().pk)
+    job = the_job()
+    command.interrupt()
+    ended = command.end()
+    job.refresh_from_db()
+    assert (ended.code, job.status) == (1, JobState.REVOKED)
+    assert ended.out.startswith(f"Job {job.pk}: Canceled.")
+    assert "Traceback" not in ended.err
+    assert "at the command line" in job.logs.get().message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_second_ctrl_c_leaves_the_job_canceling() -> None:
+    arguments = ("--occurrence", make_occurrence().pk, "--format", "json")
+    command = Process("small_size_filter", *arguments)
+    job = the_job()
+    Job.objects.filter(pk=job.pk).update(status=JobState.STARTED, heartbeat_at=timezone.now())
+    command.interrupt()
+    wait_until(status_is(job, JobState.CANCELING))
+    assert command.process.poll() is None
+    command.interrupt()
+    ended = command.end()
+    assert (ended.code, ended.json["status"]) == (1, JobState.CANCELING)
+    assert conforms(ended.json, schema="run_post_processing")
+    assert f"Job {job.pk} stops after its present batches" in ended.err
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_holds_a_job_up_is_told_once() -> None:
+    command = Process("small_size_filter", "--occurrence", make_occurrence().pk)
+    job = the_job()
+    stderr = command.process.stderr
+    assert stderr
+    for fields, sentence in [
+        ({"error": "Waits for Job 5 (A), which may write the same occurrences."}, "Waits for"),
+        ({"error": "The broker did not take the Job's message: no."}, "The broker did not"),
+        ({"error": "", "status": JobState.PAUSED}, f"Job {job.pk} is paused"),
+    ]:
+        Job.objects.filter(pk=job.pk).update(**fields)
+        assert stderr.readline().startswith(sentence)
+    Job.objects.filter(pk=job.pk).update(status=JobState.SUCCESS, outcome=Outcome.SUCCEEDED)
+    assert command.end() == Ended(0, f"Job {job.pk}: Succeeded.\n", "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deleted_job_ends_the_wait() -> None:
+    command = Process("small_size_filter", "--occurrence", make_occurrence().pk)
+    job = the_job()
+    Job.objects.filter(pk=job.pk).delete()
+    ended = command.end()
+    assert (ended.code, ended.err) == (1, f"Job {job.pk} was deleted.\n")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("celery_worker")
+def test_terminal_shows_a_bar_in_rows() -> None:
+    capture_set = make_capture_set([make_detection(bbox=[0, 0, 10, 10]).source_image])
+    terminal, ours = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 120))
+    command = Process("small_size_filter", "--collection", capture_set.pk, stderr=ours)
+    ended = command.end()
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    os.close(ours)
+    assert ended.code == 0, shown
+    assert "100%" in shown
+    assert "1/1 rows" in shown
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("celery_worker")
+def test_pipe_shows_no_bar() -> None:
+    capture_set = make_capture_set([make_detection(bbox=[0, 0, 10, 10]).source_image])
+    command = Process("small_size_filter", "--collection", capture_set.pk, "--format", "json")
+    ended = command.end()
+    assert (ended.code, ended.err) == (0, "")
+    told = json.loads(ended.out)
+    assert told["rows"] == {"total": 1, "done": 1, "failed": 0}
+    assert told["figures"]["Detections flagged"] == 1
