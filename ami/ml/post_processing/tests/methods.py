@@ -36,6 +36,20 @@ class CountingTask(BasePostProcessingTask):
         self.count(seen=batch.detections.count())
 
 
+class PartingTask(CountingTask):
+    """Touches two detections, each in a batch, and a part, of its own; skips as many."""
+
+    key = "parting"
+    name = "Parting"
+    batch_size = 1
+    part_batches = 1
+
+    def process(self, batch: Batch) -> None:
+        super().process(batch)
+        batch.detections.update(path=f"{self.job}.jpg")
+        self.skip("too odd", rows=1, ids=[1])
+
+
 @contextmanager
 def registered(task_cls: type[BasePostProcessingTask]) -> Iterator[None]:
     """Register a method, and forget it afterwards."""

@@ -10,33 +10,20 @@ from ami.jobs import parts, runner
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.main.models import SourceImageCollection
-from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch
-from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
+from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
 from ami.ml.post_processing.tests.workers import (
     Broker,
     assert_sound,
     fresh,
+    handed_out,
     played_broker,
     queued,
     race,
+    run_part,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class PartingTask(CountingTask):
-    """Touches two detections, each in a batch, and a part, of its own; skips as many."""
-
-    key = "parting"
-    name = "Parting"
-    batch_size = 1
-    part_batches = 1
-
-    def process(self, batch: Batch) -> None:
-        super().process(batch)
-        batch.detections.update(path=f"{self.job}.jpg")
-        self.skip("too odd", rows=1, ids=[1])
 
 
 class LongTask(PartingTask):
@@ -67,19 +54,6 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 @pytest.fixture
 def scope() -> SourceImageCollection:
     return make_scope(1, 1)
-
-
-def handed_out(broker: Broker, scope: SourceImageCollection) -> tuple[Job, list[JobPart]]:
-    """A Job of which the parts are queued, their messages taken, and none has begun."""
-    job = queued(PartingTask, scope)
-    broker.forget()
-    runner.run(job.pk, task_id=job.task_id)
-    broker.forget()
-    return job, list(job.parts.order_by("number"))
-
-
-def run_part(part: JobPart) -> None:
-    parts.run(part.pk, task_id=part.task_id)
 
 
 def pause_and_resume(job: Job) -> None:

@@ -13,12 +13,13 @@ from django.db import Error, connection
 
 from ami.jobs import parts, runner
 from ami.jobs.faults import is_transient
-from ami.jobs.models import Job, JobState
+from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.service import create_jobs
 from ami.jobs.states import FINAL, PartState
 from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.service import JOB_TYPE
+from ami.ml.post_processing.tests.methods import PartingTask
 
 TASKS: dict[str, Callable[..., None]] = {
     "ami.jobs.tasks.run_job": runner.run,
@@ -117,6 +118,19 @@ def queued(
     params = {"task": task_cls.key, "config": config}
     job = Job(name=task_cls.name, job_type_key=JOB_TYPE, params=params, dry_run=dry_run)
     return create_jobs([job])[0]
+
+
+def handed_out(broker: Broker, scope: SourceImageCollection) -> tuple[Job, list[JobPart]]:
+    """A Job of which the parts are queued, their messages taken, and none has begun."""
+    job = queued(PartingTask, scope)
+    broker.forget()
+    runner.run(job.pk, task_id=job.task_id)
+    broker.forget()
+    return job, list(job.parts.order_by("number"))
+
+
+def run_part(part: JobPart) -> None:
+    parts.run(part.pk, task_id=part.task_id)
 
 
 def fresh(job: Job) -> Job:
