@@ -105,4 +105,3 @@ def test_cursor_moves_only_from_where_the_worker_knows_it(job: Job) -> None:
     JobPart.objects.filter(pk=part.pk).update(cursor=1)
     with pytest.raises(ClaimLostError):
         mine.save_as_holder(cursor=1)
-    mine.save_as_holder(state=PartState.QUEUED)
