@@ -149,6 +149,7 @@ class Job(RunState):
         workers are gone, or can write nothing more.
         """
         with transaction.atomic():
+            self.lock()  # or a Job that runs now may wait for another one the next moment
             if self._end(Q(status__in=WAITING), Outcome.CANCELED):
                 self._record("Canceled", by)
                 return True

@@ -17,6 +17,7 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
+from ami.jobs import runner
 from ami.jobs.models import Job
 from ami.jobs.revert import request_revert
 from ami.jobs.states import Outcome
@@ -241,3 +242,23 @@ def test_cancel_of_a_waiting_job_wakes_those_behind_it(broker: Broker) -> None:
         broker.work(2)
         assert assert_sound(last).outcome == Outcome.PROBLEMS
     assert assert_sound(between).outcome == Outcome.CANCELED
+
+
+def test_woken_job_is_not_overtaken(broker: Broker) -> None:
+    """Of two that are woken at once, the later one waits for the earlier, who begins first."""
+    scope = make_scope(1, 1)
+    with registered(PartingTask):
+        holder, held = handed_out(broker, scope)
+        early, late = queued(PartingTask, scope), queued(PartingTask, scope)
+        broker.work()
+        assert fresh(late).waits_for == holder
+        for part in held:
+            run_part(part)
+        broker.forget()
+        assert runner.claim(early.pk, task_id=fresh(early).task_id)
+        runner.run(late.pk, task_id=fresh(late).task_id)
+        waiting = fresh(late)
+        assert waiting.waits_for == early
+        assert waiting.error == (
+            f"Waits for Job {early.pk} (Parting), which may write the same occurrences."
+        )

@@ -1,10 +1,12 @@
 """What happens at the same instant: whoever is first, a Job ends once, or goes on."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 
 from ami.jobs import parts, runner
 from ami.jobs.models import Job, JobPart, JobState
@@ -271,6 +273,37 @@ def test_cancel_of_a_claimed_job_that_has_to_wait(
     assert assert_sound(job).outcome == Outcome.CANCELED
 
 
+def test_cancel_finds_a_job_that_is_put_back_to_wait_meanwhile(
+    broker: Broker, scope: SourceImageCollection
+) -> None:
+    """It runs when the cancel looks for waiting ones, and would wait when it looks again."""
+    holder, _ = handed_out(broker, scope)
+    job = queued(PartingTask, scope)
+    broker.forget()
+    assert runner.claim(job.pk, task_id=job.task_id)
+    canceling = fresh(job)
+    end = canceling._end
+
+    def put_back(*args: Any, **kwargs: Any) -> bool:
+        ended = end(*args, **kwargs)
+        race(lambda: put_back_now(job, holder))
+        return ended
+
+    canceling._end = put_back  # type: ignore[method-assign]
+    assert canceling.cancel()
+    runner.run(job.pk, task_id=job.task_id)
+    assert assert_sound(job).outcome == Outcome.CANCELED
+
+
+def put_back_now(job: Job, holder: Job) -> None:
+    """As its admission does, unless somebody else is moving the Job."""
+    with connection.cursor() as cursor, suppress(OperationalError):
+        cursor.execute("SET lock_timeout = '20ms'")
+        Job.objects.filter(pk=job.pk, status=JobState.STARTED).update(
+            status=JobState.PENDING, waits_for=holder, claim_token=None
+        )
+
+
 def test_cancel_of_a_job_whose_worker_was_lost_before_it_had_parts(
     broker: Broker, scope: SourceImageCollection
 ) -> None:
@@ -301,21 +334,3 @@ def test_failed_part_and_its_job_end_together(
     broker.work()
     run_part(job.parts.order_by("number")[1])
     assert assert_sound(job).outcome == Outcome.PROBLEMS
-
-
-def test_woken_job_is_not_overtaken(broker: Broker, scope: SourceImageCollection) -> None:
-    """Of two that are woken at once, the later one waits for the earlier, who begins first."""
-    holder, held = handed_out(broker, scope)
-    early, late = queued(PartingTask, scope), queued(PartingTask, scope)
-    broker.work()
-    assert fresh(late).waits_for == holder
-    for part in held:
-        run_part(part)
-    broker.forget()
-    assert runner.claim(early.pk, task_id=fresh(early).task_id)
-    runner.run(late.pk, task_id=fresh(late).task_id)
-    waiting = fresh(late)
-    assert waiting.waits_for == early
-    assert waiting.error == (
-        f"Waits for Job {early.pk} (Parting), which may write the same occurrences."
-    )
