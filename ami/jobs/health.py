@@ -11,7 +11,7 @@ from typing import TypedDict
 from uuid import uuid4
 
 from celery import current_app
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -119,7 +119,10 @@ def _isolated(name: str, check: Callable[[], Findings]) -> Findings:
 
 
 def _queued_jobs() -> QuerySet[Job]:
-    free = Q(waits_for=None) | Q(waits_for__status__in=FINAL)
+    # A Job waits for one that is admitted, or has a lower id. Else that one has ended since, with
+    # the message of its end lost, and was queued again: it may wait for this one by now.
+    again = Q(waits_for__gt=F("pk"), waits_for__admitted_at=None)
+    free = Q(waits_for=None) | Q(waits_for__status__in=FINAL) | again
     queued = Job.objects.filter(free, status__in=WAITING - {JobState.CREATED})
     return queued.only("task_id", "status", "updated_at").order_by("pk")
 

@@ -106,6 +106,15 @@ def test_job_without_a_task_id_gets_one() -> None:
     assert waiting(job) == 1
 
 
+def test_two_jobs_that_came_to_wait_for_each_other_go_on(published: Messages) -> None:
+    """The first was to hear of the other's end, which was then queued again behind it."""
+    first, other = queued_job(), queued_job()
+    Job.objects.filter(pk=first.pk).update(waits_for=other)
+    Job.objects.filter(pk=other.pk).update(waits_for=first)
+    assert health.lost_enqueues() == {"checked": 1, "fixed": 1, "unfixable": 0}
+    assert published == [(first.task_id, [first.pk])]
+
+
 def test_job_that_waits_for_another_goes_out_once_that_has_ended(published: Messages) -> None:
     blocker = running_job()
     queued_job(waits_for=blocker, error="Waits.")
