@@ -48,6 +48,7 @@ def test_pause_resume_cancel_and_retry_go_through_the_states(shell: Shell) -> No
         assert shell(action, job.pk) == Ended(0, f"{sentence}\n", "")
         job.refresh_from_db()
         assert job.status == status
+        job.parts.filter(number=1).update(state=PartState.RUNNING)  # as after a worker's claim
     Job.objects.filter(pk=job.pk).update(status=JobState.REVOKED, outcome=Outcome.CANCELED)
     assert shell("retry", job.pk) == Ended(0, f"Job {job.pk} was queued again.\n", "")
     lines = list(job.logs.order_by("pk").values_list("message", flat=True))
