@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import dj_database_url
 import psycopg2
@@ -122,8 +123,8 @@ class Site:
         connection.settings_dict.update(dj_database_url.parse(self.url()))
         try:
             with pytest.MonkeyPatch.context() as patch:
-                for module in ("run_state", "part"):
-                    patch.setattr(f"ami.jobs.models.{module}.current_app", app)
+                for module in ("models.run_state", "models.part", "broker"):
+                    patch.setattr(f"ami.jobs.{module}.current_app", app)
                 yield
         finally:
             connection.close()
@@ -152,8 +153,20 @@ class Site:
         return worker
 
     def kill_workers(self) -> None:
+        """Return when Redis knows it, too: it would give a message to one that is gone."""
         for worker in self.workers:
             worker.kill()
+        with redis.from_url(self.redis.url) as client:
+            wait_until(lambda: client.info("clients")["blocked_clients"] == 0)
+
+    def return_messages(self) -> None:
+        """Have Redis take back what dead workers hold, as it does after the visibility timeout."""
+        app = Celery("later", set_as_current=False)
+        app.config_from_object("django.conf:settings", namespace="CELERY")
+        with app.connection_for_read(broker_url(self.redis.url)) as broker:
+            channel: Any = broker.channel()
+            channel.qos.visibility_timeout = 0
+            channel.qos.restore_visible(num=1000)
 
     def process_that_is(self, moment: str) -> int:
         """Wait for the moment; returns the id of a worker's process that is there."""

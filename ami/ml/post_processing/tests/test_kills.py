@@ -100,6 +100,7 @@ def kill_again_and_again(attempt: Trial, *, moments: Sequence[str] = MOMENTS) ->
             os.kill(pid, signal.SIGKILL)
         else:
             site.kill_workers()
+            site.return_messages()
             attempt.heal()
             site.start_worker()
 
