@@ -56,16 +56,17 @@ def run(part_id: int, *, task_id: str) -> None:
 
 
 def run_here(job: Job, work: Work) -> None:
-    """Run all of `work` in this process, for a Job that somebody runs by hand.
+    """Run all of `work` in this process, as one part, for a Job that somebody runs by hand.
 
-    Its end is the caller's to tell. Raises what a batch raises, and JobCanceledError.
+    Its end is the caller's to tell; run once more, it begins anew. Raises what a batch raises, and
+    JobCanceledError.
     """
     open_stage(job, work)
-    for number, batches in enumerate(share_out(work), start=1):
-        part = plan_part(job, number, batches)
-        part.state, part.claim_token, part.claimed_at = PartState.RUNNING, uuid4(), timezone.now()
-        part.save(force_insert=True)
-        _Walk(part, work).to_the_end()
+    job.parts.all().delete()
+    part = plan_part(job, 1, list(work.plan()))
+    part.state, part.claim_token, part.claimed_at = PartState.RUNNING, uuid4(), timezone.now()
+    part.save(force_insert=True)
+    _Walk(part, work).to_the_end()
     job.progress.update_stage(work.key, progress=1.0)
     job.checkpoint()
 
@@ -139,9 +140,9 @@ class _Walk:
         prepare(self.job, self.work)
 
     def _take_up_counts(self) -> None:
-        if self.part.counts:
-            self.work.counts = Counter(dict(self.part.counts))
-            self.work.skipped = dict(self.part.skipped)
+        zeros = dict.fromkeys(self.work.counters, 0)
+        self.work.counts = Counter(zeros | dict(self.part.counts))
+        self.work.skipped = dict(self.part.skipped)
 
     def _step(self) -> None:
         batch, status = self.part.next_batch, self.part.job_status()

@@ -101,10 +101,12 @@ def test_progress_grows_by_batches() -> None:
 
 
 def test_run_by_hand_stores_the_figures_of_all_its_batches() -> None:
-    job = claimed(CountingTask, capture_set := make_scope(*[1] * 7))
-    CountingTask(job=job, source_image_collection_id=capture_set.pk).run()
-    assert figures(job) == {"Seen": 7}
-    assert job.progress.fraction == 1.0
+    job = claimed(CountingTask, capture_set := make_scope(*[1] * 13))
+    task = CountingTask(job=job, source_image_collection_id=capture_set.pk)
+    for _ in range(2):
+        task.run()
+        assert figures(job) == {"Seen": 13}
+        assert job.progress.fraction == 1.0
 
 
 def test_empty_scope_succeeds_with_counters_at_zero() -> None:
