@@ -139,6 +139,8 @@ class Job(RunState):
             )
             if moved:
                 self.parts.all().delete()
+                if self.dry_run:  # what it told is told anew; what a run did is to be reverted
+                    self.changes.all().delete()
                 self._record("Queued again", by)
         return moved
 
