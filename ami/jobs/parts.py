@@ -133,8 +133,9 @@ class _Walk:
     def _begin(self) -> None:
         if self.part.is_worn_out:
             raise JobFailedError(
-                f"{self.part} was begun {self.part.attempts - 1} times, and each time its worker "
-                "was lost before the end of a batch; a batch may need more memory than there is."
+                f"{self.part} was begun {self.part.attempts - 1} times and never came to the end "
+                "of a batch: what stopped it is in the log, or its worker was lost, perhaps for "
+                "want of memory."
             )
         self._take_up_counts()
         prepare(self.job, self.work)
