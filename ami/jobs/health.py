@@ -82,10 +82,11 @@ def check_stale_jobs(*, dry_run: bool = False) -> list[StaleJob]:
     the one after the third that came to nothing fails the Job.
     """
     silent = {job: _silent_rows(job) for job in _silent_jobs()}
-    waiting = broker.find({row.task_id for rows in silent.values() for row in rows}).waiting
+    messages = {pk for rows in silent.values() for row in rows for pk in _messages(row)}
+    waiting = broker.find(messages).waiting
     stale = []
     for job, rows in silent.items():
-        unsent = [row for row in rows if row.task_id not in waiting]
+        unsent = [row for row in rows if waiting.isdisjoint(_messages(row))]
         if unsent or not rows:
             stale.append(_revive(job, unsent, dry_run=dry_run))
     return stale
@@ -140,7 +141,7 @@ def _lacking(rows: Sequence[Job | JobPart]) -> list[Job | JobPart]:
 
 
 def _messages(row: Job | JobPart) -> set[str]:
-    """The message of a part's Job counts as well: it sends those of all queued parts."""
+    """The message of a part's Job counts as well: it sends queued parts, and runs an only one."""
     return {row.task_id, row.job.task_id} if isinstance(row, JobPart) else {row.task_id}
 
 

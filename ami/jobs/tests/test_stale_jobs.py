@@ -45,6 +45,15 @@ def test_message_that_waits_is_not_sent_twice(published: Messages) -> None:
     assert len(published) == 1
 
 
+def test_only_part_is_left_to_the_message_of_its_job(published: Messages) -> None:
+    job = running_job()
+    silent = make_part(job, PartState.RUNNING)
+    job.publish()
+    silence(silent)
+    assert check_stale_jobs() == []
+    assert len(published) == 1
+
+
 def test_message_that_a_dead_worker_holds_is_sent_again(published: Messages) -> None:
     silent = make_part(running_job(), PartState.RUNNING)
     silent.publish()
