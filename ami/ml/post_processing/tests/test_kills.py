@@ -95,7 +95,7 @@ def kill_again_and_again(attempt: Trial, *, moments: Sequence[str] = MOMENTS) ->
         if 0 < share < 1:
             attempt.reach_share(share)
         moment = "ending the Job" if share == 1 else random.choice(moments)
-        pid = site.process_that_is(moment)
+        pid = attempt.process_that_is(moment)
         if number % 2:
             os.kill(pid, signal.SIGKILL)
         else:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.db.models import Max, Sum
+from django.db.models import Sum
 
 from ami.base.tests.factories import (
     make_capture,
@@ -15,15 +15,13 @@ from ami.base.tests.factories import (
 )
 from ami.jobs.health import lost_enqueues, stale_jobs
 from ami.jobs.models import Job
+from ami.jobs.models.part import ATTEMPTS
 from ami.jobs.tests.chaos import Site
 from ami.jobs.tests.job_types import make_job
 from ami.jobs.tests.likeness import Likeness, highest_ids
 from ami.main.models import Identification, SourceImageCollection
 from ami.ml.post_processing.service import JOB_TYPE
 from config.tests.processes import wait_until
-
-# Another one may come before the next kill; the one after that is the last that a part has.
-MOST_CLAIMS = 1
 
 
 def make_night(*, occurrences: int) -> None:
@@ -90,14 +88,23 @@ class Trial:
         self.reach(int(share * self.rows_total()))
 
     def reach(self, rows: int) -> None:
-        """Wait until so many rows are done; no part may be worn out by what comes then."""
+        """Wait until so many rows are done."""
 
-        def reached() -> bool:
-            claims = self.job.parts.aggregate(most=Max("attempts", default=0))["most"]
+        def is_reached() -> bool:
             assert not self.has_ended(), self.job.error
-            return claims <= MOST_CLAIMS and self.rows_done() >= rows
+            return self.rows_done() >= rows
 
-        wait_until(reached, seconds=60)
+        wait_until(is_reached, seconds=60)
+
+    def process_that_is(self, moment: str) -> int:
+        """Wait for the moment; returns a process that may be killed then.
+
+        None may while a part has its last claim: one more would fail its Job.
+        """
+        pid = self.site.process_that_is(moment)
+        while self.job.parts.filter(attempts__gte=ATTEMPTS).exists():
+            pid = self.site.process_that_is(moment)
+        return pid
 
     def heal(self) -> None:
         """Have the health check take everything for silent."""
