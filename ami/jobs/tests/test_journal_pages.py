@@ -55,10 +55,14 @@ def page_of(job: Job, part: str = "change/") -> str:
     return f"{LIST}{job.pk}/{part}"
 
 
-def exported(operator: Client, job: Job) -> list[str]:
+def chunks(operator: Client, job: Job) -> list[bytes]:
     response: Any = operator.get(page_of(job, "changes.csv"))
     assert response.streaming
-    return b"".join(response.streaming_content).decode().splitlines()
+    return list(response.streaming_content)
+
+
+def exported(operator: Client, job: Job) -> list[str]:
+    return b"".join(chunks(operator, job)).decode().splitlines()
 
 
 def test_page_counts_changes_by_kind_and_leads_to_them(operator: Client) -> None:
@@ -199,14 +203,17 @@ def test_changes_are_exported_as_csv(operator: Client) -> None:
     assert lines[0]["before"] == ""
 
 
-def test_export_reads_in_chunks(operator: Client, django_assert_max_num_queries: Any) -> None:
+def test_export_reads_and_sends_in_chunks(
+    operator: Client, django_assert_max_num_queries: Any
+) -> None:
     job = make_job(status=JobState.SUCCESS)
     JobChange.objects.bulk_create(
         JobChange(job=job, batch=1, kind="changed", model="main.occurrence", object_id=pk)
         for pk in range(5_000)
     )
     with django_assert_max_num_queries(5):
-        assert len(exported(operator, job)) == 5_001
+        sent = chunks(operator, job)
+    assert [chunk.count(b"\n") for chunk in sent] == [1, 2_000, 2_000, 1_000]
 
 
 def test_revert_is_asked_for_and_queued(operator: Client) -> None:
