@@ -99,8 +99,8 @@ def _rest(transitions: list[Transition]) -> dict[str, int] | None:
 
 def csv_chunks(job: Job) -> Iterator[str]:
     """The journal of a Job as CSV, a change a line, the oldest first; read in chunks."""
-    values = (*COLUMNS, *(Cast(side, TextField()) for side in SIDES))
-    rows = job.changes.order_by("pk").values_list(*values).iterator(chunk_size=CHUNK)
+    sides = [Cast(side, TextField()) for side in SIDES]
+    rows = job.changes.order_by("pk").values_list(*COLUMNS, *sides).iterator(chunk_size=CHUNK)
     yield _csv([(*COLUMNS, *SIDES)])
     while chunk := list(islice(rows, CHUNK)):
         yield _csv(chunk)
