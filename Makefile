@@ -34,7 +34,8 @@ test: setup ## Run every check and every test.
 bench: setup ## Measure speed and memory; results go to benchmarks/results/.
 	@$(BIN)/python -m benchmarks
 
-chaos: setup ## Kill workers, Redis and PostgreSQL under runs, for half an hour. CHAOS_SEED=1 repeats one.
+chaos: setup ## Kill workers, Redis and PostgreSQL under runs, and race each race a hundred times. CHAOS_SEED=1 repeats the kills.
+	@$(BIN)/pytest --verbose -m chaos
 	@CHAOS_KILLS=$(or $(CHAOS_KILLS),60) $(BIN)/pytest --verbose ami/ml/post_processing/tests/test_kills.py
 
 screenshots: setup ## Take the pictures of the README anew, in a real browser.
