@@ -58,6 +58,10 @@ class JobAdmin(ControlMixin, JournalMixin, LogMixin, AgainMixin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        """Nobody deletes a Job that has not ended: its workers would write on for nothing."""
+        return super().has_delete_permission(request, obj) and (obj is None or obj.is_final)
+
     def get_urls(self) -> list[URLPattern]:
         views = {
             "live/": self.live_view,

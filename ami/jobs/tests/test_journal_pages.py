@@ -290,6 +290,14 @@ def test_job_is_deleted_with_its_changes(operator: Client) -> None:
     assert not JobChange.objects.exists()
 
 
+@pytest.mark.parametrize("status", [JobState.PENDING, JobState.STARTED, JobState.PAUSED])
+def test_job_that_has_not_ended_is_not_deleted(operator: Client, status: JobState) -> None:
+    job = make_job(status=status)
+    operator.post(page_of(job, "delete/"), {"post": "yes"})
+    operator.post(LIST, {"action": "delete_selected", "_selected_action": job.pk, "post": "yes"})
+    assert Job.objects.filter(pk=job.pk).exists()
+
+
 def test_changes_are_neither_added_nor_edited(operator: Client) -> None:
     change = make_run().changes.earliest("pk")
     assert operator.get(f"{CHANGES}add/").status_code == 403
