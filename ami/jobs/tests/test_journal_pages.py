@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
 from ami.base.tests.factories import (
     make_classification,
@@ -77,6 +78,16 @@ def test_page_counts_changes_by_kind_and_leads_to_them(operator: Client) -> None
         listed = operator.get(count["url"])
         assert listed.context["cl"].result_count == count["rows"]
     assert operator.get(response.context["journal"]["all_url"]).context["cl"].result_count == 4
+
+
+def test_page_of_an_emptied_job_does_not_say_that_it_changed_nothing(operator: Client) -> None:
+    job = make_run()
+    job.changes.all().delete()
+    Job.objects.filter(pk=job.pk).update(pruned_at=timezone.now())
+    page = operator.get(page_of(job)).text
+    assert "were deleted on" in page
+    assert "Deleted." in page
+    assert "None." not in page.partition('<h2 class="fieldset-heading">Parameters</h2>')[0]
 
 
 def test_page_shows_taxon_transitions(operator: Client) -> None:
