@@ -54,7 +54,7 @@ class Work(ABC):
         """Cut the scope into batches of whole units. Raises JobFailedError where it is gone."""
 
     def prepare(self) -> None:  # noqa: B027 -- nothing by default
-        """What is needed once a worker's run of a part, before its first batch."""
+        """What a worker's run of a part needs, before its first batch."""
 
     @abstractmethod
     def work_on(self, batch: Planned) -> None:

@@ -134,7 +134,7 @@ class BasePostProcessingTask(Work):
         self.__dict__.pop("algorithm", None)
 
     def prepare(self) -> None:
-        """What a run needs once, before its first batch. Nothing by default."""
+        """What a worker's run of a part needs, before its first batch. Nothing by default."""
 
     def process(self, batch: Batch) -> None:
         """Do the method's work on one batch, in a number of queries that its size leaves alone."""
