@@ -232,6 +232,8 @@ class _Walk:
             self.ticked = time.monotonic()
 
     def _let_go(self) -> None:
+        # A limit may have struck right after a commit that the part in memory does not know of.
+        self.part.refresh_from_db(fields=["cursor"])
         self.part.save_as_holder(state=PartState.QUEUED, claim_token=None)
 
     def _hand_back(self) -> None:

@@ -82,6 +82,22 @@ def test_time_limit_right_after_the_last_commit_still_ends_the_job(
     assert status(job) == JobState.SUCCESS
 
 
+def test_time_limit_right_after_a_commit_hands_the_part_back(
+    job: Job, monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, list[int]]]
+) -> None:
+    part = job.parts.all()[0]
+
+    def commit_and_stop(part: JobPart, *args: object) -> None:
+        JobPart.objects.filter(pk=part.pk).update(cursor=1)
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(parts, "do_batch", commit_and_stop)
+    work_off(part)
+    part.refresh_from_db()
+    assert (part.state, part.cursor) == (PartState.QUEUED, 1)
+    assert published == [(part.task_id, [part.pk])]
+
+
 def test_failure_of_a_part_and_of_its_job_are_one(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
