@@ -127,7 +127,7 @@ def _queue(row: Occurrence | SourceImageCollection) -> Job:
 
 @contextmanager
 def _worker(*, processes: int) -> Iterator[None]:
-    """A Celery worker on the present database, and on a queue that no other one hears."""
+    """A Celery worker on the present database, and on the tests' queues, which are emptied."""
     database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     arguments = ("worker", f"--concurrency={processes}", "--without-gossip", "--without-mingle")
     worker = subprocess.Popen(
