@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import BooleanField, Func
 
 if TYPE_CHECKING:
     from ami.main.models.occurrence import Occurrence
@@ -21,14 +22,10 @@ LOCK = """
 SELECT id FROM main_occurrence WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 
-# Each occurrence looks up its own rows, so that the plan stays with the indexes however large the
-# tables are; joined as sets, they make PostgreSQL read all of main_classification.
-UPDATE = """
-WITH rule AS (
-    SELECT o.id, o.determination_id AS taxon_before, o.determination_score AS score_before,
-           COALESCE(person.taxon_id, machine.taxon_id) AS taxon_after,
-           CASE WHEN person.taxon_id IS NULL THEN machine.score ELSE 1.0 END AS score_after
-    FROM main_occurrence o
+# The rule for an occurrence `o`. Each looks up its own rows, so that the plan stays with the
+# indexes however large the tables are; joined as sets, they make PostgreSQL read all of
+# main_classification.
+RULE = """
     LEFT JOIN LATERAL (
         SELECT taxon_id FROM main_identification
         WHERE occurrence_id = o.id AND NOT withdrawn AND taxon_id IS NOT NULL
@@ -44,15 +41,26 @@ WITH rule AS (
                  c.score DESC NULLS LAST, c.timestamp DESC, c.id DESC
         LIMIT 1
     ) machine ON true
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(person.taxon_id, machine.taxon_id) AS taxon_id,
+               CASE WHEN person.taxon_id IS NULL THEN machine.score ELSE 1.0 END AS score
+    ) rule
+"""
+
+UPDATE = f"""
+WITH decided AS (
+    SELECT o.id, o.determination_id AS taxon_before, o.determination_score AS score_before,
+           rule.taxon_id AS taxon_after, rule.score AS score_after
+    FROM main_occurrence o {RULE}
     WHERE o.id = ANY(%(ids)s)
 )
 UPDATE main_occurrence o
 SET determination_id = taxon_after, determination_score = score_after, updated_at = now()
-FROM rule
-WHERE o.id = rule.id
+FROM decided
+WHERE o.id = decided.id
   AND (taxon_before, score_before) IS DISTINCT FROM (taxon_after, score_after)
 RETURNING o.id, taxon_before, taxon_after, score_before, score_after
-"""
+"""  # noqa: S608 -- constants
 
 
 class DeterminationChange(NamedTuple):
@@ -67,6 +75,32 @@ class DeterminationChange(NamedTuple):
     @property
     def taxon_changed(self) -> bool:
         return self.taxon_before != self.taxon_after
+
+
+class _Compared(Func):
+    """Whether an occurrence, set beside what the rule gives for it, meets the condition."""
+
+    template = f"""EXISTS (
+        SELECT FROM (VALUES (%(expressions)s)) o (id, determination_id, determination_score) {RULE}
+        WHERE %(condition)s
+    )"""
+    output_field = BooleanField()
+
+    def __init__(self, condition: str) -> None:
+        super().__init__("pk", "determination", "determination_score", condition=condition)
+
+
+def taxon_is_stale() -> Func:
+    """For a filter of occurrences: the rule gives another taxon than the row has."""
+    return _Compared("o.determination_id IS DISTINCT FROM rule.taxon_id")
+
+
+def score_is_stale() -> Func:
+    """For a filter of occurrences: the rule gives the row's taxon, with another score."""
+    return _Compared(
+        "o.determination_id IS NOT DISTINCT FROM rule.taxon_id "
+        "AND o.determination_score IS DISTINCT FROM rule.score"
+    )
 
 
 def update_determinations(occurrence_ids: Iterable[int]) -> list[DeterminationChange]:

@@ -20,3 +20,10 @@ class ClassificationQuerySet(models.QuerySet["Classification"]):
             "-timestamp",
             "-pk",
         )
+
+    def occurrence_ids(self) -> list[int]:
+        """The ids of the occurrences that they speak of."""
+        ids = self.filter(detection__occurrence__isnull=False).values_list(
+            "detection__occurrence", flat=True
+        )
+        return sorted(set(ids))

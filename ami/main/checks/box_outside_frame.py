@@ -1,0 +1,65 @@
+"""Detections whose box reaches beyond its capture."""
+
+from collections.abc import Iterable
+
+from django.db.models import F, Q, QuerySet
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.expressions import SoundBox
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.scopes import in_scope
+from ami.main.models import Detection
+
+TOLERANCE = 1  # pixel
+
+
+def get_detections_outside_frame(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[Detection]:
+    """Those whose box is sound and reaches beyond its frame by more than a pixel."""
+    beyond = (
+        Q(bbox__0__lt=-TOLERANCE)
+        | Q(bbox__1__lt=-TOLERANCE)
+        | Q(bbox__2__gt=F("source_image__width") + TOLERANCE)
+        | Q(bbox__3__gt=F("source_image__height") + TOLERANCE)
+    )
+    rows = Detection.objects.filter(beyond, SoundBox("bbox"))
+    rows = rows.filter(source_image__width__gt=0, source_image__height__gt=0)
+    return in_scope(rows, project_id, job_id)
+
+
+def reconcile_boxes_outside_frame(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    detection_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Report them; the box or the frame may be wrong."""
+    rows = get_detections_outside_frame(project_id, job_id)
+    return leave_to_a_person(rows, ids=detection_ids, dry_run=dry_run)
+
+
+register(
+    Check(
+        key="box_outside_frame",
+        title="Box outside its frame",
+        severity=Severity.WARNING,
+        tag=Tag.CAPTURES,
+        pairs=(Pair(get_detections_outside_frame, reconcile_boxes_outside_frame),),
+        meaning=(
+            "The detection's box reaches beyond the capture's width or height by more than one "
+            "pixel, which rounding does not explain."
+        ),
+        cause=(
+            "A capture that was resized after it was detected on, or whose width and height are "
+            "swapped; a detector whose boxes are in pixels of a smaller picture."
+        ),
+        repair=None,
+        limits=(
+            "Methods cut the box to the frame. Captures without a size are [a fault of their "
+            "own](capture_without_size.md), as are [invalid boxes](invalid_box.md)."
+        ),
+    )
+)

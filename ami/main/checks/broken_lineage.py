@@ -1,0 +1,62 @@
+"""Classifications that were derived from what they cannot be derived from."""
+
+from collections.abc import Iterable
+
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.expressions import loop_members
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.scopes import in_scope
+from ami.main.models import Classification
+
+# Of another detection, or in a loop.
+BROKEN = f"""{loop_members("main_classification", "applied_to_id")}
+UNION ALL
+SELECT c.id FROM main_classification c
+JOIN main_classification source ON source.id = c.applied_to_id
+WHERE source.detection_id <> c.detection_id
+"""  # noqa: S608 -- constants
+
+
+def get_classifications_with_broken_lineage(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[Classification]:
+    """Those whose `applied_to` leads back to them, or is on another detection."""
+    rows = Classification.objects.filter(pk__in=RawSQL(BROKEN, []))  # noqa: S611 -- a constant
+    return in_scope(rows, project_id, job_id)
+
+
+def reconcile_broken_lineages(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    classification_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Report them; what it was derived from, nobody can tell from the rows."""
+    rows = get_classifications_with_broken_lineage(project_id, job_id)
+    return leave_to_a_person(rows, ids=classification_ids, dry_run=dry_run)
+
+
+register(
+    Check(
+        key="broken_lineage",
+        title="Broken lineage",
+        severity=Severity.ERROR,
+        tag=Tag.CLASSIFICATIONS,
+        pairs=(Pair(get_classifications_with_broken_lineage, reconcile_broken_lineages),),
+        meaning=(
+            "Following `applied_to`, from a classification to the one that it supersedes, leads "
+            "back to where it began, or to another detection."
+        ),
+        cause=(
+            "Classifications that were moved between detections; `applied_to` set by hand or by a "
+            "script."
+        ),
+        repair=None,
+        limits="Every classification of a loop is found; one that merely leads into a loop is not.",
+    )
+)

@@ -1,0 +1,110 @@
+"""What a check declares, and the registry of those there are."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from django.db import models
+from django.db.models import QuerySet
+
+from ami.base.registry import Registry
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext
+
+
+class Severity(models.TextChoices):
+    """How much a finding matters, least first."""
+
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        return Severity.values.index(self)
+
+
+class Tag(models.TextChoices):
+    """What a check looks at. Checks run in this order, so that a repair serves the later ones."""
+
+    CATALOGUE = "catalogue"
+    CAPTURES = "captures"
+    CLASSIFICATIONS = "classifications"
+    OCCURRENCES = "occurrences"
+    DETERMINATIONS = "determinations"
+    COUNTS = "counts"
+
+
+Get = Callable[[int | None, int | None], QuerySet[Any]]
+
+
+class Reconcile(Protocol):
+    def __call__(
+        self,
+        project_id: int | None = ...,
+        job_id: int | None = ...,
+        *,
+        dry_run: bool = ...,
+        context: RepairContext = ...,
+    ) -> IntegrityCheckResult: ...
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How rows at fault are found, and how they are repaired.
+
+    `get(project_id, job_id)` returns them as a lazy queryset and changes nothing. `reconcile`
+    takes the same, a list of ids, `dry_run` and `context`.
+    """
+
+    get: Get
+    reconcile: Reconcile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A fault that rows can have. The texts are sentences for an operator, in Markdown.
+
+    One pair a table: most checks have one. `repair` is None where only a person can tell what is
+    right. Raises TypeError where a function of a pair lacks a parameter.
+    """
+
+    key: str
+    title: str
+    severity: Severity
+    tag: Tag
+    pairs: tuple[Pair, ...]
+    meaning: str
+    cause: str
+    repair: str | None
+    limits: str = field(default="")
+
+    def __post_init__(self) -> None:
+        for pair in self.pairs:
+            _require(pair.get, "project_id", "job_id")
+            _require(pair.reconcile, "project_id", "job_id", "dry_run", "context")
+
+
+CHECKS: Registry[Check] = Registry("check")
+
+
+def register(check: Check) -> Check:
+    """Raises ValueError where another check has the key."""
+    return CHECKS.register(check.key, check)
+
+
+def chosen_checks(*, keys: Iterable[str] = (), tags: Iterable[str] = ()) -> list[Check]:
+    """Those of any of the keys or tags, or all where none is given, in the order they run in.
+
+    Raises UnknownKeyError for a key that no check has.
+    """
+    chosen = {CHECKS[key].key for key in keys}
+    chosen |= {check.key for check in CHECKS.values() if check.tag in set(tags)}
+    checks = [CHECKS[key] for key in chosen] or list(CHECKS.values())
+    return sorted(checks, key=lambda check: (Tag.values.index(check.tag), check.key))
+
+
+def _require(function: Callable[..., Any], *names: str) -> None:
+    missing = [name for name in names if name not in inspect.signature(function).parameters]
+    if missing:
+        what = getattr(function, "__name__", repr(function))
+        raise TypeError(f"{what} must take {', '.join(missing)}.")

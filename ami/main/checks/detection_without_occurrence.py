@@ -1,0 +1,87 @@
+"""Classified detections that belong to no occurrence."""
+
+from collections.abc import Iterable
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, QuerySet
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.scopes import in_scope
+from ami.main.determinations import update_determinations
+from ami.main.models import Classification, Detection
+
+GIVE = """
+WITH orphan AS (
+    SELECT id, source_image_id FROM main_detection
+    WHERE id = ANY(%s) AND occurrence_id IS NULL
+    ORDER BY id FOR NO KEY UPDATE
+), numbered AS (
+    SELECT orphan.id, nextval(pg_get_serial_sequence('main_occurrence', 'id')) AS occurrence_id,
+           s.event_id, s.deployment_id, s.project_id
+    FROM orphan JOIN main_sourceimage s ON s.id = orphan.source_image_id
+), made AS (
+    INSERT INTO main_occurrence (
+        id, created_at, updated_at, event_id, deployment_id, project_id)
+    SELECT occurrence_id, now(), now(), event_id, deployment_id, project_id FROM numbered
+)
+UPDATE main_detection d SET occurrence_id = numbered.occurrence_id, updated_at = now()
+FROM numbered WHERE d.id = numbered.id
+RETURNING d.occurrence_id
+"""
+
+
+def get_detections_without_occurrence(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[Detection]:
+    """Those that are classified and in no occurrence."""
+    classifications = Classification.objects.filter(detection=OuterRef("pk"))
+    rows = Detection.objects.filter(Exists(classifications), occurrence=None)
+    return in_scope(rows, project_id, job_id)
+
+
+def reconcile_detections_without_occurrence(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    detection_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Give each an occurrence of its own."""
+    rows = get_detections_without_occurrence(project_id, job_id)
+    return reconcile(rows, _give_occurrences, ids=detection_ids, dry_run=dry_run, context=context)
+
+
+def _give_occurrences(ids: list[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(GIVE, [ids])
+        given = [pk for (pk,) in cursor.fetchall()]
+    update_determinations(given)
+
+
+register(
+    Check(
+        key="detection_without_occurrence",
+        title="Detection without an occurrence",
+        severity=Severity.WARNING,
+        tag=Tag.OCCURRENCES,
+        pairs=(Pair(get_detections_without_occurrence, reconcile_detections_without_occurrence),),
+        meaning=(
+            "The detection is classified, but belongs to no individual, so that it is missing "
+            "from all lists and counts of occurrences."
+        ),
+        cause=(
+            "A pipeline that was killed between classifying and grouping; an occurrence that was "
+            "deleted."
+        ),
+        repair=(
+            "Gives each detection an occurrence of its own, with the night, deployment and "
+            "project of its capture, and its determination."
+        ),
+        limits=(
+            "Detections of one individual are not joined; tracking does that. A detection without "
+            "a classification is left alone."
+        ),
+    )
+)

@@ -1,0 +1,111 @@
+"""Classifications that are there twice."""
+
+from collections.abc import Iterable
+
+from django.db import connection
+from django.db.models import Exists, F, OuterRef, QuerySet
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.expressions import NotDistinct
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.scopes import in_scope
+from ami.main.determinations import update_determinations
+from ami.main.models import Classification
+
+SAME = ("algorithm", "taxon", "score", "applied_to")
+
+KEEPERS = """
+SELECT c.id, min(k.id)
+FROM main_classification c
+JOIN main_classification k ON k.detection_id = c.detection_id AND k.id < c.id
+WHERE c.id = ANY(%s)
+  AND (k.algorithm_id, k.taxon_id, k.score, k.applied_to_id)
+      IS NOT DISTINCT FROM (c.algorithm_id, c.taxon_id, c.score, c.applied_to_id)
+GROUP BY c.id
+"""
+
+MOVE_LINEAGE = """
+UPDATE main_classification derived SET applied_to_id = pair.keeper, updated_at = now()
+FROM unnest(%s, %s) AS pair (id, keeper) WHERE derived.applied_to_id = pair.id
+"""
+
+KEEP_TERMINAL = """
+UPDATE main_classification kept SET terminal = true, updated_at = now()
+FROM unnest(%s, %s) AS pair (id, keeper) JOIN main_classification c ON c.id = pair.id
+WHERE kept.id = pair.keeper AND c.terminal AND NOT kept.terminal
+"""
+
+DELETE = """
+DELETE FROM main_classification WHERE id = ANY(%s)
+"""
+
+
+def get_duplicate_classifications(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[Classification]:
+    """Those that an earlier one on their detection equals in all that counts."""
+    earlier = Classification.objects.filter(
+        *(NotDistinct(F(name), OuterRef(name)) for name in SAME),
+        detection=OuterRef("detection"),
+        pk__lt=OuterRef("pk"),
+    )
+    return in_scope(Classification.objects.filter(Exists(earlier)), project_id, job_id)
+
+
+def reconcile_duplicate_classifications(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    classification_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Delete them; the earliest takes over what was derived from them."""
+    rows = get_duplicate_classifications(project_id, job_id)
+    return reconcile(rows, _merge, ids=classification_ids, dry_run=dry_run, context=context)
+
+
+def _merge(ids: list[int]) -> None:
+    """What is derived from two copies may now be a pair of copies itself: merge on."""
+    occurrence_ids = Classification.objects.filter(pk__in=ids).occurrence_ids()
+    while ids:
+        kept = _merge_into_earliest(ids)
+        copies = get_duplicate_classifications().filter(applied_to__in=kept)
+        ids = list(copies.values_list("pk", flat=True))
+    update_determinations(occurrence_ids)
+
+
+def _merge_into_earliest(ids: list[int]) -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(KEEPERS, [ids])
+        keepers = dict(cursor.fetchall())
+        pairs = [list(keepers), list(keepers.values())]
+        cursor.execute(MOVE_LINEAGE, pairs)
+        cursor.execute(KEEP_TERMINAL, pairs)
+        cursor.execute(DELETE, pairs[:1])
+    return set(keepers.values())
+
+
+register(
+    Check(
+        key="duplicate_classification",
+        title="Duplicate classification",
+        severity=Severity.WARNING,
+        tag=Tag.CLASSIFICATIONS,
+        pairs=(Pair(get_duplicate_classifications, reconcile_duplicate_classifications),),
+        meaning=(
+            "Two classifications of a detection have the same algorithm, taxon, score and source "
+            "(`applied_to`). The row at fault is each but the earliest."
+        ),
+        cause="Results that were saved or imported twice.",
+        repair=(
+            "Deletes the later ones. What was derived from them is derived from the earliest, "
+            "which is terminal if one of them was; then the [determination "
+            "rule](../rows.md#determination) is applied to their occurrences."
+        ),
+        limits=(
+            "Scores of the other classes, logits and metadata are not compared: those of the "
+            "earliest stay."
+        ),
+    )
+)

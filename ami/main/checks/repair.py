@@ -1,0 +1,154 @@
+"""How rows at fault are repaired: in batches, each its own transaction, around the bad ones."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import Error, connection, transaction
+from django.db.models import QuerySet
+
+SAMPLES = 100
+STILL_AT_FAULT = "Still at fault after the repair."
+FOR_A_PERSON = "Only a person can tell what is right."
+
+Fix = Callable[[list[int]], object]
+
+
+@dataclass
+class IntegrityCheckResult:
+    """What became of the rows at fault. `checked` is how many there were.
+
+    `reasons` says, for the first 100 of the unfixable ones, why: id → sentence.
+    """
+
+    checked: int = 0
+    fixed: int = 0
+    unfixable: int = 0
+    reasons: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def leave(self, ids: Iterable[int], reason: str) -> None:
+        for pk in ids:
+            self.unfixable += 1
+            if len(self.reasons) < SAMPLES:
+                self.reasons[pk] = reason
+
+
+@dataclass(frozen=True)
+class RepairContext:
+    """What a repair runs in.
+
+    `transaction` opens the transaction of a batch: a layer above hands in one that keeps a
+    journal. What it raises itself ends the repair. `on_batch` is told how many rows at fault a
+    batch has dealt with.
+    """
+
+    transaction: Callable[[], AbstractContextManager[None]] = transaction.atomic
+    on_batch: Callable[[int], object] = lambda rows: None
+    batch_size: int = 5_000
+
+
+class RepairStoppedError(Exception):
+    """The database went away in the middle of a repair; `result` is what had been done."""
+
+    def __init__(self, result: IntegrityCheckResult, *, after: int | None) -> None:
+        self.result = result
+        where = "before its first batch" if after is None else f"after id {after}"
+        super().__init__(
+            f"The connection to the database was lost; the repair stopped {where}. "
+            f"{result.fixed:,} rows are repaired and stay so; run it again to go on."
+        )
+
+
+def reconcile(
+    rows: QuerySet[Any],
+    fix: Fix,
+    *,
+    ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    context: RepairContext | None = None,
+    otherwise: str = STILL_AT_FAULT,
+) -> IntegrityCheckResult:
+    """Repair `rows`, or those of `ids` among them, by `fix(ids)`, which does a batch in its
+    transaction.
+
+    A batch that fails is split until the bad row is alone. Rows that `fix` leaves at fault are
+    unfixable, too: `otherwise` says why. Raises RepairStoppedError where the connection is lost.
+    """
+    rows = _chosen(rows, ids)
+    if dry_run:
+        return IntegrityCheckResult(checked=rows.count())
+    repair = _Repair(rows, fix, otherwise, context or RepairContext())
+    repair.run()
+    return repair.result
+
+
+def leave_to_a_person(
+    rows: QuerySet[Any], *, ids: Iterable[int] | None = None, dry_run: bool = True
+) -> IntegrityCheckResult:
+    """The repair of what no rule can repair: all rows are unfixable."""
+    rows = _chosen(rows, ids)
+    result = IntegrityCheckResult(checked=rows.count())
+    if not dry_run:
+        result.leave(rows.order_by("pk").values_list("pk", flat=True)[:SAMPLES], FOR_A_PERSON)
+        result.unfixable = result.checked
+    return result
+
+
+class _Repair:
+    def __init__(
+        self, rows: QuerySet[Any], fix: Fix, otherwise: str, context: RepairContext
+    ) -> None:
+        self.rows = rows.order_by("pk").values_list("pk", flat=True)
+        self.fix = fix
+        self.otherwise = otherwise
+        self.context = context
+        self.result = IntegrityCheckResult()
+
+    def run(self) -> None:
+        after = None
+        try:
+            while batch := self._next(after):
+                self._repair(batch)
+                self.context.on_batch(len(batch))
+                after = batch[-1]
+        except Error as error:
+            if connection.is_usable():
+                raise
+            raise RepairStoppedError(self.result, after=after) from error
+
+    def _next(self, after: int | None) -> list[int]:
+        rows = self.rows if after is None else self.rows.filter(pk__gt=after)
+        return list(rows[: self.context.batch_size])
+
+    def _repair(self, ids: list[int]) -> None:
+        try:
+            with self.context.transaction():
+                self.fix(ids)
+                left = list(self.rows.filter(pk__in=ids))
+        except (Error, ValueError) as error:
+            if not connection.is_usable():
+                raise
+            self._isolate(ids, error)
+            return
+        self.result.checked += len(ids)
+        self.result.fixed += len(ids) - len(left)
+        self.result.leave(left, self.otherwise)
+
+    def _isolate(self, ids: list[int], error: Exception) -> None:
+        if len(ids) == 1:
+            self.result.checked += 1
+            self.result.leave(ids, first_line(error))
+            return
+        middle = len(ids) // 2
+        self._repair(ids[:middle])
+        self._repair(ids[middle:])
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, without PostgreSQL's lines on where."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _chosen(rows: QuerySet[Any], ids: Iterable[int] | None) -> QuerySet[Any]:
+    return rows if ids is None else rows.filter(pk__in=list(ids))

@@ -1,0 +1,133 @@
+"""A run of checks: each by itself, looked at, repaired, looked at again, and kept."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from ami.main.checks.declarations import Check, Pair
+from ami.main.checks.history import acknowledged_rows, prune_history
+from ami.main.checks.repair import SAMPLES, RepairContext, RepairStoppedError, first_line
+from ami.main.models import IntegrityResult, IntegrityRun
+
+if TYPE_CHECKING:
+    from ami.users.models import User
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run is cut to: a project, what a Job has classified, both, or neither."""
+
+    project_id: int | None = None
+    job_id: int | None = None
+
+
+def run_checks(
+    checks: Iterable[Check],
+    *,
+    scope: Scope = Scope(),
+    dry_run: bool = True,
+    user: "User | None" = None,
+    repair_job_id: int | None = None,
+    context: RepairContext | None = None,
+    on_check: Callable[[Check], object] = lambda check: None,
+) -> IntegrityRun:
+    """Run the checks one by one and keep what they found; prune what is older than 90 days.
+
+    A check that fails does not stop the others: its result says why. With `dry_run=False` the
+    rows at fault are repaired within `context`, whose journal is that of `repair_job_id`.
+    `on_check` is told of each check before it begins.
+    """
+    run = IntegrityRun.objects.create(
+        user=user,
+        project_id=scope.project_id,
+        job_id=scope.job_id,
+        dry_run=dry_run,
+        repair_job_id=repair_job_id,
+    )
+    repairs = None if dry_run else context or RepairContext()
+    for check in checks:
+        on_check(check)
+        result = examine(check, scope, repairs=repairs)
+        result.run = run
+        result.save()
+    run.finished_at = timezone.now()
+    run.save(update_fields=["finished_at", "updated_at"])
+    prune_history()
+    return run
+
+
+def examine(check: Check, scope: Scope, *, repairs: RepairContext | None) -> IntegrityResult:
+    """One check, not yet saved: looked at, and with `repairs` repaired and looked at again."""
+    result = IntegrityResult(key=check.key, severity=check.severity)
+    start = monotonic()
+    try:
+        _look(check, scope, result)
+        result.found = result.remaining
+        if repairs and result.found:
+            with _one_at_a_time(check):
+                _repair(check, scope, result, repairs)
+            _look(check, scope, result)
+        result.acknowledged = acknowledged_rows(check, scope.project_id, scope.job_id, result)
+    except Exception as error:
+        logger.exception("The check %s could not run.", check.key)
+        result.error = result.error or f"{type(error).__name__}: {first_line(error)}"
+        connection.close_if_unusable_or_obsolete()
+    result.seconds = monotonic() - start
+    return result
+
+
+def _look(check: Check, scope: Scope, result: IntegrityResult) -> None:
+    result.remaining = 0
+    result.samples = {}
+    for pair in check.pairs:
+        rows = pair.get(scope.project_id, scope.job_id)
+        with transaction.atomic():  # where a query fails, the transaction around it lives on
+            count = rows.count()
+            if not count:
+                continue
+            ids = list(rows.order_by("pk").values_list("pk", flat=True)[:SAMPLES])
+        result.remaining += count
+        result.samples[rows.model._meta.label_lower] = ids
+
+
+def _repair(check: Check, scope: Scope, result: IntegrityResult, repairs: RepairContext) -> None:
+    for pair in check.pairs:
+        try:
+            done = pair.reconcile(scope.project_id, scope.job_id, dry_run=False, context=repairs)
+        except RepairStoppedError as stopped:
+            done = stopped.result
+            result.error = str(stopped)
+            connection.close_if_unusable_or_obsolete()
+        result.fixed += done.fixed
+        result.unfixable += done.unfixable
+        result.reasons += _reasons(pair, done.reasons)[: SAMPLES - len(result.reasons)]
+        if result.error:
+            return
+
+
+def _reasons(pair: Pair, reasons: dict[int, str]) -> list[dict[str, Any]]:
+    model = pair.get(None, None).model._meta.label_lower
+    return [{"model": model, "id": pk, "reason": reason} for pk, reason in reasons.items()]
+
+
+@contextmanager
+def _one_at_a_time(check: Check) -> Iterator[None]:
+    """Wait until nobody else repairs what this check finds."""
+    name = [f"ami.main.checks.{check.key}"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", name)
+    try:
+        yield
+    finally:
+        # Where the connection was lost, PostgreSQL has let go by itself.
+        if connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)

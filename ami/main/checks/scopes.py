@@ -1,0 +1,48 @@
+"""How a check is cut to a project, or to what a run has worked on."""
+
+from typing import Any, NamedTuple, TypeVar
+
+from django.db.models import Model, QuerySet
+
+from ami.main.models import (
+    Classification,
+    Deployment,
+    Detection,
+    Event,
+    Occurrence,
+    SourceImage,
+    Taxon,
+)
+
+M = TypeVar("M", bound=Model)
+
+
+class Way(NamedTuple):
+    """From a row to its project, and from a classification to the row."""
+
+    project: str
+    row: str
+
+
+WAYS: dict[type[Model], Way] = {
+    Classification: Way("detection__source_image__project", "pk"),
+    Detection: Way("source_image__project", "detection"),
+    Occurrence: Way("project", "detection__occurrence"),
+    SourceImage: Way("project", "detection__source_image"),
+    Event: Way("project", "detection__source_image__event"),
+    Deployment: Way("project", "detection__source_image__deployment"),
+    Taxon: Way("projects", "taxon"),
+}
+
+
+def in_scope(
+    rows: QuerySet[M], project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[M]:
+    """Those of the project, and those on which the run has written a classification."""
+    way = WAYS[rows.model]
+    scope: dict[str, Any] = {}
+    if project_id is not None:
+        scope[way.project] = project_id
+    if job_id is not None:
+        scope["pk__in"] = Classification.objects.filter(job=job_id).values(way.row)
+    return rows.filter(**scope)

@@ -1,0 +1,74 @@
+"""Classifications that a newer one of the same algorithm should have demoted."""
+
+from collections.abc import Iterable
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.scopes import in_scope
+from ami.main.determinations import update_determinations
+from ami.main.models import Classification
+
+
+def get_classifications_left_terminal(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[Classification]:
+    """Terminal ones with a newer terminal one of their algorithm on their detection."""
+    newer = Classification.objects.filter(
+        Q(timestamp__gt=OuterRef("timestamp"))
+        | Q(timestamp=OuterRef("timestamp"), pk__gt=OuterRef("pk")),
+        detection=OuterRef("detection"),
+        algorithm=OuterRef("algorithm"),
+        terminal=True,
+    )
+    rows = Classification.objects.filter(Exists(newer), terminal=True)
+    return in_scope(rows, project_id, job_id)
+
+
+def reconcile_several_terminal(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    classification_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Demote them; the newest stays."""
+    rows = get_classifications_left_terminal(project_id, job_id)
+    return reconcile(rows, _demote, ids=classification_ids, dry_run=dry_run, context=context)
+
+
+def _demote(ids: list[int]) -> None:
+    rows = get_classifications_left_terminal().filter(pk__in=ids)
+    rows.update(terminal=False, updated_at=Now())
+    update_determinations(Classification.objects.filter(pk__in=ids).occurrence_ids())
+
+
+register(
+    Check(
+        key="several_terminal",
+        title="Several terminal classifications",
+        severity=Severity.ERROR,
+        tag=Tag.CLASSIFICATIONS,
+        pairs=(Pair(get_classifications_left_terminal, reconcile_several_terminal),),
+        meaning=(
+            "Two classifications of one algorithm on one detection are both marked as its last "
+            "word. The row at fault is each but the newest."
+        ),
+        cause=(
+            "A pipeline that ran twice and did not demote what it superseded; rows that were "
+            "imported once more."
+        ),
+        repair=(
+            "Makes the older ones intermediate, and applies the [determination "
+            "rule](../rows.md#determination) to their occurrences."
+        ),
+        limits=(
+            "The newest stays terminal, whatever its score. Classifications without an algorithm "
+            "are left alone. Exact copies are [duplicates](duplicate_classification.md), and are "
+            "merged first."
+        ),
+    )
+)

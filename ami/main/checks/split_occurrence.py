@@ -1,0 +1,69 @@
+"""Occurrences that cannot be one individual."""
+
+from collections.abc import Iterable
+
+from django.db.models import Count, F, Max, Min, Q, QuerySet
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.scopes import in_scope
+from ami.main.models import Detection, Occurrence
+
+
+def get_split_occurrences(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[Occurrence]:
+    """Those with detections in several events or projects, or two in one capture."""
+    torn = (
+        Detection.objects.filter(occurrence__isnull=False)
+        .values("occurrence")
+        .annotate(
+            seen=Count("pk"),
+            captures=Count("source_image", distinct=True),
+            first_event=Min("source_image__event"),
+            last_event=Max("source_image__event"),
+            first_project=Min("source_image__project"),
+            last_project=Max("source_image__project"),
+        )
+        .filter(
+            Q(captures__lt=F("seen"))
+            | Q(first_event__lt=F("last_event"))
+            | Q(first_project__lt=F("last_project"))
+        )
+    )
+    rows = Occurrence.objects.filter(pk__in=torn.values("occurrence"))
+    return in_scope(rows, project_id, job_id)
+
+
+def reconcile_split_occurrences(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    occurrence_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Report them; which detection belongs where, nobody can tell from the rows."""
+    rows = get_split_occurrences(project_id, job_id)
+    return leave_to_a_person(rows, ids=occurrence_ids, dry_run=dry_run)
+
+
+register(
+    Check(
+        key="split_occurrence",
+        title="Occurrence that cannot be one individual",
+        severity=Severity.ERROR,
+        tag=Tag.OCCURRENCES,
+        pairs=(Pair(get_split_occurrences, reconcile_split_occurrences),),
+        meaning=(
+            "The occurrence has detections in several nights or several projects, or two "
+            "detections in one capture."
+        ),
+        cause=(
+            "Tracks that were joined by mistake; captures that were moved to another night or "
+            "project."
+        ),
+        repair=None,
+        limits="Captures that are in no night, or in no project, do not count as in another one.",
+    )
+)

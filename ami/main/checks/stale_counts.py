@@ -1,0 +1,98 @@
+"""Cached counts that differ from the rows."""
+
+from collections.abc import Iterable
+
+from django.db.models import QuerySet
+
+from ami.main import counts
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.scopes import in_scope
+from ami.main.models import Deployment, Event, SourceImage
+
+
+def get_captures_with_stale_counts(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[SourceImage]:
+    """Captures whose number of detections is another one."""
+    rows = SourceImage.objects.exclude(**counts.counted(counts.CAPTURES))
+    return in_scope(rows, project_id, job_id)
+
+
+def get_events_with_stale_counts(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[Event]:
+    """Nights whose number of captures, detections or occurrences is another one."""
+    return in_scope(Event.objects.exclude(**counts.counted(counts.EVENTS)), project_id, job_id)
+
+
+def get_deployments_with_stale_counts(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[Deployment]:
+    """Deployments whose number of nights, captures, detections or occurrences is another one."""
+    rows = Deployment.objects.exclude(**counts.counted(counts.DEPLOYMENTS))
+    return in_scope(rows, project_id, job_id)
+
+
+def reconcile_capture_counts(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    capture_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Count them anew."""
+    rows = get_captures_with_stale_counts(project_id, job_id)
+    fix = counts.update_capture_counts
+    return reconcile(rows, fix, ids=capture_ids, dry_run=dry_run, context=context)
+
+
+def reconcile_event_counts(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    event_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Count them anew."""
+    rows = get_events_with_stale_counts(project_id, job_id)
+    fix = counts.update_event_counts
+    return reconcile(rows, fix, ids=event_ids, dry_run=dry_run, context=context)
+
+
+def reconcile_deployment_counts(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    deployment_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Count them anew."""
+    rows = get_deployments_with_stale_counts(project_id, job_id)
+    fix = counts.update_deployment_counts
+    return reconcile(rows, fix, ids=deployment_ids, dry_run=dry_run, context=context)
+
+
+register(
+    Check(
+        key="stale_counts",
+        title="Stale counts",
+        severity=Severity.WARNING,
+        tag=Tag.COUNTS,
+        pairs=(
+            Pair(get_captures_with_stale_counts, reconcile_capture_counts),
+            Pair(get_events_with_stale_counts, reconcile_event_counts),
+            Pair(get_deployments_with_stale_counts, reconcile_deployment_counts),
+        ),
+        meaning=(
+            "A number that is kept with a capture, a night or a deployment (of nights, captures, "
+            "detections, occurrences) is not the number of its rows."
+        ),
+        cause="Rows that were added, moved or deleted since the numbers were last counted.",
+        repair="Counts the rows of those captures, nights and deployments anew.",
+        limits="Each capture, night and deployment is found, and repaired, by itself.",
+    )
+)

@@ -1,0 +1,76 @@
+"""Category maps with labels that no taxon answers to."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.scopes import in_scope
+from ami.main.models import Classification
+
+if TYPE_CHECKING:
+    from ami.ml.models import AlgorithmCategoryMap
+
+# A label is answered by a name, a search name, or its GBIF key.
+UNRESOLVED = """
+SELECT m.id FROM ml_algorithmcategorymap m, unnest(m.labels) AS l (label)
+WHERE NOT EXISTS (SELECT FROM main_taxon t WHERE t.name = l.label)
+  AND NOT EXISTS (SELECT FROM main_taxon t, unnest(t.search_names) AS s (name)
+                  WHERE s.name = l.label)
+  AND NOT EXISTS (SELECT FROM jsonb_path_query(m.data, '$[*]') AS entry
+                  JOIN main_taxon t ON t.gbif_taxon_key::text = entry ->> 'gbif_key'
+                  WHERE entry ->> 'label' = l.label)
+"""
+
+
+def get_category_maps_with_unresolved_labels(
+    project_id: int | None = None, job_id: int | None = None
+) -> "QuerySet[AlgorithmCategoryMap]":
+    """Those with a label that no taxon has as its name, search name or GBIF key."""
+    maps: QuerySet[Any] = apps.get_model("ml", "AlgorithmCategoryMap")._default_manager.all()
+    if not (project_id is None and job_id is None):
+        used = in_scope(Classification.objects.all(), project_id, job_id)
+        maps = maps.filter(pk__in=used.values("category_map"))
+    return maps.filter(pk__in=RawSQL(UNRESOLVED, []))  # noqa: S611 -- a constant
+
+
+def reconcile_unresolved_labels(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    category_map_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Report them; which taxon is meant, a person knows."""
+    rows = get_category_maps_with_unresolved_labels(project_id, job_id)
+    return leave_to_a_person(rows, ids=category_map_ids, dry_run=dry_run)
+
+
+register(
+    Check(
+        key="unresolved_labels",
+        title="Labels that no taxon answers to",
+        severity=Severity.WARNING,
+        tag=Tag.CATALOGUE,
+        pairs=(Pair(get_category_maps_with_unresolved_labels, reconcile_unresolved_labels),),
+        meaning=(
+            "The category map has labels that are neither the name nor a search name of a taxon, "
+            "nor have the GBIF key of one. Class masking masks such a class; rank rollup counts "
+            "it for nobody."
+        ),
+        cause=(
+            "A classifier that was registered before its checklist was imported; a name that was "
+            "changed."
+        ),
+        repair=None,
+        limits=(
+            "Import the checklist, or add the label to the search names of the taxon that is "
+            "meant. With a project, category maps are those that its classifications name."
+        ),
+    )
+)

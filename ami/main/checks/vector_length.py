@@ -1,0 +1,58 @@
+"""Classifications whose vectors do not fit their category map."""
+
+from collections.abc import Iterable
+
+from django.db.models import Q, QuerySet
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.expressions import OfAnotherLength
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.scopes import in_scope
+from ami.main.models import Classification
+
+
+def get_classifications_with_wrong_vectors(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[Classification]:
+    """Those with scores or logits of another length than the labels of the map."""
+    rows = Classification.objects.filter(
+        Q(OfAnotherLength("scores"), scores__isnull=False)
+        | Q(OfAnotherLength("logits"), logits__isnull=False),
+        category_map__isnull=False,
+    )
+    return in_scope(rows, project_id, job_id)
+
+
+def reconcile_wrong_vectors(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    classification_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Report them; which class a number belongs to, the rows do not tell."""
+    rows = get_classifications_with_wrong_vectors(project_id, job_id)
+    return leave_to_a_person(rows, ids=classification_ids, dry_run=dry_run)
+
+
+register(
+    Check(
+        key="vector_length",
+        title="Vector of the wrong length",
+        severity=Severity.ERROR,
+        tag=Tag.CLASSIFICATIONS,
+        pairs=(Pair(get_classifications_with_wrong_vectors, reconcile_wrong_vectors),),
+        meaning=(
+            "The classification's scores or logits hold more or fewer numbers than its category "
+            "map has labels, so that no number can be given to a class. Class masking and rank "
+            "rollup skip it."
+        ),
+        cause=(
+            "A classification that names the category map of another version of its algorithm; a "
+            "category map that was edited."
+        ),
+        repair=None,
+        limits="Classifications without a category map or without vectors are no fault.",
+    )
+)

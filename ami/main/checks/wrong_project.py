@@ -1,0 +1,68 @@
+"""Captures whose project is not their deployment's."""
+
+from collections.abc import Iterable
+
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Now
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.scopes import in_scope
+from ami.main.models import Deployment, SourceImage
+
+
+def get_captures_in_wrong_project(
+    project_id: int | None = None, job_id: int | None = None
+) -> QuerySet[SourceImage]:
+    """Those whose deployment is of another project; `project_id` names either of the two."""
+    rows = SourceImage.objects.filter(
+        Q(project=None) | ~Q(project=F("deployment__project")), deployment__project__isnull=False
+    )
+    if project_id is not None:
+        rows = rows.filter(Q(project=project_id) | Q(deployment__project=project_id))
+    return in_scope(rows, job_id=job_id)
+
+
+def reconcile_wrong_projects(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    capture_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Set the deployment's project."""
+    rows = get_captures_in_wrong_project(project_id, job_id)
+    return reconcile(rows, _follow_deployment, ids=capture_ids, dry_run=dry_run, context=context)
+
+
+def _follow_deployment(ids: list[int]) -> None:
+    deployment = Deployment.objects.filter(pk=OuterRef("deployment"))
+    SourceImage.objects.filter(pk__in=ids).update(
+        project=Subquery(deployment.values("project")), updated_at=Now()
+    )
+
+
+register(
+    Check(
+        key="wrong_project",
+        title="Capture in the wrong project",
+        severity=Severity.ERROR,
+        tag=Tag.CAPTURES,
+        pairs=(Pair(get_captures_in_wrong_project, reconcile_wrong_projects),),
+        meaning=(
+            "The capture belongs to another project than the deployment that took it, or to none: "
+            "people of the one see what is the other's."
+        ),
+        cause=(
+            "A deployment that was moved to another project; captures that were imported under "
+            "the wrong one."
+        ),
+        repair="Sets the capture's project to that of its deployment.",
+        limits=(
+            "Occurrences and nights keep their projects; an occurrence that is torn by this shows "
+            "up as [split](split_occurrence.md). Deployments without a project say nothing of "
+            "their captures."
+        ),
+    )
+)

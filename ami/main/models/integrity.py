@@ -1,0 +1,128 @@
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from ami.base.models import BaseModel
+from ami.main.models.project import Project
+
+
+class IntegrityRun(BaseModel):
+    """One run of the integrity checks, over everything or over a scope."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="integrity_runs",
+        verbose_name="run by",
+    )
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="integrity_runs"
+    )
+    job = models.ForeignKey(
+        "jobs.Job",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="integrity_runs",
+        help_text="Cut to what this Job has classified.",
+    )
+    dry_run = models.BooleanField(default=True, help_text="Report only.")
+    repair_job = models.ForeignKey(
+        "jobs.Job",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The Job whose journal holds the repairs.",
+    )
+    finished_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty while it runs, or where it was cut off."
+    )
+
+    def __str__(self) -> str:
+        return f"Integrity run {self.pk}"
+
+
+class IntegrityStatus(models.TextChoices):
+    """How a check came out. A check that could not run has found nothing, clean or not."""
+
+    CLEAN = "clean"
+    ACKNOWLEDGED = "acknowledged"
+    FOUND = "found"
+    COULD_NOT_RUN = "could_not_run"
+
+
+class IntegrityResult(BaseModel):
+    """What one check found in one run, and what became of it.
+
+    `found` rows were at fault; `remaining` still are; `acknowledged` of those are known.
+    `samples` holds up to 100 ids that remain, by model label; `reasons` up to 100 of
+    `{"model", "id", "reason"}` for what could not be repaired.
+    """
+
+    run = models.ForeignKey(IntegrityRun, on_delete=models.CASCADE, related_name="results")
+    key = models.CharField("check", max_length=64, db_index=True)
+    severity = models.CharField(max_length=16)
+    found = models.PositiveIntegerField(default=0)
+    fixed = models.PositiveIntegerField(default=0)
+    unfixable = models.PositiveIntegerField(default=0)
+    remaining = models.PositiveIntegerField(default=0)
+    acknowledged = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True, help_text="Why it could not run to its end.")
+    seconds = models.FloatField(default=0)
+    samples = models.JSONField(default=dict, blank=True)
+    reasons = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "key"], name="integrity_result_once_a_run")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} in run {self.run_id}"
+
+    @property
+    def status(self) -> IntegrityStatus:
+        if self.error:
+            return IntegrityStatus.COULD_NOT_RUN
+        if self.remaining > self.acknowledged:
+            return IntegrityStatus.FOUND
+        return IntegrityStatus.ACKNOWLEDGED if self.remaining else IntegrityStatus.CLEAN
+
+
+class AcknowledgementQuerySet(models.QuerySet["IntegrityAcknowledgement"]):
+    def standing(self, key: str) -> "AcknowledgementQuerySet":
+        """Those of the check that have not expired."""
+        return self.filter(key=key, expires_on__gte=timezone.localdate())
+
+
+class IntegrityAcknowledgement(BaseModel):
+    """A failure that is known: the check still counts it, and no longer fails for it."""
+
+    key = models.CharField("check", max_length=64, db_index=True)
+    project = models.ForeignKey(
+        Project,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="integrity_acknowledgements",
+        help_text="Empty for all projects.",
+    )
+    reason = models.TextField()
+    expires_on = models.DateField(help_text="The last day on which it holds.")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="integrity_acknowledgements",
+    )
+
+    objects: ClassVar[AcknowledgementQuerySet] = AcknowledgementQuerySet.as_manager()  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return f"{self.key} until {self.expires_on}"
