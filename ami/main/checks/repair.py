@@ -39,11 +39,12 @@ class RepairContext:
     """What a repair runs in.
 
     `transaction` opens the transaction of a batch: a layer above hands in one that keeps a
-    journal. What it raises itself ends the repair. `on_batch` is told how many rows at fault a
-    batch has dealt with.
+    journal. Errors of the types `interrupts` end the whole run, not one check alone. `on_batch`
+    is told how many rows at fault a batch has dealt with.
     """
 
     transaction: Callable[[], AbstractContextManager[None]] = transaction.atomic
+    interrupts: tuple[type[Exception], ...] = ()
     on_batch: Callable[[int], object] = lambda rows: None
     batch_size: int = 5_000
 
@@ -106,6 +107,8 @@ class _Repair:
         self.result = IntegrityCheckResult()
 
     def run(self) -> None:
+        connection.ensure_connection()
+        self.session = connection.connection
         after = None
         try:
             while batch := self._next(after):
@@ -113,9 +116,13 @@ class _Repair:
                 self.context.on_batch(len(batch))
                 after = batch[-1]
         except Error as error:
-            if connection.is_usable():
+            if not self._is_cut():
                 raise
             raise RepairStoppedError(self.result, after=after) from error
+
+    def _is_cut(self) -> bool:
+        """Whether the connection was lost; Django may have made another one by now."""
+        return connection.connection is not self.session or not connection.is_usable()
 
     def _next(self, after: int | None) -> list[int]:
         rows = self.rows if after is None else self.rows.filter(pk__gt=after)
@@ -127,7 +134,7 @@ class _Repair:
                 self.fix(ids)
                 left = list(self.rows.filter(pk__in=ids))
         except (Error, ValueError) as error:
-            if not connection.is_usable():
+            if self._is_cut():
                 raise
             self._isolate(ids, error)
             return

@@ -1,7 +1,7 @@
 """A run of checks: each by itself, looked at, repaired, looked at again, and kept."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -29,21 +29,23 @@ class Scope:
     job_id: int | None = None
 
 
+EVERYTHING = Scope()
+PLAIN = RepairContext()
+
+
 def run_checks(
     checks: Iterable[Check],
     *,
-    scope: Scope = Scope(),
+    scope: Scope = EVERYTHING,
     dry_run: bool = True,
     user: "User | None" = None,
     repair_job_id: int | None = None,
-    context: RepairContext | None = None,
-    on_check: Callable[[Check], object] = lambda check: None,
+    context: RepairContext = PLAIN,
 ) -> IntegrityRun:
     """Run the checks one by one and keep what they found; prune what is older than 90 days.
 
     A check that fails does not stop the others: its result says why. With `dry_run=False` the
     rows at fault are repaired within `context`, whose journal is that of `repair_job_id`.
-    `on_check` is told of each check before it begins.
     """
     run = IntegrityRun.objects.create(
         user=user,
@@ -52,10 +54,8 @@ def run_checks(
         dry_run=dry_run,
         repair_job_id=repair_job_id,
     )
-    repairs = None if dry_run else context or RepairContext()
     for check in checks:
-        on_check(check)
-        result = examine(check, scope, repairs=repairs)
+        result = examine(check, scope=scope, dry_run=dry_run, context=context)
         result.run = run
         result.save()
     run.finished_at = timezone.now()
@@ -64,18 +64,22 @@ def run_checks(
     return run
 
 
-def examine(check: Check, scope: Scope, *, repairs: RepairContext | None) -> IntegrityResult:
-    """One check, not yet saved: looked at, and with `repairs` repaired and looked at again."""
+def examine(
+    check: Check, *, scope: Scope, dry_run: bool, context: RepairContext
+) -> IntegrityResult:
+    """One check, not yet saved: looked at, and unless `dry_run` repaired and looked at again."""
     result = IntegrityResult(key=check.key, severity=check.severity)
     start = monotonic()
     try:
         _look(check, scope, result)
         result.found = result.remaining
-        if repairs and result.found:
+        if result.found and not dry_run:
             with _one_at_a_time(check):
-                _repair(check, scope, result, repairs)
+                _repair(check, scope, result, context)
             _look(check, scope, result)
         result.acknowledged = acknowledged_rows(check, scope.project_id, scope.job_id, result)
+    except context.interrupts:
+        raise
     except Exception as error:
         logger.exception("The check %s could not run.", check.key)
         result.error = result.error or f"{type(error).__name__}: {first_line(error)}"
@@ -85,8 +89,7 @@ def examine(check: Check, scope: Scope, *, repairs: RepairContext | None) -> Int
 
 
 def _look(check: Check, scope: Scope, result: IntegrityResult) -> None:
-    result.remaining = 0
-    result.samples = {}
+    remaining, samples = 0, {}
     for pair in check.pairs:
         rows = pair.get(scope.project_id, scope.job_id)
         with transaction.atomic():  # where a query fails, the transaction around it lives on
@@ -94,14 +97,15 @@ def _look(check: Check, scope: Scope, result: IntegrityResult) -> None:
             if not count:
                 continue
             ids = list(rows.order_by("pk").values_list("pk", flat=True)[:SAMPLES])
-        result.remaining += count
-        result.samples[rows.model._meta.label_lower] = ids
+        remaining += count
+        samples[rows.model._meta.label_lower] = ids
+    result.remaining, result.samples = remaining, samples
 
 
-def _repair(check: Check, scope: Scope, result: IntegrityResult, repairs: RepairContext) -> None:
+def _repair(check: Check, scope: Scope, result: IntegrityResult, context: RepairContext) -> None:
     for pair in check.pairs:
         try:
-            done = pair.reconcile(scope.project_id, scope.job_id, dry_run=False, context=repairs)
+            done = pair.reconcile(scope.project_id, scope.job_id, dry_run=False, context=context)
         except RepairStoppedError as stopped:
             done = stopped.result
             result.error = str(stopped)

@@ -1,0 +1,7 @@
+"""A fault-maker for each check, in raw SQL; `test_checks` runs them all."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for module in iter_modules(__path__):
+    import_module(f"{__name__}.{module.name}")

@@ -1,0 +1,136 @@
+import sys
+from argparse import ArgumentTypeError, BooleanOptionalAction
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
+from tqdm import tqdm
+
+from ami.base.ids import parse_id
+from ami.base.registry import UnknownKeyError
+from ami.jobs.models import Job
+from ami.jobs.repairs import repair_context, repair_job
+from ami.jobs.states import JobCanceledError
+from ami.main.checks.declarations import Check, Severity, Tag, chosen_checks
+from ami.main.checks.repair import SAMPLES, first_line
+from ami.main.checks.runner import Scope, run_checks
+from ami.main.management import integrity_report as report
+from ami.main.models import IntegrityRun, Project
+
+
+class Command(BaseCommand):
+    help = (
+        "Look for faults in the rows, and repair them with --no-dry-run. Exit code: 0 clean, "
+        "1 findings at or above the fail level remain, 2 could not run or bad usage."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--dry-run",
+            action=BooleanOptionalAction,
+            default=True,
+            help="report only (the default), or repair",
+        )
+        parser.add_argument("--project", type=_id, metavar="N", help="only this project's rows")
+        parser.add_argument("--job", type=_id, metavar="N", help="only what this Job classified")
+        parser.add_argument(
+            "--check", action="append", default=[], metavar="KEY", help="repeatable; default: all"
+        )
+        parser.add_argument(
+            "--tag", action="append", default=[], choices=Tag.values, help="checks of it, as well"
+        )
+        parser.add_argument("--list", action="store_true", help="show the checks")
+        parser.add_argument("--format", choices=["text", "json"], default="text")
+        parser.add_argument(
+            "--samples", type=_samples, default=10, metavar="N", help="ids to show a check"
+        )
+        parser.add_argument(
+            "--fail-level", choices=Severity.values, default=Severity.ERROR, help="default: error"
+        )
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.called_from_command_line = False  # raises, so that run_from_argv tells it
+        return parser
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except CommandError as refused:
+            sentence = str(refused).removeprefix("Error: ")
+            if any(word.rpartition("=")[2] == "json" for word in argv):
+                self.stdout.write(report.as_json(error=sentence))
+            self.stderr.write(sentence)
+            sys.exit(report.COULD_NOT_RUN)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        as_json = options["format"] == "json"
+        try:
+            checks = chosen_checks(keys=options["check"], tags=options["tag"])
+            if options["list"]:
+                self.stdout.write(report.listing(checks, as_json=as_json))
+                return
+            run = self._run(checks, _scope(options["project"], options["job"]), options["dry_run"])
+        except (UnknownKeyError, CommandError) as refused:
+            self._refuse(str(refused), as_json=as_json)
+        except Error as error:
+            self._refuse(f"The database failed: {first_line(error)}", as_json=as_json)
+        except (KeyboardInterrupt, JobCanceledError):
+            self._refuse("Stopped; what was repaired stays.", as_json=as_json)
+        results = list(run.results.order_by("pk"))
+        code = report.exit_code(results, fail_level=Severity(options["fail_level"]))
+        samples = options["samples"]
+        self.stdout.write(
+            report.as_json(run, results, samples=samples, exit_code=code)
+            if as_json
+            else report.as_text(run, results, samples=samples)
+        )
+        if code:
+            sys.exit(code)
+
+    def _run(self, checks: list[Check], scope: Scope, dry_run: bool) -> IntegrityRun:
+        # `disable=None` draws on a terminal only.
+        with tqdm(checks, unit=" checks", disable=None) as bar:
+            if dry_run:
+                return run_checks(bar, scope=scope)
+            with repair_job(project_id=scope.project_id) as job:
+                context = replace(
+                    repair_context(job), on_batch=lambda rows: bar.set_postfix(rows=rows)
+                )
+                return run_checks(
+                    bar, scope=scope, dry_run=False, repair_job_id=job.pk, context=context
+                )
+
+    def _refuse(self, sentence: str, *, as_json: bool) -> NoReturn:
+        if as_json:
+            self.stdout.write(report.as_json(error=sentence))
+        raise CommandError(sentence, returncode=report.COULD_NOT_RUN)
+
+
+def _id(text: str) -> int:
+    pk = parse_id(text)
+    if pk is None:
+        raise ArgumentTypeError(f"{text[:50]!r} is not an id.")
+    return pk
+
+
+def _samples(text: str) -> int:
+    number = parse_id(text)
+    if number is None or number > SAMPLES:
+        raise ArgumentTypeError(f"{text[:50]!r} is not a number from 0 to {SAMPLES}.")
+    return number
+
+
+def _scope(project_id: int | None, job_id: int | None) -> Scope:
+    if project_id is not None and not Project.objects.filter(pk=project_id).exists():
+        raise CommandError(f"There is no project {project_id}.")
+    if job_id is None:
+        return Scope(project_id)
+    job = Job.objects.filter(pk=job_id).first()
+    if job is None:
+        raise CommandError(f"There is no Job {job_id}.")
+    if project_id not in {None, job.project_id}:
+        owner = "no project" if job.project_id is None else f"project {job.project_id}"
+        raise CommandError(f"Job {job_id} belongs to {owner}, not to project {project_id}.")
+    return Scope(project_id, job_id)

@@ -1,0 +1,130 @@
+"""What `check_data_integrity` tells of a run."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ami.main.checks.declarations import Check, Severity
+from ami.main.models import IntegrityResult, IntegrityRun, IntegrityStatus
+
+CLEAN, FINDINGS, COULD_NOT_RUN = 0, 1, 2
+FIGURES = ("found", "fixed", "unfixable", "remaining", "acknowledged")
+
+
+def exit_code(results: Iterable[IntegrityResult], *, fail_level: Severity) -> int:
+    failing = [result.status for result in results if _counts(result, fail_level)]
+    if IntegrityStatus.COULD_NOT_RUN in failing:
+        return COULD_NOT_RUN
+    return FINDINGS if IntegrityStatus.FOUND in failing else CLEAN
+
+
+def _counts(result: IntegrityResult, fail_level: Severity) -> bool:
+    return bool(result.error) or Severity(result.severity).rank >= fail_level.rank
+
+
+def as_json(
+    run: IntegrityRun | None = None,
+    results: Iterable[IntegrityResult] = (),
+    *,
+    samples: int = 0,
+    exit_code: int = COULD_NOT_RUN,
+    error: str = "",
+) -> str:
+    """One JSON object, as `docs/reference/check_data_integrity.schema.json` describes it."""
+    return json.dumps(
+        {
+            "run": run and run.pk,
+            "dry_run": run and run.dry_run,
+            "project": run and run.project_id,
+            "job": run and run.job_id,
+            "repair_job": run and run.repair_job_id,
+            "exit_code": exit_code,
+            "error": error,
+            "checks": [_result_as_json(result, samples) for result in results],
+        }
+    )
+
+
+def _result_as_json(result: IntegrityResult, samples: int) -> dict[str, Any]:
+    return {
+        "key": result.key,
+        "severity": result.severity,
+        "status": result.status.value,
+        "seconds": round(result.seconds, 3),
+        **{name: getattr(result, name) for name in FIGURES},
+        "error": result.error,
+        "samples": {model: ids[:samples] for model, ids in result.samples.items()},
+        "reasons": result.reasons[:samples],
+    }
+
+
+def as_text(run: IntegrityRun, results: list[IntegrityResult], *, samples: int) -> str:
+    lines = [line for result in results for line in _lines(result, samples)]
+    if run.repair_job_id:
+        lines.append(f"Repairs are in the journal of Job {run.repair_job_id}.")
+    return "\n".join([*lines, _footer(results)])
+
+
+def _lines(result: IntegrityResult, samples: int) -> Iterator[str]:
+    yield f"{result.severity:8} {result.key:32} {_outcome(result)}"
+    if result.error:
+        yield f"{'':9}{result.error}"
+    for model, ids in result.samples.items():
+        if ids[:samples]:
+            more = ", …" if len(ids) > samples or result.remaining > len(ids) else ""
+            yield f"{'':9}{model}: {', '.join(map(str, ids[:samples]))}{more}"
+    for refused in result.reasons[:samples]:
+        yield f"{'':9}{refused['model']} {refused['id']}: {refused['reason']}"
+
+
+def _outcome(result: IntegrityResult) -> str:
+    if result.error:
+        return "could not run to its end"
+    if not result.found:
+        return "clean"
+    told = [f"{result.found:,} found"]
+    told += [
+        f"{getattr(result, name):,} {word}"
+        for name, word in {
+            "fixed": "repaired",
+            "unfixable": "unfixable",
+            "acknowledged": "acknowledged",
+        }.items()
+        if getattr(result, name)
+    ]
+    return ", ".join([*told, f"{result.remaining:,} remain"])
+
+
+def _footer(results: list[IntegrityResult]) -> str:
+    """Never a success while something remains."""
+    checks = f"{len(results)} check{'' if len(results) == 1 else 's'}"
+    broken = sum(bool(result.error) for result in results)
+    if broken:
+        return f"{broken} of {checks} could not run."
+    rows = {
+        severity: sum(r.remaining for r in results if r.severity == severity)
+        for severity in (Severity.ERROR, Severity.WARNING)
+    }
+    if not any(rows.values()):
+        return f"Clean: {checks} found nothing{' that remains' * any(r.found for r in results)}."
+    return (
+        " and ".join(
+            f"{count:,} {severity}{'' if count == 1 else 's'}"
+            for severity, count in rows.items()
+            if count
+        )
+        + f" remain, of {checks}."
+    )
+
+
+def listing(checks: Iterable[Check], *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps({"checks": [_declaration(check) for check in checks]})
+    return "\n".join(
+        f"{check.severity:8} {check.key:32} {check.tag:16} {check.title}" for check in checks
+    )
+
+
+def _declaration(check: Check) -> dict[str, Any]:
+    names = ("key", "title", "severity", "tag", "meaning", "cause", "repair", "limits")
+    return {name: getattr(check, name) for name in names}
