@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ami.users.models import User
 
 logger = logging.getLogger(__name__)
+logger.addHandler(logging.NullHandler())  # where no log is set up, no traceback on stderr
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def examine(
         _look(check, scope, result)
         result.found = result.remaining
         if result.found and not dry_run:
-            with _one_at_a_time(check):
+            with one_at_a_time(check):
                 _repair(check, scope, result, context)
             _look(check, scope, result)
         result.acknowledged = acknowledged_rows(check, scope.project_id, scope.job_id, result)
@@ -83,7 +84,7 @@ def examine(
     except Exception as error:
         logger.exception("The check %s could not run.", check.key)
         result.error = result.error or f"{type(error).__name__}: {first_line(error)}"
-        connection.close_if_unusable_or_obsolete()
+        _reconnect()
     result.seconds = monotonic() - start
     return result
 
@@ -109,7 +110,7 @@ def _repair(check: Check, scope: Scope, result: IntegrityResult, context: Repair
         except RepairStoppedError as stopped:
             done = stopped.result
             result.error = str(stopped)
-            connection.close_if_unusable_or_obsolete()
+            _reconnect()
         result.fixed += done.fixed
         result.unfixable += done.unfixable
         result.reasons += _reasons(pair, done.reasons)[: SAMPLES - len(result.reasons)]
@@ -122,8 +123,14 @@ def _reasons(pair: Pair, reasons: dict[int, str]) -> list[dict[str, Any]]:
     return [{"model": model, "id": pk, "reason": reason} for pk, reason in reasons.items()]
 
 
+def _reconnect() -> None:
+    """Where the connection was lost, let the next query make a new one."""
+    if not connection.is_usable():
+        connection.close()
+
+
 @contextmanager
-def _one_at_a_time(check: Check) -> Iterator[None]:
+def one_at_a_time(check: Check) -> Iterator[None]:
     """Wait until nobody else repairs what this check finds."""
     name = [f"ami.main.checks.{check.key}"]
     with connection.cursor() as cursor:

@@ -107,14 +107,8 @@ def _footer(results: list[IntegrityResult]) -> str:
     }
     if not any(rows.values()):
         return f"Clean: {checks} found nothing{' that remains' * any(r.found for r in results)}."
-    return (
-        " and ".join(
-            f"{count:,} {severity}{'' if count == 1 else 's'}"
-            for severity, count in rows.items()
-            if count
-        )
-        + f" remain, of {checks}."
-    )
+    told = [f"{count:,} {severity}{'' if count == 1 else 's'}" for severity, count in rows.items()]
+    return f"Remaining: {', '.join(told)}, from {checks}."
 
 
 def listing(checks: Iterable[Check], *, as_json: bool) -> str:

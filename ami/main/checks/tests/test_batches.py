@@ -8,7 +8,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_occurrence, make_taxon
-from ami.main.checks import get_occurrences_missing_determination, reconcile_missing_determinations
+from ami.main.checks import (
+    IntegrityCheckResult,
+    get_occurrences_missing_determination,
+    reconcile_missing_determinations,
+)
 from ami.main.checks.declarations import CHECKS
 from ami.main.checks.repair import RepairContext, RepairStoppedError
 from ami.main.checks.runner import run_checks
@@ -160,3 +164,15 @@ def test_run_tells_where_it_stopped_and_the_other_checks_go_on() -> None:
     assert other.found == 32
     assert run.finished_at
     assert run_checks(checks[:1], dry_run=False).results.get().fixed == 20
+
+
+@pytest.mark.django_db
+def test_names_of_antenna_are_there() -> None:
+    ids = make_undetermined(2)
+    assert set(
+        get_occurrences_missing_determination(None, None).values_list("pk", flat=True)
+    ) == set(ids)
+    assert reconcile_missing_determinations(None, None, ids[:1], True) == IntegrityCheckResult(1)
+    assert reconcile_missing_determinations(occurrence_ids=ids[:1], dry_run=False).fixed == 1
+    assert Occurrence.objects.exclude(determination=None).get().pk == ids[0]
+    assert Identification.objects.count() == 2

@@ -95,19 +95,30 @@ def execute(statement: str, *params: Any) -> list[Any]:
         return [row[0] for row in cursor.fetchall()] if cursor.description else []
 
 
+def classify(detection: Detection, hours: int, **fields: Any) -> Classification:
+    vectors = {"scores": [0.25, 0.75], "logits": [0.0, 1.0]}
+    timestamp = NIGHT + timedelta(hours=hours)
+    return make_classification(**vectors, detection=detection, timestamp=timestamp, **fields)
+
+
+def make_taxonomy(project: Project) -> tuple[Taxon, Taxon, AlgorithmCategoryMap]:
+    """A genus, its species, and a category map of both."""
+    genus = make_taxon(rank=TaxonRank.GENUS)
+    species = make_taxon(parent=genus)
+    project.taxa.set([genus, species])
+    category_map = AlgorithmCategoryMap.objects.create(
+        data=[{"index": 0, "label": genus.name}, {"index": 1, "label": species.name}]
+    )
+    return genus, species, category_map
+
+
 def make_world() -> World:
     project = make_project()
     deployment = make_deployment(project=project)
     place = {"project": project, "deployment": deployment}
     event = Event.objects.create(group_by="2022-06-20", **place)
     captures = [make_capture(deployment=deployment, event=event) for _ in range(2)]
-    genus = make_taxon(rank=TaxonRank.GENUS)
-    species = make_taxon(parent=genus)
-    taxa = [genus, species]
-    project.taxa.set(taxa)
-    category_map = AlgorithmCategoryMap.objects.create(
-        data=[{"index": index, "label": taxon.name} for index, taxon in enumerate(taxa)]
-    )
+    genus, species, category_map = make_taxonomy(project)
     job = Job.objects.create(name="Run", project=project)
     occurrence, identified = (make_occurrence(event=event, **place) for _ in range(2))
     detections = [
@@ -118,44 +129,33 @@ def make_world() -> World:
     ]
     classifier, masking = (make_algorithm(category_map=category_map) for _ in range(2))
 
-    def classify(number: int, hours: int, **fields: Any) -> Classification:
-        return make_classification(
-            **{
-                "detection": detections[number],
-                "taxon": species,
-                "algorithm": classifier,
-                "scores": [0.25, 0.75],
-                "logits": [0.0, 1.0],
-                "timestamp": NIGHT + timedelta(hours=hours),
-                "job": job,
-            }
-            | fields
-        )
-
-    raw = classify(0, 0, terminal=False, score=0.75)
-    masked = classify(0, 1, algorithm=masking, applied_to=raw, score=0.75)
-    older = classify(1, 0, terminal=False, taxon=genus, score=0.5)
-    newer = classify(1, 1, score=0.5)
-    classify(2, 0)
+    common = {"taxon": species, "algorithm": classifier, "job": job}
+    raw = classify(detections[0], 0, **common, terminal=False, score=0.75)
+    masked = classify(
+        detections[0], 1, **common | {"algorithm": masking}, applied_to=raw, score=0.75
+    )
+    older = classify(detections[1], 0, **common | {"taxon": genus}, terminal=False, score=0.5)
+    newer = classify(detections[1], 1, **common, score=0.5)
+    classify(detections[2], 0, **common)
     Identification.objects.create(occurrence=identified, taxon=genus, user=make_user())
     occurrence.save()
     update_capture_counts(capture.pk for capture in captures)
     update_event_counts([event.pk])
     update_deployment_counts([deployment.pk])
     return World(
-        project,
-        deployment,
-        event,
-        captures,
-        occurrence,
-        detections,
-        raw,
-        masked,
-        older,
-        newer,
-        identified,
-        species,
-        genus,
-        category_map,
-        job,
+        project=project,
+        deployment=deployment,
+        event=event,
+        captures=captures,
+        occurrence=occurrence,
+        detections=detections,
+        raw=raw,
+        masked=masked,
+        older=older,
+        newer=newer,
+        identified=identified,
+        species=species,
+        genus=genus,
+        category_map=category_map,
+        job=job,
     )

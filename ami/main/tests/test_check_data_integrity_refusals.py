@@ -1,0 +1,171 @@
+import os
+import pty
+import subprocess
+import sys
+import termios
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+
+from ami.base.tests.factories import make_occurrence, make_project
+from ami.base.tests.snapshots import snapshot
+from ami.jobs.models import Job
+from ami.main.checks.tests.faults.occurrences import left_empty
+from ami.main.checks.tests.world import TABLES, World, make_world
+from ami.main.models import IntegrityRun
+from ami.main.tests.integrity import COMMAND, run, run_json
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world()
+
+
+HUGE = "9" * 40
+BAD = [
+    ("--project", "0", "There is no project 0."),
+    ("--project", "999999999", "There is no project 999999999."),
+    *(("--project", bad, "is not an id") for bad in ("-1", "x", "", "1.5", HUGE, "²", "1 OR 1=1")),
+    ("--job", "999999999", "There is no Job 999999999."),
+    *(("--job", bad, "is not an id") for bad in ("-1", "x", "", "1.5", HUGE, "NaN")),
+    *(("--check", bad, "Unknown check") for bad in ("x", "", "-", "%s", "missing determination")),
+    *(("--tag", bad, "invalid choice") for bad in ("x", "", HUGE)),
+    *(("--format", bad, "invalid choice") for bad in ("xml", "", "JSON ")),
+    *(("--samples", bad, "is not a number from 0 to 100") for bad in ("-1", "101", "x", "", HUGE)),
+    *(("--fail-level", bad, "invalid choice") for bad in ("info", "", "-1")),
+]
+
+
+@pytest.mark.django_db
+class TestBadUsage:
+    @pytest.mark.parametrize("bad", BAD, ids=str)
+    @pytest.mark.parametrize("dry_run", ["--dry-run", "--no-dry-run"])
+    def test_bad_value_is_told_in_one_sentence(
+        self,
+        bad: tuple[str, str, str],
+        dry_run: str,
+        world: World,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        flag, value, said = bad
+        left_empty(world)
+        before = snapshot(*TABLES)
+
+        code, out, err = run(capsys, dry_run, f"{flag}={value}")
+
+        assert (code, out) == (2, "")
+        assert said in err
+        assert len(err.splitlines()) == 1
+        assert snapshot(*TABLES) == before
+        assert not IntegrityRun.objects.exists()
+
+    @pytest.mark.parametrize(("flag", "value", "said"), [b for b in BAD if b[0] != "--format"])
+    def test_bad_value_is_told_in_json(
+        self, flag: str, value: str, said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        told = run_json(capsys, f"{flag}={value}")
+
+        assert told["exit_code"] == 2
+        assert said in told["error"]
+
+    @pytest.mark.parametrize(
+        "options", ["--nonsense", "surplus", "--project", "--no-project 3", "--check", "--samples"]
+    )
+    def test_bad_options_are_told_in_one_sentence(
+        self, options: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        code, out, err = run(capsys, *options.split())
+
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert run_json(capsys, *options.split())["exit_code"] == 2
+
+    def test_job_of_another_project_is_refused(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        other = make_project()
+        owned, free = world.job, Job.objects.create(name="Free")
+
+        code, _, err = run(capsys, "--project", str(other.pk), "--job", str(owned.pk))
+        assert code == 2
+        assert f"Job {owned.pk} belongs to project {world.project.pk}, not to" in err
+        code, _, err = run(capsys, "--project", str(other.pk), "--job", str(free.pk))
+        assert code == 2
+        assert f"Job {free.pk} belongs to no project" in err
+
+    def test_python_callers_get_a_command_error(self) -> None:
+        with pytest.raises(CommandError, match="There is no project 5") as refused:
+            call_command(COMMAND, project=5, stdout=StringIO())
+        assert refused.value.returncode == 2
+
+    def test_database_that_fails_is_told_in_json(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(**fields: Any) -> None:
+            raise OperationalError("the database system is shutting down\nDETAIL: none")
+
+        monkeypatch.setattr(IntegrityRun.objects, "create", fail)
+
+        told = run_json(capsys)
+
+        assert told["exit_code"] == 2
+        assert told["error"] == "The database failed: the database system is shutting down"
+
+    def test_ctrl_c_is_told(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(**fields: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(IntegrityRun.objects, "create", interrupt)
+
+        assert run_json(capsys)["error"] == "Stopped; what was repaired stays."
+
+
+@pytest.mark.django_db(transaction=True)
+class TestShell:
+    """The command as a process of its own."""
+
+    def environment(self) -> dict[str, str]:
+        url = settings.DATABASE_URL.rpartition("/")[0]
+        return os.environ | {"DATABASE_URL": f"{url}/{connection.settings_dict['NAME']}"}
+
+    def arguments(self, *options: str) -> list[str]:
+        return [sys.executable, "manage.py", COMMAND, "--check", "stale_score", *options]
+
+    def test_pipe_gets_no_progress_bar(self) -> None:
+        make_occurrence()
+
+        done = subprocess.run(
+            self.arguments(),
+            cwd=settings.ROOT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith("Clean: 1 check found nothing.\n")
+
+    def test_terminal_gets_a_progress_bar(self) -> None:
+        controller, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 100))
+
+        done = subprocess.run(
+            self.arguments(),
+            cwd=settings.ROOT,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            check=False,
+        )
+
+        os.close(terminal)
+        drawn = os.read(controller, 10_000).decode()
+        os.close(controller)
+        assert done.returncode == 0
+        assert "1/1" in drawn
