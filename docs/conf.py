@@ -5,12 +5,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
 import django  # noqa: E402
 
 django.setup()
+
+from check_pages import write_check_pages  # noqa: E402
+
+write_check_pages()
 
 project = "AMI"
 author = "The AMI maintainers"

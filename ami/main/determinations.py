@@ -57,7 +57,7 @@ WITH decided AS (
 UPDATE main_occurrence o
 SET determination_id = taxon_after, determination_score = score_after, updated_at = now()
 FROM decided
-WHERE o.id = decided.id
+WHERE o.id = decided.id AND o.id = ANY(%(ids)s)
   AND (taxon_before, score_before) IS DISTINCT FROM (taxon_after, score_after)
 RETURNING o.id, taxon_before, taxon_after, score_before, score_after
 """  # noqa: S608 -- constants

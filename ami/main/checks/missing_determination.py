@@ -14,10 +14,12 @@ from ami.main.models import Occurrence
 def get_occurrences_missing_determination(
     project_id: int | None = None, job_id: int | None = None
 ) -> QuerySet[Occurrence]:
-    """Those without a determination for which the rule gives one."""
-    return in_scope(Occurrence.objects.filter(determination=None), project_id, job_id).filter(
-        taxon_is_stale()
-    )
+    """Those without a determination for which the rule gives one.
+
+    They come in the order of the index on the determination: all of it null, that of their ids.
+    """
+    rows = in_scope(Occurrence.objects.filter(determination=None), project_id, job_id)
+    return rows.filter(taxon_is_stale()).order_by("determination_id", "pk")
 
 
 def reconcile_missing_determinations(

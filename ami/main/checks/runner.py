@@ -12,7 +12,13 @@ from django.utils import timezone
 
 from ami.main.checks.declarations import Check, Pair
 from ami.main.checks.history import acknowledged_rows, prune_history
-from ami.main.checks.repair import SAMPLES, RepairContext, RepairStoppedError, first_line
+from ami.main.checks.repair import (
+    SAMPLES,
+    RepairContext,
+    RepairStoppedError,
+    first_line,
+    ids_in_order,
+)
 from ami.main.models import IntegrityResult, IntegrityRun
 
 if TYPE_CHECKING:
@@ -97,7 +103,7 @@ def _look(check: Check, scope: Scope, result: IntegrityResult) -> None:
             count = rows.count()
             if not count:
                 continue
-            ids = list(rows.order_by("pk").values_list("pk", flat=True)[:SAMPLES])
+            ids = list(ids_in_order(rows)[:SAMPLES])
         remaining += count
         samples[rows.model._meta.label_lower] = ids
     result.remaining, result.samples = remaining, samples

@@ -1,0 +1,99 @@
+"""The pages of the integrity checks, written from their declarations at every build."""
+
+from pathlib import Path
+
+from ami.main.checks.declarations import Check, chosen_checks
+
+FOLDER = Path(__file__).parent / "reference" / "checks"
+
+PAGE = """# {title}
+
+`{key}` · {severity} · tag `{tag}` · rows of {tables}
+
+## What it means
+
+{meaning}
+
+## How it comes about
+
+{cause}
+
+## What the repair does
+
+{repair}
+
+{limits}
+
+```{{eval-rst}}
+{functions}
+```
+"""
+
+INDEX = """# Integrity checks
+
+Each check finds rows that cannot be right, and repairs them where a rule can. See
+[Check the integrity](../../how-to/check-integrity.md) and
+[Add a check](../../how-to/add-a-check.md). They run in this order.
+
+| check | at fault | severity | tag | is repaired |
+|---|---|---|---|---|
+{rows}
+
+```{{toctree}}
+:hidden:
+
+{keys}
+```
+
+```{{eval-rst}}
+.. automodule:: ami.main.checks.declarations
+   :members: Severity, Tag, Pair, Check, register, chosen_checks
+
+.. automodule:: ami.main.checks.repair
+   :members: IntegrityCheckResult, RepairContext, RepairStoppedError, reconcile, leave_to_a_person
+
+.. automodule:: ami.main.checks.runner
+   :members: Scope, run_checks, examine
+
+.. automodule:: ami.main.checks.history
+   :members: acknowledged_rows, prune_history
+```
+"""
+
+ROW = "| [`{0.key}`]({0.key}.md) | {0.title} | {0.severity} | {0.tag} | {repaired} |"
+NO_REPAIR = "None: only a person can tell what is right. The rows are reported."
+
+
+def write_check_pages() -> None:
+    """One page a check, and an index; pages of checks that are gone are removed."""
+    checks = chosen_checks()
+    pages = {f"{check.key}.md": page(check) for check in checks}
+    rows = [ROW.format(check, repaired="yes" if check.repair else "no") for check in checks]
+    pages["index.md"] = INDEX.format(
+        rows="\n".join(rows), keys="\n".join(check.key for check in checks)
+    )
+    FOLDER.mkdir(exist_ok=True)
+    for gone in {path.name for path in FOLDER.iterdir()} - pages.keys():
+        (FOLDER / gone).unlink()
+    for name, text in pages.items():
+        path = FOLDER / name
+        if not path.exists() or path.read_text() != text:  # Sphinx rebuilds what is newer
+            path.write_text(text)
+
+
+def page(check: Check) -> str:
+    functions = [function for pair in check.pairs for function in (pair.get, pair.reconcile)]
+    return PAGE.format(
+        title=check.title,
+        key=check.key,
+        severity=check.severity,
+        tag=check.tag,
+        tables=", ".join(f"`{pair.get(None, None).model.__name__}`" for pair in check.pairs),
+        meaning=check.meaning,
+        cause=check.cause,
+        repair=check.repair or NO_REPAIR,
+        limits=check.limits,
+        functions="\n\n".join(
+            f".. autofunction:: {function.__module__}.{function.__name__}" for function in functions
+        ),
+    )
