@@ -6,9 +6,10 @@ from functools import partial
 
 from django.utils import timezone
 
-from ami.jobs.batches import job_batch
+from ami.jobs.faults import drop_dead_connection
+from ami.jobs.journal import journaled
 from ami.jobs.models import Job
-from ami.jobs.states import ClaimLostError, JobCanceledError, JobState
+from ami.jobs.states import ClaimLostError, JobCanceledError, JobState, Outcome
 from ami.main.checks.repair import RepairContext
 from ami.users.models import User
 
@@ -38,16 +39,18 @@ def repair_job(*, project_id: int | None = None, user: User | None = None) -> It
     try:
         yield job
     except JobCanceledError:
-        job.finish(JobState.REVOKED)
+        job.finish(Outcome.CANCELED)
         raise
     except BaseException as error:
-        job.finish(JobState.FAILURE, error=f"{type(error).__name__}: {error}")
+        drop_dead_connection()
+        job.finish(Outcome.CRASHED, error=f"{type(error).__name__}: {error}")
         raise
-    job.finish(JobState.SUCCESS)
+    job.finish(Outcome.SUCCEEDED)
 
 
 @contextmanager
 def _batch(job: Job) -> Iterator[None]:
-    with job_batch(job):
+    job.raise_if_canceled()
+    with journaled(job):
         yield
         job.checkpoint()

@@ -5,6 +5,7 @@ import sys
 import termios
 from io import StringIO
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
@@ -130,8 +131,9 @@ class TestShell:
     """The command as a process of its own."""
 
     def environment(self) -> dict[str, str]:
-        url = settings.DATABASE_URL.rpartition("/")[0]
-        return os.environ | {"DATABASE_URL": f"{url}/{connection.settings_dict['NAME']}"}
+        path = f"/{connection.settings_dict['NAME']}"
+        url = urlsplit(settings.DATABASE_URL)._replace(path=path)
+        return os.environ | {"DATABASE_URL": url.geturl()}
 
     def arguments(self, *options: str) -> list[str]:
         return [sys.executable, "manage.py", COMMAND, "--check", "stale_score", *options]

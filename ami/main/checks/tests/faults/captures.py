@@ -21,6 +21,11 @@ def without_end(world: World) -> Rows:
 
 
 @fault("invalid_box")
+def without_beginning(world: World) -> Rows:
+    return box(world, "{-Infinity, 0, 10, 10}")
+
+
+@fault("invalid_box")
 def three_numbers(world: World) -> Rows:
     return box(world, "{0, 0, 10}")
 
