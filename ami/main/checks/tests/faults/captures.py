@@ -31,6 +31,11 @@ def three_numbers(world: World) -> Rows:
 
 
 @fault("invalid_box")
+def five_numbers(world: World) -> Rows:
+    return box(world, "{0, 0, 10, 10, 10}")
+
+
+@fault("invalid_box")
 def no_numbers(world: World) -> Rows:
     return box(world, "{}")
 
