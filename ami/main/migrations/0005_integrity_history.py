@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('jobs', '0002_journal'),
-        ('main', '0003_storage'),
+        ('main', '0004_provenance_unchecked'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
