@@ -4,11 +4,14 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from ami.jobs.views import healthz
+
 admin.site.site_header = "AMI administration"
 admin.site.site_title = "AMI"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("healthz", healthz),
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),  # where DEBUG is on
 ]

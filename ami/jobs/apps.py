@@ -7,6 +7,6 @@ class JobsConfig(AppConfig):
     name = "ami.jobs"
 
     def ready(self) -> None:
-        """Register the system checks, and the job type that undoes every other one."""
-        import_module(f"{self.name}.checks")
-        import_module(f"{self.name}.revert")
+        """Register system checks, what workers tell of themselves, and the job types of old."""
+        for module in ("checks", "vitals", "revert", "repairs"):
+            import_module(f"{self.name}.{module}")

@@ -1,51 +1,180 @@
-"""Repairs of the integrity checks as a Job: journaled, listed and reverted like any run."""
+"""Repairs of the integrity checks as a Job: journaled, canceled and reverted like any run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from django.utils import timezone
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db.models import QuerySet
 
+from ami.base.registry import UnknownKeyError
 from ami.jobs.faults import drop_dead_connection
 from ami.jobs.journal import journaled
 from ami.jobs.models import Job
-from ami.jobs.states import ClaimLostError, JobCanceledError, JobState, Outcome
+from ami.jobs.registry import JOB_TYPES
+from ami.jobs.runner import run
+from ami.jobs.states import ClaimLostError, JobCanceledError, JobFailedError, JobState, Outcome
+from ami.jobs.summary import title
+from ami.jobs.work import Planned, Work
+from ami.main.checks.declarations import CHECKS, Check, chosen_checks
 from ami.main.checks.repair import RepairContext
+from ami.main.checks.runner import Scope, run_checks
+from ami.main.checks.scopes import in_scope
+from ami.main.models import Detection, IntegrityResult, IntegrityRun
 from ami.users.models import User
 
 JOB_TYPE = "data_integrity"
+NAME = "Repair of integrity faults"
+OUT_OF_TIME = (
+    "The repair reached the time limit of a worker. What it has repaired stays; run it again to "
+    "go on with the rest."
+)
 
 
-def repair_context(job: Job) -> RepairContext:
-    """Repairs whose batches are those of `job`: in its journal, and ended when it is canceled."""
-    return RepairContext(
-        transaction=partial(_batch, job), interrupts=(JobCanceledError, ClaimLostError)
-    )
+def nothing(_: object) -> None:
+    pass
 
 
-@contextmanager
-def repair_job(*, project_id: int | None = None, user: User | None = None) -> Iterator[Job]:
-    """A Job that runs here, not in a worker, and ends with the block."""
-    now = timezone.now()
-    job = Job.objects.create(
-        name="Repair of integrity faults",
-        project_id=project_id,
+class Repair(Work):
+    """Runs the checks that `job` names, and repairs what they find, each batch by itself.
+
+    While it runs, no other Job may write an occurrence of its scope: what a check has found must
+    still be so when it is repaired. It may begin anew at any time, for what is repaired is no
+    longer found. `on_batch` is told of rows dealt with, `on_check` of each check that has ended.
+    """
+
+    key = "repair"
+    name = "Repair"
+    counters = ("rows_found", "rows_repaired", "rows_remaining")
+    runs_itself = True
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        on_batch: Callable[[int], object] = nothing,
+        on_check: Callable[[IntegrityResult], object] = nothing,
+    ) -> None:
+        super().__init__()
+        try:
+            self.checks = chosen_checks(keys=job.params["checks"])
+            self.scope = Scope(job.project_id, job.params["job"])
+        except (KeyError, TypeError) as odd:
+            if isinstance(odd, UnknownKeyError):
+                raise
+            raise JobFailedError(f"These are no parameters of a repair: {job.params!r}.") from None
+        self.job = job
+        self.on_batch = on_batch
+        self.on_check = on_check
+        self.ended = 0
+
+    def touched(self) -> QuerySet[Detection]:
+        return in_scope(Detection.objects.all(), self.scope.project_id, self.scope.job_id)
+
+    def run(self) -> None:
+        """Raises JobFailedError where a check could not run to its end, and JobCanceledError."""
+        if self.scope.job_id and not Job.objects.filter(pk=self.scope.job_id).exists():
+            raise JobFailedError(f"Job {self.scope.job_id}, whose rows to repair, is gone.")
+        context = RepairContext(
+            transaction=partial(_batch, self.job),
+            interrupts=(JobCanceledError, ClaimLostError, SoftTimeLimitExceeded),
+            on_batch=self.on_batch,
+        )
+        try:
+            kept = run_checks(
+                self._checks(),
+                scope=self.scope,
+                dry_run=False,
+                user=self.job.user,
+                repair_job_id=self.job.pk,
+                context=context,
+                on_result=self._tell,
+            )
+        except SoftTimeLimitExceeded:
+            raise JobFailedError(OUT_OF_TIME) from None
+        if broken := list(kept.results.exclude(error="").order_by("pk")):
+            raise JobFailedError(
+                f"{len(broken)} of {len(self.checks)} checks could not run to the end. "
+                f"{CHECKS[broken[0].key].title}: {broken[0].error}"
+            )
+
+    def plan(self) -> Sequence[Planned]:
+        return []
+
+    def work_on(self, batch: Planned) -> None:
+        raise NotImplementedError
+
+    def _checks(self) -> Iterator[Check]:
+        for check in self.checks:
+            self.job.raise_if_canceled()
+            yield check
+
+    def _tell(self, result: IntegrityResult) -> None:
+        """Bring the page of the Job up to date."""
+        self.ended += 1
+        self.count(
+            rows_found=result.found, rows_repaired=result.fixed, rows_remaining=result.remaining
+        )
+        if result.unfixable:
+            self.count(**{"Skipped: could not be repaired": result.unfixable})
+        stage = self.job.progress.update_stage(self.key, progress=self.ended / len(self.checks))
+        for name, value in self.counts.items():
+            self.job.progress.add_or_update_stage_param(stage, title(name), value)
+        drop_dead_connection()
+        self.job.checkpoint()
+        log = self.job.logger.warning if result.remaining or result.error else self.job.logger.info
+        log("%s", _sentence(result))
+        self.on_check(result)
+
+
+def new_repair(
+    checks: Iterable[Check],
+    *,
+    scope: Scope,
+    user: User | None = None,
+    launch_key: str | None = None,
+) -> Job:
+    """A Job that is not saved yet, to be queued, or run here."""
+    return Job(
+        name=NAME,
+        project_id=scope.project_id,
         user=user,
         job_type_key=JOB_TYPE,
-        status=JobState.STARTED,
-        started_at=now,
-        heartbeat_at=now,
+        params={"checks": [check.key for check in checks], "job": scope.job_id},
+        launch_key=launch_key,
     )
+
+
+def repair_here(
+    job: Job,
+    *,
+    on_batch: Callable[[int], object] = nothing,
+    on_check: Callable[[IntegrityResult], object] = nothing,
+) -> IntegrityRun | None:
+    """Run an unsaved Job of :func:`new_repair` in this process; `job` tells how it ended.
+
+    None where it did not get as far as a run. It may have to wait for another Job, and is queued
+    then. Where this process is interrupted, the Job is canceled.
+    """
+    job.save()
     try:
-        yield job
-    except JobCanceledError:
-        job.finish(Outcome.CANCELED)
-        raise
+        run(job.pk, make=partial(Repair, on_batch=on_batch, on_check=on_check))
     except BaseException as error:
         drop_dead_connection()
-        job.finish(Outcome.CRASHED, error=f"{type(error).__name__}: {error}")
+        held = Job.objects.get(pk=job.pk)
+        if isinstance(error, Exception):
+            held.finish(Outcome.CRASHED, error=f"{type(error).__name__}: {error}")
+        else:
+            held.finish(Outcome.CANCELED)
         raise
-    job.finish(Outcome.SUCCEEDED)
+    drop_dead_connection()
+    job.refresh_from_db()
+    return IntegrityRun.objects.filter(repair_job=job).order_by("pk").last()
+
+
+def must_wait(job: Job) -> bool:
+    """Whether :func:`repair_here` has left the Job to be run when another one has ended."""
+    return job.status == JobState.PENDING
 
 
 @contextmanager
@@ -54,3 +183,14 @@ def _batch(job: Job) -> Iterator[None]:
     with journaled(job):
         yield
         job.checkpoint()
+
+
+def _sentence(result: IntegrityResult) -> str:
+    told = (
+        f"{CHECKS[result.key].title}: {result.found:,} found, {result.fixed:,} repaired, "
+        f"{result.remaining:,} remain."
+    )
+    return f"{told} {result.error}" if result.error else told
+
+
+JOB_TYPES.register(JOB_TYPE, Repair)

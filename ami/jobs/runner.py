@@ -15,7 +15,7 @@ from ami.jobs.admission import admit
 from ami.jobs.faults import drop_dead_connection, is_transient
 from ami.jobs.journal import journaled_session
 from ami.jobs.models import Job, JobPart
-from ami.jobs.registry import JOB_TYPES
+from ami.jobs.registry import JOB_TYPES, WorkFactory
 from ami.jobs.states import (
     WAITING,
     ClaimLostError,
@@ -51,15 +51,18 @@ def claim(job_id: int, *, task_id: str | None = None) -> Job | None:
     return Job.objects.filter(pk=job_id, claim_token=token).first()
 
 
-def run(job_id: int, *, task_id: str | None = None) -> None:
-    """Run a queued Job: whole where it is small, else as far as handing out its parts."""
+def run(job_id: int, *, task_id: str | None = None, make: WorkFactory | None = None) -> None:
+    """Run a queued Job: whole where it is small, else as far as handing out its parts.
+
+    `make` makes its work, in place of what its type registers, for one that somebody looks on at.
+    """
     job = claim(job_id, task_id=task_id)
     if job is None:
         logger.info("Job %s does not wait for a worker; its message is dropped.", job_id)
         _end_canceled(job_id, task_id)
         return
     try:
-        _begin(job)
+        _begin(job, make or JOB_TYPES[job.job_type_key])
     except JobCanceledError:
         job.logger.warning("Canceled; what it has committed stays.")
         job.finish(Outcome.CANCELED)
@@ -74,8 +77,8 @@ def run(job_id: int, *, task_id: str | None = None) -> None:
         _crash(job, crash)
 
 
-def _begin(job: Job) -> None:
-    work = JOB_TYPES[job.job_type_key](job)
+def _begin(job: Job, make: WorkFactory) -> None:
+    work = make(job)
     if job.dry_run and work.runs_itself:
         raise JobFailedError(f"{work.name} has a run of its own, which cannot be tried; run it.")
     parts.open_stage(job, work)

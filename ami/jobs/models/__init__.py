@@ -2,6 +2,7 @@ from ami.jobs.models.change import JobChange
 from ami.jobs.models.job import Job
 from ami.jobs.models.log import JobLog
 from ami.jobs.models.part import JobPart
+from ami.jobs.models.pulse import Pulse
 from ami.jobs.states import JobState
 
-__all__ = ["Job", "JobChange", "JobLog", "JobPart", "JobState"]
+__all__ = ["Job", "JobChange", "JobLog", "JobPart", "JobState", "Pulse"]

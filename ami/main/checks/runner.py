@@ -1,7 +1,7 @@
 """A run of checks: each by itself, looked at, repaired, looked at again, and kept."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -48,11 +48,13 @@ def run_checks(
     user: "User | None" = None,
     repair_job_id: int | None = None,
     context: RepairContext = PLAIN,
+    on_result: Callable[[IntegrityResult], object] = lambda result: None,
 ) -> IntegrityRun:
     """Run the checks one by one and keep what they found; prune what is older than 90 days.
 
     A check that fails does not stop the others: its result says why. With `dry_run=False` the
     rows at fault are repaired within `context`, whose journal is that of `repair_job_id`.
+    `on_result` is told of each check that has ended.
     """
     run = IntegrityRun.objects.create(
         user=user,
@@ -65,6 +67,7 @@ def run_checks(
         result = examine(check, scope=scope, dry_run=dry_run, context=context)
         result.run = run
         result.save()
+        on_result(result)
     run.finished_at = timezone.now()
     run.save(update_fields=["finished_at", "updated_at"])
     prune_history()

@@ -50,10 +50,10 @@ class IntegrityRun(BaseModel):
 class IntegrityStatus(models.TextChoices):
     """How a check came out. A check that could not run has found nothing, clean or not."""
 
-    CLEAN = "clean"
-    ACKNOWLEDGED = "acknowledged"
-    FOUND = "found"
-    COULD_NOT_RUN = "could_not_run"
+    CLEAN = "clean", "Clean"
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    FOUND = "found", "Found"
+    COULD_NOT_RUN = "could_not_run", "Could not run"
 
 
 class IntegrityResult(BaseModel):

@@ -8,6 +8,7 @@ from ami.jobs.models import Job, JobState
 from ami.jobs.revert import request_revert
 from ami.jobs.runner import run as run_job
 from ami.main.checks.declarations import CHECKS
+from ami.main.checks.runner import run_checks
 from ami.main.checks.tests.faults.captures import corners_swapped
 from ami.main.checks.tests.faults.classifications import saved_twice
 from ami.main.checks.tests.faults.occurrences import (
@@ -200,14 +201,11 @@ class TestRepair:
         self, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         classified_and_undetermined(world)
-        create = Job.objects.create
+        def canceled(*args: Any, **options: Any) -> IntegrityRun:
+            Job.objects.get(pk=options["repair_job_id"]).cancel()
+            return run_checks(*args, **options)
 
-        def canceled(**fields: Any) -> Job:
-            job = create(**fields)
-            job.cancel()
-            return job
-
-        monkeypatch.setattr(Job.objects, "create", canceled)
+        monkeypatch.setattr("ami.jobs.repairs.run_checks", canceled)
 
         told = run_json(capsys, "--no-dry-run")
 

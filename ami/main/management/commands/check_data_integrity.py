@@ -1,6 +1,6 @@
 import sys
 from argparse import ArgumentTypeError, BooleanOptionalAction
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,8 +10,8 @@ from tqdm import tqdm
 from ami.base.ids import parse_id
 from ami.base.registry import UnknownKeyError
 from ami.jobs.models import Job
-from ami.jobs.repairs import repair_context, repair_job
-from ami.jobs.states import JobCanceledError
+from ami.jobs.repairs import must_wait, new_repair, repair_here
+from ami.jobs.states import JobCanceledError, JobState
 from ami.main.checks.declarations import Check, Severity, Tag, chosen_checks
 from ami.main.checks.repair import SAMPLES, first_line
 from ami.main.checks.runner import Scope, run_checks
@@ -91,21 +91,33 @@ class Command(BaseCommand):
 
     def _run(self, checks: list[Check], scope: Scope, dry_run: bool) -> IntegrityRun:
         # `disable=None` draws on a terminal only.
-        with tqdm(checks, unit=" checks", disable=None) as bar:
+        with tqdm(total=len(checks), unit=" checks", disable=None) as bar:
             if dry_run:
-                return run_checks(bar, scope=scope)
-            with repair_job(project_id=scope.project_id) as job:
-                context = replace(
-                    repair_context(job), on_batch=lambda rows: bar.set_postfix(rows=rows)
-                )
-                return run_checks(
-                    bar, scope=scope, dry_run=False, repair_job_id=job.pk, context=context
-                )
+                return run_checks(checks, scope=scope, on_result=lambda result: bar.update())
+            return _repair(
+                new_repair(checks, scope=scope),
+                on_batch=lambda rows: bar.set_postfix(rows=rows),
+                on_check=lambda result: bar.update(),
+            )
 
     def _refuse(self, sentence: str, *, as_json: bool) -> NoReturn:
         if as_json:
             self.stdout.write(report.as_json(error=sentence))
         raise CommandError(sentence, returncode=report.COULD_NOT_RUN)
+
+
+def _repair(job: Job, **listeners: Callable[[Any], object]) -> IntegrityRun:
+    """Run the repair here; raises CommandError where it has to wait, or broke off."""
+    run = repair_here(job, **listeners)
+    if must_wait(job):
+        reason = job.error.removeprefix("Waits for ")
+        job.cancel()
+        raise CommandError(f"Nothing was repaired. Wait for {reason}")
+    if job.status == JobState.REVOKED:
+        raise JobCanceledError
+    if run is None or run.finished_at is None:
+        raise CommandError(job.error)
+    return run
 
 
 def _id(text: str) -> int:

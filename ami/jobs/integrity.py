@@ -1,0 +1,94 @@
+"""The integrity checks as a task of beat, and its schedule."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+from ami.jobs.repairs import new_repair, repair_here
+from ami.main.checks.declarations import chosen_checks
+from ami.main.checks.repair import RepairContext
+from ami.main.checks.runner import Scope, run_checks
+from ami.main.models import IntegrityRun
+from ami.users.models import User
+
+TASK = "ami.jobs.tasks.data_integrity_check"
+TASKS = (TASK, "ami.jobs.tasks.check_data_integrity")
+SCHEDULE_NAME = "main.data_integrity_check"
+SHOWN = 10
+
+
+class Schedule(NamedTuple):
+    """A row of beat's schedule that runs the checks. `next` is None where it is switched off."""
+
+    task: PeriodicTask
+    next: datetime | None
+
+
+def check_integrity(
+    project_id: int | None,
+    job_id: int | None,
+    *,
+    dry_run: bool,
+    keys: Iterable[str] = (),
+    tags: Iterable[str] = (),
+    user_id: int | None = None,
+) -> dict[str, dict[str, int]]:
+    """Run the checks of these keys or tags, or all; returns what was found by key.
+
+    A repair that has to wait for another Job is left to run by itself, and returns nothing yet.
+    Raises UnknownKeyError.
+    """
+    checks = chosen_checks(keys=keys, tags=tags)
+    scope = Scope(project_id, job_id)
+    user = User.objects.filter(pk=user_id).first() if user_id else None
+    run: IntegrityRun | None
+    if dry_run:
+        context = RepairContext(interrupts=(SoftTimeLimitExceeded,))
+        run = run_checks(checks, scope=scope, user=user, context=context)
+    else:
+        run = repair_here(new_repair(checks, scope=scope, user=user))
+    return {
+        result.key: {
+            "checked": result.found,
+            "fixed": result.fixed,
+            "unfixable": result.unfixable + bool(result.error),
+        }
+        for result in (run.results.order_by("pk") if run else ())
+    }
+
+
+def schedules() -> list[Schedule]:
+    """The first ten, by name."""
+    rows = PeriodicTask.objects.filter(task__in=TASKS).order_by("name")
+    rows = rows.select_related("interval", "crontab", "solar", "clocked")
+    return [Schedule(task, _next(task)) for task in rows[:SHOWN]]
+
+
+def schedule_daily() -> bool:
+    """Let beat run all checks once a day, at 04:15. False where something is scheduled already."""
+    if PeriodicTask.objects.filter(task__in=TASKS).exists():
+        return False
+    crontab, _ = CrontabSchedule.objects.get_or_create(
+        minute="15", hour="4", day_of_week="*", day_of_month="*", month_of_year="*", timezone="UTC"
+    )
+    _, created = PeriodicTask.objects.get_or_create(
+        name=SCHEDULE_NAME,
+        defaults={
+            "task": TASK,
+            "crontab": crontab,
+            "description": "Looks for faults in the rows, and reports them.",
+        },
+    )
+    return bool(created)
+
+
+def _next(task: PeriodicTask) -> datetime | None:
+    if not task.enabled:
+        return None
+    now = timezone.now()
+    last = task.last_run_at or task.start_time or now
+    return max(now, now + task.schedule.remaining_estimate(last))

@@ -1,0 +1,129 @@
+"""Whether database, broker, workers and beat do their part, told without waiting for any of them.
+
+Workers tell of themselves: Celery has each one send a heartbeat every two seconds, and this notes
+it in Redis, by the queues that the worker serves. Beat is heard of by its tick, a task of every
+minute that goes all the way: beat, broker, worker, database.
+"""
+
+import time
+from datetime import timedelta
+from functools import cache
+from typing import Any, TypedDict
+
+from celery import current_app
+from celery.signals import heartbeat_sent
+from django.conf import settings
+from django.db import Error
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+from redis import Redis, RedisError
+
+from ami.jobs.models import Pulse
+
+TICK_TASK = "ami.jobs.tasks.tick"
+TICK_EVERY = timedelta(minutes=1)
+ALIVE_SECONDS = 30
+PATIENCE_SECONDS = 1
+
+
+class Vitals(TypedDict):
+    """What `/healthz` tells. Ages are in seconds, None where there was nothing yet."""
+
+    ok: bool
+    database: dict[str, Any]
+    broker: dict[str, Any]
+    workers: dict[str, Any]
+    beat: dict[str, Any]
+    health_check: dict[str, Any]
+
+
+@heartbeat_sent.connect
+def note_worker(sender: Any, **kwargs: Any) -> None:
+    """Note, in a worker, that it lives and which queues it serves."""
+    now, pipeline = time.time(), _redis().pipeline(transaction=False)
+    for queue in current_app.amqp.queues.consume_from:
+        key = _key(queue)
+        pipeline.zadd(key, {sender.eventer.hostname: now})
+        pipeline.zremrangebyscore(key, 0, now - ALIVE_SECONDS)
+        pipeline.expire(key, ALIVE_SECONDS)
+    pipeline.execute()
+
+
+def vitals() -> Vitals:
+    """Three queries and one request to Redis, whatever there is."""
+    workers = _workers()
+    signs = _signs()
+    beat = _beat(signs)
+    told = Vitals(
+        ok=False,
+        database={"ok": signs is not None},
+        broker={"ok": workers is not None},
+        workers={"ok": bool(workers) and all(workers.values()), "by_queue": workers or {}},
+        beat=beat,
+        health_check={"age": _age(signs, Pulse.Name.HEALTH_CHECK)},
+    )
+    told["ok"] = all(told[part]["ok"] for part in ("database", "broker", "workers", "beat"))  # type: ignore[literal-required]
+    return told
+
+
+def is_late(age: float | None, *, every: timedelta = TICK_EVERY) -> bool:
+    """Whether two ticks were missed."""
+    return age is None or age > 2 * every.total_seconds()
+
+
+def _workers() -> dict[str, int] | None:
+    """How many serve each queue; None where the broker does not answer."""
+    queues, since = list(settings.CELERY_TASK_QUEUES), time.time() - ALIVE_SECONDS
+    pipeline = _redis().pipeline(transaction=False)
+    for queue in queues:
+        pipeline.zcount(_key(queue), since, "+inf")
+    try:
+        return dict(zip(queues, pipeline.execute(), strict=True))
+    except RedisError:
+        return None
+
+
+def _signs() -> dict[str, float] | None:
+    """The ages of what was heard of; None where the database does not answer."""
+    now = timezone.now()
+    try:
+        rows = dict(Pulse.objects.values_list("name", "at"))
+    except Error:
+        return None
+    return {name: (now - at).total_seconds() for name, at in rows.items()}
+
+
+def _beat(signs: dict[str, float] | None) -> dict[str, Any]:
+    """Late after two ticks of its schedule; well where an operator has switched the tick off."""
+    age = _age(signs, Pulse.Name.TICK)
+    every = _tick_every() if signs is not None else TICK_EVERY
+    if every is None:
+        return {"ok": True, "age": age, "at_most": None}
+    late = is_late(age, every=every)
+    return {"ok": not late, "age": age, "at_most": 2 * every.total_seconds()}
+
+
+def _tick_every() -> timedelta | None:
+    """None where the tick is switched off."""
+    tick = PeriodicTask.objects.filter(task=TICK_TASK, enabled=True).select_related("interval")
+    task = tick.first()
+    if task is None:
+        return None
+    every: timedelta = task.interval.schedule.run_every if task.interval else TICK_EVERY
+    return every
+
+
+def _age(signs: dict[str, float] | None, name: Pulse.Name) -> float | None:
+    age = (signs or {}).get(name)
+    return age if age is None else round(age, 1)
+
+
+@cache
+def _redis() -> Redis:
+    patience = {"socket_timeout": PATIENCE_SECONDS, "socket_connect_timeout": PATIENCE_SECONDS}
+    return Redis.from_url(settings.REDIS_URL, **patience)
+
+
+def _key(queue: str) -> str:
+    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("global_keyprefix", "")
+    return f"{prefix}workers:{queue}"
