@@ -1,7 +1,7 @@
 """The integrity checks as a task of beat, and its schedule."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -91,4 +91,5 @@ def _next(task: PeriodicTask) -> datetime | None:
         return None
     now = timezone.now()
     last = task.last_run_at or task.start_time or now
-    return max(now, now + task.schedule.remaining_estimate(last))
+    left: timedelta = task.schedule.remaining_estimate(last)
+    return now + max(timedelta(), timedelta(seconds=round(left.total_seconds())))

@@ -1,4 +1,5 @@
 from ami.jobs.admin.change import JobChangeAdmin
 from ami.jobs.admin.job import JobAdmin
+from ami.jobs.admin.pulse import PulseAdmin
 
-__all__ = ["JobAdmin", "JobChangeAdmin"]
+__all__ = ["JobAdmin", "JobChangeAdmin", "PulseAdmin"]

@@ -5,10 +5,12 @@ import pytest
 from ami.base.tests.factories import make_user
 from ami.base.tests.snapshots import snapshot
 from ami.jobs.models import Job, JobState
+from ami.jobs.repairs import new_repair
 from ami.jobs.revert import request_revert
 from ami.jobs.runner import run as run_job
-from ami.main.checks.declarations import CHECKS
-from ami.main.checks.runner import run_checks
+from ami.jobs.service import create_jobs
+from ami.main.checks.declarations import CHECKS, chosen_checks
+from ami.main.checks.runner import EVERYTHING, run_checks
 from ami.main.checks.tests.faults.captures import corners_swapped
 from ami.main.checks.tests.faults.classifications import saved_twice
 from ami.main.checks.tests.faults.occurrences import (
@@ -197,10 +199,30 @@ class TestRepair:
         assert revert.status == JobState.SUCCESS
         assert rows() == before
 
+    def test_second_repair_says_that_another_one_runs(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        classified_and_undetermined(world)
+        other = create_jobs([new_repair(chosen_checks(), scope=EVERYTHING)])[0]
+        Job.objects.filter(pk=other.pk).update(
+            status=JobState.STARTED, admitted_at=other.created_at
+        )
+
+        code, out, err = run(capsys, "--no-dry-run")
+
+        assert (code, out) == (2, "")
+        assert err.strip().removeprefix("CommandError: ") == (
+            f"Nothing was repaired. Wait for Job {other.pk} (Repair of integrity faults), "
+            "which may write the same occurrences."
+        )
+        assert Job.objects.latest("pk").status == JobState.REVOKED
+        assert not IntegrityRun.objects.exists()
+
     def test_canceled_repair_ends_the_run(
         self, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         classified_and_undetermined(world)
+
         def canceled(*args: Any, **options: Any) -> IntegrityRun:
             Job.objects.get(pk=options["repair_job_id"]).cancel()
             return run_checks(*args, **options)

@@ -1,0 +1,34 @@
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.timesince import timesince
+
+from ami.jobs.models import Pulse
+
+
+@admin.register(Pulse)
+class PulseAdmin(admin.ModelAdmin[Pulse]):
+    """When beat and the health check were last heard of."""
+
+    list_display = ("label", "at", "age")
+    list_display_links = None
+    ordering = ("name",)
+    sortable_by = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="what")
+    def label(self, pulse: Pulse) -> str:
+        return str(pulse)
+
+    @admin.display(description="age")
+    def age(self, pulse: Pulse) -> str:
+        return timesince(pulse.at)

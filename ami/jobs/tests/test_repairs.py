@@ -1,0 +1,176 @@
+"""Repairs of the integrity checks as Jobs."""
+
+from typing import Any
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+
+from ami.base.tests.factories import make_user
+from ami.jobs.models import Job, JobState
+from ami.jobs.repairs import JOB_TYPE, OUT_OF_TIME, must_wait, new_repair, repair_here
+from ami.jobs.revert import request_revert
+from ami.jobs.service import create_jobs
+from ami.jobs.states import Outcome
+from ami.jobs.tests.job_types import make_job, run_to_end
+from ami.main.checks.declarations import chosen_checks
+from ami.main.checks.runner import EVERYTHING, Scope, run_checks
+from ami.main.checks.tests.faults.occurrences import classified_and_undetermined
+from ami.main.checks.tests.test_batches import make_undetermined, poison
+from ami.main.checks.tests.world import World, make_world
+from ami.main.models import IntegrityResult, IntegrityRun, Occurrence
+
+pytestmark = pytest.mark.django_db
+KEYS = ("missing_determination", "stale_score")
+
+
+@pytest.fixture
+def world() -> World:
+    world = make_world()
+    classified_and_undetermined(world)
+    return world
+
+
+def queue(*keys: str, scope: Scope = EVERYTHING, **fields: Any) -> Job:
+    return create_jobs([new_repair(chosen_checks(keys=keys or KEYS), scope=scope, **fields)])[0]
+
+
+def figures(job: Job) -> dict[str, Any]:
+    return {param.name: param.value for param in job.progress.stages[0].params}
+
+
+def test_worker_repairs_and_tells(world: World) -> None:
+    user = make_user()
+
+    job = run_to_end(queue(user=user))
+
+    assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.SUCCEEDED)
+    assert figures(job) == {"Rows found": 1, "Rows repaired": 1, "Rows remaining": 0}
+    assert job.progress.fraction == 1
+    lines = list(job.logs.values_list("message", flat=True))
+    assert "Occurrence without a determination: 1 found, 1 repaired, 0 remain." in lines
+    run = IntegrityRun.objects.get()
+    assert (run.user, run.repair_job, run.dry_run) == (user, job, False)
+
+
+def test_repair_is_cut_to_its_project(world: World) -> None:
+    other = make_world()
+    classified_and_undetermined(other)
+
+    run_to_end(queue(scope=Scope(project_id=other.project.pk)))
+
+    assert set(IntegrityResult.objects.values_list("found", flat=True)) == {0, 1}
+    world.occurrence.refresh_from_db()
+    other.occurrence.refresh_from_db()
+    assert (world.occurrence.determination, other.occurrence.determination) == (
+        None,
+        other.species,
+    )
+
+
+def test_row_that_cannot_be_repaired_is_a_problem() -> None:
+    ids = make_undetermined(20)
+    poison(ids[7])
+
+    job = run_to_end(queue("missing_determination"))
+
+    assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.PROBLEMS)
+    assert figures(job)["Skipped: could not be repaired"] == 1
+    assert figures(job)["Rows repaired"] == 19
+
+
+def test_check_that_cannot_run_fails_the_job_after_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ami.main.checks.taxon_loop.loop_members", lambda *args: "nonsense")
+
+    job = run_to_end(queue("taxon_loop", *KEYS))
+
+    assert job.status == JobState.FAILURE
+    assert job.error.startswith("1 of 3 checks could not run to the end. Taxon that is its own")
+    assert not Occurrence.objects.filter(pk=world.occurrence.pk, determination=None).exists()
+
+
+def test_canceled_repair_stops_after_its_batch_and_can_be_run_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = queue()
+
+    def cancel(*args: Any, **options: Any) -> IntegrityRun:
+        Job.objects.get(pk=job.pk).cancel()
+        return run_checks(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ami.jobs.repairs.run_checks", cancel)
+        run_to_end(job)
+    assert job.status == JobState.REVOKED
+    assert not job.changes.exists()
+
+    assert job.retry()
+    assert run_to_end(job).status == JobState.SUCCESS
+    assert job.changes.count() == 1
+
+
+def test_time_limit_ends_it_with_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_slow(*args: Any) -> None:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr("ami.main.checks.missing_determination.taxon_is_stale", too_slow)
+
+    job = run_to_end(queue())
+
+    assert (job.status, job.error) == (JobState.FAILURE, OUT_OF_TIME)
+
+
+def test_repair_is_reverted(world: World) -> None:
+    job = run_to_end(queue())
+
+    revert = run_to_end(request_revert(job))
+
+    assert revert.status == JobState.SUCCESS
+    world.occurrence.refresh_from_db()
+    assert world.occurrence.determination is None
+
+
+@pytest.mark.parametrize("params", [[], 3, {}, {"checks": 3, "job": None}])
+def test_odd_parameters_fail_with_a_sentence(params: Any) -> None:
+    job = run_to_end(make_job(job_type_key=JOB_TYPE, params=params))
+    assert job.status == JobState.FAILURE
+    assert job.error.startswith("These are no parameters of a repair: ")
+
+
+def test_unknown_check_and_job_that_is_gone_fail_with_a_sentence() -> None:
+    unknown = make_job(job_type_key=JOB_TYPE, params={"checks": ["x"], "job": None})
+    assert "Unknown check 'x'" in run_to_end(unknown).error
+    gone = make_job(job_type_key=JOB_TYPE, params={"checks": ["taxon_loop"], "job": 999_999})
+    assert run_to_end(gone).error == "Job 999999, whose rows to repair, is gone."
+
+
+class TestOneWriter:
+    """A repair and a run that may write the same occurrences take turns."""
+
+    def admitted(self, scope: Scope = EVERYTHING) -> Job:
+        """A repair that runs elsewhere."""
+        job = queue(scope=scope)
+        Job.objects.filter(pk=job.pk).update(status=JobState.STARTED, admitted_at=job.created_at)
+        return job
+
+    def test_repair_waits_for_a_job_on_its_rows(self, world: World) -> None:
+        first = self.admitted(Scope(project_id=world.project.pk))
+
+        second = run_to_end(queue())
+
+        assert (second.status, second.waits_for) == (JobState.PENDING, first)
+
+    def test_repair_of_another_project_does_not_wait(self, world: World) -> None:
+        self.admitted(Scope(project_id=world.project.pk))
+
+        other = run_to_end(queue(scope=Scope(project_id=make_world().project.pk)))
+
+        assert other.status == JobState.SUCCESS
+
+    def test_repair_here_is_queued_where_it_has_to_wait(self, world: World) -> None:
+        self.admitted()
+        job = new_repair(chosen_checks(keys=KEYS), scope=EVERYTHING)
+
+        assert repair_here(job) is None
+        assert must_wait(job)

@@ -1,0 +1,161 @@
+"""What `/healthz` tells of database, broker, workers and beat."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery.worker.heartbeat import Heart
+from django.conf import settings
+from django.db import OperationalError
+from django.db.models import QuerySet
+from django.test import Client
+from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from pytest_django import DjangoAssertNumQueries
+from redis import Redis
+
+from ami.jobs import vitals
+from ami.jobs.models import Pulse
+from ami.jobs.tasks import tick
+
+pytestmark = pytest.mark.django_db
+
+
+class Eventer:
+    hostname = "here@localhost"
+
+
+@pytest.fixture(autouse=True)
+def redis() -> Any:
+    """Where workers note that they live; nothing of other tests is in it."""
+    client = Redis.from_url(settings.REDIS_URL)
+    keys = [f"test:workers:{queue}" for queue in settings.CELERY_TASK_QUEUES]
+    client.delete(*keys)
+    yield client
+    client.delete(*keys)
+    client.close()
+
+
+@pytest.fixture
+def schedule() -> PeriodicTask:
+    """The tick, once a minute."""
+    interval, _ = IntervalSchedule.objects.get_or_create(every=1, period="minutes")
+    PeriodicTask.objects.filter(task=vitals.TICK_TASK).delete()
+    return PeriodicTask.objects.create(name="jobs.tick", task=vitals.TICK_TASK, interval=interval)
+
+
+@pytest.fixture
+def healthy(schedule: PeriodicTask) -> None:
+    heart: Any = Heart.__new__(Heart)
+    heart.eventer = Eventer()
+    vitals.note_worker(sender=heart)
+    tick()
+
+
+def ask(client: Client) -> tuple[int, dict[str, Any]]:
+    response = client.get("/healthz")
+    return response.status_code, response.json()
+
+
+def aged(name: Pulse.Name, seconds: float) -> None:
+    at = timezone.now() - timedelta(seconds=seconds)
+    Pulse.objects.update_or_create(name=name, defaults={"at": at})
+
+
+@pytest.mark.usefixtures("healthy")
+class TestHealthy:
+    def test_all_is_well(self, client: Client) -> None:
+        code, told = ask(client)
+        assert code == 200
+        assert told["ok"]
+        assert told["workers"] == {"ok": True, "by_queue": {"ami": 1, "post_processing": 1}}
+        assert told["beat"]["at_most"] == 120
+
+    def test_answer_is_never_kept_and_needs_no_sign_in(self, client: Client) -> None:
+        response = client.get("/healthz")
+        assert "no-store" in response["Cache-Control"]
+        assert client.head("/healthz").status_code == 200
+        assert client.post("/healthz").status_code == 405
+
+    def test_queries_are_few(
+        self, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        with django_assert_num_queries(2):
+            ask(client)
+
+    def test_answer_holds_no_address_and_no_secret(self, client: Client) -> None:
+        text = client.get("/healthz").text
+        for secret in (settings.SECRET_KEY, "redis:", "postgres", "localhost", "127.0.0.1"):
+            assert secret not in text
+
+    def test_age_of_the_health_check_is_told_and_does_not_fail(self, client: Client) -> None:
+        assert ask(client)[1]["health_check"] == {"age": None}
+        aged(Pulse.Name.HEALTH_CHECK, 5_000)
+        code, told = ask(client)
+        assert code == 200
+        assert told["health_check"]["age"] >= 5_000
+
+
+@pytest.mark.usefixtures("healthy")
+class TestIll:
+    def test_two_ticks_that_were_missed_turn_it_red(self, client: Client) -> None:
+        aged(Pulse.Name.TICK, 119)
+        assert ask(client)[0] == 200
+        aged(Pulse.Name.TICK, 121)
+        code, told = ask(client)
+        assert (code, told["beat"]["ok"], told["ok"]) == (503, False, False)
+        assert told["database"]["ok"]
+        assert told["workers"]["ok"]
+
+    def test_ticks_are_those_of_the_schedule(self, client: Client, schedule: Any) -> None:
+        schedule.interval = IntervalSchedule.objects.create(every=5, period="seconds")
+        schedule.save()
+        aged(Pulse.Name.TICK, 11)
+        assert ask(client)[0] == 503
+
+    def test_beat_that_was_never_heard_of_is_red(self, client: Client) -> None:
+        Pulse.objects.all().delete()
+        code, told = ask(client)
+        assert (code, told["beat"]["age"]) == (503, None)
+
+    def test_tick_that_an_operator_switched_off_is_not_missed(
+        self, client: Client, schedule: Any
+    ) -> None:
+        schedule.enabled = False
+        schedule.save()
+        Pulse.objects.all().delete()
+        assert ask(client)[0] == 200
+
+    def test_queue_without_a_worker_is_red(self, client: Client, redis: Redis) -> None:
+        redis.delete("test:workers:post_processing")
+        code, told = ask(client)
+        assert code == 503
+        assert told["workers"] == {"ok": False, "by_queue": {"ami": 1, "post_processing": 0}}
+
+    def test_worker_that_has_fallen_silent_is_red(self, client: Client, redis: Redis) -> None:
+        silent = time.time() - vitals.ALIVE_SECONDS - 1
+        redis.zadd("test:workers:ami", {Eventer.hostname: silent})
+        assert ask(client)[1]["workers"]["by_queue"]["ami"] == 0
+
+    def test_broker_that_is_down_is_red(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nobody = Redis.from_url("redis://127.0.0.1:1/0")
+        monkeypatch.setattr(vitals, "_redis", lambda: nobody)
+        code, told = ask(client)
+        assert code == 503
+        assert (told["broker"]["ok"], told["workers"]["ok"]) == (False, False)
+        assert told["database"]["ok"]
+
+    def test_database_that_is_down_is_red(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(self: Any) -> None:
+            raise OperationalError("the database system is shutting down")
+
+        monkeypatch.setattr(QuerySet, "_fetch_all", fail)
+        code, told = ask(client)
+        assert code == 503
+        assert (told["database"]["ok"], told["beat"]["ok"]) == (False, False)
+        assert told["broker"]["ok"]

@@ -1,0 +1,247 @@
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from kombu.exceptions import OperationalError as BrokerError
+
+from ami.base.ids import parse_id
+from ami.base.links import EMPTY, change_link
+from ami.jobs.integrity import schedule_daily, schedules
+from ami.jobs.models import Job, Pulse
+from ami.jobs.tasks import data_integrity_check
+from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
+from ami.main.admin.integrity.repair import RepairMixin
+from ami.main.admin.integrity.results import result_rows
+from ami.main.checks.declarations import Severity
+from ami.main.models import IntegrityResult, IntegrityRun, IntegrityStatus, Project
+
+CUT_OFF_AFTER = timedelta(hours=1)
+
+
+def _over_results(expression: Any, *where: Q) -> Coalesce:
+    """A figure over the results of the outer run."""
+    results = IntegrityResult.objects.filter(*where, run=OuterRef("pk")).order_by().values("run")
+    figure = results.annotate(figure=expression).values("figure")
+    return Coalesce(Subquery(figure, output_field=IntegerField()), 0)
+
+
+@admin.register(IntegrityRun)
+class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
+    """The history of the integrity checks; a run is started here, and never edited."""
+
+    change_list_template = "admin/main/integrityrun/change_list.html"
+    annotations = {
+        "errors": _over_results(Sum("remaining"), Q(severity=Severity.ERROR)),
+        "warnings": _over_results(Sum("remaining"), Q(severity=Severity.WARNING)),
+        "repaired": _over_results(Sum("fixed")),
+        "unknown": _over_results(Sum(F("remaining") - F("acknowledged"))),
+        "broken": _over_results(Count("pk"), ~Q(error="")),
+    }
+    list_display = (
+        "created_at",
+        "id",
+        "kind",
+        "scope",
+        "state",
+        "error_rows",
+        "warning_rows",
+        "repaired_rows",
+        "user",
+        "took",
+    )
+    list_filter = ("dry_run", ("project", AutocompleteFilter))
+    list_select_related = ("project", "user")
+
+    class Media:
+        css = {"all": ["main/integrity.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: IntegrityRun | None = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        views = {
+            "check/": self.check_view,
+            "repair/": self.repair_view,
+            "schedule/": self.schedule_view,
+        }
+        own = [
+            path(
+                name,
+                self.admin_site.admin_view(view),
+                name=f"main_integrityrun_{view.__name__.removesuffix('_view')}",
+            )
+            for name, view in views.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        planned = schedules()
+        context = {
+            "schedules": planned,
+            "may_schedule": not planned and _may_schedule(request),
+            "tick": Pulse.objects.filter(name=Pulse.Name.TICK).first(),
+            **self._permissions(request),
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """What the run has found, check by check."""
+        run = self._run(request, object_id)
+        rows = result_rows(run)
+        context = {
+            **self.admin_site.each_context(request),
+            **self._permissions(request),
+            "title": f"{self.kind(run)} of {timezone.localtime(run.created_at):%Y-%m-%d %H:%M}",
+            "opts": self.opts,
+            "media": self.media,
+            "run": run,
+            "state": self.state(run),
+            "scope": self.scope(run),
+            "took": self.took(run),
+            "job_link": change_link(Job, run.repair_job_id),
+            "rows": rows,
+            "repair_url": _repair_url(run, [row.result.key for row in rows if row.repair]),
+        }
+        return render(request, "admin/main/integrityrun/page.html", context)
+
+    def check_view(self, request: HttpRequest) -> HttpResponse:
+        """A POST queues a check of everything, or of a scope."""
+        if not self._may_check(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            self._queue_check(request)
+        return self._to_list()
+
+    def schedule_view(self, request: HttpRequest) -> HttpResponse:
+        """A POST lets beat check once a day."""
+        if not _may_schedule(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            if schedule_daily():
+                self.message_user(request, "The checks run every day at 04:15 UTC from now on.")
+            else:
+                text = "The checks are scheduled already; nothing was changed."
+                self.message_user(request, text, messages.WARNING)
+        return self._to_list()
+
+    @admin.display(description="what", ordering="dry_run")
+    def kind(self, run: IntegrityRun) -> str:
+        return "Check" if run.dry_run else "Repair"
+
+    @admin.display(description="scope")
+    def scope(self, run: IntegrityRun) -> SafeString | str:
+        scope = [
+            *([change_link(Project, run.project_id, run.project)] if run.project else []),
+            *([change_link(Job, run.job_id)] if run.job_id else []),
+        ]
+        return format_html(", ".join(["{}"] * len(scope)), *scope) if scope else "Everything"
+
+    @admin.display(description="outcome")
+    def state(self, run: Any) -> SafeString:
+        status = _state(run)
+        return format_html('<span class="integrity integrity-{}">{}</span>', *status)
+
+    @admin.display(description="errors")
+    def error_rows(self, run: Any) -> str:
+        return f"{run.errors:,}"
+
+    @admin.display(description="warnings")
+    def warning_rows(self, run: Any) -> str:
+        return f"{run.warnings:,}"
+
+    @admin.display(description="repaired")
+    def repaired_rows(self, run: Any) -> str:
+        return EMPTY if run.dry_run else f"{run.repaired:,}"
+
+    @admin.display(description="took")
+    def took(self, run: IntegrityRun) -> str:
+        if run.finished_at is None:
+            return EMPTY
+        return f"{(run.finished_at - run.created_at).total_seconds():,.1f} s"
+
+    def _run(self, request: HttpRequest, object_id: str) -> Any:
+        """Raises Http404 and PermissionDenied."""
+        runs = self.get_queryset(request).select_related("project", "user")
+        pk = parse_id(object_id)
+        run = runs.filter(pk=pk).first() if pk else None
+        if run is None:
+            raise Http404(f"There is no integrity run {object_id}.")
+        if not self.has_view_permission(request, run):
+            raise PermissionDenied
+        return run
+
+    def _permissions(self, request: HttpRequest) -> dict[str, bool]:
+        return {
+            "may_check": self._may_check(request),
+            "may_repair": self._may_repair(request),
+            "may_acknowledge": request.user.has_perm("main.add_integrityacknowledgement"),
+        }
+
+    def _may_check(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("main.add_integrityrun")
+
+    def _queue_check(self, request: HttpRequest) -> None:
+        scope = {name: parse_id(request.POST.get(name, "")) for name in ("project", "job")}
+        try:
+            data_integrity_check.delay(scope["project"], scope["job"], user_id=request.user.pk)
+        except BrokerError as error:
+            text = f"The broker did not take the check: {str(error).rstrip('.')}. Try again."
+            self.message_user(request, text, messages.ERROR)
+        else:
+            text = "A check is queued. It is in this list as soon as a worker has begun it."
+            self.message_user(request, text)
+
+    def _to_list(self) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:main_integrityrun_changelist"))
+
+
+def _may_schedule(request: HttpRequest) -> bool:
+    return request.user.has_perm("django_celery_beat.add_periodictask")
+
+
+def _state(run: Any) -> tuple[str, str]:
+    """The style and the words for how a run stands, from its annotations."""
+    if run.finished_at is None:
+        if timezone.now() - run.created_at > CUT_OFF_AFTER:
+            return IntegrityStatus.COULD_NOT_RUN.value, "Cut off"
+        return "running", "Running"
+    if run.broken:
+        status, label = IntegrityStatus.COULD_NOT_RUN, f"{run.broken} could not run"
+    elif run.unknown:
+        status, label = IntegrityStatus.FOUND, "Found"
+    elif run.errors or run.warnings:
+        status, label = IntegrityStatus.ACKNOWLEDGED, "Acknowledged"
+    else:
+        status, label = IntegrityStatus.CLEAN, "Clean"
+    return status.value, label
+
+
+def _repair_url(run: IntegrityRun, keys: list[str]) -> str | None:
+    if not keys:
+        return None
+    scope = {"project": run.project_id, "job": run.job_id}
+    query: list[tuple[str, Any]] = [("check", key) for key in keys]
+    query += [(name, pk) for name, pk in scope.items() if pk]
+    return f"{reverse('admin:main_integrityrun_repair')}?{urlencode(query)}"
