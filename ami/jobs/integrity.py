@@ -90,6 +90,6 @@ def _next(task: PeriodicTask) -> datetime | None:
     if not task.enabled:
         return None
     now = timezone.now()
-    last = task.last_run_at or task.start_time or now
-    left: timedelta = task.schedule.remaining_estimate(last)
-    return now + max(timedelta(), timedelta(seconds=round(left.total_seconds())))
+    left: timedelta = task.schedule.remaining_estimate(task.last_run_at or task.start_time or now)
+    # To the second: the estimate is taken a moment later than `now`.
+    return (max(now, now + left) + timedelta(milliseconds=500)).replace(microsecond=0)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError as BrokerError
 
-from ami.base.tests.factories import make_occurrence, make_user
+from ami.base.tests.factories import make_project, make_user
 from ami.jobs.models import Job, Pulse
 from ami.jobs.tests.admin import sign_in, told
 from ami.main.admin.integrity.results import sparkline
@@ -55,6 +55,12 @@ def text_of(response: Any) -> str:
     return " ".join(BeautifulSoup(response.text, "html.parser").get_text(" ").split())
 
 
+def link_of(response: Any, text: str) -> str:
+    link = BeautifulSoup(response.text, "html.parser").find("a", string=text)
+    assert link is not None
+    return str(link["href"])
+
+
 def acknowledge(key: str = KEY, *, days: int = 1, **fields: Any) -> None:
     IntegrityAcknowledgement.objects.create(
         key=key,
@@ -74,7 +80,7 @@ class TestList:
         said = text_of(operator.get(LIST))
 
         assert f"{world.project}" in said
-        assert f"Job {world.job.pk} Found 1" in said
+        assert f"Job {world.job.pk} Found 1 error" in said
         assert "Repair Everything Clean" in said
 
     def test_run_that_was_cut_off_says_so(self, operator: Client) -> None:
@@ -125,11 +131,8 @@ class TestPage:
         ids = make_undetermined(120)
         run = run_checks([CHECKS[KEY]])
 
-        soup = BeautifulSoup(page(operator, run).text, "html.parser")
-
-        link = soup.find("a", string="first 100 occurrences")
-        assert link is not None
-        listed = operator.get(link["href"]).context["cl"]
+        link = link_of(page(operator, run), "first 100 occurrences")
+        listed = operator.get(link).context["cl"]
         assert listed.result_count == 100
         assert {row.pk for row in listed.queryset} == set(ids[:100])
 
@@ -159,8 +162,8 @@ class TestPage:
 
         said = text_of(page(operator, run))
 
-        assert f"Occurrence {ids[0]} : Row {ids[0]} is poisoned." in said
-        assert "and 2 more that could not be repaired" in said
+        assert f"Row {ids[0]} is poisoned. Occurrence {ids[0]}" in said
+        assert "and 2 more" in said
 
     def test_error_is_shown(self, operator: Client) -> None:
         run = run_checks([CHECKS["taxon_loop"]])
@@ -175,9 +178,8 @@ class TestPage:
         assert "former_check" in operator.get("/admin/main/integrityacknowledgement/").text
 
     def test_trend_is_that_of_the_same_scope(self, operator: Client) -> None:
-        project = make_occurrence().project
         run_checks([CHECKS[KEY]])
-        run_checks([CHECKS[KEY]], scope=Scope(project.pk))
+        run_checks([CHECKS[KEY]], scope=Scope(make_project().pk))
         make_undetermined(2)
         last = run_checks([CHECKS[KEY]])
         run_checks([CHECKS[KEY]])
@@ -209,12 +211,10 @@ class TestAcknowledgement:
     def test_operator_acknowledges_from_the_page_of_a_run(self, operator: Client) -> None:
         make_undetermined(1)
         run = run_checks([CHECKS[KEY]])
-        soup = BeautifulSoup(page(operator, run).text, "html.parser")
-        link = soup.find("a", string="Acknowledge…")
-        assert link is not None
-        assert "selected>Occurrence without a determination" in operator.get(link["href"]).text
+        link = link_of(page(operator, run), "Acknowledge…")
+        assert "selected>Occurrence without a determination" in operator.get(link).text
 
-        assert operator.post(link["href"], self.fields()).status_code == 302
+        assert operator.post(link, self.fields()).status_code == 302
 
         known = IntegrityAcknowledgement.objects.get()
         assert known.user is not None
@@ -330,10 +330,8 @@ class TestRepair:
         world = make_world()
         make_undetermined(1)
         run = run_checks(chosen_checks())
-        soup = BeautifulSoup(page(operator, run).text, "html.parser")
-        link = soup.find("a", string="Repair…")
-        assert link is not None
-        chosen = BeautifulSoup(operator.get(link["href"]).text, "html.parser")
+        link = link_of(page(operator, run), "Repair…")
+        chosen = BeautifulSoup(operator.get(link).text, "html.parser")
         checked = {str(box["value"]) for box in chosen.select("input[name=checks][checked]")}
         assert KEY in checked
         assert "wrong_project" not in checked
@@ -363,7 +361,7 @@ class TestRepair:
             ({"checks": ["invalid_box"]}, "invalid_box is not one of the available choices"),
             ({"project": "9" * 30}, "not one of the available choices"),
             ({"project": "x"}, "not one of the available choices"),
-            ({"project": "\x00"}, "not one of the available choices"),
+            ({"project": "\x00"}, "Null characters are not allowed"),
             ({"job": "999999"}, "not one of the available choices"),
         ],
     )

@@ -1,6 +1,7 @@
 """Starting a repair: a page that says what it does and what it never does, and then a Job."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import uuid4
 
@@ -35,7 +36,7 @@ NEVER = (
 class ProjectSelect(AutocompleteSelect):
     """Leaves out what cannot be an id; Django's own would fail to draw it."""
 
-    def optgroups(self, name: str, value: list[str], attrs: Any = None) -> list[Any]:
+    def optgroups(self, name: str, value: Sequence[str], attrs: Any = None) -> list[Any]:
         ids = [text for text in value if parse_id(str(text)) is not None]
         return list(super().optgroups(name, ids, attrs))
 

@@ -35,7 +35,7 @@ class ResultRow(NamedTuple):
     status: IntegrityStatus
     trend: SafeString | str
     links: list[str]
-    reasons: list[tuple[str, str]]
+    reasons: list[tuple[str, list[str]]]
     more_reasons: int
     note: str
     repair: bool
@@ -105,7 +105,7 @@ def _row(
         status=result.status,
         trend=sparkline(counts),
         links=[_rows_link(*sample, result=result) for sample in result.samples.items()],
-        reasons=[_reason(**reason) for reason in result.reasons[:REASONS]],
+        reasons=_reasons(result.reasons[:REASONS]),
         more_reasons=max(0, result.unfixable - REASONS) if result.reasons else 0,
         note=_note(known) if result.remaining else "",
         repair=bool(check and check.repair and result.remaining),
@@ -127,8 +127,12 @@ def _rows_link(label: str, ids: list[int], *, result: IntegrityResult) -> str:
         return text
 
 
-def _reason(*, model: str, id: int, reason: str) -> tuple[str, str]:  # noqa: A002 -- as it is kept
-    return change_link(apps.get_model(model), id), reason
+def _reasons(reasons: Iterable[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Each reason once, with links to its rows."""
+    links = defaultdict(list)
+    for row in reasons:
+        links[row["reason"]].append(change_link(apps.get_model(row["model"]), row["id"]))
+    return list(links.items())
 
 
 def _note(known: Iterable[IntegrityAcknowledgement]) -> str:

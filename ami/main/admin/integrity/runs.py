@@ -47,19 +47,8 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         "unknown": _over_results(Sum(F("remaining") - F("acknowledged"))),
         "broken": _over_results(Count("pk"), ~Q(error="")),
     }
-    list_display = (
-        "created_at",
-        "id",
-        "kind",
-        "scope",
-        "state",
-        "error_rows",
-        "warning_rows",
-        "repaired_rows",
-        "user",
-        "took",
-    )
-    list_filter = ("dry_run", ("project", AutocompleteFilter))
+    list_display = ("started", "kind", "scope", "state", "rows", "user", "took")
+    list_filter = (("project", AutocompleteFilter),)
     list_select_related = ("project", "user")
 
     class Media:
@@ -113,7 +102,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         context = {
             **self.admin_site.each_context(request),
             **self._permissions(request),
-            "title": f"{self.kind(run)} of {timezone.localtime(run.created_at):%Y-%m-%d %H:%M}",
+            "title": f"{self.kind(run)} of {self.started(run)}",
             "opts": self.opts,
             "media": self.media,
             "run": run,
@@ -146,7 +135,11 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
                 self.message_user(request, text, messages.WARNING)
         return self._to_list()
 
-    @admin.display(description="what", ordering="dry_run")
+    @admin.display(description="started", ordering="id")
+    def started(self, run: IntegrityRun) -> str:
+        return f"{timezone.localtime(run.created_at):%Y-%m-%d %H:%M}"
+
+    @admin.display(description="what")
     def kind(self, run: IntegrityRun) -> str:
         return "Check" if run.dry_run else "Repair"
 
@@ -163,17 +156,17 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         status = _state(run)
         return format_html('<span class="integrity integrity-{}">{}</span>', *status)
 
-    @admin.display(description="errors")
-    def error_rows(self, run: Any) -> str:
-        return f"{run.errors:,}"
-
-    @admin.display(description="warnings")
-    def warning_rows(self, run: Any) -> str:
-        return f"{run.warnings:,}"
-
-    @admin.display(description="repaired")
-    def repaired_rows(self, run: Any) -> str:
-        return EMPTY if run.dry_run else f"{run.repaired:,}"
+    @admin.display(description="rows at fault")
+    def rows(self, run: Any) -> str:
+        """Those that remain, by severity, and those that were repaired."""
+        told = [
+            f"{count:,} {noun}{'' if count == 1 else 's'}"
+            for noun, count in (("error", run.errors), ("warning", run.warnings))
+            if count
+        ]
+        if run.repaired:
+            told.append(f"{run.repaired:,} repaired")
+        return ", ".join(told) or EMPTY
 
     @admin.display(description="took")
     def took(self, run: IntegrityRun) -> str:
