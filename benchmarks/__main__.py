@@ -6,7 +6,7 @@ from importlib import import_module
 
 from benchmarks import set_up
 
-BENCHMARKS = ("small_size_filter", "engine", "changelists")
+BENCHMARKS = ("small_size_filter", "engine", "checks", "changelists")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Run the small size filter in a process of its own and print its peak memory in bytes."""
+"""Run a benchmark's task in a process of its own and print its peak memory in bytes."""
 
 import resource
 import sys
@@ -10,12 +10,12 @@ from benchmarks import set_up
 STATUS = Path("/proc/self/status")
 
 
-def main(database: str) -> None:
+def main(database: str, benchmark: str) -> None:
     """Work on `database`, which is left changed."""
     set_up()
     databases = import_module("benchmarks.databases")
     with databases.opened(database):
-        import_module("benchmarks.small_size_filter").run_task()
+        import_module(f"benchmarks.{benchmark}").run_task()
     sys.stdout.write(str(peak_memory()))
 
 
@@ -30,4 +30,4 @@ def peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

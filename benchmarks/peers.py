@@ -1,7 +1,8 @@
-"""The small size filter written twice more, to measure the real one against.
+"""What is measured, written as one would at first, or in single statements.
 
-Both expect what :func:`prepare` makes, and sound boxes: they leave out what the real one does
-about broken rows; the single statements also leave out the second run, counters and progress.
+Both small size filters expect what :func:`prepare` makes, and sound boxes: they leave out what the
+real one does about broken rows; the single statements also leave out the second run, counters and
+progress.
 """
 
 import json
@@ -167,3 +168,9 @@ def _flag(detection: Detection, author: Author, job: Job) -> Classification:
         job=job,
         metadata=METADATA,
     )
+
+
+def determine_row_by_row() -> None:
+    """Give each occurrence without a determination its own: load, recompute, `save()`."""
+    for occurrence in Occurrence.objects.filter(determination=None).iterator():
+        occurrence.save()

@@ -134,7 +134,7 @@ def _peak_memory(database: str) -> int:
     with fresh(database):
         name = connection.settings_dict["NAME"]
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.memory", name],
+            [sys.executable, "-m", "benchmarks.memory", name, "small_size_filter"],
             cwd=settings.ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:

@@ -5,6 +5,7 @@ it in Redis, by the queues that the worker serves. Beat is heard of by its tick,
 minute that goes all the way: beat, broker, worker, database.
 """
 
+import logging
 import time
 from datetime import timedelta
 from functools import cache
@@ -20,8 +21,11 @@ from redis import Redis, RedisError
 
 from ami.jobs.models import Pulse
 
+logger = logging.getLogger(__name__)
+
 TICK_TASK = "ami.jobs.tasks.tick"
 TICK_EVERY = timedelta(minutes=1)
+TICKS_MISSED = 2
 ALIVE_SECONDS = 30
 PATIENCE_SECONDS = 1
 
@@ -64,9 +68,13 @@ def vitals() -> Vitals:
     }
 
 
-def is_late(age: float | None, *, every: timedelta = TICK_EVERY) -> bool:
-    """Whether two ticks were missed."""
-    return age is None or age > 2 * every.total_seconds()
+def check_beat() -> dict[str, int]:
+    """Note that the health check of Jobs has run, and look whether beat still ticks."""
+    Pulse.record(Pulse.Name.HEALTH_CHECK)
+    beat = _beat(_signs())
+    if not beat["ok"]:
+        logger.warning("Beat was last heard of %s s ago.", beat["age"])
+    return {"checked": 1, "fixed": 0, "unfixable": int(not beat["ok"])}
 
 
 def _workers() -> dict[str, int] | None:
@@ -97,8 +105,8 @@ def _beat(signs: dict[str, float] | None) -> dict[str, Any]:
     every = _tick_every() if signs is not None else TICK_EVERY
     if every is None:
         return {"ok": True, "age": age, "at_most": None}
-    late = is_late(age, every=every)
-    return {"ok": not late, "age": age, "at_most": 2 * every.total_seconds()}
+    at_most = TICKS_MISSED * every.total_seconds()
+    return {"ok": age is not None and age <= at_most, "age": age, "at_most": at_most}
 
 
 def _tick_every() -> timedelta | None:

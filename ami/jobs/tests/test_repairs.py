@@ -15,7 +15,7 @@ from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.checks.declarations import chosen_checks
 from ami.main.checks.runner import EVERYTHING, Scope, run_checks
 from ami.main.checks.tests.faults.occurrences import classified_and_undetermined
-from ami.main.checks.tests.test_batches import make_undetermined, poison
+from ami.main.checks.tests.test_batches import cut_connection, make_undetermined, poison
 from ami.main.checks.tests.world import World, make_world
 from ami.main.models import IntegrityResult, IntegrityRun, Occurrence
 
@@ -174,3 +174,19 @@ class TestOneWriter:
 
         assert repair_here(job) is None
         assert must_wait(job)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cut_connection_fails_the_job_which_says_where_and_goes_on_when_run_again() -> None:
+    ids = make_undetermined(5_010)
+    job = new_repair(chosen_checks(keys=["missing_determination"]), scope=EVERYTHING)
+
+    repair_here(job, on_batch=cut_connection)
+
+    assert job.status == JobState.FAILURE
+    assert f"stopped after id {ids[4_999]}" in job.error
+    assert job.changes.count() == 5_000
+    assert job.retry()
+    assert run_to_end(job).status == JobState.SUCCESS
+    assert not Occurrence.objects.filter(pk__in=ids, determination=None).exists()
+    assert job.changes.count() == 5_010

@@ -159,3 +159,17 @@ class TestIll:
         assert code == 503
         assert (told["database"]["ok"], told["beat"]["ok"]) == (False, False)
         assert told["broker"]["ok"]
+
+
+@pytest.mark.usefixtures("healthy")
+class TestHealthCheck:
+    """The part of the health check of Jobs that looks at beat."""
+
+    def test_it_is_noted_and_finds_nothing(self) -> None:
+        assert vitals.check_beat() == {"checked": 1, "fixed": 0, "unfixable": 0}
+        assert Pulse.objects.filter(name=Pulse.Name.HEALTH_CHECK).exists()
+
+    def test_beat_that_is_late_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        aged(Pulse.Name.TICK, 600)
+        assert vitals.check_beat()["unfixable"] == 1
+        assert "Beat was last heard of 600.0 s ago." in caplog.text

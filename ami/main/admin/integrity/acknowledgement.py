@@ -34,15 +34,19 @@ class IntegrityAcknowledgementAdmin(
     """Failures that are known: they are counted, and do not fail, until the day they expire."""
 
     form = AcknowledgementForm
+
+    class Media:
+        css = {"all": ["main/integrity.css"]}
+
     fields = ("key", "project", "reason", "expires_on", "user", "created_at", "updated_at")
     readonly_fields = ("user", "created_at", "updated_at")
-    list_display = ("check_title", "id", "project", "why", "holds", "user", "created_at")
+    list_display = ("check_title", "project", "why", "holds", "user")
     list_filter = (("project", AutocompleteFilter),)
     list_select_related = ("project", "user")
     autocomplete_fields = ("project",)
     search_fields = ("key", "reason")
     search_help_text = "Search by id, check or reason."
-    sortable_by = ("id",)
+    sortable_by = ()
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Keep who acknowledged it first."""

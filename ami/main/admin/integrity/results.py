@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from ami.base.links import change_link, list_url
 from ami.main.admin.integrity.acknowledgement import title_of
@@ -24,6 +25,7 @@ from ami.main.models import (
 
 TREND_RUNS = 20
 REASONS = 10
+PROJECT_SHOWN = 40
 WIDTH, HEIGHT = 100, 20
 
 
@@ -141,7 +143,7 @@ def _note(known: Iterable[IntegrityAcknowledgement]) -> str:
     if not last:
         return ""
     (one,) = last
-    where = f" for {one.project}" if one.project else ""
+    where = f" for {Truncator(one.project).chars(PROJECT_SHOWN)}" if one.project else ""
     if one.expires_on < timezone.localdate():
         return f"The acknowledgement{where} expired on {one.expires_on}: {one.reason}"
     return f"Known{where} until {one.expires_on}: {one.reason}"

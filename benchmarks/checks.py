@@ -1,0 +1,170 @@
+"""The integrity checks: a repair against a row-by-row peer, the whole report, and `/healthz`."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+
+from ami.jobs.repairs import new_repair, repair_here
+from ami.main.checks import reconcile_missing_determinations
+from ami.main.checks.declarations import CHECKS, chosen_checks
+from ami.main.checks.runner import EVERYTHING, run_checks
+from ami.main.management.scale import Sizes
+from benchmarks import databases, peers
+from benchmarks.report import Figure
+from benchmarks.timing import QueryCounter, interleaved, timed
+
+TITLE = "Integrity checks"
+ROUNDS = 5
+KEY = "missing_determination"
+REPAIRED = 10_000
+MANY = 1_000_000
+
+CLEAR = """
+UPDATE main_occurrence SET determination_id = NULL, determination_score = NULL WHERE id IN (
+    SELECT id FROM main_occurrence WHERE determination_id IS NOT NULL ORDER BY id LIMIT %s
+)
+"""
+OUTCOME = """
+SELECT md5(string_agg((id, determination_id, determination_score)::text, ' ' ORDER BY id))
+FROM main_occurrence
+"""
+
+
+def run(*, quick: bool) -> list[Figure]:
+    sizes = Sizes().scaled(0.01)
+    small = databases.seeded("quick" if quick else "hundredth", sizes)
+    full = databases.seeded("quick_full" if quick else "full", sizes if quick else Sizes())
+    try:
+        return [
+            *_speed(small, rounds=1 if quick else ROUNDS),
+            *_queries(small),
+            *_memory(full, many=REPAIRED if quick else MANY),
+            *_report(full),
+            *_healthz(full),
+        ]
+    finally:
+        if quick:
+            databases.drop(small)
+            databases.drop(full)
+
+
+def run_task() -> None:
+    """The repair as a Job: with its journal, its two looks, and its history."""
+    repair_here(new_repair([CHECKS[KEY]], scope=EVERYTHING))
+
+
+def _repair() -> None:
+    reconcile_missing_determinations(dry_run=False)
+
+
+def _speed(database: str, *, rounds: int) -> list[Figure]:
+    candidates: dict[str, Callable[[], object]] = {
+        "repair": _repair,
+        "job": run_task,
+        "row by row": peers.determine_row_by_row,
+    }
+    outcomes: set[str] = set()
+    seconds = interleaved(
+        {
+            name: partial(_time_on_copy, database, work, outcomes)
+            for name, work in candidates.items()
+        },
+        rounds=rounds,
+    )
+    if len(outcomes) != 1:
+        sys.exit("The repair and its peer left different rows, so their times say nothing.")
+    ratio = seconds["row by row"] / seconds["repair"]
+    return [
+        Figure(f"{KEY}, repair of {REPAIRED:,} occurrences", seconds["repair"], "s"),
+        Figure("the same as a Job: journal, looked at again, history", seconds["job"], "s"),
+        Figure("row by row: load, recompute, save()", seconds["row by row"], "s"),
+        Figure("row by row ÷ repair", ratio, at_least=50),
+        Figure("row by row ÷ Job", seconds["row by row"] / seconds["job"]),
+    ]
+
+
+def _time_on_copy(database: str, work: Callable[[], object], outcomes: set[str]) -> float:
+    with databases.copied(database):
+        _clear(REPAIRED)
+        seconds = timed(work)
+        with connection.cursor() as cursor:
+            cursor.execute(OUTCOME)
+            outcomes.add(cursor.fetchone()[0])
+    return seconds
+
+
+def _clear(rows: int) -> None:
+    """Take the determination of so many occurrences, and let nothing of it fall to the repair."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLEAR, [rows])
+        cursor.execute("VACUUM ANALYZE main_occurrence")
+    databases.warm()
+
+
+def _queries(database: str) -> list[Figure]:
+    counts = [_count_queries(database, rows) for rows in (5_000, 10_000)]
+    return [Figure("queries for each further batch of 5,000", counts[1] - counts[0], at_most=10)]
+
+
+def _count_queries(database: str, rows: int) -> int:
+    with databases.copied(database):
+        _clear(rows)
+        with QueryCounter() as counter:
+            _repair()
+    return counter.count
+
+
+def _memory(database: str, *, many: int) -> list[Figure]:
+    peaks = {rows: _peak_memory(database, rows) for rows in (many // 100, many)}
+    few = many // 100
+    return [
+        *(
+            Figure(f"peak memory, {rows:,} occurrences", peak / 2**20, "MB")
+            for rows, peak in peaks.items()
+        ),
+        Figure("peak memory, hundredfold ÷ onefold", peaks[many] / peaks[few], at_most=1.2),
+    ]
+
+
+def _peak_memory(database: str, rows: int) -> int:
+    with databases.copied(database):
+        _clear(rows)
+        name = connection.settings_dict["NAME"]
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.memory", name, "checks"],
+            cwd=settings.ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"The process that measures memory failed:\n{done.stderr}")
+    return int(done.stdout)
+
+
+def _report(database: str) -> list[Figure]:
+    with databases.opened(database):
+        databases.warm()
+        results = list(run_checks(chosen_checks()).results.all())
+    if broken := [f"{result.key}: {result.error}" for result in results if result.error]:
+        sys.exit(f"A check could not run, so its time says nothing. {broken[0]}")
+    slowest = max(results, key=lambda result: result.seconds)
+    total = sum(result.seconds for result in results)
+    return [
+        Figure("the whole report", total, "s", at_most=60),
+        Figure(f"its slowest check, {slowest.key}", slowest.seconds, "s", at_most=20),
+    ]
+
+
+def _healthz(database: str) -> list[Figure]:
+    """Of a site whose beat has never been heard of, which takes as long as of any other."""
+    logging.disable(logging.ERROR)  # each 503 is one
+    client = Client()
+    with databases.opened(database):
+        seconds = interleaved(
+            {"healthz": lambda: timed(partial(client.get, "/healthz"))}, rounds=25
+        )
+    return [Figure("/healthz", 1000 * seconds["healthz"], "ms", at_most=50)]
