@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
+
+from ami.base.tests.factories import make_user
 
 
 @pytest.fixture
@@ -21,3 +24,10 @@ def import_export(tmp_path: Path) -> Callable[..., str]:
         return out.getvalue()
 
     return run
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    """A browser of somebody who may do everything."""
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    return client
