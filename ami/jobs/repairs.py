@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from uuid import uuid4
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models import QuerySet
@@ -92,6 +93,7 @@ class Repair(Work):
             )
         except SoftTimeLimitExceeded:
             raise JobFailedError(OUT_OF_TIME) from None
+        self.job.logger.info("Integrity run %d lists the rows.", kept.pk)
         if broken := list(kept.results.exclude(error="").order_by("pk")):
             raise JobFailedError(
                 f"{len(broken)} of {len(self.checks)} checks could not run to the end. "
@@ -156,6 +158,7 @@ def repair_here(
     None where it did not get as far as a run. It may have to wait for another Job, and is queued
     then. Where this process is interrupted, the Job is canceled.
     """
+    job.task_id = str(uuid4())
     job.save()
     try:
         run(job.pk, make=partial(Repair, on_batch=on_batch, on_check=on_check))

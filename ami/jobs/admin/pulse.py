@@ -1,8 +1,8 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.http import HttpRequest
-from django.utils.timesince import timesince
 
 from ami.jobs.models import Pulse
 
@@ -29,6 +29,6 @@ class PulseAdmin(admin.ModelAdmin[Pulse]):
     def label(self, pulse: Pulse) -> str:
         return str(pulse)
 
-    @admin.display(description="age")
+    @admin.display(description="that is")
     def age(self, pulse: Pulse) -> str:
-        return timesince(pulse.at)
+        return str(naturaltime(pulse.at))

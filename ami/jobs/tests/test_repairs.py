@@ -47,6 +47,7 @@ def test_worker_repairs_and_tells(world: World) -> None:
     assert figures(job) == {"Rows found": 1, "Rows repaired": 1, "Rows remaining": 0}
     assert job.progress.fraction == 1
     lines = list(job.logs.values_list("message", flat=True))
+    assert lines[-1] == f"Integrity run {IntegrityRun.objects.get().pk} lists the rows."
     assert "Occurrence without a determination: 1 found, 1 repaired, 0 remain." in lines
     run = IntegrityRun.objects.get()
     assert (run.user, run.repair_job, run.dry_run) == (user, job, False)
@@ -168,12 +169,19 @@ class TestOneWriter:
 
         assert other.status == JobState.SUCCESS
 
-    def test_repair_here_is_queued_where_it_has_to_wait(self, world: World) -> None:
-        self.admitted()
+    def test_repair_here_is_queued_where_it_has_to_wait(
+        self, world: World, published: list[Any], django_capture_on_commit_callbacks: Any
+    ) -> None:
+        first = self.admitted()
         job = new_repair(chosen_checks(keys=KEYS), scope=EVERYTHING)
 
         assert repair_here(job) is None
+
         assert must_wait(job)
+        with django_capture_on_commit_callbacks(execute=True):
+            first.cancel()
+            Job.objects.get(pk=first.pk).finish(Outcome.CANCELED)
+        assert published[-1] == (job.task_id, [job.pk])
 
 
 @pytest.mark.django_db(transaction=True)
