@@ -15,9 +15,9 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from ami.jobs import broker
+from ami.jobs import broker, vitals
 from ami.jobs.faults import drop_dead_connection
-from ami.jobs.models import Job, JobPart
+from ami.jobs.models import Job, JobPart, Pulse
 from ami.jobs.states import FINAL, RUNNING, WAITING, JobState, PartState
 from ami.jobs.summary import summary_of
 
@@ -103,10 +103,20 @@ def running_job_snapshots() -> Findings:
     return {"checked": len(running), "fixed": 0, "unfixable": 0}
 
 
+def beat() -> Findings:
+    """Note that Jobs were looked after, and look whether beat still ticks. Repairs nothing."""
+    Pulse.record(Pulse.Name.HEALTH_CHECK)
+    told = vitals.beat()
+    if not told["ok"]:
+        logger.warning("Beat does not tick; it was last heard of %s s ago.", told["age"])
+    return {"checked": 1, "fixed": 0, "unfixable": int(not told["ok"])}
+
+
 SUB_CHECKS: dict[str, Callable[[], Findings]] = {
     "lost_enqueues": lost_enqueues,
     "stale_jobs": stale_jobs,
     "running_job_snapshots": running_job_snapshots,
+    "beat": beat,
 }
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from uuid import uuid4
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models import QuerySet
@@ -158,7 +157,6 @@ def repair_here(
     None where it did not get as far as a run. It may have to wait for another Job, and is queued
     then. Where this process is interrupted, the Job is canceled.
     """
-    job.task_id = str(uuid4())
     job.save()
     try:
         run(job.pk, make=partial(Repair, on_batch=on_batch, on_check=on_check))

@@ -24,7 +24,7 @@ from ami.jobs.vitals import TICK_TASK
 from ami.main.models import IntegrityRun
 from config.tests.processes import wait_until
 
-MIGRATION: Any = import_module("ami.jobs.migrations.0006_schedule_tick")
+MIGRATION: Any = import_module("ami.jobs.migrations.0008_schedule_tick")
 
 
 def every_second(name: str, task: str, **fields: Any) -> PeriodicTask:

@@ -181,6 +181,7 @@ class TestOneWriter:
         with django_capture_on_commit_callbacks(execute=True):
             first.cancel()
             Job.objects.get(pk=first.pk).finish(Outcome.CANCELED)
+        job.refresh_from_db()
         assert published[-1] == (job.task_id, [job.pk])
 
 

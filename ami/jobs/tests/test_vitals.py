@@ -15,7 +15,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django import DjangoAssertNumQueries
 from redis import Redis
 
-from ami.jobs import vitals
+from ami.jobs import health, vitals
 from ami.jobs.models import Pulse
 from ami.jobs.tasks import tick
 
@@ -166,10 +166,10 @@ class TestHealthCheck:
     """The part of the health check of Jobs that looks at beat."""
 
     def test_it_is_noted_and_finds_nothing(self) -> None:
-        assert vitals.check_beat() == {"checked": 1, "fixed": 0, "unfixable": 0}
+        assert health.beat() == {"checked": 1, "fixed": 0, "unfixable": 0}
         assert Pulse.objects.filter(name=Pulse.Name.HEALTH_CHECK).exists()
 
     def test_beat_that_is_late_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
         aged(Pulse.Name.TICK, 600)
-        assert vitals.check_beat()["unfixable"] == 1
-        assert "Beat was last heard of 600.0 s ago." in caplog.text
+        assert health.beat()["unfixable"] == 1
+        assert "Beat does not tick; it was last heard of 600.0 s ago." in caplog.text

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0004_index_severe_log_lines'),
+        ('jobs', '0006_pruned_at'),
     ]
 
     operations = [

@@ -37,7 +37,7 @@ def _tell_beat(apps):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0005_pulse"),
+        ("jobs", "0007_pulse"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
     ]
 
