@@ -7,6 +7,6 @@ class JobsConfig(AppConfig):
     name = "ami.jobs"
 
     def ready(self) -> None:
-        """Register system checks, what workers tell of themselves, and the job types of old."""
+        """Register system checks, what workers tell of themselves, and job types."""
         for module in ("checks", "vitals", "revert", "repairs"):
             import_module(f"{self.name}.{module}")
