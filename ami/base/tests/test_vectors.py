@@ -1,0 +1,182 @@
+"""Vectors through binary COPY, bit for bit."""
+
+import json
+import struct
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ami.base.tests.factories import make_classification, make_detection
+from ami.base.vectors import Vector, read_vectors, write_rows
+from ami.main.models import Classification, Detection, Taxon
+
+pytestmark = pytest.mark.django_db
+
+NAN_WITH_PAYLOAD = struct.unpack(">d", bytes.fromhex("7ff8000000000abc"))[0]
+ODD = [
+    float("nan"),
+    NAN_WITH_PAYLOAD,
+    float("inf"),
+    float("-inf"),
+    0.0,
+    -0.0,
+    5e-324,
+    -5e-324,
+    2.2250738585072014e-308,
+    1.7976931348623157e308,
+    0.1,
+]
+
+
+def stored(sql: str) -> Vector | None:
+    """What `read_vectors` makes of an array that PostgreSQL wrote."""
+    detection = make_detection()
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE main_detection SET similarity_vector = {sql}")
+    (vector,) = read_vectors(
+        Detection.objects.filter(pk=detection.pk).values_list("pk", "similarity_vector")
+    ).values()
+    return vector
+
+
+def write(*vectors: Any) -> list[int]:
+    """Classifications with those logits; returns their ids in order."""
+    now = datetime.now(UTC)
+    detections = [make_detection().pk for _ in vectors]
+    fixed = {"created_at": now, "updated_at": now, "timestamp": now, "terminal": True}
+    columns: dict[str, Any] = {name: [value] * len(vectors) for name, value in fixed.items()}
+    columns |= {"metadata": [{}] * len(vectors), "detection_id": detections, "logits": vectors}
+    write_rows(Classification, columns)
+    rows = Classification.objects.filter(detection__in=detections)
+    return list(rows.order_by("detection_id").values_list("pk", flat=True))
+
+
+def bits(vector: Any) -> bytes:
+    return np.asarray(vector, dtype=np.float64).tobytes()
+
+
+def test_every_number_is_read_bit_by_bit() -> None:
+    vector = stored("'{" + ",".join(map(repr, ODD)) + "}'")
+    assert vector is not None
+    assert vector.dtype == np.float64
+    # PostgreSQL reads the text of a NaN, which says nothing of its payload.
+    assert bits(vector) == bits([ODD[0], ODD[0], *ODD[2:]])
+
+
+def test_null_and_empty_vectors_are_told_apart() -> None:
+    assert stored("NULL") is None
+    empty = stored("'{}'")
+    assert empty is not None
+    assert empty.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("'{NULL,1,NULL}'", [float("nan"), 1.0, float("nan")]),
+        ("'{NULL}'", [float("nan")]),
+        ("'{-0,NULL}'", [-0.0, float("nan")]),
+        ("'[5:6]={1,2}'", [1.0, 2.0]),
+        ("'{{1,2},{3,4}}'", [1.0, 2.0, 3.0, 4.0]),
+    ],
+)
+def test_odd_arrays_are_read_number_by_number(sql: str, expected: list[float]) -> None:
+    assert bits(stored(sql)) == bits(expected)
+
+
+def test_lengths_may_differ_and_rows_keep_their_order() -> None:
+    vectors: list[Any] = [[1.0], None, [], [1.0, 2.0, 3.0], list(range(5_000))]
+    made = [make_classification(scores=vector) for vector in vectors]
+    read = read_vectors(Classification.objects.order_by("-pk").values_list("pk", "scores"))
+    assert list(read) == [row.pk for row in reversed(made)]
+    for row, vector in zip(made, vectors, strict=True):
+        found = read[row.pk]
+        assert (found is None) if vector is None else (bits(found) == bits(vector))
+
+
+def test_no_rows_give_no_vectors() -> None:
+    assert read_vectors(Classification.objects.values_list("pk", "scores")) == {}
+
+
+def test_what_is_written_is_read_again() -> None:
+    vectors = [np.array(ODD), np.array([]), None, np.arange(3.0), np.full(29_000, -0.0)]
+    ids = write(*vectors)
+    read = read_vectors(Classification.objects.filter(pk__in=ids).values_list("pk", "logits"))
+    assert read[ids[2]] is None
+    for pk, vector in zip(ids, vectors, strict=True):
+        if vector is not None:
+            assert bits(read[pk]) == bits(vector)
+
+
+def test_empty_vector_is_written_as_postgresql_writes_it() -> None:
+    write(np.array([]))
+    assert Classification.objects.filter(logits=[]).exists()
+
+
+@settings(
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(st.none() | st.lists(st.floats(), max_size=8), min_size=1, max_size=6))
+def test_any_vectors_come_back(vectors: list[list[float] | None]) -> None:
+    ids = write(*(None if vector is None else np.array(vector) for vector in vectors))
+    read = read_vectors(Classification.objects.filter(pk__in=ids).values_list("pk", "logits"))
+    for pk, vector in zip(ids, vectors, strict=True):
+        found = read[pk]
+        assert (found is None) if vector is None else (bits(found) == bits(vector))
+
+
+def test_other_columns_are_written_as_django_reads_them() -> None:
+    model = make_classification(score=0.25, metadata={"a": [1.5, "é", None, "\u2028"]})
+    columns = (
+        "created_at", "updated_at", "timestamp", "detection_id", "taxon_id", "score", "terminal",
+        "algorithm_id", "metadata",
+    )  # fmt: skip
+    write_rows(Classification, {name: [getattr(model, name)] for name in columns})
+    copy = Classification.objects.latest("pk")
+    assert copy.pk != model.pk
+    model.refresh_from_db()
+    assert [getattr(copy, name) for name in columns] == [getattr(model, name) for name in columns]
+    assert copy.scores is None
+
+
+def test_large_json_and_times_before_2000_are_written() -> None:
+    made = make_classification()
+    time = datetime(1999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    text = "x" * 100_000
+    values = {"created_at": time, "updated_at": time, "timestamp": time, "terminal": False}
+    values |= {"detection_id": made.detection_id, "metadata": {"text": text}}
+    write_rows(Classification, {name: [value] for name, value in values.items()})
+    copy = Classification.objects.latest("pk")
+    assert (copy.timestamp, copy.terminal) == (time, False)
+    assert json.dumps(copy.metadata) == json.dumps({"text": text})
+
+
+def test_columns_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        write_rows(Classification, {"score": [0.1, 0.2], "taxon_id": [1]})
+
+
+def test_column_of_another_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="name is of type varchar"):
+        write_rows(Taxon, {"name": ["Actias luna"]})
+
+
+def test_constraints_hold() -> None:
+    made = make_classification()
+    with pytest.raises(Exception, match="classification_score_within_0_and_1"):
+        write_rows(
+            Classification,
+            {
+                name: [getattr(made, name)]
+                for name in ("created_at", "updated_at", "timestamp", "detection_id", "terminal")
+            }
+            | {"metadata": [{}], "score": [1.5]},
+        )

@@ -1,0 +1,137 @@
+"""Vectors between PostgreSQL and NumPy by binary COPY, with no Python float in between.
+
+An array of numbers travels as a header and, for each number, its length in bytes (8, or -1 for a
+null) and those bytes, big-endian; so every bit comes through, be it of NaN, -0.0 or a denormal.
+https://www.postgresql.org/docs/current/sql-copy.html describes the rows.
+"""
+
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from django.db.models import Model, QuerySet
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+PREFIX = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+END = struct.pack(">h", -1)
+NULL = struct.pack(">i", -1)
+ROW = struct.Struct(">hiqi")  # number of fields; length and value of the id; length of the array
+HEADER = struct.Struct(">iii")  # number of dimensions, whether there are nulls, type of the numbers
+DIMENSION = struct.Struct(">ii")  # length, first index
+NUMBER = np.dtype([("length", ">i4"), ("value", ">f8")])
+FLOAT8 = 701
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+BLOCK = 1 << 16
+
+
+def read_vectors(rows: QuerySet[Any, Any]) -> dict[int, Vector | None]:
+    """The vectors of `rows`, by id: a `values_list` of a bigint id and one array of floats.
+
+    A null array is None, a null within an array NaN. All are in memory at once, so bound `rows`.
+    """
+    query, params = rows.query.sql_with_params()
+    data = BytesIO()
+    with connection.cursor() as cursor:
+        select = cursor.mogrify(query, params).decode()
+        cursor.copy_expert(f"COPY ({select}) TO STDOUT (FORMAT binary)", data)
+    return dict(_parse(data.getbuffer()))
+
+
+def write_rows(model: type[Model], columns: Mapping[str, Iterable[Any]]) -> None:
+    """Insert rows with one COPY: `columns` has the values of each column, one a row, None for null.
+
+    A vector is a one-dimensional array. Columns that are not named get the database's default.
+    Raises TypeError for a column of a type that this module does not write.
+    """
+    encoders = [_encoder(model, column) for column in columns]
+    count = struct.pack(">h", len(encoders))
+    data = BytesIO()
+    data.write(PREFIX)
+    for row in zip(*columns.values(), strict=True):
+        data.write(count)
+        for encode, value in zip(encoders, row, strict=True):
+            if value is None:
+                data.write(NULL)
+                continue
+            field = encode(value)
+            data.write(len(field).to_bytes(4))
+            data.write(field)
+    data.write(END)
+    data.seek(0)
+    names = ", ".join(map(connection.ops.quote_name, columns))
+    table = connection.ops.quote_name(model._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", data, BLOCK)
+
+
+def _parse(data: memoryview) -> Iterator[tuple[int, Vector | None]]:
+    place = len(PREFIX)
+    while data[place : place + len(END)] != END:
+        _, _, pk, length = ROW.unpack_from(data, place)
+        place += ROW.size
+        if length == -1:
+            yield pk, None
+            continue
+        yield pk, _vector(data[place : place + length])
+        place += length
+
+
+def _vector(data: memoryview) -> Vector:
+    dimensions, has_nulls, _ = HEADER.unpack_from(data)
+    numbers = data[HEADER.size + dimensions * DIMENSION.size :]
+    if has_nulls:
+        return np.array(list(_numbers(numbers)), dtype=np.float64)
+    return np.frombuffer(numbers, NUMBER)["value"].astype(np.float64)
+
+
+def _numbers(data: memoryview) -> Iterator[float]:
+    """Number by number, as a null takes less room than the others."""
+    place = 0
+    while place < len(data):
+        (length,) = struct.unpack_from(">i", data, place)
+        place += 4
+        yield float("nan") if length == -1 else struct.unpack_from(">d", data, place)[0]
+        place += max(length, 0)
+
+
+def _encode_vector(vector: Vector) -> bytes:
+    if not len(vector):
+        return HEADER.pack(0, 0, FLOAT8)
+    numbers = np.empty(len(vector), NUMBER)
+    numbers["length"] = 8
+    numbers["value"] = vector
+    return HEADER.pack(1, 0, FLOAT8) + DIMENSION.pack(len(vector), 1) + numbers.tobytes()
+
+
+def _encode_time(value: datetime) -> bytes:
+    return struct.pack(">q", (value - EPOCH) // timedelta(microseconds=1))
+
+
+def _encode_json(value: Any) -> bytes:
+    return b"\x01" + json.dumps(value).encode()
+
+
+ENCODERS: Mapping[str, Callable[[Any], bytes]] = {
+    "bigint": struct.Struct(">q").pack,
+    "boolean": struct.Struct(">?").pack,
+    "double precision": struct.Struct(">d").pack,
+    "double precision[]": _encode_vector,
+    "jsonb": _encode_json,
+    "timestamp with time zone": _encode_time,
+}
+
+
+def _encoder(model: type[Model], column: str) -> Callable[[Any], bytes]:
+    fields = {field.column: field for field in model._meta.concrete_fields}
+    kind = fields[column].db_type(connection) or ""
+    if kind not in ENCODERS:
+        known = ", ".join(ENCODERS)
+        raise TypeError(f"{column} is of type {kind}; write_rows() writes {known}.")
+    return ENCODERS[kind]
