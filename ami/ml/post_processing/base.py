@@ -69,18 +69,7 @@ class BasePostProcessingTask(Work):
 
         Raises JobFailedError where another algorithm has its name.
         """
-        fields = {
-            "name": self.name,
-            "task_type": AlgorithmTaskType.POST_PROCESSING,
-            "description": self.description,
-        }
-        try:
-            return Algorithm.objects.get_or_create(key=self.key, defaults=fields)[0]
-        except IntegrityError:
-            raise JobFailedError(
-                f"The algorithm {self.name!r} exists under another key than {self.key!r}; "
-                "rename it, or give it another version."
-            ) from None
+        return get_author(self.key, name=self.name, description=self.description)
 
     @classmethod
     def has_own_run(cls) -> bool:
@@ -169,6 +158,21 @@ class BasePostProcessingTask(Work):
 
     def _batch(self, batch: Planned) -> Batch:
         return Batch(self.scope, self.unit, *batch.key)
+
+
+def get_author(key: str, *, name: str, **fields: Any) -> Algorithm:
+    """The algorithm that a method writes as; its row is made where it is missing.
+
+    Raises JobFailedError where another algorithm has its name.
+    """
+    fields |= {"name": name, "task_type": AlgorithmTaskType.POST_PROCESSING}
+    try:
+        return Algorithm.objects.get_or_create(key=key, defaults=fields)[0]
+    except IntegrityError:
+        raise JobFailedError(
+            f"The algorithm {name!r} exists under another key than {key!r}; "
+            "rename it, or give it another version."
+        ) from None
 
 
 def _abstract_methods(cls: type) -> list[str]:

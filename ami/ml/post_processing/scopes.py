@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 from pydantic import BaseModel, ConstrainedInt, root_validator
@@ -12,6 +12,8 @@ from pydantic.fields import ModelField
 from ami.base.ids import MAX_ID
 from ami.jobs.states import JobFailedError
 from ami.main.models import Detection, Occurrence, SourceImage, SourceImageCollection
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,15 @@ def chosen_scope(config: BaseModel) -> tuple[Scope, int]:
         pk = getattr(config, scope.field)
         if pk is None:
             continue
-        if not scope.model._default_manager.filter(pk=pk).exists():
-            noun = str(scope.model._meta.verbose_name).capitalize()
-            raise JobFailedError(f"{noun} {pk} no longer exists.")
+        existing_row(scope.model, pk)
         return scope, pk
     raise JobFailedError("The options name nothing to run on.")
+
+
+def existing_row(model: type[M], pk: int) -> M:
+    """The row that an option names. Raises JobFailedError where it is gone."""
+    row = model._default_manager.filter(pk=pk).first()
+    if row is None:
+        noun = str(model._meta.verbose_name).capitalize()
+        raise JobFailedError(f"{noun} {pk} no longer exists.")
+    return row

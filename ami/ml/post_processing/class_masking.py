@@ -1,0 +1,179 @@
+"""Classifications are given anew, with only those classes that a taxa list holds."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from logging import getLogger
+
+from django.db import transaction
+from pydantic import Field
+
+from ami.jobs.states import JobFailedError
+from ami.main.determinations import update_determinations
+from ami.main.models import Classification, TaxaList
+from ami.main.querysets.classification import ClassificationQuerySet
+from ami.ml.models import Algorithm
+from ami.ml.post_processing.base import BasePostProcessingTask, get_author
+from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.derived.labels import listed_taxa
+from ami.ml.post_processing.derived.masking import Masking
+from ami.ml.post_processing.derived.rows import CategoryMaps
+from ami.ml.post_processing.registry import register
+from ami.ml.post_processing.scopes import RowId, ScopedConfig, existing_row
+
+logger = getLogger(__name__)
+
+MAX_NAME = 255
+
+
+def derived_algorithm(source: Algorithm, taxa_list: TaxaList, *, reweight: bool) -> Algorithm:
+    """The author of what masking `source` by that list gives; its row is made where missing.
+
+    Raises JobFailedError where its key would be too long, or another algorithm has its name.
+    """
+    how = "reweighted" if reweight else "absolute"
+    key = f"{source.key}_filtered_by_taxa_list_{taxa_list.pk}_{how}"
+    if excess := max(0, len(key) - MAX_NAME):
+        raise JobFailedError(
+            f"Shorten the key of algorithm {source.pk} by {excess} characters: with the list it "
+            f"makes the key {key!r}, which may have at most {MAX_NAME}."
+        )
+    suffix = f" (filtered by taxa list {taxa_list.pk}, {how})"
+    return get_author(
+        key,
+        name=source.name[: MAX_NAME - len(suffix)] + suffix,
+        version=source.version,
+        category_map=source.category_map,
+        description=f"{source}, with only those classes that “{taxa_list}” holds.",
+    )
+
+
+def listed_classes(taxa_list: TaxaList, source: Algorithm, *, maps: CategoryMaps) -> frozenset[int]:
+    """The taxa of the list. Raises JobFailedError where it holds no class of `source`."""
+    listed = listed_taxa(set(taxa_list.taxa.values_list("pk", flat=True)))
+    labels = maps[source.category_map_id] if source.category_map_id else None
+    if not listed or (labels and labels.labels and not labels.within(listed).any()):
+        raise JobFailedError(
+            f"Taxa list {taxa_list.pk} ({taxa_list}) holds no class of {source}: add taxa to it, "
+            "or choose another list."
+        )
+    return listed
+
+
+class ClassMaskingConfig(ScopedConfig):
+    source_image_collection_id: RowId | None = None
+    occurrence_id: RowId | None = None
+    taxa_list_id: RowId = Field(
+        ..., title="Taxa list", description="Its taxa stay, and all that lies under them."
+    )
+    algorithm_id: RowId = Field(
+        ..., title="Algorithm", description="The classifier whose classifications are masked."
+    )
+    reweight: bool = Field(
+        True,
+        description="Share the probability out among the classes that stay, so that it sums to 1.",
+    )
+    only_when_taxon_changes: bool = Field(
+        False, description="Leave classifications alone whose name stays the same."
+    )
+
+
+@register
+class ClassMaskingTask(BasePostProcessingTask):
+    key = "class_masking"
+    name = "Class masking"
+    description = "Gives detections the best name that a taxa list holds."
+    config_schema = ClassMaskingConfig
+    counters = (
+        "classifications_checked",
+        "classifications_masked",
+        "taxa_changed",
+        "likely_off_list",
+        "labels_unresolved",
+        "occurrences_updated",
+    )
+    batch_size = 1_000
+
+    config: ClassMaskingConfig
+
+    @cached_property
+    def source(self) -> Algorithm:
+        return existing_row(Algorithm, self.config.algorithm_id)
+
+    @cached_property
+    def taxa_list(self) -> TaxaList:
+        return existing_row(TaxaList, self.config.taxa_list_id)
+
+    @cached_property
+    def algorithm(self) -> Algorithm:
+        return derived_algorithm(self.source, self.taxa_list, reweight=self.config.reweight)
+
+    def prepare(self) -> None:
+        """Raises JobFailedError where the list or the algorithm is gone, or no class stays."""
+        maps = CategoryMaps(self.logger)
+        listed = listed_classes(self.taxa_list, self.source, maps=maps)
+        if self.source.category_map_id:
+            unresolved = maps[self.source.category_map_id].unresolved
+            self.count(labels_unresolved=len(unresolved))
+        self.masking = Masking(
+            listed=listed,
+            author=self.algorithm,
+            maps=maps,
+            tally=self,
+            reweight=self.config.reweight,
+            only_when_taxon_changes=self.config.only_when_taxon_changes,
+        )
+
+    def process(self, batch: Batch) -> None:
+        rows = Classification.objects.filter(detection__in=batch.detections)
+        touched = self.masking.apply(rows, source=self.source, job=self.job)
+        self.update_determinations(touched)
+
+
+class Counts(Counter[str]):
+    """The figures of masking without a task."""
+
+    def count(self, **figures: int) -> None:
+        self.update(figures)
+
+    def skip(self, reason: str, *, rows: int, ids: Iterable[int]) -> None:
+        self[f"Skipped: {reason}"] += rows
+
+
+def make_classifications_filtered_by_taxa_list(
+    classifications: ClassificationQuerySet,
+    taxa_list: TaxaList,
+    algorithm: Algorithm,
+    new_algorithm: Algorithm,
+    *,
+    batch_size: int = 200,
+    reweight: bool = True,
+    on_setup: Callable[[dict[str, int]], object] | None = None,
+    on_batch: Callable[[dict[str, int]], object] | None = None,
+) -> dict[str, int]:
+    """Mask those of `classifications` that `algorithm` gave, writing as `new_algorithm`.
+
+    Each batch of that many is one transaction, with the determinations; after it, `on_batch` gets
+    the counters so far, as are returned at the end. `on_setup` gets them once before, with
+    `classifications` in all. Raises JobFailedError, before anything is written, where no class of
+    the algorithm is in the list.
+    """
+    maps = CategoryMaps(logger)
+    counts = Counts(dict.fromkeys(ClassMaskingTask.counters, 0))
+    listed = listed_classes(taxa_list, algorithm, maps=maps)
+    if algorithm.category_map_id:
+        counts.count(labels_unresolved=len(maps[algorithm.category_map_id].unresolved))
+    masking = Masking(
+        listed=listed, author=new_algorithm, maps=maps, tally=counts, reweight=reweight
+    )
+    ids = sorted(classifications.values_list("pk", flat=True))
+    if on_setup:
+        on_setup({"classifications": len(ids), **counts})
+    for start in range(0, len(ids), batch_size):
+        rows = Classification.objects.filter(pk__in=ids[start : start + batch_size])
+        with transaction.atomic():
+            changes = update_determinations(masking.apply(rows, source=algorithm))
+        counts.count(occurrences_updated=sum(change.taxon_changed for change in changes))
+        if on_batch:
+            on_batch(dict(counts))
+    return dict(counts)

@@ -1,0 +1,192 @@
+"""Class masking as a rule: what becomes of a classification when classes are excluded."""
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from django.db.models import Exists, OuterRef, Q
+from numpy.typing import NDArray
+
+from ami.base.vectors import Vector
+from ami.jobs.models import Job
+from ami.main.models import Classification
+from ami.main.querysets.classification import ClassificationQuerySet
+from ami.ml.models import Algorithm
+from ami.ml.post_processing.derived.labels import LabelTaxa
+from ami.ml.post_processing.derived.rows import (
+    CategoryMaps,
+    Derived,
+    Matrix,
+    Source,
+    Tally,
+    derive,
+    read_sources,
+    softmax,
+)
+
+SAME = 1e-9  # probability that may be removed without a trace
+LIKELY_OFF_LIST = 0.9
+
+
+class Kept(NamedTuple):
+    """Which classes of a category map stay, and the hash of their labels."""
+
+    classes: NDArray[np.bool_]
+    key: str
+
+
+class Masking:
+    """Masks classifications of one algorithm by the taxa of a list.
+
+    `listed` holds the ids of the taxa that stay, with all that lies under them; `author` writes
+    the results.
+    """
+
+    def __init__(
+        self,
+        *,
+        listed: Collection[int],
+        author: Algorithm,
+        maps: CategoryMaps,
+        tally: Tally,
+        reweight: bool,
+        only_when_taxon_changes: bool = False,
+    ) -> None:
+        self.listed = listed
+        self.author = author
+        self.maps = maps
+        self.tally = tally
+        self.reweight = reweight
+        self.only_when_taxon_changes = only_when_taxon_changes
+        self._kept: dict[LabelTaxa, Kept] = {}
+        self._has_warned = False
+
+    def kept(self, labels: LabelTaxa) -> Kept:
+        if labels not in self._kept:
+            classes = labels.within(self.listed)
+            names = [name for name, stays in zip(labels.labels, classes, strict=True) if stays]
+            key = hashlib.sha256(json.dumps(names).encode()).hexdigest()
+            self._kept[labels] = Kept(classes, key)
+        return self._kept[labels]
+
+    def apply(
+        self, rows: ClassificationQuerySet, *, source: Algorithm, job: Job | None = None
+    ) -> set[int]:
+        """Mask those of `rows` that `source` gave and that stand, or whose result is outdated.
+
+        Returns the ids of the occurrences that this touched.
+        """
+        results = Classification.objects.filter(
+            applied_to=OuterRef("pk"), algorithm=self.author, terminal=True
+        )
+        sources = read_sources(
+            rows.filter(Q(terminal=True) | Exists(results), algorithm=source, logits__isnull=False)
+        )
+        outdated = self._outdated(sources)
+        pending = [row for row in sources if outdated.get(row.pk, True)]
+        self.tally.count(classifications_checked=len(pending))
+        return derive(
+            pending,
+            partial(self._mask, outdated=outdated),
+            vectors="logits",
+            maps=self.maps,
+            author=self.author,
+            job=job,
+            tally=self.tally,
+        )
+
+    def _outdated(self, sources: Sequence[Source]) -> dict[int, bool]:
+        """For each source that has a standing result, whether that kept other labels."""
+        results = Classification.objects.filter(
+            applied_to__in=[row.pk for row in sources], algorithm=self.author, terminal=True
+        )
+        keys = dict(results.values_list("applied_to_id", "metadata__kept_labels"))
+        return {
+            row.pk: keys[row.pk] != self.kept(self.maps[row.category_map_id]).key
+            for row in sources
+            if row.pk in keys and row.category_map_id is not None
+        }
+
+    def _mask(
+        self,
+        labels: LabelTaxa,
+        sources: Sequence[Source],
+        logits: Matrix,
+        *,
+        outdated: Collection[int],
+    ) -> Derived:
+        classes, key = self.kept(labels)
+        if not classes.any():
+            ids = [row.pk for row in sources]
+            reason = "no class of the category map is in the taxa list"
+            self.tally.skip(reason, rows=len(ids), ids=ids)
+            return Derived([], [], np.empty(0), [])
+        masked = mask(logits, classes, reweight=self.reweight)
+        taxa = np.array([pk or 0 for pk in labels.taxa])[masked.winners]
+        former = np.array([row.taxon_id or 0 for row in sources], dtype=int)
+        written = masked.removed > SAME
+        if self.only_when_taxon_changes:
+            written &= taxa != former
+        written |= np.array([row.pk in outdated for row in sources], dtype=bool)
+        chosen = np.flatnonzero(written).tolist()
+        self._count(sources, chosen, changed=taxa != former, removed=masked.removed)
+        return Derived(
+            sources=[sources[place] for place in chosen],
+            taxon_ids=taxa[chosen].tolist(),
+            score=masked.scores[chosen, masked.winners[chosen]],
+            metadata=[
+                {"removed_mass": float(masked.removed[place]), "kept_labels": key}
+                for place in chosen
+            ],
+            scores=masked.scores[chosen],
+            logits=logits[chosen],
+        )
+
+    def _count(
+        self,
+        sources: Sequence[Source],
+        chosen: Sequence[int],
+        *,
+        changed: NDArray[np.bool_],
+        removed: Vector,
+    ) -> None:
+        off = [place for place in chosen if removed[place] > LIKELY_OFF_LIST]
+        self.tally.count(
+            classifications_masked=len(chosen),
+            taxa_changed=int(changed[chosen].sum()),
+            likely_off_list=len(off),
+        )
+        if off and not self._has_warned:
+            self._has_warned = True
+            self.maps.logger.warning(
+                "Likely off the list: masking removed more than %s of the probability of "
+                "classification %d, and maybe of others; such an insect has a confident wrong "
+                "name now. The figure “Likely off list” counts them.",
+                LIKELY_OFF_LIST,
+                sources[off[0]].pk,
+            )
+
+
+class Masked(NamedTuple):
+    """A row a classification: its new scores, its best kept class, the mass that was removed."""
+
+    scores: Matrix
+    winners: NDArray[np.intp]
+    removed: Vector
+
+
+def mask(logits: Matrix, kept: NDArray[np.bool_], *, reweight: bool) -> Masked:
+    """The probabilities of `logits` with those classes alone that are `kept`; at least one is.
+
+    Reweighted, the softmax over the kept classes; else their shares of the full one. All others
+    are exactly 0. The best class is that of the highest kept logit, the first of equal ones.
+    """
+    full = softmax(logits)
+    inside = logits[:, kept]
+    scores = np.zeros_like(logits)
+    scores[:, kept] = softmax(inside) if reweight else full[:, kept]
+    winners = np.flatnonzero(kept)[inside.argmax(axis=1)]
+    return Masked(scores, winners, full[:, ~kept].sum(axis=1))

@@ -1,0 +1,210 @@
+"""From classifications with vectors to derived ones that supersede them.
+
+A method brings a rule: what becomes of the vectors of one category map, as NumPy arrays. Reading,
+checking, superseding and writing are here, in portions that bound the memory.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from django.db.models import Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from ami.base.vectors import Vector, read_vectors, write_rows
+from ami.jobs.models import Job
+from ami.main.models import Classification
+from ami.main.querysets.classification import ClassificationQuerySet
+from ami.ml.models import Algorithm, AlgorithmCategoryMap
+from ami.ml.post_processing.derived.labels import LabelTaxa, read_label_taxa
+
+Matrix = NDArray[np.float64]
+
+PORTION = 1_000_000  # numbers of a vector column that are in memory at once, 8 bytes each
+NAMED = 1_000
+
+
+class Source(NamedTuple):
+    """A classification that another one may be derived from, without its vectors."""
+
+    pk: int
+    detection_id: int
+    occurrence_id: int | None
+    taxon_id: int | None
+    category_map_id: int | None
+
+
+class Derived(NamedTuple):
+    """What a rule makes of some of its sources: one classification each.
+
+    `scores` and `logits` hold a row each, in the order of the category map, where they are kept.
+    """
+
+    sources: Sequence[Source]
+    taxon_ids: Sequence[int]
+    score: Vector
+    metadata: Sequence[dict[str, Any]]
+    scores: Matrix | None = None
+    logits: Matrix | None = None
+
+
+# Judges sources of one category map by a matrix with a row a source and a column a label.
+Rule = Callable[[LabelTaxa, Sequence[Source], Matrix], Derived]
+
+
+class Tally(Protocol):
+    """Where rows are counted; every task is one."""
+
+    def count(self, **figures: int) -> None: ...
+
+    def skip(self, reason: str, *, rows: int, ids: Iterable[int]) -> None: ...
+
+
+class CategoryMaps(dict[int, LabelTaxa]):
+    """The resolved labels of category maps by id, each read when first asked for."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self.logger = logger
+
+    def __missing__(self, pk: int) -> LabelTaxa:
+        labels = read_label_taxa(AlgorithmCategoryMap.objects.get(pk=pk))
+        if unresolved := labels.unresolved:
+            self.logger.warning(
+                "Category map %d: %d of %d labels stand for no taxon: %s%s",
+                pk,
+                len(unresolved),
+                len(labels.labels),
+                ", ".join(unresolved[:NAMED]),
+                ", …" if len(unresolved) > NAMED else ".",
+            )
+        self[pk] = labels
+        return labels
+
+
+def read_sources(rows: ClassificationQuerySet) -> list[Source]:
+    """Those rows by id, in one query; without a category map they take their algorithm's."""
+    columns = rows.order_by("pk").values_list(
+        "pk",
+        "detection_id",
+        "detection__occurrence_id",
+        "taxon_id",
+        Coalesce("category_map_id", "algorithm__category_map_id"),
+    )
+    return [Source(*row) for row in columns]
+
+
+def derive(
+    sources: Iterable[Source],
+    rule: Rule,
+    *,
+    vectors: str,
+    maps: CategoryMaps,
+    author: Algorithm,
+    job: Job | None,
+    tally: Tally,
+) -> set[int]:
+    """Write what `rule` makes of the sources and demote what that supersedes.
+
+    `vectors` names the column that it judges by, "scores" or "logits". Returns the ids of the
+    occurrences that this touched. Rows whose vector does not fit their category map, or holds
+    null, NaN or infinity, are skipped by reason.
+    """
+    touched: set[int] = set()
+    for labels, rows in _by_category_map(sources, maps=maps, tally=tally):
+        for portion in _portions(rows, width=len(labels.labels)):
+            sound, matrix = _read_matrix(portion, vectors, width=len(labels.labels), tally=tally)
+            derived = rule(labels, sound, matrix)
+            if not derived.sources:
+                continue
+            _demote(derived, author=author)
+            _write(derived, author=author, job=job)
+            touched.update(row.occurrence_id for row in derived.sources if row.occurrence_id)
+    return touched
+
+
+def softmax(logits: Matrix) -> Matrix:
+    """exp(x) ÷ Σ exp(x) over each row, shifted by its largest so that nothing overflows."""
+    with np.errstate(over="ignore", under="ignore"):
+        shares: Matrix = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _by_category_map(
+    sources: Iterable[Source], *, maps: CategoryMaps, tally: Tally
+) -> Iterator[tuple[LabelTaxa, list[Source]]]:
+    def number(row: Source) -> int:
+        return row.category_map_id or 0
+
+    for pk, group in groupby(sorted(sources, key=number), key=number):
+        rows = list(group)
+        if pk and maps[pk].labels:
+            yield maps[pk], rows
+            continue
+        reason = "category map without labels" if pk else "no category map"
+        tally.skip(reason, rows=len(rows), ids=[row.pk for row in rows])
+
+
+def _portions(rows: Sequence[Source], *, width: int) -> Iterator[Sequence[Source]]:
+    size = max(1, PORTION // width)
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _read_matrix(
+    rows: Sequence[Source], column: str, *, width: int, tally: Tally
+) -> tuple[list[Source], Matrix]:
+    """The rows with sound vectors, and those as a matrix."""
+    wanted = Classification.objects.filter(pk__in=[row.pk for row in rows])
+    found = read_vectors(wanted.values_list("pk", column))
+    pairs = [(row, vector) for row in rows if (vector := found.get(row.pk)) is not None]
+    fitting = [(row, vector) for row, vector in pairs if len(vector) == width]
+    matrix = np.array([vector for _, vector in fitting]).reshape(-1, width)
+    finite = np.isfinite(matrix).all(axis=1)
+    odd = [row.pk for row, vector in pairs if len(vector) != width]
+    broken = [row.pk for (row, _), sound in zip(fitting, finite, strict=True) if not sound]
+    for reason, ids in {
+        f"{column} of another length than the category map": odd,
+        f"{column} are not finite numbers": broken,
+    }.items():
+        if ids:
+            tally.skip(reason, rows=len(ids), ids=ids)
+    sound = [row for (row, _), sound in zip(fitting, finite, strict=True) if sound]
+    return sound, matrix if finite.all() else matrix[finite]
+
+
+def _demote(derived: Derived, *, author: Algorithm) -> None:
+    """Make the sources intermediate, and what `author` derived from them before."""
+    ids = [row.pk for row in derived.sources]
+    superseded = Q(pk__in=ids) | Q(applied_to__in=ids, algorithm=author)
+    Classification.objects.filter(superseded, terminal=True).update(
+        terminal=False, updated_at=timezone.now()
+    )
+
+
+def _write(derived: Derived, *, author: Algorithm, job: Job | None) -> None:
+    now = timezone.now()
+    rows = derived.sources
+    columns: dict[str, Iterable[Any]] = {
+        "created_at": [now] * len(rows),
+        "updated_at": [now] * len(rows),
+        "timestamp": [now] * len(rows),
+        "detection_id": [row.detection_id for row in rows],
+        "taxon_id": derived.taxon_ids,
+        "score": derived.score,
+        "terminal": [True] * len(rows),
+        "algorithm_id": [author.pk] * len(rows),
+        "applied_to_id": [row.pk for row in rows],
+        "job_id": [job.pk if job else None] * len(rows),
+        "metadata": derived.metadata,
+    }
+    if derived.scores is not None:
+        columns["scores"] = derived.scores
+        columns["category_map_id"] = [row.category_map_id for row in rows]
+    if derived.logits is not None:
+        columns["logits"] = derived.logits
+    write_rows(Classification, columns)

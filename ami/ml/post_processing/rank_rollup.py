@@ -1,0 +1,251 @@
+"""Classifications are raised to the finest rank that is sure enough."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConstrainedFloat, Field, validator
+from scipy.sparse import csr_array
+
+from ami.base.vectors import Vector
+from ami.main.models import Classification, TaxonRank
+from ami.main.querysets.classification import ClassificationQuerySet
+from ami.ml.models import Algorithm
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.derived.labels import LabelTaxa
+from ami.ml.post_processing.derived.rows import (
+    CategoryMaps,
+    Derived,
+    Matrix,
+    Source,
+    derive,
+    read_sources,
+    softmax,
+)
+from ami.ml.post_processing.registry import register
+from ami.ml.post_processing.scopes import RowId, ScopedConfig, existing_row
+
+# UNKNOWN stands outside the order, and is tried last.
+FINEST_FIRST = [*TaxonRank.values[-2::-1], TaxonRank.UNKNOWN.value]
+DECIMALS = 12  # of a sum, so that the order of its terms decides nothing
+LARGEST_SUM = 1.001  # of the scores of one classification, in single precision
+
+
+class Level(NamedTuple):
+    """One rank over the classes of a category map.
+
+    `taxa` are those of the rank, in the order of their first labels, and `columns` where their
+    sums stand; `places` has, for each label, the place of its taxon in `taxa`, -1 for none.
+    """
+
+    rank: str
+    threshold: float
+    taxa: NDArray[np.int64]
+    columns: slice
+    places: NDArray[np.intp]
+
+
+class Ladder(NamedTuple):
+    """The ranks to try, finest first, and which label counts for which of their taxa."""
+
+    levels: Sequence[Level]
+    membership: Any  # a sparse matrix: labels by taxa of all levels
+
+    @classmethod
+    def of(cls, labels: LabelTaxa, thresholds: Mapping[str, float]) -> "Ladder":
+        levels: list[Level] = []
+        width = 0
+        for rank in FINEST_FIRST:
+            if rank not in thresholds:
+                continue
+            found = labels.at_rank(rank)
+            taxa = list(dict.fromkeys(pk for pk in found if pk is not None))
+            order = {pk: place for place, pk in enumerate(taxa)}
+            places = np.array([-1 if pk is None else order[pk] for pk in found])
+            columns = slice(width, width := width + len(taxa))
+            levels.append(Level(rank, thresholds[rank], np.array(taxa, dtype=int), columns, places))
+        return cls([level for level in levels if len(level.taxa)], _membership(levels, width))
+
+
+def _membership(levels: Sequence[Level], width: int) -> Any:
+    rows = [np.flatnonzero(level.places >= 0) for level in levels]
+    columns = [
+        level.columns.start + level.places[under] for level, under in zip(levels, rows, strict=True)
+    ]
+    labels, taxa = np.concatenate(rows), np.concatenate(columns)
+    shape = (len(levels[0].places), width)
+    return csr_array((np.ones(len(labels)), (labels, taxa)), shape=shape)
+
+
+class RolledUp(NamedTuple):
+    """A row a classification: its taxon, 0 for none that reaches; its score; its level.
+
+    `unassigned` is the mass that counted for no taxon of that rank.
+    """
+
+    taxa: NDArray[np.int64]
+    scores: Vector
+    levels: NDArray[np.intp]
+    unassigned: Vector
+
+
+def roll_up(shares: Matrix, ladder: Ladder, *, constrained: bool) -> RolledUp:
+    """Raise each row of probabilities to the first rank whose best taxon reaches its threshold.
+
+    A taxon's score is the sum over all classes under it. Constrained, only what the class of the
+    highest probability stands for or lies under is considered; of equal ones, the first counts.
+    """
+    everyone = np.arange(len(shares))
+    top = shares.argmax(axis=1)
+    mass = shares.sum(axis=1)
+    sums = shares @ ladder.membership
+    taxa = np.zeros(len(shares), dtype=int)
+    scores, unassigned = np.zeros(len(shares)), np.zeros(len(shares))
+    levels = np.full(len(shares), -1)
+    for number, level in enumerate(ladder.levels):
+        block = sums[:, level.columns]
+        best = level.places[top] if constrained else block.argmax(axis=1)
+        score = np.round(np.minimum(block[everyone, best], 1), DECIMALS)
+        wins = (taxa == 0) & (best >= 0) & (score >= level.threshold)
+        taxa[wins], scores[wins] = level.taxa[best[wins]], score[wins]
+        levels[wins] = number
+        unassigned[wins] = np.maximum(mass - block.sum(axis=1), 0)[wins]
+    return RolledUp(taxa, scores, levels, np.round(unassigned, DECIMALS))
+
+
+class Threshold(ConstrainedFloat):
+    gt = 0
+    le = 1
+
+
+class RankRollupConfig(ScopedConfig):
+    source_image_collection_id: RowId | None = None
+    occurrence_id: RowId | None = None
+    thresholds: dict[TaxonRank, Threshold] = Field(
+        {TaxonRank.SPECIES: 0.8, TaxonRank.GENUS: 0.6, TaxonRank.FAMILY: 0.4},
+        description="The score at which a taxon of that rank is sure enough, above 0, at most 1. "
+        "Ranks without one are not tried.",
+    )
+    lineage: Literal["constrained", "global"] = Field(
+        "constrained",
+        description="Constrained: only what the best class lies under. Global: the best taxon of "
+        "the rank.",
+    )
+    algorithm_id: RowId | None = Field(
+        None, title="Algorithm", description="Only its classifications; those of all where empty."
+    )
+
+    @validator("thresholds")
+    def at_least_one_rank(cls, thresholds: dict[str, float]) -> dict[str, float]:  # noqa: N805
+        if not thresholds:
+            raise ValueError("must name at least one rank")
+        return thresholds
+
+
+@register
+class RankRollupTask(BasePostProcessingTask):
+    key = "rank_rollup"
+    name = "Rank rollup"
+    description = "Gives detections the name of the finest rank that is sure enough."
+    config_schema = RankRollupConfig
+    counters = (
+        "classifications_checked",
+        "classifications_rolled_up",
+        "unchanged",
+        "unresolved",
+        "occurrences_updated",
+    )
+    batch_size = 1_000
+
+    config: RankRollupConfig
+
+    def prepare(self) -> None:
+        """Raises JobFailedError where the algorithm is gone."""
+        if self.config.algorithm_id is not None:
+            existing_row(Algorithm, self.config.algorithm_id)
+        self.thresholds = {str(rank): value for rank, value in self.config.thresholds.items()}
+        self.maps = CategoryMaps(self.logger)
+        self.ladders: dict[LabelTaxa, Ladder] = {}
+
+    def process(self, batch: Batch) -> None:
+        rows = Classification.objects.filter(detection__in=batch.detections, terminal=True)
+        if self.config.algorithm_id is not None:
+            rows = rows.filter(algorithm=self.config.algorithm_id)
+        scored = self._derive(rows.filter(scores__isnull=False), "scores")
+        unscored = rows.filter(scores__isnull=True, logits__isnull=False)
+        self.update_determinations(scored | self._derive(unscored, "logits"))
+
+    def _derive(self, rows: ClassificationQuerySet, vectors: str) -> set[int]:
+        sources = read_sources(rows)
+        self.count(classifications_checked=len(sources))
+        rule = self._raise_logits if vectors == "logits" else self._raise_scores
+        return derive(
+            sources,
+            rule,
+            vectors=vectors,
+            maps=self.maps,
+            author=self.algorithm,
+            job=self.job,
+            tally=self,
+        )
+
+    def _raise_logits(
+        self, labels: LabelTaxa, sources: Sequence[Source], logits: Matrix
+    ) -> Derived:
+        return self._raise(labels, sources, softmax(logits))
+
+    def _raise_scores(
+        self, labels: LabelTaxa, sources: Sequence[Source], scores: Matrix
+    ) -> Derived:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mass = scores.sum(axis=1)
+        sound: NDArray[np.bool_] = (scores >= 0).all(axis=1) & (mass <= LARGEST_SUM)
+        odd = [row.pk for row, is_sound in zip(sources, sound, strict=True) if not is_sound]
+        if odd:
+            reason = "scores are no probabilities"
+            self.skip(reason, rows=len(odd), ids=odd)
+        rows = [row for row, is_sound in zip(sources, sound, strict=True) if is_sound]
+        return self._raise(labels, rows, scores[sound] if odd else scores)
+
+    def _raise(self, labels: LabelTaxa, sources: Sequence[Source], shares: Matrix) -> Derived:
+        ladder = self._ladder(labels)
+        rolled = roll_up(shares, ladder, constrained=self.config.lineage == "constrained")
+        present = np.array([row.taxon_id or 0 for row in sources], dtype=int)
+        chosen = np.flatnonzero((rolled.taxa != 0) & (rolled.taxa != present)).tolist()
+        unresolved = int((rolled.taxa == 0).sum())
+        self.count(
+            classifications_rolled_up=len(chosen),
+            unresolved=unresolved,
+            unchanged=len(sources) - len(chosen) - unresolved,
+        )
+        return Derived(
+            sources=[sources[place] for place in chosen],
+            taxon_ids=rolled.taxa[chosen].tolist(),
+            score=rolled.scores[chosen],
+            metadata=[
+                {
+                    "thresholds": self.thresholds,
+                    "lineage": self.config.lineage,
+                    "rank": ladder.levels[rolled.levels[place]].rank,
+                    "unassigned_mass": float(rolled.unassigned[place]),
+                }
+                for place in chosen
+            ],
+        )
+
+    def _ladder(self, labels: LabelTaxa) -> Ladder:
+        """The ladder of a category map; the log tells what counts for nobody."""
+        if labels not in self.ladders:
+            self.ladders[labels] = Ladder.of(labels, self.thresholds)
+            for rank in self.thresholds:
+                without = sum(taxon is None for taxon in labels.at_rank(rank))
+                if without:
+                    self.logger.info(
+                        "%d of %d labels lie under no %s; their share counts for none.",
+                        without,
+                        len(labels.labels),
+                        rank.lower(),
+                    )
+        return self.ladders[labels]

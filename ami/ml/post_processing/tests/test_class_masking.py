@@ -1,0 +1,428 @@
+import math
+from typing import Any
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from ami.base.tests.factories import (
+    make_algorithm,
+    make_capture,
+    make_detection,
+    make_occurrence,
+    make_taxon,
+    make_user,
+)
+from ami.base.tests.snapshots import snapshot
+from ami.jobs.states import JobFailedError
+from ami.jobs.tests.job_types import make_job
+from ami.main.models import Classification, Identification, Occurrence, TaxaList, Taxon
+from ami.ml.models import Algorithm, AlgorithmCategoryMap
+from ami.ml.post_processing.batches import plan_batches
+from ami.ml.post_processing.class_masking import ClassMaskingTask
+from ami.ml.post_processing.scopes import SCOPES
+from ami.ml.post_processing.tests.vectors import (
+    everything,
+    make_classifier,
+    make_list,
+    make_map,
+    make_source,
+    make_species,
+    plain_softmax,
+    run,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def mask(taxa_list: TaxaList, algorithm: Algorithm, **options: Any) -> dict[str, int]:
+    return run(ClassMaskingTask, taxa_list_id=taxa_list.pk, algorithm_id=algorithm.pk, **options)
+
+
+def result(source: Classification) -> Classification:
+    """The classification that stands in the place of `source`."""
+    return Classification.objects.get(applied_to=source, terminal=True)
+
+
+@pytest.fixture
+def classifier() -> Algorithm:
+    """Of three species a, b, c that are taxa."""
+    make_species("a", "b", "c")
+    return make_classifier("a", "b", "c", name="Moths", version=2)
+
+
+@pytest.fixture
+def some(classifier: Algorithm) -> TaxaList:
+    """A list of a and b alone."""
+    return make_list(*Taxon.objects.filter(name__in=["a", "b"]))
+
+
+def test_classes_off_the_list_are_excluded(classifier: Algorithm, some: TaxaList) -> None:
+    source = make_source(
+        classifier,
+        logits=[1.0, 2.0, 3.0],
+        scores=[0.1, 0.2, 0.7],
+        taxon=Taxon.objects.get(name="c"),
+    )
+    assert mask(some, classifier) == {
+        "classifications_checked": 1,
+        "classifications_masked": 1,
+        "taxa_changed": 1,
+        "occurrences_updated": 1,
+    }
+    new = result(source)
+    assert str(new.taxon) == "b"
+    assert new.scores == pytest.approx([*plain_softmax([1.0, 2.0]), 0.0])
+    assert (new.scores[2], new.score) == (0.0, new.scores[1])
+    assert new.logits == [1.0, 2.0, 3.0]
+    assert new.category_map == classifier.category_map
+    assert new.metadata["removed_mass"] == pytest.approx(plain_softmax([1.0, 2.0, 3.0])[2])
+    source.refresh_from_db()
+    assert not source.terminal
+    assert source.logits == [1.0, 2.0, 3.0]
+    occurrence = new.detection.occurrence
+    assert occurrence
+    assert (occurrence.determination, occurrence.determination_score) == (new.taxon, new.score)
+
+
+def test_without_reweighting_the_shares_stay(classifier: Algorithm, some: TaxaList) -> None:
+    source = make_source(classifier, logits=[1.0, 2.0, 3.0])
+    mask(some, classifier, reweight=False)
+    new = result(source)
+    assert new.scores == pytest.approx([*plain_softmax([1.0, 2.0, 3.0])[:2], 0.0])
+    assert new.score == new.scores[1]
+
+
+@pytest.mark.parametrize(("reweight", "how"), [(True, "reweighted"), (False, "absolute")])
+def test_derived_algorithm_is_named_after_source_and_list(
+    classifier: Algorithm, some: TaxaList, reweight: bool, how: str
+) -> None:
+    source = make_source(classifier, logits=[1.0, 2.0, 3.0])
+    mask(some, classifier, reweight=reweight)
+    algorithm = result(source).algorithm
+    assert algorithm
+    assert algorithm.key == f"{classifier.key}_filtered_by_taxa_list_{some.pk}_{how}"
+    assert (algorithm.category_map, algorithm.version) == (classifier.category_map, 2)
+
+
+def test_long_names_are_cut_and_long_keys_refused(classifier: Algorithm, some: TaxaList) -> None:
+    Algorithm.objects.filter(pk=classifier.pk).update(name="n" * 255)
+    source = make_source(classifier, logits=[1.0, 2.0, 3.0])
+    mask(some, classifier)
+    algorithm = result(source).algorithm
+    assert algorithm
+    assert len(algorithm.name) == 255
+    Algorithm.objects.filter(pk=classifier.pk).update(key="k" * 255)
+    with pytest.raises(JobFailedError, match=f"Shorten the key of algorithm {classifier.pk} by "):
+        mask(some, classifier)
+
+
+def test_higher_ranks_on_the_list_keep_what_lies_under_them() -> None:
+    family = make_taxon(name="family", rank="FAMILY")
+    genus = make_taxon(name="genus", rank="GENUS", parent=family)
+    make_species("a", parent=genus)
+    make_species("b", parent=family)
+    make_species("c")
+    classifier = make_classifier("a", "b", "c", "genus")
+    source = make_source(classifier, logits=[0.0, 0.0, 0.0, 0.0])
+    mask(make_list(family), classifier)
+    assert result(source).scores == pytest.approx([1 / 3, 1 / 3, 0, 1 / 3])
+
+
+@pytest.mark.parametrize("listed", ["accepted", "old"])
+def test_synonym_stands_for_its_accepted_taxon(listed: str) -> None:
+    accepted = make_taxon(name="accepted")
+    middle = make_taxon(name="middle", synonym_of=accepted)
+    make_taxon(name="old", synonym_of=middle)
+    make_taxon(name="other")
+    classifier = make_classifier("old", "other")
+    source = make_source(classifier, logits=[0.0, 5.0])
+    mask(make_list(Taxon.objects.get(name=listed)), classifier)
+    assert result(source).taxon == accepted
+
+
+def test_labels_are_found_by_name_then_key_then_search_name() -> None:
+    by_name = make_taxon(name="label")
+    by_key = make_taxon(name="a", gbif_taxon_key=7, search_names=["other"])
+    by_search = make_taxon(name="b", search_names=["label", "spelled otherwise"])
+    make_taxon(name="younger", gbif_taxon_key=7, search_names=["spelled otherwise"])
+    classifier = make_classifier(
+        {"label": "label", "gbif_key": 7},
+        {"label": "keyed", "gbif_key": "7"},
+        {"label": "spelled otherwise", "gbif_key": "none"},
+        {"label": "nobody", "gbif_key": 8},
+    )
+    rest = make_list(by_name, by_key, by_search)
+    taxa = []
+    for place in range(3):
+        source = make_source(classifier, logits=[9.0 * (place == n) for n in range(4)])
+        mask(rest, classifier)
+        taxa.append(result(source).taxon)
+    assert taxa == [by_name, by_key, by_search]
+
+
+def test_accepted_taxon_comes_before_a_synonym_of_the_same_key() -> None:
+    young = make_taxon(name="young")
+    make_taxon(name="old", gbif_taxon_key=7, synonym_of=young)
+    accepted = make_taxon(name="accepted", gbif_taxon_key=7)
+    classifier = make_classifier({"label": "keyed", "gbif_key": 7}, "nobody")
+    source = make_source(classifier, logits=[0.0, 0.0])
+    mask(make_list(accepted), classifier)
+    assert result(source).taxon == accepted
+
+
+def test_loops_of_parents_and_synonyms_end() -> None:
+    first, second = make_species("first", "second")
+    Taxon.objects.filter(pk=first.pk).update(parent=second, synonym_of=second)
+    Taxon.objects.filter(pk=second.pk).update(parent=first, synonym_of=first)
+    classifier = make_classifier("first", "nobody")
+    source = make_source(classifier, logits=[0.0, 0.0])
+    mask(make_list(first), classifier)
+    assert result(source).taxon == first
+
+
+def test_label_without_a_taxon_is_masked_counted_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (known,) = make_species("known")
+    classifier = make_classifier("known", "nobody", "nothing")
+    source = make_source(classifier, logits=[0.0, 9.0, 9.0])
+    assert mask(make_list(known), classifier)["labels_unresolved"] == 2
+    assert "2 of 3 labels stand for no taxon: nobody, nothing." in caplog.text
+    assert result(source).scores == [1.0, 0.0, 0.0]
+
+
+def test_nothing_is_written_where_no_class_stays(classifier: Algorithm) -> None:
+    make_source(classifier, logits=[1.0, 2.0, 3.0])
+    taxa_list = make_list(make_taxon(), name="Elsewhere")
+    before = snapshot(Classification, Occurrence, Algorithm)
+    with pytest.raises(JobFailedError) as failure:
+        mask(taxa_list, classifier)
+    assert str(failure.value) == (
+        f"Taxa list {taxa_list.pk} (Elsewhere) holds no class of Moths v2: add taxa to it, or "
+        "choose another list."
+    )
+    assert snapshot(Classification, Occurrence, Algorithm) == before
+
+
+@pytest.mark.parametrize("option", ["taxa_list_id", "algorithm_id"])
+def test_row_that_is_gone_is_told(classifier: Algorithm, some: TaxaList, option: str) -> None:
+    make_source(classifier, logits=[1.0, 2.0, 3.0])
+    options = {"taxa_list_id": some.pk, "algorithm_id": classifier.pk, option: 2**40}
+    with pytest.raises(JobFailedError, match=f"{2**40} no longer exists"):
+        run(ClassMaskingTask, **options)
+
+
+@pytest.mark.parametrize("reweight", [True, False])
+@pytest.mark.parametrize(
+    "logits", [[0.0, -1000.0, 1000.0], [-1e308, -1e308, 1e308], [-5e-324, 0.0, 800.0]]
+)
+def test_winner_is_kept_however_small_its_share(
+    classifier: Algorithm, some: TaxaList, logits: list[float], reweight: bool
+) -> None:
+    source = make_source(classifier, logits=logits)
+    counts = mask(some, classifier, reweight=reweight)
+    new = result(source)
+    assert str(new.taxon) == ("b" if logits[1] > logits[0] else "a")
+    assert new.scores is not None
+    assert all(map(math.isfinite, new.scores))
+    assert sum(new.scores) == pytest.approx(1 if reweight else 0)
+    assert counts["likely_off_list"] == 1
+
+
+def test_first_of_equal_classes_wins(classifier: Algorithm, some: TaxaList) -> None:
+    source = make_source(classifier, logits=[1.0, 1.0, 1.0])
+    mask(some, classifier)
+    assert str(result(source).taxon) == "a"
+
+
+@pytest.mark.parametrize("masked", [-30.0, -1000.0])
+def test_masking_that_moves_nothing_writes_nothing(
+    classifier: Algorithm, some: TaxaList, masked: float
+) -> None:
+    source = make_source(classifier, logits=[1.0, 2.0, masked])
+    before = snapshot(Classification, Occurrence)
+    assert mask(some, classifier) == {"classifications_checked": 1}
+    assert snapshot(Classification, Occurrence) == before
+    assert not source.derived_classifications.exists()
+
+
+def test_likely_off_list_is_counted_and_warned_of_once(
+    classifier: Algorithm, some: TaxaList, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        make_source(classifier, logits=[0.0, 0.0, 9.0])
+    make_source(classifier, logits=[2.0, 2.0, 2.0])
+    assert mask(some, classifier)["likely_off_list"] == 2
+    assert caplog.text.count("Likely off the list") == 1
+
+
+def test_names_that_stay_can_be_left_alone(classifier: Algorithm, some: TaxaList) -> None:
+    a, c = Taxon.objects.get(name="a"), Taxon.objects.get(name="c")
+    same = make_source(classifier, logits=[3.0, 2.0, 2.5], taxon=a)
+    changed = make_source(classifier, logits=[2.0, 1.0, 3.0], taxon=c)
+    counts = mask(some, classifier, only_when_taxon_changes=True)
+    assert (counts["classifications_checked"], counts["classifications_masked"]) == (2, 1)
+    assert result(changed).taxon == a
+    same.refresh_from_db()
+    assert same.terminal
+
+
+def test_other_rows_are_left_alone(classifier: Algorithm, some: TaxaList) -> None:
+    detection = make_detection(occurrence=make_occurrence())
+    others = [
+        make_source(make_algorithm(), logits=[1.0, 2.0, 3.0], detection=detection),
+        make_source(classifier, detection=detection),  # without logits
+        make_source(classifier, logits=[1.0, 2.0, 3.0], terminal=False, detection=detection),
+        make_source(None, logits=[1.0, 2.0, 3.0], detection=detection),
+    ]
+    assert mask(some, classifier) == {}
+    assert not Classification.objects.filter(applied_to__in=others).exists()
+
+
+def test_second_run_writes_nothing(classifier: Algorithm, some: TaxaList) -> None:
+    for logits in ([1.0, 2.0, 3.0], [9.0, 2.0, -30.0]):
+        make_source(classifier, logits=logits)
+    capture_set = everything()
+    mask(some, classifier, source_image_collection_id=capture_set.pk)
+    before = snapshot(Classification, Occurrence, Algorithm)
+    counts = mask(some, classifier, source_image_collection_id=capture_set.pk)
+    assert counts == {"classifications_checked": 1}  # the one that nothing was moved of
+    assert snapshot(Classification, Occurrence, Algorithm) == before
+
+
+def test_edited_list_supersedes_its_former_result(classifier: Algorithm, some: TaxaList) -> None:
+    source = make_source(classifier, logits=[1.0, 2.0, 3.0])
+    mask(some, classifier)
+    former = result(source)
+    some.taxa.set(Taxon.objects.filter(name__in=["a", "c"]))
+    assert mask(some, classifier)["classifications_masked"] == 1
+    new = result(source)
+    assert str(new.taxon) == "c"
+    assert new.scores == pytest.approx(
+        [plain_softmax([1.0, 3.0])[0], 0.0, plain_softmax([1.0, 3.0])[1]]
+    )
+    former.refresh_from_db()
+    assert not former.terminal
+    assert former.algorithm == new.algorithm
+    some.taxa.add(Taxon.objects.get(name="b"))  # nothing is masked now, but the former stands
+    mask(some, classifier)
+    assert result(source).scores == pytest.approx(plain_softmax([1.0, 2.0, 3.0]))
+    assert mask(some, classifier) == {}
+
+
+def test_what_another_method_has_superseded_is_left_to_it(
+    classifier: Algorithm, some: TaxaList
+) -> None:
+    source = make_source(classifier, logits=[1.0, 2.0, 3.0])
+    mask(some, classifier)
+    Classification.objects.filter(applied_to=source).update(terminal=False)
+    some.taxa.set(Taxon.objects.filter(name="a"))
+    assert mask(some, classifier) == {}
+
+
+def test_rows_of_every_kind_of_fault_are_skipped_by_reason_and_the_rest_is_done(
+    classifier: Algorithm, some: TaxaList, caplog: pytest.LogCaptureFixture
+) -> None:
+    nan, infinite = float("nan"), float("inf")
+    for logits in ([1.0, 2.0], [1.0, 2.0, 3.0, 4.0], []):
+        make_source(classifier, logits=logits)
+    for odd in (nan, infinite, -infinite, None):
+        make_source(classifier, logits=[1.0, odd, 3.0])
+    empty = AlgorithmCategoryMap.objects.create()
+    bare = make_source(classifier, logits=[1.0, 2.0, 3.0], category_map=empty)
+    make_source(classifier, logits=[1.0, 2.0], category_map=make_map("x", "y"))
+    sound = make_source(classifier, logits=[1.0, 2.0, 3.0])
+    nameless = make_source(classifier, logits=[1.0, 2.0, 3.0])
+    loose = make_source(classifier, logits=[1.0, 2.0, 3.0], detection=make_detection())
+    Classification.objects.filter(pk=nameless.pk).update(taxon=None)
+    assert mask(some, classifier) == {
+        "classifications_checked": 12,
+        "classifications_masked": 3,
+        "taxa_changed": 3,
+        "occurrences_updated": 2,
+        "Skipped: logits of another length than the category map": 3,
+        "Skipped: logits are not finite numbers": 4,
+        "Skipped: category map without labels": 1,
+        "Skipped: no class of the category map is in the taxa list": 1,
+    }
+    assert f"category map without labels. Ids: {bare.pk}." in caplog.text
+    assert {str(result(row).taxon) for row in (sound, nameless, loose)} == {"b"}
+
+
+def test_classifier_without_a_category_map_has_its_rows_skipped(some: TaxaList) -> None:
+    classifier = make_algorithm()
+    make_source(classifier, logits=[1.0])
+    assert mask(some, classifier) == {
+        "classifications_checked": 1,
+        "Skipped: no category map": 1,
+    }
+
+
+def test_row_takes_the_category_map_of_its_own(classifier: Algorithm, some: TaxaList) -> None:
+    source = make_source(classifier, logits=[1.0, 2.0], category_map=make_map("c", "a"))
+    mask(some, classifier)
+    new = result(source)
+    assert (str(new.taxon), new.category_map) == ("a", source.category_map)
+
+
+def test_human_identification_survives(classifier: Algorithm, some: TaxaList) -> None:
+    source = make_source(classifier, logits=[1.0, 2.0, 3.0])
+    occurrence, taxon = source.detection.occurrence, make_taxon()
+    assert occurrence
+    Identification.objects.create(user=make_user(), taxon=taxon, occurrence=occurrence)
+    mask(some, classifier)
+    occurrence.refresh_from_db()
+    assert (occurrence.determination, occurrence.determination_score) == (taxon, 1.0)
+
+
+def test_one_occurrence_can_be_the_scope(classifier: Algorithm, some: TaxaList) -> None:
+    sources = [make_source(classifier, logits=[1.0, 2.0, 3.0]) for _ in range(2)]
+    counts = mask(some, classifier, occurrence_id=sources[0].detection.occurrence_id)
+    assert counts["classifications_masked"] == 1
+
+
+def test_vectors_come_back_bit_by_bit(classifier: Algorithm, some: TaxaList) -> None:
+    source = make_source(classifier)
+    logits = [-0.0, 5e-324, 700.123456789012345]
+    Classification.objects.filter(pk=source.pk).update(logits=logits)
+    mask(some, classifier)
+    source.refresh_from_db()
+    assert repr(result(source).logits) == repr(source.logits)
+
+
+@pytest.mark.parametrize("rows", [5, 300])
+def test_number_of_queries_does_not_grow_with_the_batch(
+    rows: int,
+    classifier: Algorithm,
+    some: TaxaList,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    capture = make_capture()
+    for _ in range(rows):
+        detection = make_detection(source_image=capture, occurrence=make_occurrence())
+        make_source(classifier, logits=[1.0, 2.0, 3.0], detection=detection)
+    job = make_job(status="STARTED", claim_token="12345678-1234-5678-1234-567812345678")
+    capture_set = everything()
+    task = ClassMaskingTask(
+        job=job,
+        source_image_collection_id=capture_set.pk,
+        taxa_list_id=some.pk,
+        algorithm_id=classifier.pk,
+    )
+    task.prepare()
+    (batch,) = plan_batches(SCOPES[0].detections([capture_set.pk]), size=task.batch_size)
+    with django_assert_num_queries(9):
+        task.process(batch)
+    assert task.counts["classifications_masked"] == rows
+    assert set(Classification.objects.filter(terminal=True).values_list("job", flat=True)) == {
+        job.pk
+    }
+
+
+def test_portions_of_a_batch_are_as_one(
+    classifier: Algorithm, some: TaxaList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ami.ml.post_processing.derived.rows.PORTION", 7)
+    sources = [make_source(classifier, logits=[1.0, 2.0, 3.0]) for _ in range(5)]
+    assert mask(some, classifier)["classifications_masked"] == 5
+    assert {str(result(source).taxon) for source in sources} == {"b"}

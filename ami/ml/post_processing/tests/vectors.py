@@ -1,0 +1,76 @@
+"""Classifications with vectors, and plain slow references, for the tests of derived ones."""
+
+from collections.abc import Sequence
+from math import exp
+from typing import Any
+
+from ami.base.tests.factories import (
+    make_algorithm,
+    make_capture_set,
+    make_classification,
+    make_detection,
+    make_occurrence,
+    make_taxon,
+)
+from ami.main.models import Classification, SourceImageCollection, TaxaList, Taxon, TaxonRank
+from ami.ml.models import Algorithm, AlgorithmCategoryMap
+from ami.ml.post_processing.base import BasePostProcessingTask
+
+
+def make_map(*labels: str | dict[str, Any]) -> AlgorithmCategoryMap:
+    entries = [{"label": one} if isinstance(one, str) else one for one in labels]
+    return AlgorithmCategoryMap.objects.create(
+        data=[{"index": index, **entry} for index, entry in enumerate(entries)]
+    )
+
+
+def make_classifier(*labels: str | dict[str, Any], **fields: Any) -> Algorithm:
+    """A classifier of those labels, without a taxon for any of them."""
+    return make_algorithm(category_map=make_map(*labels), **fields)
+
+
+def make_species(*names: str, parent: Taxon | None = None) -> list[Taxon]:
+    return [make_taxon(name=name, parent=parent) for name in names]
+
+
+def make_list(*taxa: Taxon, **fields: Any) -> TaxaList:
+    taxa_list = TaxaList.objects.create(**{"name": "List"} | fields)
+    taxa_list.taxa.set(taxa)
+    return taxa_list
+
+
+def make_source(algorithm: Algorithm | None, **fields: Any) -> Classification:
+    """A classification of a detection with an occurrence of its own."""
+    if "detection" not in fields:
+        fields["detection"] = make_detection(occurrence=make_occurrence())
+    return make_classification(algorithm=algorithm, **{"score": 0.5} | fields)
+
+
+def everything() -> SourceImageCollection:
+    """A capture set of every capture there is."""
+    captures = [row.detection.source_image for row in Classification.objects.all()]
+    capture_set = make_capture_set(captures[:1])
+    capture_set.images.set(captures)
+    return capture_set
+
+
+def run(task_cls: type[BasePostProcessingTask], **options: Any) -> dict[str, int]:
+    """The figures of a run without a Job, those that are 0 left out."""
+    if "occurrence_id" not in options:
+        options.setdefault("source_image_collection_id", everything().pk)
+    task = task_cls(**options)
+    task.run()
+    return {name: count for name, count in task.counts.items() if count}
+
+
+def make_ranks(*names: str) -> list[Taxon]:
+    """A family, a genus in it, and species in that, each named after its place."""
+    family = make_taxon(name=names[0], rank=TaxonRank.FAMILY)
+    genus = make_taxon(name=names[1], rank=TaxonRank.GENUS, parent=family)
+    return [family, genus, *make_species(*names[2:], parent=genus)]
+
+
+def plain_softmax(logits: Sequence[float]) -> list[float]:
+    largest = max(logits)
+    powers = [exp(logit - largest) for logit in logits]
+    return [power / sum(powers) for power in powers]
