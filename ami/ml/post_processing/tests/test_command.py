@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from ami.base.tests.factories import make_capture, make_capture_set, make_detection, make_occurrence
 from ami.jobs.models import Job
 from ami.jobs.states import JobState
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 
 
 def run(*arguments: Any) -> str:
@@ -65,7 +66,10 @@ def test_pairs_go_before_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nope", "--collection", "1"], "Unknown method 'nope'. Registered: small_size_filter."),
+        (
+            ["nope", "--collection", "1"],
+            f"Unknown method 'nope'. Registered: {', '.join(POSTPROCESSING_TASKS)}.",
+        ),
         (
             ["small_size_filter"],
             "small_size_filter runs on --collection or --occurrence; give one.",

@@ -157,7 +157,7 @@ def test_present_taxon_is_left_alone(classifier: Algorithm) -> None:
 def test_mass_without_a_taxon_or_rank_counts_for_nobody_and_is_reported(
     classifier: Algorithm, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (stray,) = make_species("stray")  # of no genus
+    make_species("stray")  # of no genus
     wide = make_classifier("a", "b", "stray", "nobody", "G")
     source = make_source(wide, scores=[0.4, 0.1, 0.2, 0.1, 0.2])
     roll_up()

@@ -1,0 +1,134 @@
+"""Masking and rollup over the labels of a real classifier and a real checklist."""
+
+import csv
+import json
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ami.base.tests.factories import make_capture, make_capture_set
+from ami.base.tests.shared import CHECKLIST, DATA, needs
+from ami.base.vectors import Vector
+from ami.main.importers.taxa import import_taxa
+from ami.main.importers.taxa_file import read_checklist
+from ami.main.models import Classification, Detection, SourceImageCollection, TaxaList, Taxon
+from ami.ml.models import Algorithm
+from ami.ml.post_processing.class_masking import ClassMaskingTask
+from ami.ml.post_processing.derived.labels import listed_taxa, read_label_taxa
+from ami.ml.post_processing.rank_rollup import RankRollupTask
+from ami.ml.post_processing.tests.vectors import make_classifier, plain_softmax
+
+HIERARCHY = DATA / "quebec-vermont-hierarchy.json"
+ROWS = 12
+
+pytestmark = [pytest.mark.django_db, needs(HIERARCHY), needs(CHECKLIST)]
+
+
+def read_hierarchy() -> dict[str, tuple[str, str]]:
+    """Genus and family of each label; one label, "-1", is no name."""
+    entries: dict[str, Any] = json.loads(HIERARCHY.read_text())
+    return {name: (above[0], above[1]) for name, above in entries.items() if name != "Note"}
+
+
+def write_hierarchy(hierarchy: dict[str, tuple[str, str]]) -> None:
+    """Species under their genera and families; a genus of two families keeps the first."""
+    families = {name: Taxon(name=name, rank="FAMILY") for _, name in hierarchy.values()}
+    Taxon.objects.bulk_create(families.values())
+    genera: dict[str, Taxon] = {}
+    for genus, family in hierarchy.values():
+        genera.setdefault(genus, Taxon(name=genus, rank="GENUS", parent=families[family]))
+    Taxon.objects.bulk_create(genera.values())
+    Taxon.objects.bulk_create(
+        Taxon(name=name, rank="SPECIES", parent=genera[genus])
+        for name, (genus, _) in hierarchy.items()
+    )
+
+
+def make_rows(classifier: Algorithm, logits: Vector) -> SourceImageCollection:
+    capture = make_capture()
+    for row in logits:
+        Classification.objects.create(
+            detection=Detection.objects.create(source_image=capture),
+            algorithm=classifier,
+            logits=row.tolist(),
+        )
+    return make_capture_set([capture])
+
+
+def generated(labels: int, *, spread: float) -> Vector:
+    return np.random.default_rng(5).normal(0, spread, (ROWS, labels))
+
+
+@pytest.mark.parametrize("lineage", ["constrained", "global"])
+def test_rolled_up_scores_equal_a_plain_sum(lineage: str) -> None:
+    hierarchy = read_hierarchy()
+    assert len(hierarchy) > 3_000
+    write_hierarchy(hierarchy)
+    logits = generated(len(hierarchy), spread=3)
+    capture_set = make_rows(make_classifier(*hierarchy), logits)
+    thresholds = {"GENUS": 0.05, "FAMILY": 0.1}
+    RankRollupTask(
+        source_image_collection_id=capture_set.pk, thresholds=thresholds, lineage=lineage
+    ).run()
+
+    # As written: of a genus in two families, the first counts.
+    families = dict(reversed(list(hierarchy.values())))
+    sources = Classification.objects.filter(logits__isnull=False).order_by("pk")
+    for source, row in zip(sources, logits, strict=True):
+        shares = plain_softmax(row.tolist())
+        sums: dict[str, dict[str, float]] = {rank: defaultdict(float) for rank in thresholds}
+        for (genus, _), share in zip(hierarchy.values(), shares, strict=True):
+            sums["GENUS"][genus] += share
+            sums["FAMILY"][families[genus]] += share
+        genus = list(hierarchy.values())[int(np.argmax(row))][0]
+        best = {"GENUS": genus, "FAMILY": families[genus]}
+        if lineage == "global":
+            best = {rank: max(totals, key=totals.__getitem__) for rank, totals in sums.items()}
+        reached = [rank for rank in thresholds if sums[rank][best[rank]] >= thresholds[rank]]
+        result = source.derived_classifications.first()
+        assert bool(result) == bool(reached)
+        if result:
+            assert str(result.taxon) == best[reached[0]]
+            assert result.score == pytest.approx(sums[reached[0]][best[reached[0]]])
+
+
+def test_every_synonym_of_the_checklist_is_kept_through_its_accepted_taxon() -> None:
+    import_taxa(read_checklist(CHECKLIST).rows, list_name="Quebec and Vermont")
+    with CHECKLIST.open() as file:
+        synonyms = [
+            row["search_species"]
+            for row in csv.DictReader(file)
+            if row["status"] == "SYNONYM" and row["search_species"] != row["gbif_species"]
+        ]
+    assert len(synonyms) > 50
+    taxa_list = TaxaList.objects.get()
+    taxa_list.taxa.remove(*Taxon.objects.filter(synonym_of__isnull=False))
+    category_map = make_classifier(*synonyms).category_map
+    assert category_map
+    labels = read_label_taxa(category_map)
+    listed = listed_taxa(set(taxa_list.taxa.values_list("pk", flat=True)))
+    assert labels.within(listed).all()
+    accepted = dict(Taxon.objects.filter(name__in=synonyms).values_list("name", "synonym_of"))
+    assert labels.taxa == [accepted[name] for name in synonyms]
+
+
+def test_no_winner_is_off_the_list() -> None:
+    import_taxa(read_checklist(CHECKLIST).rows, list_name="Quebec and Vermont")
+    taxa_list = TaxaList.objects.get()
+    names = [*Taxon.objects.filter(rank="SPECIES").order_by("name").values_list("name", flat=True)]
+    taxa_list.taxa.set(Taxon.objects.filter(name__in=names[::3]))
+    classifier = make_classifier(*names, *(f"Nomen {number}" for number in range(50)))
+    capture_set = make_rows(classifier, generated(len(names) + 50, spread=8))
+    task = ClassMaskingTask(
+        source_image_collection_id=capture_set.pk,
+        taxa_list_id=taxa_list.pk,
+        algorithm_id=classifier.pk,
+    )
+    task.run()
+    assert task.counts["labels_unresolved"] == 50
+    results = Classification.objects.filter(terminal=True)
+    assert results.count() == task.counts["classifications_masked"] == ROWS
+    listed = listed_taxa(set(taxa_list.taxa.values_list("pk", flat=True)))
+    assert {row.taxon_id for row in results} <= listed
