@@ -23,6 +23,7 @@ from ami.ml.post_processing.scopes import RowId, ScopedConfig, existing_row
 
 logger = getLogger(__name__)
 
+MASKED_BY = "_filtered_by_taxa_list_"
 MAX_NAME = 255
 
 
@@ -32,7 +33,7 @@ def derived_algorithm(source: Algorithm, taxa_list: TaxaList, *, reweight: bool)
     Raises JobFailedError where its key would be too long, or another algorithm has its name.
     """
     how = "reweighted" if reweight else "absolute"
-    key = f"{source.key}_filtered_by_taxa_list_{taxa_list.pk}_{how}"
+    key = f"{source.key}{MASKED_BY}{taxa_list.pk}_{how}"
     if excess := max(0, len(key) - MAX_NAME):
         raise JobFailedError(
             f"Shorten the key of algorithm {source.pk} by {excess} characters: with the list it "

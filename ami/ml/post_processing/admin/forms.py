@@ -1,6 +1,6 @@
 """Forms drawn from a method's schema, which alone says what is legal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
@@ -25,6 +25,46 @@ class JSONOptionField(forms.JSONField):
         return "" if value is None else super().prepare_value(value)
 
 
+class NumbersWidget(forms.MultiWidget):
+    """A number for each of some names."""
+
+    template_name = "admin/post_processing/numbers.html"
+
+    def __init__(self, names: list[tuple[str, str]], attrs: dict[str, Any]) -> None:
+        self.names = names
+        super().__init__(
+            {name: forms.NumberInput({**attrs, "aria-label": text}) for name, text in names}
+        )
+
+    def get_context(self, *args: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(*args)
+        for number, (_, text) in zip(context["widget"]["subwidgets"], self.names, strict=True):
+            number["label"] = text
+        return context
+
+    def decompress(self, value: Any) -> list[Any]:
+        return [(value or {}).get(name) for name, _ in self.names]
+
+
+class NumbersField(forms.MultiValueField):
+    """A mapping from names to numbers; a name that is left empty is not in it."""
+
+    widget: NumbersWidget
+
+    def __init__(self, names: list[tuple[str, str]], attrs: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(
+            [forms.FloatField(required=False, label=text) for _, text in names],
+            require_all_fields=False,
+            widget=NumbersWidget(names, attrs),
+            **kwargs,
+        )
+
+    def compress(self, data_list: list[float | None]) -> dict[str, float]:
+        names = [name for name, _ in self.widget.names]
+        pairs = zip(names, data_list or [None] * len(names), strict=True)
+        return {name: number for name, number in pairs if number is not None}
+
+
 class BasePostProcessingActionForm(forms.Form):
     """The options of a method, one field each; a subclass may declare some by hand.
 
@@ -42,6 +82,21 @@ class BasePostProcessingActionForm(forms.Form):
         self.scope_queryset = scope_queryset
         for option in options_of(self.config_schema) if self.config_schema else []:
             self.fields.setdefault(option.name, _form_field(option))
+
+    def offer(self, name: str, rows: Sequence[tuple[int, str]], *, otherwise: str) -> None:
+        """Make the drawn field a choice among the rows with these ids, as these texts tell them.
+
+        `otherwise` is told in their place where there are none.
+        """
+        drawn = self.fields[name]
+        self.fields[name] = forms.TypedChoiceField(
+            choices=[("", "---------" if rows else otherwise), *rows],
+            coerce=int,
+            empty_value=None,
+            label=drawn.label,
+            help_text=drawn.help_text,
+            required=drawn.required,
+        )
 
     def to_config(self) -> dict[str, Any]:
         """The options that were filled in, and those that were emptied of another default."""
@@ -86,17 +141,19 @@ def _form_field(option: ModelField) -> forms.Field:
         "initial": default.value if isinstance(default, Enum) else default,
         "required": bool(option.required) or not (option.allow_none or default == ""),
     }
+    if numbered := _numbered(kind):
+        return NumbersField(*numbered, **shared)
     if choices := _choices(kind):
         empty = [] if shared["required"] else [("", "---------")]
         return forms.TypedChoiceField(
             choices=[*empty, *choices], coerce=_coerce_to(choices), empty_value=None, **shared
         )
-    if kind is bool and option.allow_none:
-        return forms.NullBooleanField(**shared | {"required": False})
     if kind is bool:
-        return forms.BooleanField(**shared | {"required": False})
+        switch = forms.NullBooleanField if option.allow_none else forms.BooleanField
+        return switch(**shared | {"required": False})
     if isinstance(kind, type) and (number := _number_class(kind)):
-        return number(widget=forms.NumberInput(attrs=_bounds(option, kind)), **shared)
+        attrs = _bounds(option.field_info, kind)
+        return number(widget=forms.NumberInput(attrs=attrs), **shared)
     if kind is str or (isinstance(kind, type) and issubclass(kind, str)):
         return forms.CharField(empty_value=None if option.allow_none else "", **shared)
     return JSONOptionField(**shared)
@@ -110,6 +167,16 @@ def _choices(kind: Any) -> list[tuple[Any, str]]:
     return []
 
 
+def _numbered(kind: Any) -> tuple[list[tuple[Any, str]], dict[str, Any]] | None:
+    """Of a mapping from an enumeration to numbers: its names, and the bounds of the numbers."""
+    if get_origin(kind) is not dict:
+        return None
+    names, number = get_args(kind)
+    if not (_choices(names) and isinstance(number, type) and issubclass(number, float)):
+        return None
+    return _choices(names), _bounds(number, number)
+
+
 def _coerce_to(choices: list[tuple[Any, str]]) -> Any:
     values = {str(value): value for value, _ in choices}
     return values.__getitem__
@@ -119,11 +186,12 @@ def _number_class(kind: type) -> type[forms.Field] | None:
     return next((field for base, field in NUMBERS.items() if issubclass(kind, base)), None)
 
 
-def _bounds(option: ModelField, kind: type) -> dict[str, Any]:
-    info = option.field_info
+def _bounds(constraints: Any, kind: type) -> dict[str, Any]:
+    """As hints to the browser; `constraints` has the names that pydantic gives them."""
+    gt, ge, lt, le = (getattr(constraints, name, None) for name in ("gt", "ge", "lt", "le"))
     bounds = {
-        "min": info.gt if info.ge is None else info.ge,
-        "max": info.lt if info.le is None else info.le,
+        "min": gt if ge is None else ge,
+        "max": lt if le is None else le,
         "step": "1" if issubclass(kind, int) else "any",
     }
     return {name: bound for name, bound in bounds.items() if bound is not None}

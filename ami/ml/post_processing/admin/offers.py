@@ -1,0 +1,128 @@
+"""What a selection offers to choose from: found through its own rows, with how many they are."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Count, Q, QuerySet
+
+from ami.main.models import Classification, TaxaList
+from ami.ml.models import Algorithm
+from ami.ml.post_processing.class_masking import MASKED_BY
+from ami.ml.post_processing.derived.labels import Taxonomy, read_label_taxa
+from ami.ml.post_processing.scopes import SCOPES
+
+LIMIT = 10_000
+
+
+def every(rows: QuerySet[Any]) -> list[tuple[int, str]]:
+    """Choices for a form that is drawn without a selection."""
+    return [(row.pk, str(row)) for row in rows.order_by("name", "pk")]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The standing classifications of a selection that a method can use.
+
+    `counts` has how many there are for each algorithm and taxon. Of a selection of more than
+    `LIMIT` detections, so many are looked at, and `is_part` says so.
+    """
+
+    counts: Mapping[tuple[int, int | None], int]
+    is_part: bool
+    project_ids: frozenset[int]
+
+    @classmethod
+    def of(cls, selection: QuerySet[Any], condition: Q, *, with_masked: bool = False) -> "Offer":
+        """`with_masked` counts what masking gave for the classifier behind it, too."""
+        scope = next(scope for scope in SCOPES if scope.model is selection.model)
+        ids = list(selection.order_by().values_list("pk", flat=True))
+        found = scope.detections(ids).values_list("pk", flat=True)[: LIMIT + 1]
+        with _through_indexes():
+            detections = list(found)
+            grouped = _grouped(condition, detections[:LIMIT])
+        counts: Counter[tuple[int, int | None]] = Counter()
+        for algorithm, key, source, source_key, taxon, number in grouped:
+            counts[algorithm, taxon] += number
+            if with_masked and source_key and key.startswith(source_key + MASKED_BY):
+                counts[source, taxon] += number
+        projects = selection.order_by().values_list("project_id", flat=True).distinct()
+        return cls(counts, len(detections) > LIMIT, frozenset(filter(None, projects)))
+
+    @cached_property
+    def algorithms(self) -> list[Algorithm]:
+        ids = {algorithm for algorithm, _ in self.counts}
+        rows = Algorithm.objects.filter(pk__in=ids).select_related("category_map")
+        return list(rows.order_by("name", "version"))
+
+    def algorithm_choices(self) -> list[tuple[int, str]]:
+        totals: Counter[int] = Counter()
+        for (algorithm, _), number in self.counts.items():
+            totals[algorithm] += number
+        return [(one.pk, f"{one}: {self._rows(totals[one.pk])}") for one in self.algorithms]
+
+    def list_choices(self) -> list[tuple[int, str]]:
+        """The lists of the selection's projects, or of none, that keep a class of an algorithm."""
+        maps = {one.category_map_id: one.category_map for one in self.algorithms}
+        labels = [read_label_taxa(one) for one in maps.values() if one]
+        listed = _listed(TaxaList.objects.filter(self._in_reach()).distinct())
+        taxa = {taxon for _, taxon in self.counts if taxon}
+        taxonomy = Taxonomy.above(taxa)
+        lineages = {pk: taxonomy.lineage(taxonomy.accepted(pk)) for pk in taxa}
+        return [
+            (one.pk, f"{one}: {self._rows(self._off(members, lineages))} named off it")
+            for one, members in listed.items()
+            if any(one_map.within(members).any() for one_map in labels)
+        ]
+
+    def _in_reach(self) -> Q:
+        return Q(projects__in=self.project_ids) | Q(projects=None)
+
+    def _off(self, listed: frozenset[int], lineages: Mapping[int, list[int]]) -> int:
+        return sum(
+            number
+            for (_, taxon), number in self.counts.items()
+            if taxon and listed.isdisjoint(lineages[taxon])
+        )
+
+    def _rows(self, number: int) -> str:
+        more = "at least " if self.is_part else ""
+        return f"{more}{number:,} classification{'' if number == 1 else 's'}"
+
+
+def _grouped(condition: Q, detections: Sequence[int]) -> list[tuple[Any, ...]]:
+    rows = Classification.objects.filter(condition, detection__in=detections, terminal=True)
+    columns = (
+        "algorithm",
+        "algorithm__key",
+        "applied_to__algorithm",
+        "applied_to__algorithm__key",
+        "taxon",
+    )
+    return list(rows.exclude(algorithm=None).values_list(*columns).annotate(Count("pk")))
+
+
+@contextmanager
+def _through_indexes() -> Iterator[None]:
+    """Keep the planner from reading a whole table where the selection is a fair part of it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        yield
+        cursor.execute("SET LOCAL enable_seqscan = DEFAULT")
+
+
+def _listed(lists: QuerySet[TaxaList]) -> dict[TaxaList, frozenset[int]]:
+    """The taxa of each list, with the accepted ones of its synonyms."""
+    pairs = TaxaList.taxa.through.objects.filter(taxalist__in=lists.values("pk"))
+    members: defaultdict[int, set[int]] = defaultdict(set)
+    for list_id, taxon_id in pairs.values_list("taxalist_id", "taxon_id"):
+        members[list_id].add(taxon_id)
+    taxonomy = Taxonomy.above(set().union(*members.values()))
+    return {
+        one: frozenset(members[one.pk]) | {taxonomy.accepted(pk) for pk in members[one.pk]}
+        for one in lists.order_by("name", "pk")
+    }
