@@ -2,12 +2,15 @@
 
 import os
 import sys
+from pathlib import Path
 
 import django
 from django.conf import settings
 
 from config import embedded
 from config.servers import ServiceError
+
+FOLDER = Path(__file__).parent
 
 
 def set_up() -> None:

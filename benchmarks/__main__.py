@@ -6,7 +6,15 @@ from importlib import import_module
 
 from benchmarks import set_up
 
-BENCHMARKS = ("small_size_filter", "engine", "checks", "changelists")
+BENCHMARKS = (
+    "small_size_filter",
+    "class_masking",
+    "rank_rollup",
+    "tracking",
+    "engine",
+    "checks",
+    "changelists",
+)
 
 
 def main() -> None:

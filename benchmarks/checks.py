@@ -1,7 +1,6 @@
 """The integrity checks: a repair against a row-by-row peer, the whole report, and `/healthz`."""
 
 import logging
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +15,7 @@ from ami.main.checks.declarations import CHECKS, chosen_checks
 from ami.main.checks.runner import EVERYTHING, run_checks
 from ami.main.management.scale import Sizes
 from benchmarks import databases, peers
+from benchmarks.memory import measure
 from benchmarks.report import Figure
 from benchmarks.timing import QueryCounter, interleaved, timed
 
@@ -136,14 +136,8 @@ def _memory(database: str, *, many: int) -> list[Figure]:
 def _peak_memory(database: str, rows: int) -> int:
     with databases.copied(database):
         _clear(rows)
-        name = connection.settings_dict["NAME"]
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.memory", name, "checks"],
-            cwd=settings.ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    if done.returncode:
-        sys.exit(f"The process that measures memory failed:\n{done.stderr}")
-    return int(done.stdout)
+        peak, _ = measure("checks", connection.settings_dict["NAME"])
+    return peak
 
 
 def _report(database: str) -> list[Figure]:

@@ -5,10 +5,12 @@ another. A copy lasts for one measurement.
 """
 
 import hashlib
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.apps import apps
 from django.core.management import call_command
@@ -71,10 +73,14 @@ def warm() -> None:
         _execute(f"SELECT count(row) FROM {_quoted(model._meta.db_table)} row")  # noqa: S608
 
 
-def seeded(label: str, sizes: Sizes) -> str:
-    """The name of a database with rows of these sizes, seeded unless it is there."""
+def _seed(sizes: Sizes) -> None:
+    seed(sizes, report=lambda line: None)
+
+
+def seeded(label: str, sizes: Any, *, fill: Callable[[Any], object] = _seed) -> str:
+    """The name of a database with rows of these sizes, seeded by `fill` unless it is there."""
     name = f"bench_{connection.settings_dict['NAME']}_{label}"
-    fingerprint = _fingerprint(sizes)
+    fingerprint = _fingerprint(sizes, fill)
     with connection.cursor() as cursor:
         cursor.execute(COMMENT, [name])
         if cursor.fetchone() == (fingerprint,):
@@ -84,7 +90,7 @@ def seeded(label: str, sizes: Sizes) -> str:
     _execute(f"CREATE DATABASE {_quoted(name)}")
     with using(database := connect(name)):
         call_command("migrate", verbosity=0, interactive=False)
-        seed(sizes, report=lambda line: None)
+        fill(sizes)
         _execute("VACUUM (FREEZE, ANALYZE)")
     database.close()
     _execute(f"COMMENT ON DATABASE {_quoted(name)} IS '{fingerprint}'")
@@ -95,7 +101,7 @@ def drop(name: str) -> None:
     _execute(f"DROP DATABASE IF EXISTS {_quoted(name)}")
 
 
-def _fingerprint(sizes: Sizes) -> str:
+def _fingerprint(sizes: Any, fill: Callable[[Any], object]) -> str:
     migrations = [
         path
         for config in apps.get_app_configs()
@@ -103,6 +109,7 @@ def _fingerprint(sizes: Sizes) -> str:
     ]
     digest = hashlib.sha256(repr(sizes).encode())
     sources = [Path(module.__file__ or "") for module in (journal, scale, scale_sql)]
+    sources.append(Path(inspect.getfile(fill)))
     for path in [*sources, *migrations]:
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -1,22 +1,38 @@
-"""Run a benchmark's task in a process of its own and print its peak memory in bytes."""
+"""Run a benchmark's task in a process of its own; print its peak memory in bytes, and what it
+returns, as JSON."""
 
+import json
 import resource
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from benchmarks import set_up
+from benchmarks import FOLDER, set_up
 
 STATUS = Path("/proc/self/status")
 
 
-def main(database: str, benchmark: str) -> None:
-    """Work on `database`, which is left changed."""
+def measure(benchmark: str, database: str) -> tuple[int, Any]:
+    """The peak memory, in bytes, of a process that runs `run_task()` of that module, and what the
+    task returns. `database` is left changed. Ends with what the process said if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory", benchmark, database],
+        cwd=FOLDER.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"The process that measures memory failed:\n{done.stderr}")
+    peak, result = json.loads(done.stdout)
+    return peak, result
+
+
+def main(benchmark: str, database: str) -> None:
     set_up()
     databases = import_module("benchmarks.databases")
     with databases.opened(database):
-        import_module(f"benchmarks.{benchmark}").run_task()
-    sys.stdout.write(str(peak_memory()))
+        result = import_module(f"benchmarks.{benchmark}").run_task()
+    sys.stdout.write(json.dumps([peak_memory(), result]))
 
 
 def peak_memory() -> int:

@@ -5,13 +5,13 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import django
 from django.db import connection
 
-FOLDER = Path(__file__).parent
+from benchmarks import FOLDER
+
 RESULTS = FOLDER / "results"
 PAGE = FOLDER.parent / "docs" / "figures.md"
 BEGIN, END = "<!-- begin -->\n", "<!-- end -->\n"

