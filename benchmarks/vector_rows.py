@@ -155,7 +155,7 @@ def run_timed(task_cls: type[BasePostProcessingTask]) -> list[float]:
 
 
 def arrays_alone(*columns: str) -> None:
-    """Read the logits of all rows, and write `columns` of as many anew: what masking cannot save."""
+    """Read the logits of all rows, and write `columns` of as many: what no masking can save."""
     with transaction.atomic():
         for ids in _portions():
             rows = Classification.objects.filter(pk__in=ids)

@@ -1,5 +1,7 @@
 """Jobs of masking and rollup: provenance, revert, and a second run."""
 
+from collections.abc import Callable
+
 import pytest
 
 from ami.jobs.models import Job
