@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from django.conf import settings
 from django.db import connection
 from django.test import Client
 

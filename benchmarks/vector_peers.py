@@ -46,8 +46,7 @@ class Writer:
 
 
 def _sources() -> QuerySet[Classification]:
-    rows = Classification.objects.filter(terminal=True, logits__isnull=False)
-    return rows.select_related("detection__occurrence")
+    return Classification.objects.filter(terminal=True, logits__isnull=False)
 
 
 def mask_row_by_row(job: Job) -> None:

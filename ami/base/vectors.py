@@ -50,25 +50,27 @@ def write_rows(model: type[Model], columns: Mapping[str, Iterable[Any]]) -> None
     A vector is a one-dimensional array. Columns that are not named get the database's default.
     Raises TypeError for a column of a type that this module does not write.
     """
-    encoders = [_encoder(model, column) for column in columns]
-    count = struct.pack(">h", len(encoders))
-    data = BytesIO()
-    data.write(PREFIX)
-    for row in zip(*columns.values(), strict=True):
-        data.write(count)
-        for encode, value in zip(encoders, row, strict=True):
-            if value is None:
-                data.write(NULL)
-                continue
-            field = encode(value)
-            data.write(len(field).to_bytes(4))
-            data.write(field)
-    data.write(END)
-    data.seek(0)
+    fields = [_fields(_encoder(model, column), values) for column, values in columns.items()]
+    count = struct.pack(">h", len(fields))
+    rows = (count + b"".join(row) for row in zip(*fields, strict=True))
+    data = BytesIO(b"".join([PREFIX, *rows, END]))
     names = ", ".join(map(connection.ops.quote_name, columns))
     table = connection.ops.quote_name(model._meta.db_table)
     with connection.cursor() as cursor:
         cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", data, BLOCK)
+
+
+def _fields(encode: Callable[[Any], bytes], values: Iterable[Any]) -> Iterator[bytes]:
+    """Each value with its length before it; what is the same as the one before is kept."""
+    former, field = None, NULL
+    for value in values:
+        if value is not former:
+            former, field = value, NULL if value is None else _with_length(encode(value))
+        yield field
+
+
+def _with_length(field: bytes) -> bytes:
+    return len(field).to_bytes(4) + field
 
 
 def _parse(data: memoryview) -> Iterator[tuple[int, Vector | None]]:
