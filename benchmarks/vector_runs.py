@@ -16,11 +16,11 @@ from benchmarks.vector_rows import VectorSizes, fill
 # What task and peer must agree on; they add up in another order.
 OUTCOME = """
 SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM (
-    SELECT (c.detection_id, c.taxon_id, round(c.score::numeric, 9), c.terminal, c.applied_to_id,
+    SELECT (c.detection_id, c.taxon_id, round(c.score::numeric, 6), c.terminal, c.applied_to_id,
             a.key, cardinality(c.scores), cardinality(c.logits)) AS row
     FROM main_classification c LEFT JOIN ml_algorithm a ON a.id = c.algorithm_id
     UNION ALL
-    SELECT (o.id, o.determination_id, round(o.determination_score::numeric, 9),
+    SELECT (o.id, o.determination_id, round(o.determination_score::numeric, 6),
             NULL, NULL, NULL, NULL, NULL)
     FROM main_occurrence o
 ) rows

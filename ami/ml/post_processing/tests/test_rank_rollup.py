@@ -1,11 +1,9 @@
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 from pytest_django import DjangoAssertNumQueries
 
 from ami.base.tests.factories import (
-    make_algorithm,
     make_capture,
     make_detection,
     make_occurrence,
@@ -13,12 +11,11 @@ from ami.base.tests.factories import (
     make_user,
 )
 from ami.base.tests.snapshots import snapshot
-from ami.jobs.states import JobFailedError
-from ami.main.models import Classification, Identification, Occurrence, Taxon, TaxonRank
+from ami.main.models import Classification, Identification, Occurrence, Taxon
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
 from ami.ml.post_processing.batches import plan_batches
 from ami.ml.post_processing.class_masking import ClassMaskingTask
-from ami.ml.post_processing.rank_rollup import RankRollupConfig, RankRollupTask
+from ami.ml.post_processing.rank_rollup import RankRollupTask
 from ami.ml.post_processing.scopes import SCOPES
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.vectors import (
@@ -32,7 +29,6 @@ from ami.ml.post_processing.tests.vectors import (
     plain_softmax,
     run,
 )
-from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config, stored_config
 
 pytestmark = pytest.mark.django_db
 
@@ -107,25 +103,6 @@ def test_lineage_of_the_top_class_constrains(
     Classification.objects.update(terminal=True)
     roll_up(lineage="global")
     assert name_of(source) == anywhere
-
-
-@pytest.mark.parametrize(
-    ("scores", "threshold", "expected"),
-    [
-        ([0.5, 0.25, 0.0, 0.0], 0.75, "G"),
-        ([0.5, 0.25, 0.0, 0.0], 0.7500001, None),
-        ([0.1, 0.2, 0.0, 0.0], 0.3, "G"),
-        ([0.7, 0.1, 0.0, 0.0], 0.8, "G"),  # 0.7999999999999999 as Python adds
-        ([0.7, 0.3, 0.0, 0.0], 1.0, "G"),
-        ([0.6, 0.4000001, 0.0, 0.0], 1.0, "G"),  # as single precision adds
-    ],
-)
-def test_threshold_is_reached_at_its_very_value(
-    classifier: Algorithm, scores: list[float], threshold: float, expected: str | None
-) -> None:
-    source = make_source(classifier, scores=scores)
-    roll_up(thresholds={"GENUS": threshold})
-    assert name_of(source) == expected
 
 
 def test_logits_count_where_there_are_no_scores(classifier: Algorithm) -> None:
@@ -203,24 +180,6 @@ def test_synonyms_count_for_their_accepted_taxon(classifier: Algorithm) -> None:
     assert (str(new.taxon), new.score) == ("a", 0.9)
 
 
-@pytest.mark.parametrize("rank", TaxonRank.values)
-def test_any_rank_may_have_a_threshold(rank: str) -> None:
-    home = make_taxon(name="home", rank=rank)
-    make_species("a", "b", parent=home)
-    source = make_source(make_classifier("a", "b"), scores=[0.5, 0.4])
-    roll_up(thresholds={rank: 0.5})
-    assert name_of(source) == ("a" if rank == "SPECIES" else "home")
-
-
-def test_unknown_rank_is_tried_last() -> None:
-    home = make_taxon(name="home", rank="UNKNOWN")
-    family = make_taxon(name="F", rank="FAMILY", parent=home)
-    make_species("a", "b", parent=family)
-    source = make_source(make_classifier("a", "b"), scores=[0.5, 0.4])
-    roll_up(thresholds={"UNKNOWN": 0.1, "FAMILY": 0.9})
-    assert name_of(source) == "F"
-
-
 def test_masking_then_rolling_up() -> None:
     make_ranks("F", "G", "a", "b")
     elsewhere = make_species("c")
@@ -234,21 +193,6 @@ def test_masking_then_rolling_up() -> None:
     assert new
     assert (str(new.taxon), new.score) == ("G", 1.0)
     assert [row.pk for row in Classification.objects.filter(terminal=True)] == [new.pk]
-
-
-def test_rows_of_one_algorithm_can_be_chosen(classifier: Algorithm) -> None:
-    chosen = make_source(classifier, scores=[0.9, 0.0, 0.0, 0.0])
-    other = make_source(
-        make_algorithm(category_map=classifier.category_map), scores=[0.9, 0.0, 0.0, 0.0]
-    )
-    assert roll_up(algorithm_id=classifier.pk)["classifications_checked"] == 1
-    assert (name_of(chosen), name_of(other)) == ("a", None)
-
-
-def test_algorithm_that_is_gone_is_told(classifier: Algorithm) -> None:
-    make_source(classifier, scores=[0.9, 0.0, 0.0, 0.0])
-    with pytest.raises(JobFailedError, match=f"Algorithm {2**40} no longer exists"):
-        roll_up(algorithm_id=2**40)
 
 
 def test_second_run_writes_nothing(classifier: Algorithm) -> None:
@@ -346,38 +290,3 @@ def test_number_of_queries_does_not_grow_with_the_batch(
     with django_assert_num_queries(12):
         task.process(batch)
     assert task.counts["classifications_rolled_up"] == 2 * rows
-
-
-@pytest.mark.parametrize(
-    ("thresholds", "sentence"),
-    [
-        ({}, "thresholds: must name at least one rank."),
-        ({"GENUS": 0}, "thresholds.GENUS must be above 0, got 0."),
-        ({"GENUS": 1.5}, "thresholds.GENUS must be at most 1, got 1.5."),
-        ({"GENUS": "high"}, "thresholds.GENUS must be a number, got 'high'."),
-    ],
-)
-def test_thresholds_that_say_nothing_are_refused(thresholds: Any, sentence: str) -> None:
-    with pytest.raises(ConfigValidationErrors) as refusal:
-        parse_config(RankRollupConfig, {"occurrence_id": 1, "thresholds": thresholds})
-    assert str(refusal.value) == sentence
-
-
-def test_rank_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConfigValidationErrors, match="must be one of 'KINGDOM', 'PHYLUM'"):
-        parse_config(RankRollupConfig, {"occurrence_id": 1, "thresholds": {"TRIBUS": 0.5}})
-
-
-def test_threshold_is_a_finite_number() -> None:
-    for odd in (float("nan"), float("inf")):
-        with pytest.raises(ValidationError):
-            RankRollupConfig(occurrence_id=1, thresholds={"GENUS": odd})
-
-
-def test_options_are_stored_by_the_names_of_ranks() -> None:
-    config = parse_config(RankRollupConfig, {"occurrence_id": 1})
-    assert stored_config(config) == {
-        "occurrence_id": 1,
-        "thresholds": {"SPECIES": 0.8, "GENUS": 0.6, "FAMILY": 0.4},
-        "lineage": "constrained",
-    }

@@ -10,6 +10,7 @@ from ami.base.tests.factories import make_project, make_user
 from ami.jobs import runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.tests.job_types import make_job
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.service import (
     JOB_TYPE,
     AlreadyLaunchedError,
@@ -19,6 +20,8 @@ from ami.ml.post_processing.service import (
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import make_scope
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config
+
+REGISTERED = ", ".join(POSTPROCESSING_TASKS)
 
 
 def rows(*ids: Any, **options: Any) -> list[LaunchRow]:
@@ -171,9 +174,9 @@ def test_job_runs_its_method() -> None:
         ([], "The Job's parameters are no mapping: []."),
         (
             {"task": "elsewhere", "config": {}},
-            "Unknown method 'elsewhere'. Registered: small_size_filter.",
+            f"Unknown method 'elsewhere'. Registered: {REGISTERED}.",
         ),
-        ({"task": [], "config": {}}, "Unknown method '[]'. Registered: small_size_filter."),
+        ({"task": [], "config": {}}, f"Unknown method '[]'. Registered: {REGISTERED}."),
         (
             {"task": "small_size_filter", "config": None},
             "The options must be a mapping, got None.",
