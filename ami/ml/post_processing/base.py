@@ -34,7 +34,7 @@ class BasePostProcessingTask(Work):
     config_schema: ClassVar[type[BaseModel]]
     description: ClassVar[str] = ""
     unit: ClassVar[Unit] = OCCURRENCE
-    batch_size: ClassVar[int] = 20_000
+    batch_size: int = 20_000
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

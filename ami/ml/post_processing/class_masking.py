@@ -25,6 +25,8 @@ logger = getLogger(__name__)
 
 MASKED_BY = "_filtered_by_taxa_list_"
 MAX_NAME = 255
+LARGEST_BATCH = 1_000
+LOGITS = 2_000_000
 
 
 def derived_algorithm(source: Algorithm, taxa_list: TaxaList, *, reweight: bool) -> Algorithm:
@@ -93,9 +95,15 @@ class ClassMaskingTask(BasePostProcessingTask):
         "labels_unresolved",
         "occurrences_updated",
     )
-    batch_size = 1_000
 
     config: ClassMaskingConfig
+
+    @cached_property
+    def batch_size(self) -> int:  # type: ignore[override]
+        """Rows of about two million logits, so that a batch takes about a second."""
+        category_map = self.source.category_map
+        classes = len(category_map.labels) if category_map else 0
+        return max(1, min(LARGEST_BATCH, LOGITS // max(1, classes)))
 
     @cached_property
     def source(self) -> Algorithm:

@@ -157,7 +157,7 @@ class RankRollupTask(BasePostProcessingTask):
         "unresolved",
         "occurrences_updated",
     )
-    batch_size = 1_000
+    batch_size = 500
 
     config: RankRollupConfig
 
