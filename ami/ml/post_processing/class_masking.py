@@ -114,20 +114,28 @@ class ClassMaskingTask(BasePostProcessingTask):
         return existing_row(TaxaList, self.config.taxa_list_id)
 
     @cached_property
+    def maps(self) -> CategoryMaps:
+        return CategoryMaps(self.logger)
+
+    @cached_property
+    def listed(self) -> frozenset[int]:
+        return listed_classes(self.taxa_list, self.source, maps=self.maps)
+
+    @cached_property
     def algorithm(self) -> Algorithm:
         return derived_algorithm(self.source, self.taxa_list, reweight=self.config.reweight)
 
     def prepare(self) -> None:
         """Raises JobFailedError where the list or the algorithm is gone, or no class stays."""
-        maps = CategoryMaps(self.logger)
-        listed = listed_classes(self.taxa_list, self.source, maps=maps)
+        listed = self.listed
         if self.source.category_map_id:
-            unresolved = maps[self.source.category_map_id].unresolved
-            self.count(labels_unresolved=len(unresolved))
+            # Set, not added: a part that goes on later is prepared once more.
+            unresolved = self.maps[self.source.category_map_id].unresolved
+            self.counts["labels_unresolved"] = len(unresolved)
         self.masking = Masking(
             listed=listed,
             author=self.algorithm,
-            maps=maps,
+            maps=self.maps,
             tally=self,
             reweight=self.config.reweight,
             only_when_taxon_changes=self.config.only_when_taxon_changes,

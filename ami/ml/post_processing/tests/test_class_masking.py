@@ -17,9 +17,7 @@ from ami.jobs.states import JobFailedError
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import Classification, Identification, Occurrence, TaxaList, Taxon
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
-from ami.ml.post_processing.batches import plan_batches
 from ami.ml.post_processing.class_masking import ClassMaskingTask
-from ami.ml.post_processing.scopes import SCOPES
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
@@ -316,9 +314,9 @@ def test_number_of_queries_does_not_grow_with_the_batch(
         algorithm_id=classifier.pk,
     )
     task.prepare()
-    (batch,) = plan_batches(SCOPES[0].detections([capture_set.pk]), size=task.batch_size)
+    (batch,) = task.plan()
     with django_assert_num_queries(9):
-        task.process(batch)
+        task.work_on(batch)
     assert task.counts["classifications_masked"] == rows
     assert set(Classification.objects.filter(terminal=True).values_list("job", flat=True)) == {
         job.pk

@@ -13,10 +13,8 @@ from ami.base.tests.factories import (
 from ami.base.tests.snapshots import snapshot
 from ami.main.models import Classification, Identification, Occurrence, Taxon
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
-from ami.ml.post_processing.batches import plan_batches
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
-from ami.ml.post_processing.scopes import SCOPES
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.vectors import (
     everything,
@@ -283,10 +281,10 @@ def test_number_of_queries_does_not_grow_with_the_batch(
     task = RankRollupTask(source_image_collection_id=capture_set.pk, thresholds={"FAMILY": 0.1})
     task.prepare()
     assert task.algorithm
-    (batch,) = plan_batches(SCOPES[0].detections([capture_set.pk]), size=task.batch_size)
-    task.process(batch)  # reads the category map
+    (batch,) = task.plan()
+    task.work_on(batch)  # reads the category map
     Classification.objects.filter(algorithm=task.algorithm).delete()
     Classification.objects.update(terminal=True)
     with django_assert_num_queries(12):
-        task.process(batch)
+        task.work_on(batch)
     assert task.counts["classifications_rolled_up"] == 2 * rows
