@@ -30,7 +30,8 @@ SIZES = VectorSizes(rows=5_000, classes=1_000)
 MANY = VectorSizes(rows=70_000, classes=2_500, with_scores=False)
 WIDE = VectorSizes(rows=500, classes=29_000, with_scores=False)
 QUICK = VectorSizes(rows=200, classes=100)
-QUICK_LARGE = VectorSizes(rows=2_000, classes=50, with_scores=False)
+QUICK_MANY = VectorSizes(rows=2_000, classes=50, with_scores=False)
+QUICK_WIDE = VectorSizes(rows=50, classes=2_000, with_scores=False)
 ROUNDS = 3
 
 
@@ -71,8 +72,8 @@ def compare(
 
 def large_runs(benchmark: str, *, quick: bool) -> Iterator[Figure]:
     """First progress, memory and rate of that benchmark's task over many rows, and wide ones."""
-    for label, sizes in (("many", MANY), ("wide", WIDE)):
-        size = QUICK_LARGE if quick else sizes
+    for label, full, few in (("many", MANY, QUICK_MANY), ("wide", WIDE, QUICK_WIDE)):
+        size = few if quick else full
         name = f"quick_{label}" if quick else label
         database = databases.seeded(f"vectors_{name}", size, fill=fill)
         with _fresh(database):
