@@ -63,11 +63,13 @@ class DetectionAdmin(RedetermineMixin, DetailsMixin, LargeTableAdmin[Detection])
         "detection_algorithm",
         "detection_score",
         "vector",
+        "next_detection",
+        "link_cost",
         "classifications_link",
         "created_at",
         "updated_at",
     )
-    raw_id_fields = ("source_image", "occurrence")
+    raw_id_fields = ("source_image", "occurrence", "next_detection")
     autocomplete_fields = ("detection_algorithm",)
     readonly_fields = ("vector", "classifications_link", "created_at", "updated_at")
 

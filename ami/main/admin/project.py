@@ -8,6 +8,7 @@ from ami.base.links import count_link
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
 from ami.main.models import Deployment, Event, Occurrence, Project, SourceImage
+from ami.ml.post_processing.admin import PostProcessingActionsMixin
 
 
 @admin.register(Project)
@@ -75,7 +76,7 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
 
 
 @admin.register(Event)
-class EventAdmin(_CachedCountsMixin, LargeTableAdmin[Event]):
+class EventAdmin(PostProcessingActionsMixin, _CachedCountsMixin, LargeTableAdmin[Event]):
     link_lookup = "event__id__exact"
     list_display = (
         "group_by",

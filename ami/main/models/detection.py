@@ -45,9 +45,29 @@ class Detection(BaseModel):
     )
     detection_score = models.FloatField(null=True, blank=True)
     similarity_vector = ArrayField(models.FloatField(), null=True, blank=True)
+    next_detection = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="previous_detections",
+        db_index=False,
+        help_text="The same individual on the next capture that shows it, as tracking linked them.",
+    )
+    link_cost = models.FloatField(
+        null=True, blank=True, help_text="What tracking found the link to the next one to cost."
+    )
 
     class Meta:
-        constraints = [score_constraint("detection_score", name="detection_score_within_0_and_1")]
+        constraints = [
+            score_constraint("detection_score", name="detection_score_within_0_and_1"),
+            # Deferred, so that one statement can swap links.
+            models.UniqueConstraint(
+                fields=["next_detection"],
+                name="detection_unique_next_detection",
+                deferrable=models.Deferrable.DEFERRED,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"Detection {self.pk}"

@@ -11,7 +11,7 @@ from pydantic.fields import ModelField
 
 from ami.base.ids import MAX_ID
 from ami.jobs.states import JobFailedError
-from ami.main.models import Detection, Occurrence, SourceImage, SourceImageCollection
+from ami.main.models import Detection, Event, Occurrence, SourceImage, SourceImageCollection
 
 M = TypeVar("M", bound=Model)
 
@@ -53,6 +53,14 @@ def _detections_of_occurrences(ids: Iterable[int]) -> QuerySet[Detection]:
     return Detection.objects.filter(occurrence__in=ids)
 
 
+def _captures_of_events(ids: Iterable[int]) -> QuerySet[SourceImage]:
+    return SourceImage.objects.filter(event__in=ids)
+
+
+def _detections_of_events(ids: Iterable[int]) -> QuerySet[Detection]:
+    return Detection.objects.filter(source_image__event__in=ids)
+
+
 SCOPES = (
     Scope(
         "source_image_collection_id",
@@ -68,6 +76,7 @@ SCOPES = (
         _captures_of_occurrences,
         _detections_of_occurrences,
     ),
+    Scope("event_id", "event", Event, _captures_of_events, _detections_of_events),
 )
 SCOPE_FIELDS = frozenset(scope.field for scope in SCOPES)
 

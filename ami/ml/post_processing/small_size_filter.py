@@ -10,6 +10,7 @@ from ami.main.models import Taxon, TaxonRank
 from ami.main.models.taxon import NOT_IDENTIFIABLE
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.boxes import BOX_FAULTS
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import RowId, ScopedConfig
 
@@ -29,11 +30,7 @@ WITH box AS (
     OFFSET 0
 ), judged AS MATERIALIZED (
     SELECT id, occurrence_id, CASE
-        WHEN bbox IS NULL THEN 'no box'
-        WHEN (cardinality(bbox) = 4 AND 'Infinity' > ALL (bbox) AND '-Infinity' < ALL (bbox))
-             IS NOT TRUE THEN 'box is not four finite numbers'
-        WHEN (width > 0 AND height > 0) IS NOT TRUE THEN 'frame without width or height'
-        WHEN x2 <= x1 OR y2 <= y1 THEN 'box is empty or inverted'
+        {faults}
         WHEN GREATEST(x2 - x1, 1e-100) * GREATEST(y2 - y1, 1e-100) / (width * height)
              >= %s THEN 'large'
         WHEN EXISTS (
@@ -134,7 +131,7 @@ class SmallSizeFilterTask(BasePostProcessingTask):
         ).query.sql_with_params()
         with connection.cursor() as cursor:
             cursor.execute(
-                VERDICTS.format(detections=detections),
+                VERDICTS.format(detections=detections, faults=BOX_FAULTS),
                 [*params, self.config.size_threshold, self.algorithm.pk, self.taxon.pk],
             )
             return [Verdict(*row) for row in cursor.fetchall()]

@@ -10,11 +10,11 @@ from ami.base.tests.factories import (
     make_occurrence,
 )
 from ami.jobs.states import JobFailedError
-from ami.main.models import Occurrence, SourceImageCollection
+from ami.main.models import Event, Occurrence, SourceImageCollection
 from ami.ml.post_processing.scopes import SCOPES, chosen_scope, scopes_of
 from ami.ml.post_processing.tests.methods import ScopeConfig, make_scope
 
-SETS, OCCURRENCES = SCOPES
+SETS, OCCURRENCES, EVENTS = SCOPES
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_schema_tells_its_scopes() -> None:
 
     assert scopes_of(ScopeConfig) == [SETS, OCCURRENCES]
     assert scopes_of(OccurrenceOnly) == [OCCURRENCES]
-    assert [scope.model for scope in SCOPES] == [SourceImageCollection, Occurrence]
+    assert [scope.model for scope in SCOPES] == [SourceImageCollection, Occurrence, Event]
 
 
 @pytest.mark.django_db

@@ -1,0 +1,14 @@
+from django.db import migrations
+
+from ami.jobs.journal import install_triggers
+
+
+class Migration(migrations.Migration):
+    """Journal the links between detections, too."""
+
+    dependencies = [
+        ("jobs", "0003_parts"),
+        ("main", "0005_detection_links"),
+    ]
+
+    operations = [migrations.RunPython(install_triggers, migrations.RunPython.noop)]

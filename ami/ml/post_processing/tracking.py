@@ -1,0 +1,148 @@
+"""Detections of one individual on successive captures are joined into one occurrence."""
+
+from collections.abc import Mapping
+from itertools import groupby
+from operator import attrgetter, itemgetter
+
+from pydantic import Field
+
+from ami.main.models import Event, Occurrence
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.batches import EVENT, Batch
+from ami.ml.post_processing.linking import Floats, Limits, link_detections
+from ami.ml.post_processing.registry import register
+from ami.ml.post_processing.scopes import RowId, ScopedConfig
+from ami.ml.post_processing.tracking_rows import (
+    delete_emptied,
+    hold,
+    move,
+    read_directions,
+    read_rows,
+    to_sightings,
+    unlink_others,
+)
+from ami.ml.post_processing.tracks import Row, Track, choose_keepers, follow, heirs
+
+
+class TrackingConfig(ScopedConfig):
+    source_image_collection_id: RowId | None = None
+    event_id: RowId | None = None
+    cost_threshold: float = Field(
+        0.2,
+        gt=0,
+        le=5,
+        title="Cost threshold",
+        description="The highest cost of a link where both detections have a feature vector.",
+    )
+    geometry_cost_threshold: float = Field(
+        0.8,
+        gt=0,
+        le=3,
+        title="Geometry cost threshold",
+        description="The highest cost of a link by the boxes alone, where a vector is missing.",
+    )
+    max_gap_captures: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        title="Captures to the next detection",
+        description="1 links only captures that follow each other; 2 bridges one without it.",
+    )
+    max_gap_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        title="Seconds to the next detection",
+        description="The longest time that a link may bridge; empty for any.",
+    )
+
+
+@register
+class TrackingTask(BasePostProcessingTask):
+    key = "tracking"
+    name = "Tracking"
+    description = "Joins the detections of one individual on successive captures of a night."
+    config_schema = TrackingConfig
+    unit = EVENT
+    batch_size = 5_000
+    counters = (
+        "detections_checked",
+        "detections_skipped",
+        "detections_locked",
+        "links_found",
+        "links_changed",
+        "occurrences_merged",
+        "occurrences_created",
+        "occurrences_updated",
+    )
+
+    config: TrackingConfig
+
+    def process(self, batch: Batch) -> None:
+        hold(batch)
+        rows = read_rows(batch)
+        directions = read_directions([row.id for row in rows if row.takes_part])
+        tracks: list[Track] = []
+        for _, night in groupby(rows, key=attrgetter("event_id")):
+            tracks += self._track(list(night), directions)
+        self._create_occurrences(tracks)
+        self._write(tracks)
+
+    def _track(self, night: list[Row], directions: Mapping[int, Floats]) -> list[Track]:
+        """Find the tracks of one event, and the occurrences that they are kept in."""
+        rows = [row for row in night if row.takes_part]
+        apart = [row for row in night if not row.takes_part]
+        self._count(night)
+        links = link_detections(to_sightings(rows, directions), self._limits)
+        self.count(links_found=len(links))
+        tracks = follow(rows, links)
+        choose_keepers(tracks, apart=apart)
+        return tracks
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(
+            cost=self.config.cost_threshold,
+            geometry_cost=self.config.geometry_cost_threshold,
+            gap_captures=self.config.max_gap_captures,
+            gap_seconds=self.config.max_gap_seconds,
+        )
+
+    def _count(self, rows: list[Row]) -> None:
+        self.count(detections_checked=len(rows), detections_locked=sum(row.locked for row in rows))
+        faulty = sorted((row.fault, row.id) for row in rows if row.fault and not row.locked)
+        self.count(detections_skipped=len(faulty))
+        for reason, group in groupby(faulty, key=itemgetter(0)):
+            ids = [pk for _, pk in group]
+            self.skip(reason, rows=len(ids), ids=ids)
+
+    def _create_occurrences(self, tracks: list[Track]) -> None:
+        lacking = [track for track in tracks if track.lacks_occurrence]
+        events = Event.objects.in_bulk({track.rows[0].event_id for track in lacking})
+        created = Occurrence.objects.bulk_create(
+            Occurrence(
+                event=(event := events[track.rows[0].event_id]),
+                deployment_id=event.deployment_id,
+                project_id=event.project_id,
+            )
+            for track in lacking
+        )
+        for track, occurrence in zip(lacking, created, strict=True):
+            track.keeper = occurrence.pk
+        self.count(occurrences_created=len(created))
+
+    def _write(self, tracks: list[Track]) -> None:
+        placements = [pair for track in tracks for pair in track.placements()]
+        unlink_others([row.id for row, _ in placements])
+        changes = [(row, wanted) for row, wanted in placements if not wanted.holds(row)]
+        if not changes:
+            return
+        move([wanted for _, wanted in changes])
+        self.count(
+            links_changed=sum(row.next_id != wanted.next_id for row, wanted in changes),
+            occurrences_merged=delete_emptied(heirs(changes)),
+        )
+        homes = {
+            home for row, wanted in changes for home in (row.occurrence_id, wanted.occurrence_id)
+        }
+        self.update_determinations(home for home in homes if home is not None)

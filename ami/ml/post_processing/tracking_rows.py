@@ -1,0 +1,150 @@
+"""What tracking reads and writes, each in one statement a batch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from django.db import connection
+
+from ami.main.models import Detection
+from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.boxes import BOX_FAULTS
+from ami.ml.post_processing.linking import Floats, Sightings, direction_of
+from ami.ml.post_processing.tracks import Placement, Row
+
+CHUNK = 500
+
+# In the order in which a person's identification locks them: it, then its occurrence.
+HOLD_IDENTIFICATIONS = """
+SELECT FROM main_identification WHERE occurrence_id IN (SELECT occurrence_id FROM ({scope}) d)
+ORDER BY id FOR UPDATE
+"""
+HOLD_OCCURRENCES = """
+SELECT FROM main_occurrence WHERE id IN (SELECT occurrence_id FROM ({scope}) d)
+ORDER BY id FOR UPDATE
+"""
+
+READ = """
+WITH detection AS MATERIALIZED ({scope}), place AS (
+    SELECT id, row_number() OVER (PARTITION BY event_id ORDER BY timestamp, id) AS place
+    FROM main_sourceimage
+    WHERE timestamp IS NOT NULL AND event_id IN (
+        SELECT s.event_id FROM detection d JOIN main_sourceimage s ON s.id = d.source_image_id
+    )
+), sighting AS (
+    SELECT d.*, s.event_id, e.project_id, s.timestamp, place.place, s.width, s.height,
+           d.bbox[1] AS x1, d.bbox[2] AS y1, d.bbox[3] AS x2, d.bbox[4] AS y2
+    FROM detection d
+    JOIN main_sourceimage s ON s.id = d.source_image_id
+    LEFT JOIN main_event e ON e.id = s.event_id
+    LEFT JOIN place ON place.id = s.id
+)
+SELECT id, event_id, source_image_id, occurrence_id, next_detection_id, link_cost,
+       identified IS NOT NULL,
+       CASE
+        WHEN event_id IS NULL THEN 'capture without an event'
+        WHEN project_id IS NULL THEN 'event without a project'
+        WHEN timestamp IS NULL THEN 'capture without a time'
+        {faults}
+       END,
+       place, extract(epoch FROM timestamp)::float8, width, height, x1, y1, x2, y2
+FROM sighting
+LEFT JOIN LATERAL (
+    SELECT true FROM main_identification i
+    WHERE i.occurrence_id = sighting.occurrence_id AND NOT i.withdrawn LIMIT 1
+) person (identified) ON true
+ORDER BY event_id, place, id
+"""
+
+MOVE = """
+UPDATE main_detection d
+SET occurrence_id = w.occurrence, next_detection_id = w.next, link_cost = w.cost,
+    updated_at = now()
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::float8[]) w (id, occurrence, next, cost)
+WHERE d.id = w.id
+"""
+
+# Links from elsewhere to a detection whose links have just been decided.
+UNLINK = """
+UPDATE main_detection SET next_detection_id = NULL, link_cost = NULL, updated_at = now()
+WHERE next_detection_id = ANY(%(ids)s) AND NOT id = ANY(%(ids)s)
+"""
+
+MOVE_IDENTIFICATIONS = """
+UPDATE main_identification i SET occurrence_id = m.keeper, updated_at = now()
+FROM unnest(%s::bigint[], %s::bigint[]) m (id, keeper)
+WHERE i.occurrence_id = m.id
+  AND NOT EXISTS (SELECT FROM main_detection d WHERE d.occurrence_id = m.id)
+"""
+
+DELETE_EMPTIED = """
+DELETE FROM main_occurrence o
+WHERE id = ANY(%s) AND NOT EXISTS (SELECT FROM main_detection d WHERE d.occurrence_id = o.id)
+"""
+
+
+def hold(batch: Batch) -> None:
+    """Keep people from identifying the batch's occurrences until the transaction ends."""
+    scope, params = batch.detections.order_by().values("occurrence_id").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(HOLD_IDENTIFICATIONS.format(scope=scope), params)
+        cursor.execute(HOLD_OCCURRENCES.format(scope=scope), params)
+
+
+def read_rows(batch: Batch) -> list[Row]:
+    """The batch's detections by event, capture and id."""
+    columns = (
+        "id", "source_image_id", "occurrence_id", "bbox", "next_detection_id", "link_cost",
+    )  # fmt: skip
+    scope, params = batch.detections.order_by().values(*columns).query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(READ.format(scope=scope, faults=BOX_FAULTS), params)
+        return [Row(*row) for row in cursor.fetchall()]
+
+
+def read_directions(ids: Sequence[int]) -> dict[int, Floats]:
+    """The feature vectors at length 1, by detection, of those that have one."""
+    vectors = Detection.objects.filter(pk__in=ids, similarity_vector__isnull=False)
+    rows = vectors.values_list("pk", "similarity_vector").iterator(chunk_size=CHUNK)
+    found = ((pk, direction_of(np.array(vector, dtype=float))) for pk, vector in rows)
+    return {pk: direction for pk, direction in found if direction is not None}
+
+
+def to_sightings(rows: Sequence[Row], directions: Mapping[int, Floats]) -> Sightings:
+    """The rows of one event as columns."""
+    own = [directions.get(row.id, np.empty(0)) for row in rows]
+    lengths = np.array([len(direction) for direction in own], dtype=np.intp)
+    filled = np.zeros((len(rows), lengths.max(initial=0)))
+    for row, direction in zip(filled, own, strict=True):
+        row[: len(direction)] = direction
+    return Sightings(
+        boxes=np.array([(row.x1, row.y1, row.x2, row.y2) for row in rows], dtype=float),
+        frames=np.array([(row.width, row.height) for row in rows], dtype=float),
+        places=np.array([row.place for row in rows]),
+        times=np.array([row.time for row in rows], dtype=float),
+        directions=filled,
+        lengths=lengths,
+    )
+
+
+def move(placements: Iterable[Placement]) -> None:
+    """Write where detections belong and which follows which."""
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE, [list(column) for column in zip(*placements, strict=True)])
+
+
+def unlink_others(ids: Sequence[int]) -> None:
+    """Remove the links to these detections from any but these."""
+    with connection.cursor() as cursor:
+        cursor.execute(UNLINK, {"ids": list(ids)})
+
+
+def delete_emptied(keepers: Mapping[int, int | None]) -> int:
+    """Delete those of the occurrences that have no detection left; return how many.
+
+    Their identifications, all withdrawn, move to the `keepers`.
+    """
+    ids = list(keepers)
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE_IDENTIFICATIONS, [ids, list(keepers.values())])
+        cursor.execute(DELETE_EMPTIED, [ids])
+        return int(cursor.rowcount)

@@ -1,0 +1,133 @@
+"""Tracks: chains of linked detections, and the occurrence that each is kept in.
+
+No database here.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from math import isclose
+from typing import NamedTuple
+
+from ami.ml.post_processing.linking import Link
+
+SAME_COST = 1e-8  # two runs may differ in the last bits of a cosine
+
+
+class Row(NamedTuple):
+    """A detection as tracking reads it.
+
+    `place` is the number of its capture in the event, `time` in seconds. `fault` says why it
+    cannot be tracked, as then a number may be missing; `locked` that a person has identified its
+    occurrence.
+    """
+
+    id: int
+    event_id: int
+    capture_id: int
+    occurrence_id: int | None
+    next_id: int | None
+    link_cost: float | None
+    locked: bool
+    fault: str | None
+    place: int
+    time: float
+    width: int
+    height: int
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @property
+    def takes_part(self) -> bool:
+        return not self.locked and self.fault is None
+
+
+class Placement(NamedTuple):
+    """What tracking decides on a detection."""
+
+    id: int
+    occurrence_id: int | None
+    next_id: int | None
+    link_cost: float | None
+
+    def holds(self, row: Row) -> bool:
+        """Whether the row says so already."""
+        if (row.occurrence_id, row.next_id) != (self.occurrence_id, self.next_id):
+            return False
+        if row.link_cost is None or self.link_cost is None:
+            return row.link_cost is self.link_cost
+        return isclose(row.link_cost, self.link_cost, rel_tol=0, abs_tol=SAME_COST)
+
+
+@dataclass
+class Track:
+    """Detections of one individual, by time, with the cost of the link from each to the next.
+
+    `keeper` is the occurrence that they are joined in, None while there is none.
+    """
+
+    rows: list[Row]
+    costs: list[float] = field(default_factory=list)
+    keeper: int | None = None
+
+    @property
+    def lacks_occurrence(self) -> bool:
+        """A lone detection that never had one needs none."""
+        had_one = any(row.occurrence_id is not None for row in self.rows)
+        return self.keeper is None and (had_one or len(self.rows) > 1)
+
+    def placements(self) -> Iterator[tuple[Row, Placement]]:
+        for row, latter, cost in zip_longest(self.rows, self.rows[1:], self.costs):
+            yield row, Placement(row.id, self.keeper, latter and latter.id, cost)
+
+
+def follow(rows: Sequence[Row], links: Iterable[Link]) -> list[Track]:
+    """The tracks that the links make of the rows of an event, lone rows included."""
+    links_to = {link.latter: link for link in links}
+    tracks: list[Track] = []
+    track_of: list[Track] = []
+    for number, row in enumerate(rows):
+        if link := links_to.get(number):
+            track = track_of[link.former]
+            track.rows.append(row)
+            track.costs.append(link.cost)
+        else:
+            track = Track([row])
+            tracks.append(track)
+        track_of.append(track)
+    return tracks
+
+
+def choose_keepers(tracks: Iterable[Track], *, apart: Iterable[Row]) -> None:
+    """Give each track of an event the earliest of its occurrences.
+
+    By time, an occurrence goes to the first track that shows it and has none yet, so each track
+    has one of its own. Detections that stay `apart` remain where they are; their occurrence goes
+    to no track that has a box on the same capture.
+    """
+    barred = {(row.occurrence_id, row.capture_id) for row in apart}
+    claimed: set[int] = set()
+    shown = [(row, track) for track in tracks for row in track.rows]
+    for row, track in sorted(shown, key=lambda pair: _by_time(pair[0])):
+        occurrence_id = row.occurrence_id
+        if occurrence_id is None or occurrence_id in claimed or track.keeper is not None:
+            continue
+        if any((occurrence_id, other.capture_id) in barred for other in track.rows):
+            continue
+        track.keeper = occurrence_id
+        claimed.add(occurrence_id)
+
+
+def heirs(changes: Iterable[tuple[Row, Placement]]) -> dict[int, int | None]:
+    """For each occurrence that detections leave, where the earliest of these goes."""
+    found: dict[int, int | None] = {}
+    for row, wanted in sorted(changes, key=lambda pair: _by_time(pair[0])):
+        if row.occurrence_id is not None and row.occurrence_id != wanted.occurrence_id:
+            found.setdefault(row.occurrence_id, wanted.occurrence_id)
+    return found
+
+
+def _by_time(row: Row) -> tuple[int, int, int]:
+    return row.event_id, row.place, row.id
