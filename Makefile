@@ -1,6 +1,6 @@
 # The two commands that matter: `make demo` and `make test`. `make help` lists them all.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench chaos screenshots docs clean
+.PHONY: help setup demo test bench chaos quality screenshots docs clean
 
 BIN := .venv/bin
 PYTHON ?= python3
@@ -37,6 +37,9 @@ bench: setup ## Measure speed and memory; results go to benchmarks/results/.
 chaos: setup ## Kill workers, Redis and PostgreSQL under runs, and race each race a hundred times. CHAOS_SEED=1 repeats the kills.
 	@$(BIN)/pytest --verbose -m chaos
 	@CHAOS_KILLS=$(or $(CHAOS_KILLS),60) $(BIN)/pytest --verbose ami/ml/post_processing/tests/test_kills.py
+
+quality: setup ## Measure how well tracking finds the links of known tracks.
+	@$(BIN)/python -m benchmarks.quality
 
 screenshots: setup ## Take the pictures of the README anew, in a real browser.
 	@SCREENSHOTS=docs/images $(BIN)/pytest --quiet ami/ml/post_processing/tests/test_browser.py
