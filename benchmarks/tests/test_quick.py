@@ -36,6 +36,14 @@ def test_quick_run_measures_the_filter_and_keeps_nothing() -> None:
     assert report.PAGE.read_text() == kept
 
 
+@pytest.mark.usefixtures("services")
+def test_quick_run_measures_tracking() -> None:
+    done = bench("tracking", "--quick")
+    assert done.returncode == 0, done.stderr
+    for name in ("boxes alone: loop ÷ task", "vectors of 1,024: loop ÷ task"):
+        assert name in done.stdout
+
+
 def test_unknown_benchmark_is_refused() -> None:
     done = bench("speed")
     assert done.returncode == 2

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from django.db import connection
 
+from ami.base.vectors import read_vectors
 from ami.main.models import Detection
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.boxes import BOX_FAULTS
 from ami.ml.post_processing.linking import Floats, Sightings, direction_of
 from ami.ml.post_processing.tracks import Placement, Row
-
-CHUNK = 500
 
 # In the order in which a person's identification locks them: it, then its occurrence.
 HOLD_IDENTIFICATIONS = """
@@ -103,10 +102,19 @@ def read_rows(batch: Batch) -> list[Row]:
 
 def read_directions(ids: Sequence[int]) -> dict[int, Floats]:
     """The feature vectors at length 1, by detection, of those that have one."""
-    vectors = Detection.objects.filter(pk__in=ids, similarity_vector__isnull=False)
-    rows = vectors.values_list("pk", "similarity_vector").iterator(chunk_size=CHUNK)
-    found = ((pk, direction_of(np.array(vector, dtype=float))) for pk, vector in rows)
-    return {pk: direction for pk, direction in found if direction is not None}
+    if not ids:
+        return {}
+    vectors = read_vectors(
+        Detection.objects.filter(pk__in=ids, similarity_vector__isnull=False)
+        .order_by()
+        .values_list("pk", "similarity_vector")
+    )
+    found: dict[int, Floats] = {}
+    while vectors:  # one by one, so that no vector is in memory twice
+        pk, vector = vectors.popitem()
+        if vector is not None and (direction := direction_of(vector)) is not None:
+            found[pk] = direction
+    return found
 
 
 def to_sightings(rows: Sequence[Row], directions: Mapping[int, Floats]) -> Sightings:

@@ -121,7 +121,7 @@ def test_events_are_tracked_apart() -> None:
     nights = [make_night([A], [A], event=make_event(deployment=trap)) for _ in range(3)]
     capture_set = make_capture_set(list(SourceImage.objects.order_by("pk")))
     (batch,) = plan_batches(SCOPES[0].detections([capture_set.pk]), size=5_000, unit=EVENT)
-    assert batch.size == 6
+    assert batch.rows == 6
     TrackingTask(source_image_collection_id=capture_set.pk).run()
     assert all(tracks(night) == {(0, 1)} for night in nights)
     assert Occurrence.objects.count() == 3
