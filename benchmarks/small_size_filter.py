@@ -116,8 +116,8 @@ def _count_queries(database: str) -> tuple[int, int]:
         with QueryCounter() as counter:
             run_task()
         task = SmallSizeFilterTask(source_image_collection_id=capture_set())
-        scope, pk = chosen_scope(task.config)
-        return counter.count, len(plan_batches(scope.detections([pk]), size=task.batch_size))
+        scope, ids = chosen_scope(task.config)
+        return counter.count, len(plan_batches(scope.detections(ids), size=task.batch_size))
 
 
 def _memory(small: str, large: str, *, detections: int) -> list[Figure]:

@@ -60,8 +60,8 @@ class BasePostProcessingTask(Work):
     @cached_property
     def scope(self) -> QuerySet[Detection]:
         """The detections that the options name. Raises JobFailedError where they are gone."""
-        scope, pk = chosen_scope(self.config)
-        return scope.detections([pk])
+        scope, ids = chosen_scope(self.config)
+        return scope.detections(ids)
 
     @cached_property
     def algorithm(self) -> Algorithm:

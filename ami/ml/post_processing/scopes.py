@@ -22,6 +22,7 @@ class Scope:
 
     `field` is the name of the option that holds the row's id, `flag` its name on the command
     line; `captures` and `detections` give what belongs to any number of such rows, each once.
+    `several` is the name of the option that holds the ids of several rows, for one Job.
     """
 
     field: str
@@ -29,6 +30,7 @@ class Scope:
     model: type[Model]
     captures: Callable[[Iterable[int]], QuerySet[SourceImage]]
     detections: Callable[[Iterable[int]], QuerySet[Detection]]
+    several: str | None = None
 
 
 def _members(ids: Iterable[int]) -> QuerySet[Any]:
@@ -76,9 +78,11 @@ SCOPES = (
         _captures_of_occurrences,
         _detections_of_occurrences,
     ),
-    Scope("event_id", "event", Event, _captures_of_events, _detections_of_events),
+    Scope(
+        "event_id", "event", Event, _captures_of_events, _detections_of_events, several="event_ids"
+    ),
 )
-SCOPE_FIELDS = frozenset(scope.field for scope in SCOPES)
+SCOPE_FIELDS = frozenset(filter(None, (f for s in SCOPES for f in (s.field, s.several))))
 
 
 class RowId(ConstrainedInt):
@@ -127,24 +131,31 @@ def options_of(config_schema: type[BaseModel]) -> list[ModelField]:
     return [field for name, field in config_schema.__fields__.items() if name not in SCOPE_FIELDS]
 
 
-def chosen_scope(config: BaseModel) -> tuple[Scope, int]:
-    """The scope that `config` names, and the id of its row.
+def chosen_scope(config: BaseModel) -> tuple[Scope, list[int]]:
+    """The scope that `config` names, and the ids of its rows.
 
-    Raises JobFailedError where it names none, or where the row is gone.
+    Raises JobFailedError where it names none, or where a row is gone.
     """
     for scope in scopes_of(type(config)):
         pk = getattr(config, scope.field)
-        if pk is None:
+        ids = [pk] if pk is not None else getattr(config, scope.several or "", None)
+        if ids is None:
             continue
-        existing_row(scope.model, pk)
-        return scope, pk
+        existing_rows(scope.model, ids)
+        return scope, ids
     raise JobFailedError("The options name nothing to run on.")
+
+
+def existing_rows(model: type[M], ids: Iterable[int]) -> list[M]:
+    """The rows that an option names. Raises JobFailedError where one is gone."""
+    rows = model._default_manager.in_bulk(ids := sorted(set(ids)))
+    for pk in ids:
+        if pk not in rows:
+            noun = str(model._meta.verbose_name).capitalize()
+            raise JobFailedError(f"{noun} {pk} no longer exists.")
+    return [rows[pk] for pk in ids]
 
 
 def existing_row(model: type[M], pk: int) -> M:
     """The row that an option names. Raises JobFailedError where it is gone."""
-    row = model._default_manager.filter(pk=pk).first()
-    if row is None:
-        noun = str(model._meta.verbose_name).capitalize()
-        raise JobFailedError(f"{noun} {pk} no longer exists.")
-    return row
+    return existing_rows(model, [pk])[0]

@@ -27,6 +27,7 @@ from ami.ml.post_processing.tracks import Row, Track, choose_keepers, follow, he
 class TrackingConfig(ScopedConfig):
     source_image_collection_id: RowId | None = None
     event_id: RowId | None = None
+    event_ids: list[RowId] | None = Field(None, min_items=1)
     cost_threshold: float = Field(
         0.2,
         gt=0,

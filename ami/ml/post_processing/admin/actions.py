@@ -20,6 +20,7 @@ from ami.main.models import Project
 from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
 from ami.ml.post_processing.admin.selection import Selection, SelectionError
 from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.scopes import Scope
 from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
@@ -61,18 +62,65 @@ def default_build_jobs(
 
     Raises ConfigValidationErrors; a fault that the rows share is in it once.
     """
-    rows = list(queryset)
+    rows = [
+        LaunchRow(
+            name_resolver(row, task_cls), project_resolver(row), {**config, **scope_resolver(row)}
+        )
+        for row in queryset
+    ]
+    return _launch(rows, request=request, task_cls=task_cls, form_field_names=form_field_names)
+
+
+def jobs_by_project(scope: Scope) -> BuildJobs:
+    """A `build_jobs` that launches one Job for the selected rows of each project."""
+
+    def build_jobs(
+        *,
+        request: HttpRequest,
+        config: dict[str, Any],
+        queryset: QuerySet[Any],
+        task_cls: type[BasePostProcessingTask],
+        form_field_names: list[str],
+        project_resolver: ProjectResolver,
+        name_resolver: NameResolver,
+        **_: Any,
+    ) -> list[int]:
+        groups: dict[Project | None, list[Any]] = {}
+        for row in queryset:
+            groups.setdefault(project_resolver(row), []).append(row)
+        rows = [
+            LaunchRow(_group_name(group, task_cls, name_resolver), project, config | _ids(group))
+            for project, group in groups.items()
+        ]
+        return _launch(rows, request=request, task_cls=task_cls, form_field_names=form_field_names)
+
+    def _ids(group: list[Any]) -> dict[str, Any]:
+        if len(group) == 1:
+            return {scope.field: group[0].pk}
+        return {str(scope.several): sorted(row.pk for row in group)}
+
+    return build_jobs
+
+
+def _group_name(
+    group: list[Any], task_cls: type[BasePostProcessingTask], name_resolver: NameResolver
+) -> str:
+    if len(group) == 1:
+        return name_resolver(group[0], task_cls)
+    return f"{task_cls.name} on {len(group)} {group[0]._meta.verbose_name_plural}"
+
+
+def _launch(
+    rows: list[LaunchRow],
+    *,
+    request: HttpRequest,
+    task_cls: type[BasePostProcessingTask],
+    form_field_names: list[str],
+) -> list[int]:
     try:
         jobs = launch(
             task_cls,
-            [
-                LaunchRow(
-                    name_resolver(row, task_cls),
-                    project_resolver(row),
-                    {**config, **scope_resolver(row)},
-                )
-                for row in rows
-            ],
+            rows,
             user=cast(User, request.user),
             launch_key=_launch_key(request),
             dry_run=DRY_RUN in request.POST,

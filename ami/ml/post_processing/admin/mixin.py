@@ -7,9 +7,14 @@ from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from ami.ml.post_processing.admin.actions import PERMISSION, make_post_processing_action
+from ami.ml.post_processing.admin.actions import (
+    PERMISSION,
+    jobs_by_project,
+    make_post_processing_action,
+)
 from ami.ml.post_processing.admin.forms import form_class_for
 from ami.ml.post_processing.admin.selection import SelectionError, refuse_unusable
+from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import Scope, scopes_of
 
@@ -26,7 +31,7 @@ class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
                 if scope.model is not self.model:
                     continue
                 action = make_post_processing_action(
-                    task_cls, form_class_for(task_cls), scope_resolver=_resolver(scope)
+                    task_cls, form_class_for(task_cls), **_how_to_build(task_cls, scope)
                 )
                 name = action.__name__
                 actions[name] = (action, name, action.short_description)  # type: ignore[assignment]
@@ -54,5 +59,8 @@ def _is_run(action: str) -> bool:
     return action.startswith("run_") and action.removeprefix("run_") in POSTPROCESSING_TASKS
 
 
-def _resolver(scope: Scope) -> Any:
-    return lambda row: {scope.field: row.pk}
+def _how_to_build(task_cls: type[BasePostProcessingTask], scope: Scope) -> dict[str, Any]:
+    """One Job a project where the method takes several rows at once, else one a row."""
+    if scope.several in task_cls.config_schema.__fields__:
+        return {"build_jobs": jobs_by_project(scope)}
+    return {"scope_resolver": lambda row: {scope.field: row.pk}}

@@ -54,7 +54,7 @@ def test_schema_tells_its_scopes() -> None:
 @pytest.mark.django_db
 def test_scope_names_its_row() -> None:
     occurrence = make_occurrence()
-    assert chosen_scope(ScopeConfig(occurrence_id=occurrence.pk)) == (OCCURRENCES, occurrence.pk)
+    assert chosen_scope(ScopeConfig(occurrence_id=occurrence.pk)) == (OCCURRENCES, [occurrence.pk])
 
 
 @pytest.mark.django_db

@@ -1,0 +1,138 @@
+"""Tracking as a Job: launched in the admin, journaled, foretold and reverted."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from ami.base.tests.factories import make_classification, make_deployment, make_taxon, make_user
+from ami.jobs.models import Job, JobState
+from ami.jobs.tests.job_types import run_to_end
+from ami.main.models import Detection, Event, Identification, Occurrence
+from ami.ml.post_processing.service import LaunchRow, launch
+from ami.ml.post_processing.tests.clicks import KEY, post, told
+from ami.ml.post_processing.tests.nights import (
+    A,
+    B,
+    C,
+    detections,
+    make_event,
+    make_night,
+    tracks,
+)
+from ami.ml.post_processing.tests.reverting import figures, revert, rows
+from ami.ml.post_processing.tracking import TrackingTask
+
+pytestmark = pytest.mark.django_db
+EVENTS = "/admin/main/event/"
+OPTIONS = {
+    "cost_threshold": "0.2",
+    "geometry_cost_threshold": "0.8",
+    "max_gap_captures": "1",
+    "launch_key": KEY,
+}
+
+
+def click(client: Client, events: list[Event], **fields: str) -> Any:
+    ids = [event.pk for event in events]
+    return post(client, ids, url=EVENTS, action="run_tracking", **OPTIONS | fields)
+
+
+def run(event: Event, *, dry_run: bool = False, **options: Any) -> Job:
+    row = LaunchRow("Tracking", event.project, {"event_id": event.pk, **options})
+    return run_to_end(launch(TrackingTask, [row], dry_run=dry_run)[0])
+
+
+def make_busy_night() -> Event:
+    """Individuals that stay, come and go, with names, and an identification that was withdrawn."""
+    event = make_night([A, B], [A, B, C], [A], [A, B])
+    for number, detection in enumerate(detections(event)):
+        make_classification(detection=detection, score=number / 10)
+    for occurrence in Occurrence.objects.all():
+        occurrence.save()
+    Identification.objects.create(
+        occurrence=Occurrence.objects.latest("pk"),
+        user=make_user(),
+        taxon=make_taxon(),
+        withdrawn=True,
+    )
+    return event
+
+
+@pytest.mark.usefixtures("operator", "published")
+def test_selected_events_make_one_job_a_project(client: Client) -> None:
+    trap, other = make_deployment(), make_deployment()
+    nights = [make_event(deployment=place) for place in (trap, trap, other)]
+    page = post(client, [night.pk for night in nights], url=EVENTS, action="run_tracking")
+    assert "Run Tracking" in page.text
+    click(client, nights)
+    several, single = Job.objects.order_by("params__config__event_id")[::-1]
+    if several.project != trap.project:
+        several, single = single, several
+    assert several.params["config"]["event_ids"] == sorted(night.pk for night in nights[:2])
+    assert "event_id" not in several.params["config"]
+    assert several.name == "Tracking on 2 events"
+    assert single.project == other.project
+    assert single.params["config"]["event_id"] == nights[2].pk
+
+
+@pytest.mark.usefixtures("operator")
+def test_option_out_of_range_is_told_at_its_field(client: Client) -> None:
+    response = click(client, [make_event()], cost_threshold="0")
+    assert "cost_threshold must be above 0, got 0." in response.text
+    assert not told(response)
+    assert not Job.objects.exists()
+
+
+def test_job_of_several_events_tracks_each() -> None:
+    trap = make_deployment()
+    nights = [make_night([A], [A], event=make_event(deployment=trap)) for _ in range(2)]
+    row = LaunchRow("Tracking", trap.project, {"event_ids": [night.pk for night in nights]})
+    job = run_to_end(launch(TrackingTask, [row])[0])
+    assert job.status == JobState.SUCCESS
+    assert [tracks(night) for night in nights] == [{(0, 1)}, {(0, 1)}]
+
+
+def test_vanished_event_is_named() -> None:
+    event = make_event()
+    config = {"event_ids": [event.pk, 987_654]}
+    job = run_to_end(launch(TrackingTask, [LaunchRow("Tracking", event.project, config)])[0])
+    assert job.status == JobState.FAILURE
+    assert "Event 987654 no longer exists." in job.error
+
+
+def test_run_is_reverted_exactly() -> None:
+    event = make_busy_night()
+    former = rows()
+    job = run(event, max_gap_captures=2)
+    assert job.status == JobState.SUCCESS
+    assert tracks(event) == {(0, 2, 5, 6), (1, 3, 7), (4,)}
+    assert rows() != former
+    revert(job)
+    assert rows() == former
+
+
+def test_second_run_is_reverted_to_the_first() -> None:
+    event = make_busy_night()
+    run(event, max_gap_captures=2)
+    first = rows()
+    job = run(event, geometry_cost_threshold=0.001, max_gap_seconds=1)
+    assert Detection.objects.filter(next_detection=None).count() == 8
+    revert(job)
+    assert rows() == first
+
+
+def test_dry_run_foretells_the_run() -> None:
+    event = make_busy_night()
+    former = rows()
+    dry = run(event, dry_run=True)
+    assert rows() == former
+    job = run(event)
+    assert figures(dry) == figures(job)
+    assert dry.changes.count() == job.changes.count() > 0
+
+
+def test_second_run_journals_nothing() -> None:
+    event = make_busy_night()
+    run(event)
+    assert not run(event).changes.exists()
