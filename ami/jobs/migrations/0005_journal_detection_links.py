@@ -7,8 +7,8 @@ class Migration(migrations.Migration):
     """Journal the links between detections, too."""
 
     dependencies = [
-        ("jobs", "0003_parts"),
-        ("main", "0005_detection_links"),
+        ("jobs", "0004_index_severe_log_lines"),
+        ("main", "0006_detection_links"),
     ]
 
     operations = [migrations.RunPython(install_triggers, migrations.RunPython.noop)]
