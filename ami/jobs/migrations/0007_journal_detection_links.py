@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     """Journal the links between detections, too."""
 
     dependencies = [
-        ("jobs", "0004_index_severe_log_lines"),
+        ("jobs", "0006_pruned_at"),
         ("main", "0006_detection_links"),
     ]
 
