@@ -63,7 +63,7 @@ def run_here(job: Job, work: Work) -> None:
     """
     open_stage(job, work)
     job.parts.all().delete()
-    part = plan_part(job, 1, list(work.plan()))
+    (part,) = plan_parts(job, work, whole=True)
     part.state, part.claim_token, part.claimed_at = PartState.RUNNING, uuid4(), timezone.now()
     part.save(force_insert=True)
     _Walk(part, work).to_the_end()
@@ -75,19 +75,30 @@ def open_stage(job: Job, work: Work) -> None:
     """Show the stage and its counters at 0, before the first query that may take long."""
     stage = job.progress.add_stage(work.name, key=work.key)
     for name in work.counters:
-        job.progress.add_or_update_stage_param(stage, title(name), 0)
+        figure = job.progress.add_or_update_stage_param(stage, title(name), 0)
+        figure.warning = work.warnings.get(name, "")
     job.checkpoint()
 
 
-def share_out(work: Work) -> list[list[Planned]]:
-    """The batches of each part, as even as can be; one part without any where there is no row."""
+def plan_parts(job: Job, work: Work, *, whole: bool = False) -> list[JobPart]:
+    """Parts as even as can be, not saved; a single one if `whole`, or where there is no row.
+
+    What the work counts as it plans is counted by the first.
+    """
     batches = list(work.plan())
-    parts = -(-len(batches) // work.part_batches) if work.part_batches and batches else 1
+    parts = 1
+    if work.part_batches and batches and not whole:
+        parts = -(-len(batches) // work.part_batches)
     bounds = [len(batches) * number // parts for number in range(parts + 1)]
-    return [batches[first:last] for first, last in pairwise(bounds)]
+    planned = [
+        _plan_part(job, number, batches[first:last])
+        for number, (first, last) in enumerate(pairwise(bounds), start=1)
+    ]
+    planned[0].counts, planned[0].skipped = list(work.counts.items()), work.skipped
+    return planned
 
 
-def plan_part(job: Job, number: int, batches: Sequence[Planned]) -> JobPart:
+def _plan_part(job: Job, number: int, batches: Sequence[Planned]) -> JobPart:
     return JobPart(
         job=job,
         number=number,
@@ -141,8 +152,7 @@ class _Walk:
         prepare(self.job, self.work)
 
     def _take_up_counts(self) -> None:
-        zeros = dict.fromkeys(self.work.counters, 0)
-        self.work.counts = Counter(zeros | dict(self.part.counts))
+        self.work.counts = Counter(dict.fromkeys(self.work.counters, 0) | dict(self.part.counts))
         self.work.skipped = dict(self.part.skipped)
 
     def _step(self) -> None:

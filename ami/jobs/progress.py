@@ -15,11 +15,12 @@ def snake_case(name: str) -> str:
 
 
 class StageParam(BaseModel):
-    """One figure of a stage, such as a counter."""
+    """One figure of a stage, such as a counter; `warning` says what to heed unless it is 0."""
 
     name: str
     key: str
     value: Any = None
+    warning: str = ""
 
 
 class JobStage(BaseModel):
@@ -88,6 +89,16 @@ class JobProgress(BaseModel):
         """How many rows could not be worked on: the figures that are called "Skipped: …"."""
         params = [param for stage in self.stages for param in stage.params]
         return sum(param.value for param in params if param.key.startswith("skipped_"))
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for each figure that is to be heeded."""
+        params = [param for stage in self.stages for param in stage.params]
+        return [
+            f"{param.name}: {param.value:,}. {param.warning}"
+            for param in params
+            if param.warning and param.value
+        ]
 
     @property
     def fraction(self) -> float:

@@ -112,13 +112,13 @@ def _plan(job: Job, work: Work) -> None:
     """Cut the work into parts, unless an earlier worker has."""
     if job.parts.exists():
         return
-    shares = parts.share_out(work)
-    planned = [parts.plan_part(job, number, share) for number, share in enumerate(shares, start=1)]
+    planned = parts.plan_parts(job, work)
     with transaction.atomic():
         if not Job.objects.select_for_update().filter(pk=job.pk, claim_token=job.claim_token):
             raise ClaimLostError(f"Job {job.pk} is held by another worker, or was ended.")
         JobPart.objects.bulk_create(planned)
-    rows, batches = sum(part.rows_total for part in planned), sum(map(len, shares))
+    rows = sum(part.rows_total for part in planned)
+    batches = sum(len(part.batches) for part in planned)
     job.logger.info("Rows in scope: %d, in batches: %d, in parts: %d.", rows, batches, len(planned))
 
 

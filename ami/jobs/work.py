@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from django.db.models import QuerySet
@@ -23,7 +24,8 @@ class Work(ABC):
     """One worker's run of a Job. The engine makes it, and calls it batch by batch.
 
     `key` and `name` are those of the Job's stage; `counters` lists the figures that are shown
-    even while they are 0. `part_batches` is how many batches make a part, None for one part that
+    even while they are 0, and `warnings` has, for some, the sentence that warns of them when they
+    are not. `part_batches` is how many batches make a part, None for one part that
     walks them all in order; a unit that fails on data is skipped if `skips_faults`, else it ends
     the Job. Once 50 rows have failed, more than `fault_share` of those done end it, too.
     """
@@ -31,6 +33,7 @@ class Work(ABC):
     key: ClassVar[str]
     name: ClassVar[str]
     counters: ClassVar[tuple[str, ...]] = ()
+    warnings: ClassVar[Mapping[str, str]] = MappingProxyType({})
     part_batches: ClassVar[int | None] = 5
     skips_faults: ClassVar[bool] = True
     fault_share: ClassVar[float] = 0.5
@@ -51,7 +54,10 @@ class Work(ABC):
 
     @abstractmethod
     def plan(self) -> Sequence[Planned]:
-        """Cut the scope into batches of whole units. Raises JobFailedError where it is gone."""
+        """Cut the scope into batches of whole units. Raises JobFailedError where it is gone.
+
+        What is counted here is counted once a run; in `prepare`, it would be once a part.
+        """
 
     def prepare(self) -> None:  # noqa: B027 -- nothing by default
         """What a worker's run of a part needs, before its first batch."""

@@ -187,7 +187,7 @@ class RunState(BaseModel):
         if self.outcome == Outcome.SUCCEEDED and progress.skipped:
             self.outcome = Outcome.PROBLEMS
         self._move(progress=progress, outcome=self.outcome)
-        for sentence in skipped_in(self):
+        for sentence in [*progress.warnings, *skipped_in(self)]:
             self.logger.warning(sentence)
 
     def _wake(self) -> None:

@@ -157,3 +157,15 @@ def test_dry_run_is_badged(operator: Client, status: JobState, text: str) -> Non
     assert "job-dry-run" in page
     assert text in page
     assert "Wrote:" not in page
+
+
+def test_figures_to_be_heeded_are_warned_of(operator: Client) -> None:
+    job = make_running(RUNNING)
+    stage = job.progress.add_stage("Stage")
+    for name, value in (("Off the list", 1200), ("In doubt", 0)):
+        figure = job.progress.add_or_update_stage_param(stage, name, value)
+        figure.warning = "These names are <wrong>."
+    job.save()
+    page = live(operator, job).text
+    assert '<li class="warning">Off the list: 1,200. These names are &lt;wrong&gt;.</li>' in page
+    assert page.count("These names are") == 1

@@ -1,0 +1,61 @@
+"""What a method counts as it plans, and what its figures warn of."""
+
+from typing import Any
+
+import pytest
+
+from ami.jobs.models import Job
+from ami.jobs.tests.job_types import make_job, run_to_end
+from ami.jobs.work import Planned
+from ami.ml.post_processing.service import JOB_TYPE
+from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
+
+pytestmark = pytest.mark.django_db
+
+
+class PlanningTask(CountingTask):
+    """Counts as it plans and as it works, in batches of one and parts of two."""
+
+    key = "planning"
+    name = "Planning"
+    counters = ("planned", "never", "seen")
+    warnings = {"planned": "Mind the plan.", "never": "Mind it."}
+    batch_size = 1
+    part_batches = 2
+
+    def plan(self) -> list[Planned]:
+        self.count(planned=7)
+        self.skip("an odd plan", rows=2, ids=[1, 2])
+        return super().plan()
+
+
+def run(*, sizes: tuple[int, ...], by_hand: bool) -> Job:
+    config: dict[str, Any] = {"source_image_collection_id": make_scope(*sizes).pk}
+    job = make_job(job_type_key=JOB_TYPE, params={"task": PlanningTask.key, "config": config})
+    with registered(PlanningTask):
+        if by_hand:
+            PlanningTask(job=job, **config).run()
+        else:
+            run_to_end(job)
+    job.refresh_from_db()
+    return job
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize("sizes", [(1,) * 6, ()])
+def test_what_is_counted_in_planning_is_counted_once(sizes: tuple[int, ...], by_hand: bool) -> None:
+    job = run(sizes=sizes, by_hand=by_hand)
+    assert job.parts.count() == (3 if sizes else 1)
+    assert {figure.key: figure.value for figure in job.progress.stages[0].params} == {
+        "planned": 7,
+        "never": 0,
+        "seen": len(sizes),
+        "skipped_an_odd_plan": 2,
+    }
+
+
+def test_end_of_a_run_warns_of_figures() -> None:
+    job = run(sizes=(1,), by_hand=False)
+    warned = job.logs.filter(level="WARNING").order_by("pk").values_list("message", flat=True)
+    assert list(warned) == ["Planned: 7. Mind the plan.", "Skipped 2: an odd plan. Ids: 1, 2."]
+    assert job.progress.warnings == ["Planned: 7. Mind the plan."]
