@@ -9,6 +9,7 @@ from django.db import transaction
 from pydantic import Field
 
 from ami.jobs.states import JobFailedError
+from ami.jobs.work import Planned
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, TaxaList
 from ami.main.querysets.classification import ClassificationQuerySet
@@ -16,7 +17,7 @@ from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask, get_author
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.derived.labels import listed_taxa
-from ami.ml.post_processing.derived.masking import Masking
+from ami.ml.post_processing.derived.masking import LIKELY_OFF_LIST, Masking
 from ami.ml.post_processing.derived.rows import CategoryMaps
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import RowId, ScopedConfig, existing_row
@@ -95,6 +96,10 @@ class ClassMaskingTask(BasePostProcessingTask):
         "labels_unresolved",
         "occurrences_updated",
     )
+    warnings = {
+        "likely_off_list": f"Masking removed more than {LIKELY_OFF_LIST} of the probability of "
+        "these: most likely the list does not hold such an insect, and its name is wrong now."
+    }
 
     config: ClassMaskingConfig
 
@@ -125,15 +130,15 @@ class ClassMaskingTask(BasePostProcessingTask):
     def algorithm(self) -> Algorithm:
         return derived_algorithm(self.source, self.taxa_list, reweight=self.config.reweight)
 
+    def plan(self) -> list[Planned]:
+        if self.source.category_map_id:
+            self.count(labels_unresolved=len(self.maps[self.source.category_map_id].unresolved))
+        return super().plan()
+
     def prepare(self) -> None:
         """Raises JobFailedError where the list or the algorithm is gone, or no class stays."""
-        listed = self.listed
-        if self.source.category_map_id:
-            # Set, not added: a part that goes on later is prepared once more.
-            unresolved = self.maps[self.source.category_map_id].unresolved
-            self.counts["labels_unresolved"] = len(unresolved)
         self.masking = Masking(
-            listed=listed,
+            listed=self.listed,
             author=self.algorithm,
             maps=self.maps,
             tally=self,

@@ -62,7 +62,6 @@ class Masking:
         self.reweight = reweight
         self.only_when_taxon_changes = only_when_taxon_changes
         self._kept: dict[LabelTaxa, Kept] = {}
-        self._has_warned = False
 
     def kept(self, labels: LabelTaxa) -> Kept:
         if labels not in self._kept:
@@ -132,7 +131,11 @@ class Masking:
             written &= taxa != former
         written |= np.array([row.pk in outdated for row in sources], dtype=bool)
         chosen = np.flatnonzero(written).tolist()
-        self._count(sources, chosen, changed=taxa != former, removed=masked.removed)
+        self.tally.count(
+            classifications_masked=len(chosen),
+            taxa_changed=int((taxa != former)[chosen].sum()),
+            likely_off_list=int((masked.removed[chosen] > LIKELY_OFF_LIST).sum()),
+        )
         return Derived(
             sources=[sources[place] for place in chosen],
             taxon_ids=taxa[chosen].tolist(),
@@ -144,30 +147,6 @@ class Masking:
             scores=masked.scores[chosen],
             logits=logits[chosen],
         )
-
-    def _count(
-        self,
-        sources: Sequence[Source],
-        chosen: Sequence[int],
-        *,
-        changed: NDArray[np.bool_],
-        removed: Vector,
-    ) -> None:
-        off = [place for place in chosen if removed[place] > LIKELY_OFF_LIST]
-        self.tally.count(
-            classifications_masked=len(chosen),
-            taxa_changed=int(changed[chosen].sum()),
-            likely_off_list=len(off),
-        )
-        if off and not self._has_warned:
-            self._has_warned = True
-            self.maps.logger.warning(
-                "Likely off the list: masking removed more than %s of the probability of "
-                "classification %d, and maybe of others; such an insect has a confident wrong "
-                "name now. The figure “Likely off list” counts them.",
-                LIKELY_OFF_LIST,
-                sources[off[0]].pk,
-            )
 
 
 class Masked(NamedTuple):
