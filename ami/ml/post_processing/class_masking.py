@@ -18,7 +18,7 @@ from ami.ml.post_processing.base import BasePostProcessingTask, get_author
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.derived.labels import listed_taxa
 from ami.ml.post_processing.derived.masking import LIKELY_OFF_LIST, Masking
-from ami.ml.post_processing.derived.rows import CategoryMaps
+from ami.ml.post_processing.derived.rows import CategoryMaps, rows_a_batch
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import RowId, ScopedConfig, existing_row
 
@@ -26,8 +26,6 @@ logger = getLogger(__name__)
 
 MASKED_BY = "_filtered_by_taxa_list_"
 MAX_NAME = 255
-LARGEST_BATCH = 1_000
-LOGITS = 2_000_000
 
 
 def derived_algorithm(source: Algorithm, taxa_list: TaxaList, *, reweight: bool) -> Algorithm:
@@ -105,10 +103,8 @@ class ClassMaskingTask(BasePostProcessingTask):
 
     @cached_property
     def batch_size(self) -> int:  # type: ignore[override]
-        """Rows of about two million logits, so that a batch takes about a second."""
         category_map = self.source.category_map
-        classes = len(category_map.labels) if category_map else 0
-        return max(1, min(LARGEST_BATCH, LOGITS // max(1, classes)))
+        return rows_a_batch(len(category_map.labels) if category_map else 0)
 
     @cached_property
     def source(self) -> Algorithm:

@@ -1,15 +1,17 @@
 """Classifications are raised to the finest rank that is sure enough."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from django.db.models import QuerySet
 from numpy.typing import NDArray
 from pydantic import ConstrainedFloat, Field, validator
 from scipy.sparse import csr_array
 
 from ami.base.vectors import Vector
-from ami.main.models import Classification, TaxonRank
+from ami.main.models import Classification, Detection, TaxonRank
 from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask
@@ -21,7 +23,9 @@ from ami.ml.post_processing.derived.rows import (
     Matrix,
     Source,
     derive,
+    most_classes,
     read_sources,
+    rows_a_batch,
     softmax,
 )
 from ami.ml.post_processing.registry import register
@@ -157,9 +161,12 @@ class RankRollupTask(BasePostProcessingTask):
         "unresolved",
         "occurrences_updated",
     )
-    batch_size = 500
 
     config: RankRollupConfig
+
+    @cached_property
+    def batch_size(self) -> int:  # type: ignore[override]
+        return rows_a_batch(most_classes(self._standing(self.scope)))
 
     def prepare(self) -> None:
         """Raises JobFailedError where the algorithm is gone."""
@@ -170,12 +177,16 @@ class RankRollupTask(BasePostProcessingTask):
         self.ladders: dict[LabelTaxa, Ladder] = {}
 
     def process(self, batch: Batch) -> None:
-        rows = Classification.objects.filter(detection__in=batch.detections, terminal=True)
-        if self.config.algorithm_id is not None:
-            rows = rows.filter(algorithm=self.config.algorithm_id)
+        rows = self._standing(batch.detections)
         scored = self._derive(rows.filter(scores__isnull=False), "scores")
         unscored = rows.filter(scores__isnull=True, logits__isnull=False)
         self.update_determinations(scored | self._derive(unscored, "logits"))
+
+    def _standing(self, detections: QuerySet[Detection]) -> ClassificationQuerySet:
+        rows = Classification.objects.filter(detection__in=detections, terminal=True)
+        if self.config.algorithm_id is None:
+            return rows
+        return rows.filter(algorithm=self.config.algorithm_id)
 
     def _derive(self, rows: ClassificationQuerySet, vectors: str) -> set[int]:
         sources = read_sources(rows)

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -24,8 +24,11 @@ from ami.ml.post_processing.derived.labels import LabelTaxa, read_label_taxa
 
 Matrix = NDArray[np.float64]
 
+LARGEST_BATCH = 1_000
+BATCH = 2_000_000  # numbers of a vector column in a batch, which takes about a second
 PORTION = 1_000_000  # numbers of a vector column that are in memory at once, 8 bytes each
 NAMED = 1_000
+OWN_MAP = Coalesce("category_map_id", "algorithm__category_map_id")
 
 
 class Source(NamedTuple):
@@ -85,6 +88,17 @@ class CategoryMaps(dict[int, LabelTaxa]):
         return labels
 
 
+def rows_a_batch(classes: int) -> int:
+    """How many rows of so many classes make a batch: the fewer the wider they are."""
+    return max(1, min(LARGEST_BATCH, BATCH // max(1, classes)))
+
+
+def most_classes(rows: ClassificationQuerySet) -> int:
+    """How many classes the largest category map has that one of the rows is of."""
+    maps = AlgorithmCategoryMap.objects.filter(pk__in=rows.order_by().values(number=OWN_MAP))
+    return int(maps.aggregate(most=Max("labels__len", default=0))["most"])
+
+
 def read_sources(rows: ClassificationQuerySet) -> list[Source]:
     """Those rows by id, in one query; without a category map they take their algorithm's."""
     columns = rows.order_by("pk").values_list(
@@ -92,7 +106,7 @@ def read_sources(rows: ClassificationQuerySet) -> list[Source]:
         "detection_id",
         "detection__occurrence_id",
         "taxon_id",
-        Coalesce("category_map_id", "algorithm__category_map_id"),
+        OWN_MAP,
     )
     return [Source(*row) for row in columns]
 
