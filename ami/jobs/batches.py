@@ -63,6 +63,8 @@ def prepare(job: Job, work: Work) -> None:
         work.prepares_anew = _assigned_xid() != former
         if work.prepares_anew:
             transaction.set_rollback(True)
+    if work.prepares_anew:
+        work.rolled_back()
 
 
 def _try(part: JobPart, work: Work, batch: Planned) -> None:
