@@ -16,7 +16,7 @@ from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask, get_author
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.derived.labels import listed_taxa
+from ami.ml.post_processing.derived.labels import listed_taxa, read_label_taxa
 from ami.ml.post_processing.derived.masking import LIKELY_OFF_LIST, Masking
 from ami.ml.post_processing.derived.rows import CategoryMaps, rows_a_batch
 from ami.ml.post_processing.registry import register
@@ -116,7 +116,10 @@ class ClassMaskingTask(BasePostProcessingTask):
 
     @cached_property
     def maps(self) -> CategoryMaps:
-        return CategoryMaps(self.logger)
+        maps = CategoryMaps(self.logger)
+        if self.source.category_map:  # of which `plan` has told what it lacks, once
+            maps[self.source.category_map.pk] = read_label_taxa(self.source.category_map)
+        return maps
 
     @cached_property
     def listed(self) -> frozenset[int]:
@@ -128,7 +131,8 @@ class ClassMaskingTask(BasePostProcessingTask):
 
     def plan(self) -> list[Planned]:
         if self.source.category_map_id:
-            self.count(labels_unresolved=len(self.maps[self.source.category_map_id].unresolved))
+            labels = CategoryMaps(self.logger)[self.source.category_map_id]
+            self.count(labels_unresolved=len(labels.unresolved))
         return super().plan()
 
     def prepare(self) -> None:
