@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('main', '0005_vector_storage'),
+        ('main', '0006_vector_storage'),
         ('ml', '0001_initial'),
     ]
 

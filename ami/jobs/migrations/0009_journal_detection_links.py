@@ -7,8 +7,8 @@ class Migration(migrations.Migration):
     """Journal the links between detections, too."""
 
     dependencies = [
-        ("jobs", "0006_pruned_at"),
-        ("main", "0006_detection_links"),
+        ("jobs", "0008_schedule_tick"),
+        ("main", "0007_detection_links"),
     ]
 
     operations = [migrations.RunPython(install_triggers, migrations.RunPython.noop)]

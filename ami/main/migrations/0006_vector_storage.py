@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     """Vectors are stored as they are: their numbers hardly compress, and trying takes most of the
     time of writing them. Rows that are there already stay as they were until they are written."""
 
-    dependencies = [("main", "0004_provenance_unchecked")]
+    dependencies = [("main", "0005_integrity_history")]
 
     operations = [
         migrations.RunSQL(
