@@ -85,6 +85,7 @@ def plan_parts(job: Job, work: Work, *, whole: bool = False) -> list[JobPart]:
 
     What the work counts as it plans is counted by the first.
     """
+    work.count_anew()
     batches = list(work.plan())
     parts = 1
     if work.part_batches and batches and not whole:

@@ -40,8 +40,7 @@ class Work(ABC):
 
     def __init__(self) -> None:
         self.prepares_anew = False
-        self.counts: Counter[str] = Counter(dict.fromkeys(self.counters, 0))
-        self.skipped: dict[str, list[int]] = {}
+        self.count_anew()
 
     @property
     def runs_itself(self) -> bool:
@@ -80,6 +79,11 @@ class Work(ABC):
     def touched(self) -> QuerySet[Detection]:
         """The detections whose occurrences the work may write: no other Job may at the time."""
         return Detection.objects.none()
+
+    def count_anew(self) -> None:
+        """Set all counters to 0."""
+        self.counts: Counter[str] = Counter(dict.fromkeys(self.counters, 0))
+        self.skipped: dict[str, list[int]] = {}
 
     def count(self, **figures: int) -> None:
         """Add to the run's counters."""

@@ -230,7 +230,7 @@ def test_cancel_of_a_waiting_job_wakes_those_behind_it(broker: Broker) -> None:
     with registered(PartingTask):
         holder, parts = handed_out(broker, first)
         between, behind, last = (queued(PartingTask, scope) for scope in (both, second, both))
-        broker.work(2)
+        broker.work()
         waits = Job.objects.order_by("pk").values_list("waits_for", flat=True)
         assert list(waits) == [None, holder.pk, between.pk, holder.pk]
         fresh(between).cancel()
