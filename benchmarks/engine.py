@@ -29,7 +29,7 @@ from benchmarks.small_size_filter import SIZES, run_task
 from benchmarks.timing import interleaved, timed
 
 TITLE = "Run engine"
-ROUNDS = 5
+ROUNDS = 3
 FACTORS = {"filter": 1.0, "filter_tenfold": 10.0, "filter_fiftyfold": 50.0}
 DEADLINE = 600
 NODE = "bench@localhost"
@@ -45,7 +45,7 @@ def run(*, quick: bool) -> list[Figure]:
         return [
             *_share(middle, detections=detections, rounds=rounds),
             *_start(names[0], rounds=rounds),
-            *_workers(names[-1], detections=sizes[-1].detections, rounds=1 if quick else 3),
+            *_workers(names[-1], detections=sizes[-1].detections, rounds=rounds),
             *_rates(
                 dict(zip((size.detections for size in sizes), names, strict=True)), rounds=rounds
             ),

@@ -17,9 +17,10 @@ from ami.jobs.work import Planned, Work
 IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
 LAST_CHANGE = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq"
 KEEP = """
-COPY (SELECT * FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch}) TO STDOUT
+COPY (SELECT * FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch})
+TO STDOUT (FORMAT binary)
 """
-RESTORE = "COPY {table} FROM STDIN"
+RESTORE = "COPY {table} FROM STDIN (FORMAT binary)"
 
 
 def do_batch(part: JobPart, work: Work, batch: Planned) -> None:
