@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
@@ -16,6 +14,7 @@ from ami.ml.models import Algorithm, AlgorithmCategoryMap
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
+from ami.ml.post_processing.tests.rollups import name_of, result, roll_up
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
@@ -29,20 +28,6 @@ from ami.ml.post_processing.tests.vectors import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-def roll_up(**options: Any) -> dict[str, int]:
-    return run(RankRollupTask, **options)
-
-
-def result(source: Classification) -> Classification | None:
-    return Classification.objects.filter(applied_to=source, terminal=True).first()
-
-
-def name_of(source: Classification) -> str | None:
-    """What `source` was raised to; None where it was left alone."""
-    new = result(source)
-    return str(new.taxon) if new else None
 
 
 @pytest.fixture

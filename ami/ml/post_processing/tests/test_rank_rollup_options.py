@@ -10,33 +10,19 @@ from ami.base.tests.factories import (
     make_taxon,
 )
 from ami.jobs.states import JobFailedError
-from ami.main.models import Classification, TaxonRank
+from ami.main.models import TaxonRank
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.rank_rollup import RankRollupConfig, RankRollupTask
+from ami.ml.post_processing.rank_rollup import RankRollupConfig
+from ami.ml.post_processing.tests.rollups import name_of, roll_up
 from ami.ml.post_processing.tests.vectors import (
     make_classifier,
     make_ranks,
     make_source,
     make_species,
-    run,
 )
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config, stored_config
 
 pytestmark = pytest.mark.django_db
-
-
-def roll_up(**options: Any) -> dict[str, int]:
-    return run(RankRollupTask, **options)
-
-
-def result(source: Classification) -> Classification | None:
-    return Classification.objects.filter(applied_to=source, terminal=True).first()
-
-
-def name_of(source: Classification) -> str | None:
-    """What `source` was raised to; None where it was left alone."""
-    new = result(source)
-    return str(new.taxon) if new else None
 
 
 @pytest.fixture
