@@ -1,6 +1,5 @@
 """`python -m benchmarks.quality`: how well tracking finds the links of known tracks."""
 
-import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +12,6 @@ EXPORT = Path(__file__).resolve().parents[2] / "shared/data/vermont-occurrences.
 def main() -> None:
     if not EXPORT.exists():
         sys.exit(f"{EXPORT} is absent: the known tracks are read from it.")
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
     django.setup()
     links = import_module("benchmarks.links")  # needs Django to be ready
     text = links.report(links.read_nights(EXPORT))
