@@ -1,6 +1,8 @@
 from django.db import models
 from django.db.models import Q
 
+from ami.base import lookups  # noqa: F401 -- registers them
+
 
 class BaseModel(models.Model):
     """When a row was made and last written."""

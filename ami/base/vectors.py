@@ -7,9 +7,11 @@ https://www.postgresql.org/docs/current/sql-copy.html describes the rows.
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import BytesIO
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,12 @@ HEADER = struct.Struct(">iii")  # number of dimensions, whether there are nulls,
 DIMENSION = struct.Struct(">ii")  # length, first index
 NUMBER = np.dtype([("length", ">i4"), ("value", ">f8")])
 FLOAT8 = 701
+ARRAY = struct.Struct(">iiiiii")  # length in bytes, header, dimension
+EMPTY = struct.pack(">iiii", HEADER.size, 0, 0, FLOAT8)
+BIGINT = struct.Struct(">iq")
+JSONB = struct.Struct(">iB")  # length in bytes, version
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-BLOCK = 1 << 16
+MICROSECOND = timedelta(microseconds=1)
 
 
 def read_vectors(rows: QuerySet[Any, Any]) -> dict[int, Vector | None]:
@@ -44,33 +50,47 @@ def read_vectors(rows: QuerySet[Any, Any]) -> dict[int, Vector | None]:
     return dict(_parse(data.getbuffer()))
 
 
-def write_rows(model: type[Model], columns: Mapping[str, Iterable[Any]]) -> None:
+def write_rows(model: type[Model], columns: Mapping[str, Collection[Any]]) -> None:
     """Insert rows with one COPY: `columns` has the values of each column, one a row, None for null.
 
     A vector is a one-dimensional array. Columns that are not named get the database's default.
-    Raises TypeError for a column of a type that this module does not write.
+    Raises TypeError for a column of a type that this module does not write, and ValueError where
+    columns differ in length.
     """
     fields = [_fields(_encoder(model, column), values) for column, values in columns.items()]
+    if len(set(map(len, fields))) > 1:
+        lengths = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
+        raise ValueError(f"Columns must have a value a row; there are of {lengths}.")
     count = struct.pack(">h", len(fields))
-    rows = (count + b"".join(row) for row in zip(*fields, strict=True))
-    data = BytesIO(b"".join([PREFIX, *rows, END]))
+    rows = (b"".join((count, *row)) for row in zip(*fields, strict=True))
     names = ", ".join(map(connection.ops.quote_name, columns))
     table = connection.ops.quote_name(model._meta.db_table)
     with connection.cursor() as cursor:
-        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", data, BLOCK)
+        cursor.copy_expert(
+            f"COPY {table} ({names}) FROM STDIN (FORMAT binary)",
+            _Stream(chain([PREFIX], rows, [END])),
+        )
 
 
-def _fields(encode: Callable[[Any], bytes], values: Iterable[Any]) -> Iterator[bytes]:
-    """Each value with its length before it; what is the same as the one before is kept."""
+class _Stream:
+    """A file to read from, piece by piece: PostgreSQL takes in a row while the next is made."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.pieces = pieces
+
+    def read(self, size: int) -> bytes:
+        return next(self.pieces, b"")
+
+
+def _fields(encode: Callable[[Any], bytes], values: Collection[Any]) -> list[bytes]:
+    """Each value, encoded; what is the same as the one before is kept."""
     former, field = None, NULL
+    fields = []
     for value in values:
         if value is not former:
-            former, field = value, NULL if value is None else _with_length(encode(value))
-        yield field
-
-
-def _with_length(field: bytes) -> bytes:
-    return len(field).to_bytes(4) + field
+            former, field = value, NULL if value is None else encode(value)
+        fields.append(field)
+    return fields
 
 
 def _parse(data: memoryview) -> Iterator[tuple[int, Vector | None]]:
@@ -105,25 +125,31 @@ def _numbers(data: memoryview) -> Iterator[float]:
 
 def _encode_vector(vector: Vector) -> bytes:
     if not len(vector):
-        return HEADER.pack(0, 0, FLOAT8)
+        return EMPTY
     numbers = np.empty(len(vector), NUMBER)
     numbers["length"] = 8
     numbers["value"] = vector
-    return HEADER.pack(1, 0, FLOAT8) + DIMENSION.pack(len(vector), 1) + numbers.tobytes()
+    length = HEADER.size + DIMENSION.size + numbers.nbytes
+    return ARRAY.pack(length, 1, 0, FLOAT8, len(vector), 1) + numbers.tobytes()
 
 
 def _encode_time(value: datetime) -> bytes:
-    return struct.pack(">q", (value - EPOCH) // timedelta(microseconds=1))
+    return _encode_int((value - EPOCH) // MICROSECOND)
+
+
+def _encode_int(value: int) -> bytes:
+    return BIGINT.pack(8, value)
 
 
 def _encode_json(value: Any) -> bytes:
-    return b"\x01" + json.dumps(value).encode()
+    text = json.dumps(value).encode()
+    return JSONB.pack(len(text) + 1, 1) + text
 
 
 ENCODERS: Mapping[str, Callable[[Any], bytes]] = {
-    "bigint": struct.Struct(">q").pack,
-    "boolean": struct.Struct(">?").pack,
-    "double precision": struct.Struct(">d").pack,
+    "bigint": _encode_int,
+    "boolean": partial(struct.Struct(">i?").pack, 1),
+    "double precision": partial(struct.Struct(">id").pack, 8),
     "double precision[]": _encode_vector,
     "jsonb": _encode_json,
     "timestamp with time zone": _encode_time,

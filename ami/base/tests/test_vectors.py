@@ -160,7 +160,7 @@ def test_large_json_and_times_before_2000_are_written() -> None:
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="there are of score 2, taxon_id 1"):
         write_rows(Classification, {"score": [0.1, 0.2], "taxon_id": [1]})
 
 

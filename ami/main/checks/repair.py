@@ -137,7 +137,7 @@ class _Repair:
         try:
             with self.context.transaction():
                 self.fix(ids)
-                left = list(self.rows.filter(pk__in=ids))
+                left = list(self.rows.filter(pk__any_of=set(ids)))
         except (Error, ValueError) as error:
             if self._is_cut():
                 raise

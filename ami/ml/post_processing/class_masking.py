@@ -192,7 +192,7 @@ def make_classifications_filtered_by_taxa_list(
     if on_setup:
         on_setup({"classifications": len(ids), **counts})
     for start in range(0, len(ids), batch_size):
-        rows = Classification.objects.filter(pk__in=ids[start : start + batch_size])
+        rows = Classification.objects.filter(pk__any_of=set(ids[start : start + batch_size]))
         with transaction.atomic():
             changes = update_determinations(masking.apply(rows, source=algorithm))
         counts.count(occurrences_updated=sum(change.taxon_changed for change in changes))

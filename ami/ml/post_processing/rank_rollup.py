@@ -239,10 +239,12 @@ class RankRollupTask(BasePostProcessingTask):
                 {
                     "thresholds": self.thresholds,
                     "lineage": self.config.lineage,
-                    "rank": ladder.levels[rolled.levels[place]].rank,
-                    "unassigned_mass": float(rolled.unassigned[place]),
+                    "rank": ladder.levels[level].rank,
+                    "unassigned_mass": mass,
                 }
-                for place in chosen
+                for level, mass in zip(
+                    rolled.levels[chosen].tolist(), rolled.unassigned[chosen].tolist(), strict=True
+                )
             ],
         )
 

@@ -105,7 +105,7 @@ def read_directions(ids: Sequence[int]) -> dict[int, Floats]:
     if not ids:
         return {}
     vectors = read_vectors(
-        Detection.objects.filter(pk__in=ids, similarity_vector__isnull=False)
+        Detection.objects.filter(pk__any_of=set(ids), similarity_vector__isnull=False)
         .order_by()
         .values_list("pk", "similarity_vector")
     )

@@ -100,7 +100,7 @@ class Masking:
     def _outdated(self, sources: Sequence[Source]) -> dict[int, bool]:
         """For each source that has a standing result, whether that kept other labels."""
         results = Classification.objects.filter(
-            applied_to__in=[row.pk for row in sources], algorithm=self.author, terminal=True
+            applied_to__any_of={row.pk for row in sources}, algorithm=self.author, terminal=True
         )
         keys = dict(results.values_list("applied_to_id", "metadata__kept_labels"))
         return {
@@ -141,8 +141,8 @@ class Masking:
             taxon_ids=taxa[chosen].tolist(),
             score=masked.scores[chosen, masked.winners[chosen]],
             metadata=[
-                {"removed_mass": float(masked.removed[place]), "kept_labels": key}
-                for place in chosen
+                {"removed_mass": mass, "kept_labels": key}
+                for mass in masked.removed[chosen].tolist()
             ],
             scores=masked.scores[chosen],
             logits=logits[chosen],

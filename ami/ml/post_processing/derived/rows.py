@@ -5,7 +5,7 @@ checking, superseding and writing are here, in portions that bound the memory.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
@@ -173,7 +173,7 @@ def _read_matrix(
     rows: Sequence[Source], column: str, *, width: int, tally: Tally
 ) -> tuple[list[Source], Matrix]:
     """The rows with sound vectors, and those as a matrix."""
-    wanted = Classification.objects.filter(pk__in=[row.pk for row in rows])
+    wanted = Classification.objects.filter(pk__any_of={row.pk for row in rows})
     found = read_vectors(wanted.values_list("pk", column))
     pairs = [(row, vector) for row in rows if (vector := found.get(row.pk)) is not None]
     fitting = [(row, vector) for row, vector in pairs if len(vector) == width]
@@ -193,8 +193,8 @@ def _read_matrix(
 
 def _demote(derived: Derived, *, author: Algorithm) -> None:
     """Make the sources intermediate, and what `author` derived from them before."""
-    ids = [row.pk for row in derived.sources]
-    superseded = Q(pk__in=ids) | Q(applied_to__in=ids, algorithm=author)
+    ids = {row.pk for row in derived.sources}
+    superseded = Q(pk__any_of=ids) | Q(applied_to__any_of=ids, algorithm=author)
     Classification.objects.filter(superseded, terminal=True).update(
         terminal=False, updated_at=timezone.now()
     )
@@ -203,7 +203,7 @@ def _demote(derived: Derived, *, author: Algorithm) -> None:
 def _write(derived: Derived, *, author: Algorithm, job: Job | None) -> None:
     now = timezone.now()
     rows = derived.sources
-    columns: dict[str, Iterable[Any]] = {
+    columns: dict[str, Collection[Any]] = {
         "created_at": [now] * len(rows),
         "updated_at": [now] * len(rows),
         "timestamp": [now] * len(rows),
