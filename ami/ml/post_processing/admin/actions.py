@@ -71,10 +71,14 @@ def default_build_jobs(
     return _launch(rows, request=request, task_cls=task_cls, form_field_names=form_field_names)
 
 
-def jobs_by_project(scope: Scope) -> BuildJobs:
+@dataclass(frozen=True)
+class JobsByProject:
     """A `build_jobs` that launches one Job for the selected rows of each project."""
 
-    def build_jobs(
+    scope: Scope
+
+    def __call__(
+        self,
         *,
         request: HttpRequest,
         config: dict[str, Any],
@@ -89,17 +93,17 @@ def jobs_by_project(scope: Scope) -> BuildJobs:
         for row in queryset:
             groups.setdefault(project_resolver(row), []).append(row)
         rows = [
-            LaunchRow(_group_name(group, task_cls, name_resolver), project, config | _ids(group))
+            LaunchRow(
+                _group_name(group, task_cls, name_resolver), project, config | self._ids(group)
+            )
             for project, group in groups.items()
         ]
         return _launch(rows, request=request, task_cls=task_cls, form_field_names=form_field_names)
 
-    def _ids(group: list[Any]) -> dict[str, Any]:
+    def _ids(self, group: list[Any]) -> dict[str, Any]:
         if len(group) == 1:
-            return {scope.field: group[0].pk}
-        return {str(scope.several): sorted(row.pk for row in group)}
-
-    return build_jobs
+            return {self.scope.field: group[0].pk}
+        return {str(self.scope.several): sorted(row.pk for row in group)}
 
 
 def _group_name(
@@ -154,7 +158,8 @@ class PostProcessingAction:
     @property
     def offers_dry_run(self) -> bool:
         """Whether the method can be tried, and its Jobs are made by what knows how."""
-        return self.build_jobs is default_build_jobs and not self.task_cls.has_own_run()
+        ours = self.build_jobs is default_build_jobs or isinstance(self.build_jobs, JobsByProject)
+        return ours and not self.task_cls.has_own_run()
 
     def __call__(
         self, model_admin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]

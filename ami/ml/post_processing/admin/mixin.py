@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from ami.ml.post_processing.admin.actions import (
     PERMISSION,
-    jobs_by_project,
+    JobsByProject,
     make_post_processing_action,
 )
 from ami.ml.post_processing.admin.forms import form_class_for
@@ -62,5 +62,5 @@ def _is_run(action: str) -> bool:
 def _how_to_build(task_cls: type[BasePostProcessingTask], scope: Scope) -> dict[str, Any]:
     """One Job a project where the method takes several rows at once, else one a row."""
     if scope.several in task_cls.config_schema.__fields__:
-        return {"build_jobs": jobs_by_project(scope)}
+        return {"build_jobs": JobsByProject(scope)}
     return {"scope_resolver": lambda row: {scope.field: row.pk}}
