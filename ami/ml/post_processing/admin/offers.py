@@ -28,17 +28,19 @@ def every(rows: QuerySet[Any]) -> list[tuple[int, str]]:
 class Offer:
     """The standing classifications of a selection that a method can use.
 
-    `counts` has how many there are for each algorithm and taxon. Of a selection of more than
-    `LIMIT` detections, so many are looked at, and `is_part` says so.
+    `counts` has how many there are for each algorithm and taxon, `masked` the classifier behind an
+    algorithm that masking has written as. Of a selection of more than `LIMIT` detections, so many
+    are looked at, and `is_part` says so.
     """
 
     counts: Mapping[tuple[int, int | None], int]
+    masked: Mapping[int, int]
     is_part: bool
     project_ids: frozenset[int]
 
     @classmethod
     def of(cls, selection: QuerySet[Any], condition: Q, *, with_masked: bool = False) -> "Offer":
-        """`with_masked` counts what masking gave for the classifier behind it, too."""
+        """`with_masked` offers the classifier behind what masking gave, too."""
         scope = next(scope for scope in SCOPES if scope.model is selection.model)
         ids = list(selection.order_by().values_list("pk", flat=True))
         found = scope.detections(ids).values_list("pk", flat=True)[: LIMIT + 1]
@@ -46,16 +48,17 @@ class Offer:
             detections = list(found)
             grouped = _grouped(condition, detections[:LIMIT])
         counts: Counter[tuple[int, int | None]] = Counter()
+        masked: dict[int, int] = {}
         for algorithm, key, source, source_key, taxon, number in grouped:
             counts[algorithm, taxon] += number
             if with_masked and source_key and key.startswith(source_key + MASKED_BY):
-                counts[source, taxon] += number
+                masked[algorithm] = source
         projects = selection.order_by().values_list("project_id", flat=True).distinct()
-        return cls(counts, len(detections) > LIMIT, frozenset(filter(None, projects)))
+        return cls(counts, masked, len(detections) > LIMIT, frozenset(filter(None, projects)))
 
     @cached_property
     def algorithms(self) -> list[Algorithm]:
-        ids = {algorithm for algorithm, _ in self.counts}
+        ids = {algorithm for algorithm, _ in self.counts} | set(self.masked.values())
         rows = Algorithm.objects.filter(pk__in=ids).select_related("category_map")
         return list(rows.order_by("name", "version"))
 
@@ -63,6 +66,8 @@ class Offer:
         totals: Counter[int] = Counter()
         for (algorithm, _), number in self.counts.items():
             totals[algorithm] += number
+            if algorithm in self.masked:
+                totals[self.masked[algorithm]] += number
         return [(one.pk, f"{one}: {self._rows(totals[one.pk])}") for one in self.algorithms]
 
     def list_choices(self) -> list[tuple[int, str]]:
@@ -95,7 +100,10 @@ class Offer:
 
 
 def _grouped(condition: Q, detections: Sequence[int]) -> list[tuple[Any, ...]]:
-    rows = Classification.objects.filter(condition, detection__in=detections, terminal=True)
+    has_map = Q(category_map__isnull=False) | Q(algorithm__category_map__isnull=False)
+    rows = Classification.objects.filter(
+        condition, has_map, detection__in=detections, terminal=True
+    )
     columns = (
         "algorithm",
         "algorithm__key",

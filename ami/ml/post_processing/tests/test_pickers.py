@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from django import forms
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from ami.base.tests.factories import (
@@ -18,6 +20,7 @@ from ami.jobs.models import Job
 from ami.main.models import Classification, Occurrence, SourceImageCollection, TaxaList, Taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.admin import (
+    BasePostProcessingActionForm,
     ClassMaskingActionForm,
     RankRollupActionForm,
     form_class_for,
@@ -30,6 +33,7 @@ from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
     make_list,
+    make_map,
     make_source,
     make_species,
     run,
@@ -40,6 +44,7 @@ from ami.users.models import User
 pytestmark = pytest.mark.django_db
 
 DASHES = ("", "---------")
+NO_LOGITS = ("", "No classification in the selection has logits.")
 
 
 @pytest.fixture
@@ -140,9 +145,7 @@ def test_lists_that_hold_a_class_are_offered_with_the_rows_named_off_them(
 def test_selection_that_offers_nothing_says_why() -> None:
     make_source(make_algorithm())
     selection = Occurrence.objects.all()
-    assert offered(selection, "algorithm_id") == [
-        ("", "No classification in the selection has logits.")
-    ]
+    assert offered(selection, "algorithm_id") == [NO_LOGITS]
     assert offered(selection, "taxa_list_id") == [
         ("", "No list of the project holds a class of a classifier.")
     ]
@@ -158,6 +161,53 @@ def test_classifier_stays_offered_once_it_is_masked(classifier: Algorithm) -> No
         (classifier.pk, "Moths v1: 1 classification"),
         (derived.pk, f"{derived}: 1 classification"),
     ]
+
+
+def test_row_that_is_masked_counts_once_for_a_list(classifier: Algorithm) -> None:
+    a, b, _ = Taxon.objects.order_by("name")
+    make_source(classifier, logits=[1.0, 2.0, 3.0])
+    first, second = make_list(a, name="1"), make_list(b, name="2")
+    run(ClassMaskingTask, taxa_list_id=first.pk, algorithm_id=classifier.pk)
+    assert offered(Occurrence.objects.all(), "taxa_list_id") == [
+        DASHES,
+        (first.pk, "1: 0 classifications named off it"),
+        (second.pk, "2: 1 classification named off it"),
+    ]
+
+
+def test_rows_that_no_category_map_explains_are_not_offered() -> None:
+    unexplained = make_algorithm()
+    make_source(unexplained, logits=[1.0])
+    assert offered(Occurrence.objects.all(), "algorithm_id") == [NO_LOGITS]
+    make_source(unexplained, logits=[1.0], category_map=make_map("a"))
+    assert offered(Occurrence.objects.all(), "algorithm_id")[1:] == [
+        (unexplained.pk, f"{unexplained}: 1 classification")
+    ]
+
+
+LARGE_TABLES = ("main_classification", "main_detection")
+
+
+@pytest.mark.parametrize("form_class", [ClassMaskingActionForm, RankRollupActionForm])
+@pytest.mark.parametrize("model", [Occurrence, SourceImageCollection])
+def test_no_large_table_is_read_from_end_to_end(
+    form_class: type[BasePostProcessingActionForm], model: Any, classifier: Algorithm
+) -> None:
+    make_source(classifier, logits=[1.0, 2.0, 3.0])
+    everything()
+    with CaptureQueriesContext(connection) as queries:
+        form_class(scope_queryset=model.objects.all())
+    plans: list[str] = []
+    with connection.cursor() as cursor:
+        for query in queries:
+            if query["sql"].startswith("SET LOCAL"):
+                cursor.execute(query["sql"])
+            elif any(f'"{table}"' in query["sql"] for table in LARGE_TABLES):
+                cursor.execute("EXPLAIN " + query["sql"])
+                plans += [line for (line,) in cursor.fetchall()]
+    assert [line for line in plans if "Index" in line]
+    for table in LARGE_TABLES:
+        assert not [line for line in plans if f"Seq Scan on {table}" in line], plans
 
 
 def test_large_selection_is_looked_at_in_part(
