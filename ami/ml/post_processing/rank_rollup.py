@@ -11,13 +11,15 @@ from pydantic import ConstrainedFloat, Field, validator
 from scipy.sparse import csr_array
 
 from ami.base.vectors import Vector
+from ami.jobs.work import Planned
 from ami.main.models import Classification, Detection, TaxonRank
 from ami.main.querysets.classification import ClassificationQuerySet
-from ami.ml.models import Algorithm
+from ami.ml.models import Algorithm, AlgorithmCategoryMap
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.derived.labels import LabelTaxa
+from ami.ml.post_processing.derived.labels import LabelTaxa, read_label_taxa
 from ami.ml.post_processing.derived.rows import (
+    OWN_MAP,
     CategoryMaps,
     Derived,
     Matrix,
@@ -110,13 +112,21 @@ def roll_up(shares: Matrix, ladder: Ladder, *, constrained: bool) -> RolledUp:
     levels = np.full(len(shares), -1)
     for number, level in enumerate(ladder.levels):
         block = sums[:, level.columns]
-        best = level.places[top] if constrained else block.argmax(axis=1)
+        best = level.places[top] if constrained else np.round(block, DECIMALS).argmax(axis=1)
         score = np.round(np.minimum(block[everyone, best], 1), DECIMALS)
         wins = (taxa == 0) & (best >= 0) & (score >= level.threshold)
         taxa[wins], scores[wins] = level.taxa[best[wins]], score[wins]
         levels[wins] = number
         unassigned[wins] = np.maximum(mass - block.sum(axis=1), 0)[wins]
     return RolledUp(taxa, scores, levels, np.round(unassigned, DECIMALS))
+
+
+class ToldMaps(CategoryMaps):
+    """Those of which the log has told already what they lack."""
+
+    def __missing__(self, pk: int) -> LabelTaxa:
+        self[pk] = labels = read_label_taxa(AlgorithmCategoryMap.objects.get(pk=pk))
+        return labels
 
 
 class Threshold(ConstrainedFloat):
@@ -168,12 +178,19 @@ class RankRollupTask(BasePostProcessingTask):
     def batch_size(self) -> int:  # type: ignore[override]
         return rows_a_batch(most_classes(self._standing(self.scope)))
 
+    def plan(self) -> list[Planned]:
+        used = self._standing(self.scope).order_by().values(number=OWN_MAP)
+        maps = CategoryMaps(self.logger)
+        for pk in AlgorithmCategoryMap.objects.filter(pk__in=used).values_list("pk", flat=True):
+            self._tell_ranks(pk, maps[pk])
+        return super().plan()
+
     def prepare(self) -> None:
         """Raises JobFailedError where the algorithm is gone."""
         if self.config.algorithm_id is not None:
             existing_row(Algorithm, self.config.algorithm_id)
         self.thresholds = {str(rank): value for rank, value in self.config.thresholds.items()}
-        self.maps = CategoryMaps(self.logger)
+        self.maps = ToldMaps(self.logger)
         self.ladders: dict[LabelTaxa, Ladder] = {}
 
     def process(self, batch: Batch) -> None:
@@ -249,16 +266,18 @@ class RankRollupTask(BasePostProcessingTask):
         )
 
     def _ladder(self, labels: LabelTaxa) -> Ladder:
-        """The ladder of a category map; the log tells what counts for nobody."""
         if labels not in self.ladders:
             self.ladders[labels] = Ladder.of(labels, self.thresholds)
-            for rank in self.thresholds:
-                without = sum(taxon is None for taxon in labels.at_rank(rank))
-                if without:
-                    self.logger.info(
-                        "%d of %d labels lie under no %s; their share counts for none.",
-                        without,
-                        len(labels.labels),
-                        rank.lower(),
-                    )
         return self.ladders[labels]
+
+    def _tell_ranks(self, pk: int, labels: LabelTaxa) -> None:
+        """Log how many labels of a category map count for nobody at a rank."""
+        for rank in self.config.thresholds:
+            if without := labels.at_rank(rank).count(None):
+                self.logger.info(
+                    "Category map %d: %d of %d labels lie under no %s and count for none.",
+                    pk,
+                    without,
+                    len(labels.labels),
+                    rank.lower(),
+                )

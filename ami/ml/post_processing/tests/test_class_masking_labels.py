@@ -7,13 +7,10 @@ import pytest
 from ami.base.tests.factories import make_taxon
 from ami.base.tests.snapshots import snapshot
 from ami.jobs.states import JobFailedError
-from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.models import Classification, Occurrence, TaxaList, Taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.class_masking import ClassMaskingTask
-from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.tests.vectors import (
-    everything,
     make_classifier,
     make_list,
     make_map,
@@ -140,25 +137,3 @@ def test_row_takes_the_category_map_of_its_own(classifier: Algorithm, some: Taxa
     mask(some, classifier)
     new = result(source)
     assert (str(new.taxon), new.category_map) == ("a", source.category_map)
-
-
-def test_unresolved_labels_are_counted_and_named_once_a_run(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ClassMaskingTask, "batch_size", 1)
-    monkeypatch.setattr(ClassMaskingTask, "part_batches", 2)
-    (known,) = make_species("known")
-    classifier = make_classifier("known", "unknown", "nobody")
-    for _ in range(5):
-        make_source(classifier, logits=[1.0, 1.0, 1.0])
-    config = {
-        "source_image_collection_id": everything().pk,
-        "taxa_list_id": make_list(known).pk,
-        "algorithm_id": classifier.pk,
-    }
-    params = {"task": ClassMaskingTask.key, "config": config}
-    job = run_to_end(make_job(job_type_key=JOB_TYPE, params=params))
-    assert job.parts.count() > 1
-    (stage,) = job.progress.stages
-    assert {figure.key: figure.value for figure in stage.params}["labels_unresolved"] == 2
-    assert job.logs.filter(message__endswith="stand for no taxon: unknown, nobody.").count() == 1
