@@ -4,7 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ami.ml.post_processing.linking import Limits
+
+class Limits(NamedTuple):
+    """What a link may cost, with vectors and without, and how far it may reach."""
+
+    cost: float
+    geometry_cost: float
+    gap_captures: int
+    gap_seconds: float | None
 
 
 class Box(NamedTuple):

@@ -18,6 +18,7 @@ from ami.jobs.tests.job_types import make_job
 from ami.main.models import Classification, Identification, Occurrence, TaxaList, Taxon
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
 from ami.ml.post_processing.class_masking import ClassMaskingTask
+from ami.ml.post_processing.tests.derived_reference import plain_softmax
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
@@ -25,7 +26,6 @@ from ami.ml.post_processing.tests.vectors import (
     make_map,
     make_source,
     make_species,
-    plain_softmax,
     run,
 )
 

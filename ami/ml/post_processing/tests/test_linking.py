@@ -16,9 +16,11 @@ from ami.ml.post_processing.linking import (
     direction_of,
     link_detections,
 )
+from ami.ml.post_processing.tests import linking_reference as plain
 from ami.ml.post_processing.tests.linking_reference import Box, best_total, reachable, share
 
 GEOMETRY = Limits(cost=0.2, geometry_cost=0.8)
+FRAMES = ((100, 100), (300, 400))
 TOLERANCE = 1e-6
 
 
@@ -43,7 +45,7 @@ def link(*boxes: Box, limits: Limits = GEOMETRY) -> list[Link]:
     return link_detections(sightings_of(boxes), limits)
 
 
-def check_optimal(boxes: Sequence[Box], links: Sequence[Link], limits: Limits) -> None:
+def check_optimal(boxes: Sequence[Box], links: Sequence[Link], limits: plain.Limits) -> None:
     """Walk through the captures; wherever two assignments are equally good, follow `links`."""
     former_of = {link.latter: link for link in links}
     ends: list[int] = []
@@ -68,7 +70,7 @@ vectors = st.one_of(
 )
 captures = st.lists(st.lists(st.tuples(corners, vectors), max_size=4), max_size=5)
 limits = st.builds(
-    Limits,
+    plain.Limits,
     cost=st.sampled_from([0.2, 1.0, 2.5]),
     geometry_cost=st.sampled_from([0.3, 0.8, 1.0, 2.0]),
     gap_captures=st.integers(1, 3),
@@ -79,14 +81,15 @@ limits = st.builds(
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(night=captures, limits=limits)
 def test_links_are_one_to_one_within_limits_and_optimal(
-    night: list[list[tuple[tuple[float, float, float, float], tuple[float, ...]]]], limits: Limits
+    night: list[list[tuple[tuple[float, float, float, float], tuple[float, ...]]]],
+    limits: plain.Limits,
 ) -> None:
     boxes = [
-        Box(place, place * 60, corners, vector)
+        Box(place, place * 60, corners, vector, frame=FRAMES[place % 2])
         for place, capture in enumerate(night)
         for corners, vector in capture
     ]
-    links = link(*boxes, limits=limits)
+    links = link(*boxes, limits=Limits(*limits))
     assert len({one.former for one in links}) == len({one.latter for one in links}) == len(links)
     for one in links:
         former, latter = boxes[one.former], boxes[one.latter]
@@ -95,7 +98,7 @@ def test_links_are_one_to_one_within_limits_and_optimal(
         assert part <= 1 + TOLERANCE
         assert reachable(former, latter, limits)
     check_optimal(boxes, links, limits)
-    assert links == link(*boxes, limits=limits)
+    assert links == link(*boxes, limits=Limits(*limits))
 
 
 def test_nothing_makes_no_links() -> None:

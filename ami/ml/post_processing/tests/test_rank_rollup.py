@@ -14,6 +14,7 @@ from ami.ml.models import Algorithm, AlgorithmCategoryMap
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
+from ami.ml.post_processing.tests.derived_reference import plain_softmax
 from ami.ml.post_processing.tests.rollups import name_of, result, roll_up
 from ami.ml.post_processing.tests.vectors import (
     everything,
@@ -23,7 +24,6 @@ from ami.ml.post_processing.tests.vectors import (
     make_ranks,
     make_source,
     make_species,
-    plain_softmax,
     run,
 )
 
@@ -86,6 +86,12 @@ def test_lineage_of_the_top_class_constrains(
     Classification.objects.update(terminal=True)
     roll_up(lineage="global")
     assert name_of(source) == anywhere
+
+
+def test_last_bits_of_a_sum_decide_nothing(classifier: Algorithm) -> None:
+    source = make_source(classifier, scores=[0.3, 0.0, 0.1, 0.2])  # 0.30000000000000004 as it adds
+    roll_up(thresholds={"FAMILY": 0.3}, lineage="global")
+    assert name_of(source) == "F"
 
 
 def test_logits_count_where_there_are_no_scores(classifier: Algorithm) -> None:

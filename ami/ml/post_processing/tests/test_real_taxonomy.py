@@ -16,9 +16,9 @@ from ami.main.importers.taxa_file import read_checklist
 from ami.main.models import Classification, Detection, SourceImageCollection, TaxaList, Taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.class_masking import ClassMaskingTask
-from ami.ml.post_processing.derived.labels import listed_taxa, read_label_taxa
 from ami.ml.post_processing.rank_rollup import RankRollupTask
-from ami.ml.post_processing.tests.vectors import make_classifier, plain_softmax
+from ami.ml.post_processing.tests.derived_reference import plain_softmax
+from ami.ml.post_processing.tests.vectors import make_classifier
 
 HIERARCHY = DATA / "quebec-vermont-hierarchy.json"
 ROWS = 12
@@ -94,41 +94,44 @@ def test_rolled_up_scores_equal_a_plain_sum(lineage: str) -> None:
             assert result.score == pytest.approx(sums[reached[0]][best[reached[0]]])
 
 
-def test_every_synonym_of_the_checklist_is_kept_through_its_accepted_taxon() -> None:
-    import_taxa(read_checklist(CHECKLIST).rows, list_name="Quebec and Vermont")
+def read_accepted() -> dict[str, str]:
+    """The name that each name of the checklist stands for; some matched nothing."""
     with CHECKLIST.open() as file:
-        synonyms = [
-            row["search_species"]
-            for row in csv.DictReader(file)
-            if row["status"] == "SYNONYM" and row["search_species"] != row["gbif_species"]
-        ]
-    assert len(synonyms) > 50
+        rows = [row for row in csv.DictReader(file) if row["status"] != "NotAvail"]
+    matched = {row["search_species"]: row["gbif_species"] for row in rows}
+    return {name: name for name in matched.values()} | {
+        name: name if taken_for == "NotAvail" else taken_for for name, taken_for in matched.items()
+    }
+
+
+def read_synonyms() -> list[str]:
+    with CHECKLIST.open() as file:
+        return [row["search_species"] for row in csv.DictReader(file) if row["status"] == "SYNONYM"]
+
+
+def test_real_classifier_is_masked_by_the_real_checklist() -> None:
+    import_taxa(read_checklist(CHECKLIST).rows, list_name="Quebec and Vermont")
     taxa_list = TaxaList.objects.get()
     taxa_list.taxa.remove(*Taxon.objects.filter(synonym_of__isnull=False))
-    category_map = make_classifier(*synonyms).category_map
-    assert category_map
-    labels = read_label_taxa(category_map)
-    listed = listed_taxa(set(taxa_list.taxa.values_list("pk", flat=True)))
-    assert labels.within(listed).all()
-    accepted = dict(Taxon.objects.filter(name__in=synonyms).values_list("name", "synonym_of"))
-    assert labels.taxa == [accepted[name] for name in synonyms]
-
-
-def test_no_winner_is_off_the_list() -> None:
-    import_taxa(read_checklist(CHECKLIST).rows, list_name="Quebec and Vermont")
-    taxa_list = TaxaList.objects.get()
-    names = [*Taxon.objects.filter(rank="SPECIES").order_by("name").values_list("name", flat=True)]
-    taxa_list.taxa.set(Taxon.objects.filter(name__in=names[::3]))
-    classifier = make_classifier(*names, *(f"Nomen {number}" for number in range(50)))
-    capture_set = make_rows(classifier, generated(len(names) + 50, spread=8))
+    accepted, synonyms = read_accepted(), read_synonyms()
+    assert len(synonyms) == 93
+    labels = list(dict.fromkeys([*read_hierarchy(), *synonyms]))
+    kept = [label in accepted for label in labels]
+    off_list = [place for place, stays in enumerate(kept) if not stays]
+    logits = generated(len(labels), spread=8)
+    logits[range(ROWS), off_list[:ROWS]] = 99  # of these the classifier is all but sure
+    classifier = make_classifier(*labels)
     task = ClassMaskingTask(
-        source_image_collection_id=capture_set.pk,
+        source_image_collection_id=make_rows(classifier, logits).pk,
         taxa_list_id=taxa_list.pk,
         algorithm_id=classifier.pk,
     )
     task.run()
-    assert task.counts["labels_unresolved"] == 50
-    results = Classification.objects.filter(terminal=True)
-    assert results.count() == task.counts["classifications_masked"] == ROWS
-    listed = listed_taxa(set(taxa_list.taxa.values_list("pk", flat=True)))
-    assert {row.taxon_id for row in results} <= listed
+
+    assert task.counts["labels_unresolved"] == len(off_list) > 100
+    assert task.counts["likely_off_list"] == task.counts["classifications_masked"] == ROWS
+    results = Classification.objects.filter(terminal=True).order_by("applied_to")
+    for result, row in zip(results, logits, strict=True):
+        assert [score > 0 for score in result.scores or []] == kept
+        best = max((place for place, stays in enumerate(kept) if stays), key=row.__getitem__)
+        assert str(result.taxon) == accepted[labels[best]]

@@ -1,7 +1,5 @@
-"""Classifications with vectors, and plain slow references, for the tests of derived ones."""
+"""Classifications with vectors, for the tests of derived ones."""
 
-from collections.abc import Sequence
-from math import exp
 from typing import Any
 
 from ami.base.tests.factories import (
@@ -68,9 +66,3 @@ def make_ranks(*names: str) -> list[Taxon]:
     family = make_taxon(name=names[0], rank=TaxonRank.FAMILY)
     genus = make_taxon(name=names[1], rank=TaxonRank.GENUS, parent=family)
     return [family, genus, *make_species(*names[2:], parent=genus)]
-
-
-def plain_softmax(logits: Sequence[float]) -> list[float]:
-    largest = max(logits)
-    powers = [exp(logit - largest) for logit in logits]
-    return [power / sum(powers) for power in powers]
