@@ -6,10 +6,12 @@ The package `every` has a module for each, with the rows that it is tested on.
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -25,12 +27,13 @@ from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import scopes_of
 from ami.ml.post_processing.service import LaunchRow, launch
+from ami.ml.post_processing.tests.clicks import post, told
 from ami.ml.post_processing.tests.every import Rows, make_rows_for
 from ami.ml.post_processing.tests.foretelling import announced, known_rows, tables
 from ami.ml.post_processing.tests.reverting import exactly, figures, left, revert, rows
 from ami.ml.post_processing.tests.seeing import broker
 from ami.ml.post_processing.tests.workers import Broker, fresh, race
-from ami.ml.post_processing.validation import parse_config
+from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config
 from ami.users.models import User
 
 __all__ = ["broker"]
@@ -210,31 +213,53 @@ def test_number_of_queries_does_not_grow_with_the_batch(
     assert queries_of(method, nights=1) == queries_of(method, nights=4)
 
 
-@pytest.mark.django_db
-def test_form_validates_its_defaults(method: Method) -> None:
-    made = make_rows_for(method.key)
-    selection = SourceImageCollection.objects.all()
-    form_class = form_class_for(method)
-    blank = form_class(scope_queryset=selection)
+def sent(method: Method, made: Rows, selection: QuerySet[Any]) -> dict[str, Any]:
+    """What a browser sends of the method's form, left as it is drawn but for what it demands."""
     data: dict[str, Any] = {}
-    for name, field in blank.fields.items():
+    for name, field in form_class_for(method)(scope_queryset=selection).fields.items():
         value = made.options.get(name, field.initial)
         if isinstance(value, dict):
             data |= {f"{name}_{key}": number for key, number in value.items()}
         elif value not in (None, False):
             data[name] = value
-    form = form_class(data, scope_queryset=selection)
+    return data
+
+
+@pytest.mark.django_db
+def test_form_validates_its_defaults(method: Method) -> None:
+    made = make_rows_for(method.key)
+    selection = SourceImageCollection.objects.all()
+    form = form_class_for(method)(sent(method, made, selection), scope_queryset=selection)
     assert form.is_valid(), form.errors
     parse_config(method.config_schema, made.config | form.to_config())
 
 
 @pytest.mark.django_db
-def test_method_is_offered_where_it_runs(method: Method, client: Client, operator: User) -> None:
+def test_exactly_one_scope_and_known_options_are_taken(method: Method) -> None:
     made = make_rows_for(method.key)
-    assert made.config
+    other = scopes_of(method.config_schema)[-1].field
+    assert other not in made.config
+    for config in (made.options, made.config | {other: 1}, made.config | {"unheard_of": 1}):
+        with pytest.raises(ConfigValidationErrors):
+            parse_config(method.config_schema, config)
+
+
+@pytest.mark.django_db
+def test_method_is_offered_and_can_be_tried_where_it_runs(
+    method: Method, client: Client, operator: User
+) -> None:
+    made = make_rows_for(method.key)
     for scope in scopes_of(method.config_schema):
         url = reverse(f"admin:{scope.model._meta.label_lower.replace('.', '_')}_changelist")
-        assert f'<option value="run_{method.key}">' in client.get(url).text
+        action = f"run_{method.key}"
+        assert f'<option value="{action}">' in client.get(url).text
+        row = scope.model._default_manager.earliest("pk")
+        assert 'name="_dry_run"' in post(client, [row.pk], url=url, action=action).text
+        data = sent(method, made, scope.model._default_manager.filter(pk=row.pk))
+        fields = {"launch_key": uuid4(), "_dry_run": "on", **data}
+        assert "a dry run" in told(post(client, [row.pk], url=url, action=action, **fields))[0]
+        job = Job.objects.latest("pk")
+        assert (job.dry_run, job.params["config"][scope.field]) == (True, row.pk)
 
 
 def test_method_is_on_the_command_line(method: Method, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,7 +276,10 @@ def test_method_has_tests_and_a_page_of_docs(method: Method) -> None:
         assert option in page.read_text(), option
 
 
-def test_method_has_rows_with_faults(method: Method, db: None) -> None:
+@pytest.mark.django_db
+def test_method_has_rows_with_faults_and_its_page_names_them(method: Method) -> None:
     made = make_rows_for(method.key)
     assert made.faults
-    parse_config(method.config_schema, made.config)
+    page = " ".join((DOCS / f"{method.key}.md").read_text().split())
+    for reason in made.faults:
+        assert reason in page, reason
