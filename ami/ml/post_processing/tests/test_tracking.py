@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from pydantic import ValidationError
 
 from ami.base.tests.factories import (
@@ -299,18 +298,6 @@ def test_links_can_be_swapped() -> None:
     track(event)
     connection.check_constraints()
     assert links(event) == {(0, 2), (1, 3)}
-
-
-def count_queries(event: Event) -> int:
-    with CaptureQueriesContext(connection) as queries:
-        track(event)
-    return len(queries)
-
-
-def test_queries_do_not_grow_with_the_rows() -> None:
-    few = count_queries(make_night([A, B], [A, B]))
-    many = count_queries(make_night(*[[A, B, C]] * 20))
-    assert few == many
 
 
 @pytest.mark.parametrize(

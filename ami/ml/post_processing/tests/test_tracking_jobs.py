@@ -1,4 +1,4 @@
-"""Tracking as a Job: launched in the admin, journaled, foretold and reverted."""
+"""Tracking as a Job: launched in the admin, and reverted to a run before."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from ami.ml.post_processing.tests.nights import (
     make_night,
     tracks,
 )
-from ami.ml.post_processing.tests.reverting import figures, revert, rows
+from ami.ml.post_processing.tests.reverting import revert, rows
 from ami.ml.post_processing.tracking import TrackingTask
 
 pytestmark = pytest.mark.django_db
@@ -38,9 +38,9 @@ def click(client: Client, events: list[Event], **fields: str) -> Any:
     return post(client, ids, url=EVENTS, action="run_tracking", **OPTIONS | fields)
 
 
-def run(event: Event, *, dry_run: bool = False, **options: Any) -> Job:
+def run(event: Event, **options: Any) -> Job:
     row = LaunchRow("Tracking", event.project, {"event_id": event.pk, **options})
-    return run_to_end(launch(TrackingTask, [row], dry_run=dry_run)[0])
+    return run_to_end(launch(TrackingTask, [row])[0])
 
 
 def make_busy_night() -> Event:
@@ -101,17 +101,6 @@ def test_vanished_event_is_named() -> None:
     assert "Event 987654 no longer exists." in job.error
 
 
-def test_run_is_reverted_exactly() -> None:
-    event = make_busy_night()
-    former = rows()
-    job = run(event, max_gap_captures=2)
-    assert job.status == JobState.SUCCESS
-    assert tracks(event) == {(0, 2, 5, 6), (1, 3, 7), (4,)}
-    assert rows() != former
-    revert(job)
-    assert rows() == former
-
-
 def test_second_run_is_reverted_to_the_first() -> None:
     event = make_busy_night()
     run(event, max_gap_captures=2)
@@ -120,19 +109,3 @@ def test_second_run_is_reverted_to_the_first() -> None:
     assert Detection.objects.filter(next_detection=None).count() == 8
     revert(job)
     assert rows() == first
-
-
-def test_dry_run_foretells_the_run() -> None:
-    event = make_busy_night()
-    former = rows()
-    dry = run(event, dry_run=True)
-    assert rows() == former
-    job = run(event)
-    assert figures(dry) == figures(job)
-    assert dry.changes.count() == job.changes.count() > 0
-
-
-def test_second_run_journals_nothing() -> None:
-    event = make_busy_night()
-    run(event)
-    assert not run(event).changes.exists()
