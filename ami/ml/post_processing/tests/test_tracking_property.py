@@ -14,7 +14,7 @@ from ami.main.determinations import update_determinations
 from ami.main.models import Detection, Event, Identification, Occurrence
 from ami.ml.post_processing.tests.nights import A, B, C, make_night, moved, track
 
-OCCURRENCES = 4
+OCCURRENCES = 6
 
 
 class Seen(NamedTuple):
@@ -37,11 +37,11 @@ class State(NamedTuple):
 sightings = st.builds(
     Seen,
     st.integers(0, 2),
-    st.sampled_from([0, 10, 40, 90]),
-    st.none() | st.integers(0, OCCURRENCES - 1),
+    st.sampled_from([0, 10, 40]),
+    st.sampled_from([None, *range(OCCURRENCES)]),
     st.sampled_from([False, False, False, True]),
 )
-nights = st.lists(st.lists(sightings, max_size=3), min_size=1, max_size=4)
+nights = st.lists(st.lists(sightings, max_size=3), min_size=2, max_size=4)
 # What a person said of each occurrence: nothing, something withdrawn, or something that holds.
 words = st.lists(st.sampled_from([None, True, False]), min_size=OCCURRENCES, max_size=OCCURRENCES)
 
