@@ -83,7 +83,13 @@ class LabelTaxa:
 
     @property
     def unresolved(self) -> list[str]:
-        return [label for label, taxon in zip(self.labels, self.taxa, strict=True) if taxon is None]
+        """The labels that stand for no taxon, as they can be told; a blank one is quoted."""
+        pairs = zip(self.labels, self.taxa, strict=True)
+        return [
+            label if label and label.strip() else repr(label)
+            for label, taxon in pairs
+            if taxon is None
+        ]
 
     @cached_property
     def lineages(self) -> list[list[int]]:

@@ -106,6 +106,15 @@ def test_label_without_a_taxon_is_masked_counted_and_named(
     assert result(source).scores == [1.0, 0.0, 0.0]
 
 
+def test_blank_labels_are_quoted(caplog: pytest.LogCaptureFixture) -> None:
+    (known,) = make_species("known")
+    classifier = make_classifier("known", "", " ", {"label": None})
+    source = make_source(classifier, logits=[0.0, 9.0, 9.0, 9.0])
+    assert mask(make_list(known), classifier)["labels_unresolved"] == 3
+    assert "3 of 4 labels stand for no taxon: '', ' ', None." in caplog.text
+    assert result(source).scores == [1.0, 0.0, 0.0, 0.0]
+
+
 @pytest.fixture
 def classifier() -> Algorithm:
     """Of three species a, b, c that are taxa."""
