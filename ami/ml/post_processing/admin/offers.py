@@ -28,9 +28,9 @@ def every(rows: QuerySet[Any]) -> list[tuple[int, str]]:
 class Offer:
     """The standing classifications of a selection that a method can use.
 
-    `counts` has how many there are for each algorithm and taxon, `masked` the classifier behind an
-    algorithm that masking has written as. Of a selection of more than `LIMIT` detections, so many
-    are looked at, and `is_part` says so.
+    `counts` has how many there are for each algorithm and taxon, `masked` for each classifier
+    how many of these masking gave in the place of its own. Of a selection of more than
+    `LIMIT` detections, so many are looked at, and `is_part` says so.
     """
 
     counts: Mapping[tuple[int, int | None], int]
@@ -40,7 +40,7 @@ class Offer:
 
     @classmethod
     def of(cls, selection: QuerySet[Any], condition: Q, *, with_masked: bool = False) -> "Offer":
-        """`with_masked` offers the classifier behind what masking gave, too."""
+        """`with_masked` offers the classifiers behind what masking gave, too."""
         scope = next(scope for scope in SCOPES if scope.model is selection.model)
         ids = list(selection.order_by().values_list("pk", flat=True))
         found = scope.detections(ids).values_list("pk", flat=True)[: LIMIT + 1]
@@ -48,17 +48,17 @@ class Offer:
             detections = list(found)
             grouped = _grouped(condition, detections[:LIMIT])
         counts: Counter[tuple[int, int | None]] = Counter()
-        masked: dict[int, int] = {}
+        masked: Counter[int] = Counter()
         for algorithm, key, source, source_key, taxon, number in grouped:
             counts[algorithm, taxon] += number
             if with_masked and source_key and key.startswith(source_key + MASKED_BY):
-                masked[algorithm] = source
+                masked[source] += number
         projects = selection.order_by().values_list("project_id", flat=True).distinct()
         return cls(counts, masked, len(detections) > LIMIT, frozenset(filter(None, projects)))
 
     @cached_property
     def algorithms(self) -> list[Algorithm]:
-        ids = {algorithm for algorithm, _ in self.counts} | set(self.masked.values())
+        ids = {algorithm for algorithm, _ in self.counts} | set(self.masked)
         rows = Algorithm.objects.filter(pk__in=ids).select_related("category_map")
         return list(rows.order_by("name", "version"))
 
@@ -66,9 +66,10 @@ class Offer:
         totals: Counter[int] = Counter()
         for (algorithm, _), number in self.counts.items():
             totals[algorithm] += number
-            if algorithm in self.masked:
-                totals[self.masked[algorithm]] += number
-        return [(one.pk, f"{one}: {self._rows(totals[one.pk])}") for one in self.algorithms]
+        return [
+            (one.pk, f"{one}: {self._rows(totals[one.pk])}{self._masked_before(one)}")
+            for one in self.algorithms
+        ]
 
     def list_choices(self) -> list[tuple[int, str]]:
         """The lists of the selection's projects, or of none, that keep a class of an algorithm."""
@@ -93,6 +94,10 @@ class Offer:
             for (_, taxon), number in self.counts.items()
             if taxon and listed.isdisjoint(lineages[taxon])
         )
+
+    def _masked_before(self, algorithm: Algorithm) -> str:
+        number = self.masked.get(algorithm.pk)
+        return f", {number:,} masked before" if number else ""
 
     def _rows(self, number: int) -> str:
         more = "at least " if self.is_part else ""

@@ -153,25 +153,18 @@ def test_selection_that_offers_nothing_says_why() -> None:
 
 def test_classifier_stays_offered_once_it_is_masked(classifier: Algorithm) -> None:
     make_source(classifier, logits=[1.0, 2.0, 3.0])
-    taxa_list = make_list(Taxon.objects.get(name="a"))
+    taxa_list, other = (make_list(Taxon.objects.get(name=name), name=name) for name in "ab")
     run(ClassMaskingTask, taxa_list_id=taxa_list.pk, algorithm_id=classifier.pk)
     derived = Algorithm.objects.latest("pk")
     assert offered(Occurrence.objects.all(), "algorithm_id") == [
         DASHES,
-        (classifier.pk, "Moths v1: 1 classification"),
+        (classifier.pk, "Moths v1: 0 classifications, 1 masked before"),
         (derived.pk, f"{derived}: 1 classification"),
     ]
-
-
-def test_row_that_is_masked_counts_once_for_a_list(classifier: Algorithm) -> None:
-    a, b, _ = Taxon.objects.order_by("name")
-    make_source(classifier, logits=[1.0, 2.0, 3.0])
-    first, second = make_list(a, name="1"), make_list(b, name="2")
-    run(ClassMaskingTask, taxa_list_id=first.pk, algorithm_id=classifier.pk)
     assert offered(Occurrence.objects.all(), "taxa_list_id") == [
         DASHES,
-        (first.pk, "1: 0 classifications named off it"),
-        (second.pk, "2: 1 classification named off it"),
+        (taxa_list.pk, "a: 0 classifications named off it"),
+        (other.pk, "b: 1 classification named off it"),
     ]
 
 
