@@ -76,6 +76,16 @@ def test_selected_events_make_one_job_a_project(client: Client) -> None:
     assert single.params["config"]["event_id"] == nights[2].pk
 
 
+@pytest.mark.usefixtures("operator", "published")
+def test_selected_events_can_be_tried(client: Client) -> None:
+    trap = make_deployment()
+    nights = [make_night([A], [A], event=make_event(deployment=trap)) for _ in range(2)]
+    page = post(client, [night.pk for night in nights], url=EVENTS, action="run_tracking")
+    assert 'name="_dry_run"' in page.text
+    click(client, nights, _dry_run="on")
+    assert Job.objects.get().dry_run
+
+
 @pytest.mark.usefixtures("operator")
 def test_option_out_of_range_is_told_at_its_field(client: Client) -> None:
     response = click(client, [make_event()], cost_threshold="0")
