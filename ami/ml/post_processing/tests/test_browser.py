@@ -12,6 +12,13 @@ from pytest_django.live_server_helper import LiveServer
 from ami.base.tests.factories import make_user
 from ami.jobs.models import Job
 from ami.main.models import Classification, Detection
+from ami.ml.post_processing.tests.vectors import (
+    everything,
+    make_classifier,
+    make_list,
+    make_source,
+    make_species,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,3 +104,21 @@ def test_operator_tries_a_run_then_applies_it(operator: Page, screenshots: Path)
     dry, applied = Job.objects.order_by("pk")
     assert applied.applies == dry
     assert applied.changes.count() == dry.changes.count() > 0
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_pickers_of_long_names_stay_on_the_page(operator: Page, width: int) -> None:
+    page = operator
+    classifier = make_classifier("a", name="Moths of the night " * 10)
+    make_list(*make_species("a"), name="Moths of the region " * 12)
+    make_source(classifier, logits=[1.0])
+    everything()
+    page.get_by_role("link", name="Capture sets").first.click()
+    page.locator("input.action-select").check()
+    page.get_by_label("Action:").select_option(value="run_class_masking")
+    page.get_by_role("button", name="Go").click()
+    page.set_viewport_size({"width": width, "height": 900})
+    for name in ("Taxa list:", "Algorithm:"):
+        picker = page.get_by_label(name).bounding_box()
+        assert picker
+        assert picker["x"] + picker["width"] <= width
