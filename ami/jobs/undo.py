@@ -86,6 +86,7 @@ def undo(former: Job, portion: Portion, *, job: Job) -> list[Undone]:
             cursor.execute(undo_sql.lock(model))
         for model in _models():
             cursor.execute(undo_sql.judge(model, columns_of(model)))
+        cursor.execute(undo_sql.IDENTIFIED)
         cursor.execute(undo_sql.UNITS)
         while True:
             cursor.execute(undo_sql.SPREAD)

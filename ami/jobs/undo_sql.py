@@ -30,6 +30,7 @@ WITH net AS (
            (array_agg(kind ORDER BY id DESC))[1] <> 'deleted' AS stands,
            jobs_jsonb_merge(before ORDER BY id DESC) AS before,
            jobs_jsonb_merge(after ORDER BY id) AS after,
+           max(created_at) AS written_at,
            model = 'main.occurrence' AND bool_and(
                kind = 'changed'
                AND before - '{determination_id,determination_score}'::text[] = '{}'
@@ -47,6 +48,16 @@ FROM net LEFT JOIN former USING (model, object_id)
 WHERE existed OR stands;
 CREATE INDEX ON undo (object_id);
 ANALYZE undo
+"""
+
+# What a person has named as a whole since stays whole: nothing joins it, and nothing leaves it.
+IDENTIFIED = """
+UPDATE undo SET reason = 'identified since'
+WHERE model = 'main.detection' AND reason IS NULL AND after ? 'occurrence_id' AND EXISTS (
+    SELECT FROM main_identification i
+    WHERE i.occurrence_id IN ((before->>'occurrence_id')::bigint, (after->>'occurrence_id')::bigint)
+      AND NOT i.withdrawn AND i.created_at > written_at
+)
 """
 
 # The detections and occurrences that a row belongs to, now, before and after the run.

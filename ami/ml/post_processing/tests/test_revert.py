@@ -78,6 +78,7 @@ def test_revert_is_reverted() -> None:
     assert reverting.reverts == job
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("methods")
 def test_merge_is_reverted_exactly_and_applied_again() -> None:
     capture_set = make_tracks()

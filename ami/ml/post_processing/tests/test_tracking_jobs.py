@@ -16,11 +16,12 @@ from ami.ml.post_processing.tests.nights import (
     B,
     C,
     detections,
+    links,
     make_event,
     make_night,
     tracks,
 )
-from ami.ml.post_processing.tests.reverting import revert, rows
+from ami.ml.post_processing.tests.reverting import left, revert, rows
 from ami.ml.post_processing.tracking import TrackingTask
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +120,27 @@ def test_second_run_is_reverted_to_the_first() -> None:
     assert Detection.objects.filter(next_detection=None).count() == 8
     revert(job)
     assert rows() == first
+
+
+def test_individual_that_a_person_has_identified_since_stays_whole() -> None:
+    event = make_night([A, B], [A, B], [A])
+    job = run(event)
+    identified, _ = Occurrence.objects.order_by("pk")
+    Identification.objects.create(occurrence=identified, taxon=make_taxon(), user=make_user())
+    reverting = revert(job)
+    assert tracks(event) == {(0, 2, 4), (1,), (3,)}
+    assert links(event) == {(0, 2), (2, 4)}
+    assert {reason for _, _, reason in left(reverting)} == {
+        "identified since",
+        "its occurrence was left alone",
+    }
+
+
+def test_occurrence_that_a_person_has_identified_since_is_not_added_to() -> None:
+    event = make_night([A], [A])
+    run(event)
+    job = run(event, geometry_cost_threshold=0.001, max_gap_seconds=1)
+    parted, _ = Occurrence.objects.order_by("pk")
+    Identification.objects.create(occurrence=parted, taxon=make_taxon(), user=make_user())
+    revert(job)
+    assert tracks(event) == {(0,), (1,)}
