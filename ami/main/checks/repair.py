@@ -9,6 +9,9 @@ from django.db import Error, connection, transaction
 from django.db.models import QuerySet
 
 SAMPLES = 100
+TRIES = 5
+# PostgreSQL's class of errors for a deadlock, and for rows that others changed first.
+ROLLED_BACK = "40"
 STILL_AT_FAULT = "Still at fault after the repair."
 FOR_A_PERSON = "Only a person can tell what is right."
 
@@ -73,8 +76,9 @@ def reconcile(
     """Repair `rows`, or those of `ids` among them, by `fix(ids)`, which does a batch in its
     transaction.
 
-    A batch that fails is split until the bad row is alone. Rows that `fix` leaves at fault are
-    unfixable, too: `otherwise` says why. Raises RepairStoppedError where the connection is lost.
+    A batch that fails is split until the bad row is alone; where another transaction was in the
+    way, it is first tried again. Rows that `fix` leaves at fault are unfixable, too: `otherwise`
+    says why. Raises RepairStoppedError where the connection is lost.
     """
     rows = _chosen(rows, ids)
     if dry_run:
@@ -133,7 +137,7 @@ class _Repair:
             cursor.execute("SET LOCAL enable_sort = off")
             return list(rows[: self.context.batch_size])
 
-    def _repair(self, ids: list[int]) -> None:
+    def _repair(self, ids: list[int], *, tries: int = TRIES) -> None:
         try:
             with self.context.transaction():
                 self.fix(ids)
@@ -141,7 +145,10 @@ class _Repair:
         except (Error, ValueError) as error:
             if self._is_cut():
                 raise
-            self._isolate(ids, error)
+            if tries > 1 and _was_in_the_way(error):
+                self._repair(ids, tries=tries - 1)
+            else:
+                self._isolate(ids, error)
             return
         self.result.checked += len(ids)
         self.result.fixed += len(ids) - len(left)
@@ -165,6 +172,11 @@ def ids_in_order(rows: QuerySet[Any]) -> QuerySet[Any]:
 def first_line(error: Exception) -> str:
     """What went wrong, without PostgreSQL's lines on where."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _was_in_the_way(error: Exception) -> bool:
+    """Whether another transaction was what failed the batch: nothing is wrong with its rows."""
+    return (getattr(error.__cause__, "pgcode", None) or "").startswith(ROLLED_BACK)
 
 
 def _chosen(rows: QuerySet[Any], ids: Iterable[int] | None) -> QuerySet[Any]:
