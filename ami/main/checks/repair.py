@@ -135,7 +135,9 @@ class _Repair:
         with transaction.atomic(), connection.cursor() as cursor:
             # Go along the ids until the batch is full: sorting would judge all rows for each batch.
             cursor.execute("SET LOCAL enable_sort = off")
-            return list(rows[: self.context.batch_size])
+            ids = list(rows[: self.context.batch_size])
+            transaction.set_rollback(True)  # or a transaction around this one keeps the setting
+        return ids
 
     def _repair(self, ids: list[int], *, tries: int = TRIES) -> None:
         try:

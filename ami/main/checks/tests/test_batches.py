@@ -105,6 +105,13 @@ def test_each_batch_is_one_transaction_of_the_context() -> None:
     assert told == [10, 10, 5]
 
 
+@pytest.mark.django_db
+def test_transaction_of_the_caller_keeps_its_settings() -> None:
+    make_undetermined(1)
+    reconcile_missing_determinations(dry_run=False)
+    assert execute("SHOW enable_sort") == ["on"]
+
+
 def cut_connection(rows: int = 0) -> None:
     """As an administrator, or a restart of the server, does."""
     (pid,) = execute("SELECT pg_backend_pid()")
