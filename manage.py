@@ -2,6 +2,7 @@
 """Django's command line, on embedded services where no others are named."""
 
 import os
+import signal
 import sys
 import warnings
 
@@ -14,6 +15,7 @@ from config import embedded
 from config.servers import ServiceError
 
 NEED_NO_SERVER = {"check", "collectstatic", "diffsettings", "help", "makemigrations"}
+NOBODY_READS = 128 + signal.SIGPIPE
 
 
 class CommandLine(ManagementUtility):
@@ -29,10 +31,24 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
     # makemigrations also looks at the database, where one runs.
     warnings.filterwarnings("ignore", "Got an error checking a consistent migration history")
+    _open_what_is_closed()
     try:
-        CommandLine(sys.argv).execute()
+        try:
+            CommandLine(sys.argv).execute()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        sys.exit(NOBODY_READS)
     except (ImproperlyConfigured, ServiceError) as error:
         sys.exit(str(error))
+
+
+def _open_what_is_closed() -> None:
+    """Let commands write, to nowhere, where their caller has closed stdout or stderr."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 if __name__ == "__main__":

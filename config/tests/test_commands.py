@@ -1,5 +1,7 @@
 """Which commands need a server; in a copy of the project that has none yet."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,6 +40,36 @@ def test_command_starts_no_server(project: Path, arguments: str) -> None:
     done = _manage(project, *arguments.split())
     assert (done.returncode, done.stderr) == (0, "")
     assert not (project / ".local").exists()
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_command_ends_quietly_where_nobody_reads(project: Path, buffered: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "manage.py", "diffsettings"],
+        cwd=project,
+        env=bare_environment() | {"PYTHONUNBUFFERED": buffered},
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])
+def test_command_runs_where_its_output_is_closed(project: Path, closed: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" manage.py diffsettings {closed}', sys.executable],
+        cwd=project,
+        env=bare_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_importing_the_project_starts_no_server(project: Path) -> None:
