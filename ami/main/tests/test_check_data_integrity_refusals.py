@@ -1,5 +1,6 @@
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -10,15 +11,18 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
 from ami.base.tests.factories import make_occurrence, make_project
 from ami.base.tests.snapshots import snapshot
 from ami.jobs.models import Job
+from ami.jobs.states import JobState
 from ami.main.checks.tests.faults.occurrences import left_empty
+from ami.main.checks.tests.test_batches import make_undetermined
 from ami.main.checks.tests.world import TABLES, World, make_world
-from ami.main.models import IntegrityRun
+from ami.main.models import IntegrityRun, Occurrence
 from ami.main.tests.integrity import COMMAND, run, run_json
+from ami.main.tests.test_determination_locks import wait_until_someone_waits_for_a_lock
 
 
 @pytest.fixture
@@ -152,6 +156,27 @@ class TestShell:
 
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.endswith("Clean: 1 check found nothing.\n")
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_repair_that_is_told_to_end_leaves_no_job_behind(self, number: int) -> None:
+        (pk,) = make_undetermined(1)
+        with transaction.atomic():
+            Occurrence.objects.select_for_update().get(pk=pk)
+            command = subprocess.Popen(
+                self.arguments("--check", "missing_determination", "--no-dry-run"),
+                cwd=settings.ROOT,
+                env=self.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            wait_until_someone_waits_for_a_lock()
+            command.send_signal(number)
+
+        out, err = command.communicate()
+        assert (command.returncode, out) == (2, "")
+        assert err == "CommandError: Stopped; what was repaired stays.\n"
+        assert Job.objects.get().status == JobState.REVOKED
 
     def test_terminal_gets_a_progress_bar(self) -> None:
         controller, terminal = pty.openpty()

@@ -1,6 +1,8 @@
+import signal
 import sys
 from argparse import ArgumentTypeError, BooleanOptionalAction
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -56,7 +58,8 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         try:
-            super().run_from_argv(argv)
+            with _ended_in_order():
+                super().run_from_argv(argv)
         except CommandError as refused:
             sentence = str(refused).removeprefix("Error: ")
             if any(word.rpartition("=")[2] == "json" for word in argv):
@@ -104,6 +107,26 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(report.as_json(error=sentence))
         raise CommandError(sentence, returncode=report.COULD_NOT_RUN)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM, and a terminal that goes away, do what Ctrl-C does: the Job is not left behind.
+
+    One that is ignored, as by `nohup`, stays so.
+    """
+    numbers = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) == signal.SIG_DFL
+    ]
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _repair(job: Job, **listeners: Callable[[Any], object]) -> IntegrityRun:
