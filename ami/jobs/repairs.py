@@ -25,6 +25,7 @@ from ami.users.models import User
 
 JOB_TYPE = "data_integrity"
 NAME = "Repair of integrity faults"
+INTERRUPTS = (JobCanceledError, ClaimLostError, SoftTimeLimitExceeded, KeyboardInterrupt)
 OUT_OF_TIME = (
     "The repair reached the time limit of a worker. What it has repaired stays; run it again to "
     "go on with the rest."
@@ -77,7 +78,7 @@ class Repair(Work):
             raise JobFailedError(f"Job {self.scope.job_id}, whose rows to repair, is gone.")
         context = RepairContext(
             transaction=partial(_batch, self.job),
-            interrupts=(JobCanceledError, ClaimLostError, SoftTimeLimitExceeded),
+            interrupts=INTERRUPTS,
             on_batch=self.on_batch,
         )
         try:

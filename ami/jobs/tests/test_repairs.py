@@ -1,5 +1,6 @@
 """Repairs of the integrity checks as Jobs."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from ami.jobs.models import Job, JobState
 from ami.jobs.repairs import JOB_TYPE, OUT_OF_TIME, must_wait, new_repair, repair_here
 from ami.jobs.revert import request_revert
 from ami.jobs.service import create_jobs
-from ami.jobs.states import Outcome
+from ami.jobs.states import JobCanceledError, Outcome
 from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.checks.declarations import chosen_checks
 from ami.main.checks.runner import EVERYTHING, Scope, run_checks
@@ -120,6 +121,34 @@ def test_time_limit_ends_it_with_what_to_do(world: World, monkeypatch: pytest.Mo
     job = run_to_end(queue())
 
     assert (job.status, job.error) == (JobState.FAILURE, OUT_OF_TIME)
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "status"),
+    [
+        (SoftTimeLimitExceeded, JobState.FAILURE),
+        (JobCanceledError, JobState.REVOKED),
+        (KeyboardInterrupt, JobState.REVOKED),
+    ],
+)
+def test_repair_that_is_interrupted_tells_how_far_it_came(
+    interrupt: type[BaseException], status: JobState
+) -> None:
+    ids = make_undetermined(5_010)
+
+    def stop(rows: int) -> None:
+        raise interrupt
+
+    job = new_repair(chosen_checks(keys=KEYS), scope=EVERYTHING)
+    with nullcontext() if issubclass(interrupt, Exception) else pytest.raises(interrupt):
+        repair_here(job, on_batch=stop)
+
+    job.refresh_from_db()
+    assert job.status == status
+    assert figures(job) == {"Rows found": 5_010, "Rows repaired": 5_000, "Rows remaining": 10}
+    result = IntegrityResult.objects.get()
+    assert (result.found, result.fixed, result.remaining) == (5_010, 5_000, 10)
+    assert f"stopped after id {ids[4_999]}. 5,000 rows are repaired and stay so" in result.error
 
 
 def test_repair_is_reverted(world: World) -> None:

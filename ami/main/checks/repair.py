@@ -14,6 +14,8 @@ TRIES = 5
 ROLLED_BACK = "40"
 STILL_AT_FAULT = "Still at fault after the repair."
 FOR_A_PERSON = "Only a person can tell what is right."
+INTERRUPTED = "It was told to stop, or reached its time limit"
+CONNECTION_LOST = "The connection to the database was lost"
 
 Fix = Callable[[list[int]], object]
 
@@ -47,19 +49,19 @@ class RepairContext:
     """
 
     transaction: Callable[[], AbstractContextManager[None]] = transaction.atomic
-    interrupts: tuple[type[Exception], ...] = ()
+    interrupts: tuple[type[BaseException], ...] = ()
     on_batch: Callable[[int], object] = lambda rows: None
     batch_size: int = 5_000
 
 
 class RepairStoppedError(Exception):
-    """The database went away in the middle of a repair; `result` is what had been done."""
+    """What ended a repair in the middle is its cause; `result` is what had been done."""
 
-    def __init__(self, result: IntegrityCheckResult, *, after: int | None) -> None:
+    def __init__(self, result: IntegrityCheckResult, *, why: str, after: int | None) -> None:
         self.result = result
         where = "before its first batch" if after is None else f"after id {after}"
         super().__init__(
-            f"The connection to the database was lost; the repair stopped {where}. "
+            f"{why}; the repair stopped {where}. "
             f"{result.fixed:,} rows are repaired and stay so; run it again to go on."
         )
 
@@ -78,7 +80,7 @@ def reconcile(
 
     A batch that fails is split until the bad row is alone; where another transaction was in the
     way, it is first tried again. Rows that `fix` leaves at fault are unfixable, too: `otherwise`
-    says why. Raises RepairStoppedError where the connection is lost.
+    says why. Raises RepairStoppedError where the connection is lost, or it is interrupted.
     """
     rows = _chosen(rows, ids)
     if dry_run:
@@ -117,14 +119,16 @@ class _Repair:
         try:
             while batch := self._next(after):
                 self._repair(batch)
-                self.context.on_batch(len(batch))
                 after = batch[-1]
+                self.context.on_batch(len(batch))
                 if len(batch) < self.context.batch_size:
                     return
+        except self.context.interrupts as interrupt:
+            raise RepairStoppedError(self.result, why=INTERRUPTED, after=after) from interrupt
         except Error as error:
             if not self._is_cut():
                 raise
-            raise RepairStoppedError(self.result, after=after) from error
+            raise RepairStoppedError(self.result, why=CONNECTION_LOST, after=after) from error
 
     def _is_cut(self) -> bool:
         """Whether the connection was lost; Django may have made another one by now."""

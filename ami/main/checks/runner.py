@@ -13,7 +13,9 @@ from django.utils import timezone
 from ami.main.checks.declarations import Check, Pair
 from ami.main.checks.history import acknowledged_rows, prune_history
 from ami.main.checks.repair import (
+    INTERRUPTED,
     SAMPLES,
+    IntegrityCheckResult,
     RepairContext,
     RepairStoppedError,
     first_line,
@@ -64,10 +66,12 @@ def run_checks(
         repair_job_id=repair_job_id,
     )
     for check in checks:
-        result = examine(check, scope=scope, dry_run=dry_run, context=context)
-        result.run = run
-        result.save()
-        on_result(result)
+        result = IntegrityResult(run=run, key=check.key, severity=check.severity)
+        try:
+            examine(check, result, scope=scope, dry_run=dry_run, context=context)
+        finally:
+            result.save()
+            on_result(result)
     run.finished_at = timezone.now()
     run.save(update_fields=["finished_at", "updated_at"])
     prune_history()
@@ -75,10 +79,12 @@ def run_checks(
 
 
 def examine(
-    check: Check, *, scope: Scope, dry_run: bool, context: RepairContext
-) -> IntegrityResult:
-    """One check, not yet saved: looked at, and unless `dry_run` repaired and looked at again."""
-    result = IntegrityResult(key=check.key, severity=check.severity)
+    check: Check, result: IntegrityResult, *, scope: Scope, dry_run: bool, context: RepairContext
+) -> None:
+    """Look at the rows, and unless `dry_run` repair them and look again; `result` tells of it.
+
+    Raises the `interrupts` of the context alone.
+    """
     start = monotonic()
     try:
         _look(check, scope, result)
@@ -89,13 +95,14 @@ def examine(
             _look(check, scope, result)
         result.acknowledged = acknowledged_rows(check, scope.project_id, scope.job_id, result)
     except context.interrupts:
+        result.error = result.error or f"{INTERRUPTED}."
         raise
     except Exception as error:
         logger.exception("The check %s could not run.", check.key)
         result.error = result.error or f"{type(error).__name__}: {first_line(error)}"
         _reconnect()
-    result.seconds = monotonic() - start
-    return result
+    finally:
+        result.seconds = monotonic() - start
 
 
 def _look(check: Check, scope: Scope, result: IntegrityResult) -> None:
@@ -117,14 +124,20 @@ def _repair(check: Check, scope: Scope, result: IntegrityResult, context: Repair
         try:
             done = pair.reconcile(scope.project_id, scope.job_id, dry_run=False, context=context)
         except RepairStoppedError as stopped:
-            done = stopped.result
             result.error = str(stopped)
+            _add(result, pair, stopped.result)
+            if isinstance(stopped.__cause__, context.interrupts):
+                raise stopped.__cause__ from None
             _reconnect()
-        result.fixed += done.fixed
-        result.unfixable += done.unfixable
-        result.reasons += _reasons(pair, done.reasons)[: SAMPLES - len(result.reasons)]
-        if result.error:
             return
+        _add(result, pair, done)
+
+
+def _add(result: IntegrityResult, pair: Pair, done: IntegrityCheckResult) -> None:
+    result.fixed += done.fixed
+    result.unfixable += done.unfixable
+    result.remaining = max(0, result.remaining - done.fixed)
+    result.reasons += _reasons(pair, done.reasons)[: SAMPLES - len(result.reasons)]
 
 
 def _reasons(pair: Pair, reasons: dict[int, str]) -> list[dict[str, Any]]:

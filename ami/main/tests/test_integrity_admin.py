@@ -11,8 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ami.base.tests.factories import make_project, make_user
-from ami.jobs.models import Pulse
+from ami.jobs.models import Job, Pulse
+from ami.jobs.states import JobState
 from ami.jobs.tests.admin import sign_in
+from ami.jobs.tests.job_types import make_job
 from ami.main.admin.integrity.results import sparkline
 from ami.main.checks.declarations import CHECKS, chosen_checks
 from ami.main.checks.runner import Scope, run_checks
@@ -53,6 +55,13 @@ class TestList:
         IntegrityRun.objects.create()
         assert "Running" in text_of(operator.get(LIST))
         IntegrityRun.objects.update(created_at=timezone.now() - timedelta(hours=2))
+        assert "Cut off" in text_of(operator.get(LIST))
+
+    def test_repair_whose_job_has_ended_is_cut_off(self, operator: Client) -> None:
+        job = make_job(status=JobState.STARTED)
+        IntegrityRun.objects.create(dry_run=False, repair_job=job)
+        assert "Running" in text_of(operator.get(LIST))
+        Job.objects.update(status=JobState.REVOKED)
         assert "Cut off" in text_of(operator.get(LIST))
 
     def test_check_that_could_not_run_is_no_clean_run(self, operator: Client) -> None:

@@ -49,7 +49,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
     }
     list_display = ("started", "kind", "scope", "state", "rows", "user", "took")
     list_filter = (("project", AutocompleteFilter),)
-    list_select_related = ("project", "user")
+    list_select_related = ("project", "user", "repair_job")
 
     class Media:
         css = {"all": ["main/integrity.css"]}
@@ -176,7 +176,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
 
     def _run(self, request: HttpRequest, object_id: str) -> Any:
         """Raises Http404 and PermissionDenied."""
-        runs = self.get_queryset(request).select_related("project", "user")
+        runs = self.get_queryset(request).select_related("project", "user", "repair_job")
         pk = parse_id(object_id)
         run = runs.filter(pk=pk).first() if pk else None
         if run is None:
@@ -217,7 +217,8 @@ def _may_schedule(request: HttpRequest) -> bool:
 def _state(run: Any) -> tuple[str, str]:
     """The style and the words for how a run stands, from its annotations."""
     if run.finished_at is None:
-        if timezone.now() - run.created_at > CUT_OFF_AFTER:
+        has_ended = run.repair_job is not None and run.repair_job.is_final
+        if has_ended or timezone.now() - run.created_at > CUT_OFF_AFTER:
             return IntegrityStatus.COULD_NOT_RUN.value, "Cut off"
         return "running", "Running"
     if run.broken:

@@ -84,7 +84,19 @@ class TestIsolation:
 
         run = IntegrityRun.objects.get()
         assert run.finished_at is None
-        assert not run.results.exists()
+        result = run.results.get()
+        assert (result.key, result.found, result.fixed, result.remaining) == (EMPTY.key, 1, 0, 1)
+        assert "stopped before its first batch. 0 rows are repaired" in result.error
+
+    def test_interrupt_while_looking_is_told(self) -> None:
+        def interrupted(project_id: int | None, job_id: int | None) -> QuerySet[Occurrence]:
+            raise InterruptedError
+
+        context = RepairContext(interrupts=(InterruptedError,))
+        with pytest.raises(InterruptedError):
+            run_checks([broken(interrupted), EMPTY], context=context)
+
+        assert IntegrityResult.objects.get().status == IntegrityStatus.COULD_NOT_RUN
 
 
 @pytest.mark.django_db
