@@ -275,3 +275,17 @@ def test_capture_sets_choose_their_captures_anew(admin_client: Client) -> None:
 
     assert good.images.count() == 1
     assert "needs kwargs[&#x27;image_ids&#x27;]" in response.content.decode()
+
+
+@pytest.mark.parametrize("odd", ["x", "\x00", "9" * 30, "-1"])
+def test_form_with_what_is_no_id_is_drawn(admin_client: Client, odd: str) -> None:
+    for model, field in (
+        ("integrityacknowledgement", "project"),
+        ("taxon", "parent"),
+        ("taxon", "projects"),
+    ):
+        path = reverse(f"admin:main_{model}_add")
+        assert admin_client.get(path, {field: odd}).status_code == 200
+        response = admin_client.post(path, {field: odd})
+        assert response.status_code == 200
+        assert response.context["adminform"].form.errors[field]

@@ -121,6 +121,10 @@ class TestRepair:
         assert Job.objects.get() == job
         assert f"Job {job.pk} was started by this page already" in told(again)[-1]
 
+    def test_key_that_no_page_has_made_is_taken(self, operator: Client) -> None:
+        self.start(operator, launch_key="a\x00b" * 50)
+        assert Job.objects.get().launch_key == ("ab" * 50)[:64]
+
     def test_scope_is_kept(self, operator: Client, world: World) -> None:
         self.start(operator, project=world.project.pk, job=world.job.pk)
         job = Job.objects.latest("pk")

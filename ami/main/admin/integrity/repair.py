@@ -1,13 +1,11 @@
 """Starting a repair: a page that says what it does and what it never does, and then a Job."""
 
 import re
-from collections.abc import Sequence
 from typing import Any, cast
 from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,7 +13,8 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.ids import parse_id
+from ami.base.storable import storable_text
+from ami.base.widgets import IdSelect
 from ami.jobs.models import Job
 from ami.jobs.repairs import new_repair
 from ami.jobs.service import create_jobs
@@ -33,14 +32,6 @@ NEVER = (
 )
 
 
-class ProjectSelect(AutocompleteSelect):
-    """Leaves out what cannot be an id; Django's own would fail to draw it."""
-
-    def optgroups(self, name: str, value: Sequence[str], attrs: Any = None) -> list[Any]:
-        ids = [text for text in value if parse_id(str(text)) is not None]
-        return list(super().optgroups(name, ids, attrs))
-
-
 class RepairForm(forms.Form):
     """Which checks are to repair, and where."""
 
@@ -52,7 +43,7 @@ class RepairForm(forms.Form):
     project = forms.ModelChoiceField(
         Project.objects.all(),
         required=False,
-        widget=ProjectSelect(IntegrityRun._meta.get_field("project"), admin.site),
+        widget=IdSelect(IntegrityRun._meta.get_field("project"), admin.site),
         help_text="Empty for all projects.",
     )
     job = forms.ModelChoiceField(Job.objects.all(), required=False, widget=forms.HiddenInput)
@@ -69,7 +60,8 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
         """A GET shows what is chosen in the address; a POST starts the Job, once."""
         if not self._may_repair(request):
             raise PermissionDenied
-        launch_key = request.POST.get("launch_key", "")[:KEY_LENGTH] or uuid4().hex
+        asked = storable_text(request.POST.get("launch_key", ""))
+        launch_key = asked[:KEY_LENGTH] or uuid4().hex
         form = RepairForm(request.POST or None, initial=_initial(request))
         if request.method == "POST" and form.is_valid():
             return self._start(request, form, launch_key)
