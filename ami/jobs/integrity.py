@@ -8,11 +8,12 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from ami.jobs.models import Job
 from ami.jobs.repairs import new_repair, repair_here
 from ami.main.checks.declarations import chosen_checks
 from ami.main.checks.repair import RepairContext
 from ami.main.checks.runner import Scope, run_checks
-from ami.main.models import IntegrityRun
+from ami.main.models import IntegrityRun, Project
 from ami.users.models import User
 
 TASK = "ami.jobs.tasks.data_integrity_check"
@@ -28,6 +29,25 @@ class Schedule(NamedTuple):
     next: datetime | None
 
 
+class UnknownScopeError(ValueError):
+    """There is no such project or Job, or the two do not belong together; the message says it."""
+
+
+def scope_of(project_id: int | None, job_id: int | None) -> Scope:
+    """Raises UnknownScopeError."""
+    if project_id is not None and not Project.objects.filter(pk=project_id).exists():
+        raise UnknownScopeError(f"There is no project {project_id}.")
+    if job_id is None:
+        return Scope(project_id)
+    job = Job.objects.filter(pk=job_id).first()
+    if job is None:
+        raise UnknownScopeError(f"There is no Job {job_id}.")
+    if project_id not in {None, job.project_id}:
+        owner = "no project" if job.project_id is None else f"project {job.project_id}"
+        raise UnknownScopeError(f"Job {job_id} belongs to {owner}, not to project {project_id}.")
+    return Scope(project_id, job_id)
+
+
 def check_integrity(
     project_id: int | None,
     job_id: int | None,
@@ -40,10 +60,10 @@ def check_integrity(
     """Run the checks of these keys or tags, or all; returns what was found by key.
 
     A repair that has to wait for another Job is left to run by itself, and returns nothing yet.
-    Raises UnknownKeyError.
+    Raises UnknownKeyError and UnknownScopeError.
     """
     checks = chosen_checks(keys=keys, tags=tags)
-    scope = Scope(project_id, job_id)
+    scope = scope_of(project_id, job_id)
     user = User.objects.filter(pk=user_id).first() if user_id else None
     run: IntegrityRun | None
     if dry_run:

@@ -11,7 +11,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from ami.base.registry import UnknownKeyError
 from ami.base.tests.factories import make_user
 from ami.base.tests.snapshots import snapshot
-from ami.jobs.integrity import TASKS, schedule_daily, schedules
+from ami.jobs.integrity import TASKS, UnknownScopeError, schedule_daily, schedules
 from ami.jobs.models import Job
 from ami.jobs.tasks import check_data_integrity, data_integrity_check
 from ami.main.checks.declarations import CHECKS
@@ -55,6 +55,17 @@ class TestTask:
         assert set(told) == {"taxon_loop", "unresolved_labels"}
         run = IntegrityRun.objects.get()
         assert (run.project, run.job, run.user) == (world.project, world.job, user)
+
+    @pytest.mark.parametrize("tags", [["x"], "counts", ["counts", "x"]])
+    def test_unknown_tag_is_refused(self, tags: Any) -> None:
+        with pytest.raises(UnknownKeyError, match=r"Unknown tag '.'\. There are: catalogue, capt"):
+            data_integrity_check(tags=tags, dry_run=False)
+
+    def test_scope_that_is_gone_is_refused(self, world: World) -> None:
+        with pytest.raises(UnknownScopeError, match=r"There is no project 999999\."):
+            data_integrity_check(999_999)
+        with pytest.raises(UnknownScopeError, match=r"There is no Job 999999\."):
+            data_integrity_check(world.project.pk, 999_999, dry_run=False)
 
     def test_unknown_check_is_refused(self) -> None:
         with pytest.raises(UnknownKeyError, match="Unknown check 'x'"):

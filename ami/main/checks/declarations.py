@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from django.db import models
 from django.db.models import QuerySet
 
-from ami.base.registry import Registry
+from ami.base.registry import Registry, UnknownKeyError
 from ami.main.checks.repair import IntegrityCheckResult, RepairContext
 
 
@@ -95,10 +95,13 @@ def register(check: Check) -> Check:
 def chosen_checks(*, keys: Iterable[str] = (), tags: Iterable[str] = ()) -> list[Check]:
     """Those of any of the keys or tags, or all where none is given, in the order they run in.
 
-    Raises UnknownKeyError for a key that no check has.
+    Raises UnknownKeyError for a key that no check has, and for a tag that there is not.
     """
+    wanted = set(tags)
+    for tag in sorted(wanted.difference(Tag.values)):
+        raise UnknownKeyError(f"Unknown tag {tag!r}. There are: {', '.join(Tag.values)}.")
     chosen = {CHECKS[key].key for key in keys}
-    chosen |= {check.key for check in CHECKS.values() if check.tag in set(tags)}
+    chosen |= {check.key for check in CHECKS.values() if check.tag in wanted}
     checks = [CHECKS[key] for key in chosen] or list(CHECKS.values())
     return sorted(checks, key=lambda check: (Tag.values.index(check.tag), check.key))
 

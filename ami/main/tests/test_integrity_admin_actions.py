@@ -43,8 +43,24 @@ class TestCheckNow:
         ]
 
     def test_check_again_keeps_the_scope(self, operator: Client, messages: list[Any]) -> None:
-        operator.post(f"{LIST}check/", {"project": "3", "job": "4"})
-        assert messages[0][0] == (3, 4)
+        world = make_world()
+        operator.post(f"{LIST}check/", {"project": world.project.pk, "job": world.job.pk})
+        assert messages[0][0] == (world.project.pk, world.job.pk)
+
+    @pytest.mark.parametrize(
+        ("scope", "said"),
+        [
+            ({"project": "x"}, "'x' is not the id of a project."),
+            ({"job": "\x00"}, "'\\x00' is not the id of a job."),
+            ({"project": "999999"}, "There is no project 999999."),
+            ({"job": "999999"}, "There is no Job 999999."),
+        ],
+    )
+    def test_scope_that_is_gone_is_refused(
+        self, operator: Client, messages: list[Any], scope: dict[str, str], said: str
+    ) -> None:
+        assert told(operator.post(f"{LIST}check/", scope)) == [said]
+        assert not messages
 
     def test_visit_queues_nothing(self, operator: Client, messages: list[Any]) -> None:
         assert operator.get(f"{LIST}check/").status_code == 302

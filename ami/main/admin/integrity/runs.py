@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
-from ami.jobs.integrity import schedule_daily, schedules
+from ami.jobs.integrity import UnknownScopeError, schedule_daily, schedules, scope_of
 from ami.jobs.models import Job, Pulse
 from ami.jobs.tasks import data_integrity_check
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
@@ -196,9 +196,11 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         return request.user.has_perm("main.add_integrityrun")
 
     def _queue_check(self, request: HttpRequest) -> None:
-        scope = {name: parse_id(request.POST.get(name, "")) for name in ("project", "job")}
         try:
-            data_integrity_check.delay(scope["project"], scope["job"], user_id=request.user.pk)
+            scope = scope_of(_asked_for(request, "project"), _asked_for(request, "job"))
+            data_integrity_check.delay(scope.project_id, scope.job_id, user_id=request.user.pk)
+        except UnknownScopeError as odd:
+            self.message_user(request, str(odd), messages.ERROR)
         except BrokerError as error:
             text = f"The broker did not take the check: {str(error).rstrip('.')}. Try again."
             self.message_user(request, text, messages.ERROR)
@@ -208,6 +210,15 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
 
     def _to_list(self) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:main_integrityrun_changelist"))
+
+
+def _asked_for(request: HttpRequest, name: str) -> int | None:
+    """Raises UnknownScopeError."""
+    text = request.POST.get(name, "")
+    pk = parse_id(text)
+    if text and pk is None:
+        raise UnknownScopeError(f"{text[:50]!r} is not the id of a {name}.")
+    return pk
 
 
 def _may_schedule(request: HttpRequest) -> bool:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ami.base.ids import parse_id
 from ami.base.registry import UnknownKeyError
+from ami.jobs.integrity import UnknownScopeError, scope_of
 from ami.jobs.models import Job
 from ami.jobs.repairs import must_wait, new_repair, repair_here
 from ami.jobs.states import JobCanceledError, JobState
@@ -18,7 +19,7 @@ from ami.main.checks.declarations import Check, Severity, Tag, chosen_checks
 from ami.main.checks.repair import SAMPLES, first_line
 from ami.main.checks.runner import Scope, run_checks
 from ami.main.management import integrity_report as report
-from ami.main.models import IntegrityRun, Project
+from ami.main.models import IntegrityRun
 
 
 class Command(BaseCommand):
@@ -74,8 +75,10 @@ class Command(BaseCommand):
             if options["list"]:
                 self.stdout.write(report.listing(checks, as_json=as_json))
                 return
-            run = self._run(checks, _scope(options["project"], options["job"]), options["dry_run"])
-        except (UnknownKeyError, CommandError) as refused:
+            run = self._run(
+                checks, scope_of(options["project"], options["job"]), options["dry_run"]
+            )
+        except (UnknownKeyError, UnknownScopeError, CommandError) as refused:
             self._refuse(str(refused), as_json=as_json)
         except Error as error:
             self._refuse(f"The database failed: {first_line(error)}", as_json=as_json)
@@ -155,17 +158,3 @@ def _samples(text: str) -> int:
     if number is None or number > SAMPLES:
         raise ArgumentTypeError(f"{text[:50]!r} is not a number from 0 to {SAMPLES}.")
     return number
-
-
-def _scope(project_id: int | None, job_id: int | None) -> Scope:
-    if project_id is not None and not Project.objects.filter(pk=project_id).exists():
-        raise CommandError(f"There is no project {project_id}.")
-    if job_id is None:
-        return Scope(project_id)
-    job = Job.objects.filter(pk=job_id).first()
-    if job is None:
-        raise CommandError(f"There is no Job {job_id}.")
-    if project_id not in {None, job.project_id}:
-        owner = "no project" if job.project_id is None else f"project {job.project_id}"
-        raise CommandError(f"Job {job_id} belongs to {owner}, not to project {project_id}.")
-    return Scope(project_id, job_id)
