@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import ImproperlyConfigured, SoftTimeLimitExceeded
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
@@ -19,11 +19,22 @@ from ami.users.models import User
 TASK = "ami.jobs.tasks.data_integrity_check"
 TASKS = (TASK, "ami.jobs.tasks.check_data_integrity")
 SCHEDULE_NAME = "main.data_integrity_check"
+DAILY = {
+    "minute": "15",
+    "hour": "4",
+    "day_of_week": "*",
+    "day_of_month": "*",
+    "month_of_year": "*",
+    "timezone": "UTC",
+}
 SHOWN = 10
 
 
 class Schedule(NamedTuple):
-    """A row of beat's schedule that runs the checks. `next` is None where it is switched off."""
+    """A row of beat's schedule that runs the checks.
+
+    `next` is None where it is switched off, and where Celery cannot tell, as of 30 February.
+    """
 
     task: PeriodicTask
     next: datetime | None
@@ -92,9 +103,8 @@ def schedule_daily() -> bool:
     """Let beat run all checks once a day, at 04:15. False where something is scheduled already."""
     if PeriodicTask.objects.filter(task__in=TASKS).exists():
         return False
-    crontab, _ = CrontabSchedule.objects.get_or_create(
-        minute="15", hour="4", day_of_week="*", day_of_month="*", month_of_year="*", timezone="UTC"
-    )
+    alike = CrontabSchedule.objects.filter(**DAILY)  # an operator may have several
+    crontab = alike.first() or CrontabSchedule.objects.create(**DAILY)
     _, created = PeriodicTask.objects.get_or_create(
         name=SCHEDULE_NAME,
         defaults={
@@ -110,6 +120,10 @@ def _next(task: PeriodicTask) -> datetime | None:
     if not task.enabled:
         return None
     now = timezone.now()
-    left: timedelta = task.schedule.remaining_estimate(task.last_run_at or task.start_time or now)
+    since = task.last_run_at or task.start_time or now
+    try:
+        left: timedelta = task.schedule.remaining_estimate(since)
+    except (ImproperlyConfigured, OverflowError, ValueError):
+        return None
     # To the second: the estimate is taken a moment later than `now`.
     return (max(now, now + left) + timedelta(milliseconds=500)).replace(microsecond=0)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.utils import timezone
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from ami.base.registry import UnknownKeyError
 from ami.base.tests.factories import make_user
@@ -103,6 +103,16 @@ class TestSchedule:
         schedule_daily()
         PeriodicTask.objects.update(enabled=False)
         assert schedules()[0].next is None
+
+    def test_schedule_of_no_day_has_no_next_run(self) -> None:
+        never = CrontabSchedule.objects.create(minute="0", day_of_month="30", month_of_year="2")
+        PeriodicTask.objects.create(name="Never", task=TASKS[0], crontab=never)
+        assert schedules()[0].next is None
+
+    def test_one_of_several_like_crontabs_is_taken(self) -> None:
+        for _ in range(2):
+            CrontabSchedule.objects.create(minute="15", hour="4", timezone="UTC")
+        assert schedule_daily()
 
     def test_run_that_is_overdue_is_due_now(self) -> None:
         schedule_daily()

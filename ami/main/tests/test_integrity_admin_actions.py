@@ -6,9 +6,10 @@ import pytest
 from bs4 import BeautifulSoup
 from django.test import Client
 from django.utils import timezone
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from kombu.exceptions import OperationalError as BrokerError
 
+from ami.jobs.integrity import TASKS
 from ami.jobs.models import Job
 from ami.jobs.tests.admin import sign_in, told
 from ami.main.checks.declarations import chosen_checks
@@ -97,6 +98,11 @@ class TestSchedule:
         kept = PeriodicTask.objects.get(name="main.data_integrity_check")
         assert (kept.enabled, kept.description) == (False, "Mine.")
         assert "switched off" in text_of(operator.get(LIST))
+
+    def test_schedule_of_no_day_is_told(self, operator: Client) -> None:
+        never = CrontabSchedule.objects.create(minute="0", day_of_month="30", month_of_year="2")
+        PeriodicTask.objects.create(name="Never", task=TASKS[0], crontab=never)
+        assert "never due; not run yet" in text_of(operator.get(LIST))
 
 
 class TestRepair:
