@@ -15,15 +15,22 @@ from ami.main.models import Classification
 if TYPE_CHECKING:
     from ami.ml.models import AlgorithmCategoryMap
 
-# A label is answered by a name, a search name, or its GBIF key.
+# A label is answered by a name, a search name, or its GBIF key. As sets: looked up label by label,
+# those of a map of thousands would read the whole map again for each.
 UNRESOLVED = """
-SELECT m.id FROM ml_algorithmcategorymap m, unnest(m.labels) AS l (label)
-WHERE NOT EXISTS (SELECT FROM main_taxon t WHERE t.name = l.label)
-  AND NOT EXISTS (SELECT FROM main_taxon t, unnest(t.search_names) AS s (name)
-                  WHERE s.name = l.label)
-  AND NOT EXISTS (SELECT FROM jsonb_path_query(m.data, '$[*]') AS entry
-                  JOIN main_taxon t ON t.gbif_taxon_key::text = entry ->> 'gbif_key'
-                  WHERE entry ->> 'label' = l.label)
+WITH label AS (
+    SELECT m.id, l.name FROM ml_algorithmcategorymap m, unnest(m.labels) AS l (name)
+), answered AS (
+    SELECT label.id, name FROM label JOIN main_taxon USING (name)
+    UNION ALL
+    SELECT label.id, name FROM label
+    JOIN (SELECT unnest(search_names) AS name FROM main_taxon) t USING (name)
+    UNION ALL
+    SELECT m.id, entry ->> 'label'
+    FROM ml_algorithmcategorymap m, jsonb_path_query(m.data, '$[*]') AS entry
+    JOIN main_taxon t ON t.gbif_taxon_key::text = entry ->> 'gbif_key'
+)
+SELECT id FROM (TABLE label EXCEPT TABLE answered) unresolved
 """
 
 

@@ -1,6 +1,5 @@
 """How PostgreSQL goes about the checks: whatever way it takes, no vector is sorted or hashed."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +8,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from ami.base.tests.factories import make_taxon
 from ami.main.checks.declarations import CHECKS, Check
 from ami.main.checks.runner import EVERYTHING, Scope, run_checks
 from ami.main.checks.tests import faults
 from ami.main.checks.tests.world import FAULTS, execute, make_world
+from ami.main.checks.unresolved_labels import UNRESOLVED
+from ami.ml.models import AlgorithmCategoryMap
 
 __all__ = ["faults"]  # which declare themselves
 
@@ -32,6 +34,12 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(part)
 
 
+def explain(option: str, statement: str) -> Iterator[dict[str, Any]]:
+    """The nodes of the statement's plan."""
+    ((plan,),) = execute(f"EXPLAIN ({option}, FORMAT JSON) {statement.replace('%', '%%')}")
+    return nodes(plan["Plan"])
+
+
 def arranges_rows(node: dict[str, Any]) -> bool:
     hashes = node["Node Type"] == "Aggregate" and node["Strategy"] == "Hashed"
     return hashes or node["Node Type"] in ARRANGING
@@ -39,11 +47,9 @@ def arranges_rows(node: dict[str, Any]) -> bool:
 
 def arranged_vectors(statement: str) -> list[str]:
     """The vectors in the rows that the statement's plan sorts or hashes."""
-    (told,) = execute(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement.replace('%', '%%')}")
-    plans = json.loads(told) if isinstance(told, str) else told
     return [
         f"{node['Node Type']} of {column}"
-        for node in nodes(plans[0]["Plan"])
+        for node in explain("VERBOSE", statement)
         if arranges_rows(node)
         for column in node.get("Output", ())
         if VECTORS.search(column)
@@ -80,3 +86,18 @@ def test_no_plan_sorts_or_hashes_vectors(key: str, cut: str) -> None:
             assert arranged_vectors(sql) == [], sql
         for name in switched_off:
             execute(f"SET LOCAL {name} = on")
+
+
+@pytest.mark.django_db
+def test_labels_of_a_map_are_read_once_and_not_for_each_other() -> None:
+    entries = [{"index": index, "label": f"Class {index}"} for index in range(50)]
+    AlgorithmCategoryMap.objects.create(data=entries)
+    make_taxon(gbif_taxon_key=7)
+
+    read = [
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in explain("ANALYZE", UNRESOLVED)
+        if node["Node Type"] == "Function Scan"
+    ]
+
+    assert 50 < sum(read) <= 100
