@@ -1,10 +1,11 @@
 """What is kept of runs, and what is known of their findings."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.utils import timezone
 
-from ami.main.checks.declarations import Check
+from ami.main.checks.declarations import Check, Pair
 from ami.main.models import IntegrityAcknowledgement, IntegrityResult, IntegrityRun
 
 KEPT = timedelta(days=90)
@@ -25,10 +26,18 @@ def acknowledged_rows(
     projects = set(standing.values_list("project", flat=True))
     if None in projects or project_id in projects:
         return result.remaining
-    if project_id is not None:
+    if project_id is not None or not projects:
         return 0
-    known = sum(pair.get(project, job_id).count() for project in projects for pair in check.pairs)
+    known = sum(_known_rows(pair, projects, job_id) for pair in check.pairs)
     return min(known, result.remaining)
+
+
+def _known_rows(pair: Pair, project_ids: Collection[int], job_id: int | None) -> int:
+    """Those at fault in one of the projects; a row may be of two, and counts once."""
+    first, *others = (
+        pair.get(project_id, job_id).order_by().values("pk") for project_id in project_ids
+    )
+    return first.union(*others).count()
 
 
 def prune_history(*, older_than: timedelta = KEPT) -> int:

@@ -14,7 +14,7 @@ from ami.main.checks.declarations import CHECKS, Check, Pair, chosen_checks
 from ami.main.checks.history import prune_history
 from ami.main.checks.repair import RepairContext
 from ami.main.checks.runner import Scope, one_at_a_time, run_checks
-from ami.main.checks.tests.faults.captures import corners_swapped
+from ami.main.checks.tests.faults.captures import corners_swapped, of_another_project
 from ami.main.checks.tests.faults.counts import everything_counted_wrong
 from ami.main.checks.tests.world import FAULTS, make_world
 from ami.main.models import (
@@ -175,10 +175,12 @@ class TestResult:
 class TestAcknowledgement:
     def acknowledge(self, *, days: int = 0, **fields: Any) -> None:
         IntegrityAcknowledgement.objects.create(
-            key=EMPTY.key,
-            reason="Known.",
-            expires_on=timezone.localdate() + timedelta(days=days),
-            **fields,
+            **{
+                "key": EMPTY.key,
+                "reason": "Known.",
+                "expires_on": timezone.localdate() + timedelta(days=days),
+                **fields,
+            }
         )
 
     def test_known_failure_is_counted_and_does_not_fail(self) -> None:
@@ -205,6 +207,21 @@ class TestAcknowledgement:
         assert everywhere.status == IntegrityStatus.FOUND
         assert only(EMPTY, scope=Scope(known.project_id)).status == IntegrityStatus.ACKNOWLEDGED
         assert only(EMPTY, scope=Scope(unknown.project_id)).status == IntegrityStatus.FOUND
+
+    def test_row_of_two_projects_is_known_once(self) -> None:
+        """Another one, of a third project, is not known for that."""
+        shared, alone = make_world(), make_world()
+        of_another_project(shared)
+        of_another_project(alone)
+        pair = CHECKS["wrong_project"].pairs[0]
+        row = pair.get(shared.project.pk, None).get()
+        for project in (shared.project, row.project):
+            self.acknowledge(key="wrong_project", project=project)
+
+        result = only(CHECKS["wrong_project"])
+
+        assert (result.remaining, result.acknowledged) == (2, 1)
+        assert result.status == IntegrityStatus.FOUND
 
     def test_of_another_check_it_says_nothing(self) -> None:
         corners_swapped(make_world())
