@@ -11,6 +11,7 @@ from ami.main.checks.declarations import CHECKS, Check
 from ami.main.checks.repair import IntegrityCheckResult
 from ami.main.checks.tests import faults
 from ami.main.checks.tests.world import FAULTS, TABLES, Rows, World, make_world
+from ami.main.models import Occurrence
 
 pytestmark = pytest.mark.django_db
 __all__ = ["faults"]  # which declare themselves
@@ -92,6 +93,15 @@ def test_fault_is_found_and_nothing_else(
 
 
 @each_fault
+def test_job_has_the_faults_on_what_it_classified(check: Check, make: Make, world: World) -> None:
+    """Which is nothing of an occurrence without detections."""
+    broken = make(world)
+    empty = Occurrence.objects.filter(detections=None).values_list("pk", flat=True)
+
+    assert found(check, world, job=True) == broken - {(Occurrence, pk) for pk in empty}
+
+
+@each_fault
 def test_dry_run_counts_and_writes_nothing(check: Check, make: Make, world: World) -> None:
     broken = make(world)
     before = str(snapshot(*TABLES))
@@ -126,13 +136,17 @@ def test_what_no_rule_can_repair_is_left_alone(check: Check, make: Make, world: 
     assert str(snapshot(*TABLES)) == before
 
 
-@each_fault
-def test_same_fault_of_another_project_is_left_alone(
+@each_repair
+def test_rows_of_another_project_are_left_alone(
     check: Check, make: Make, world: World, other: World
 ) -> None:
+    """The same fault of theirs among them."""
+    make(other)
+    before = rows_of()
     make(world)
-    theirs = make(other)
 
     reconcile(check, world, dry_run=False)
 
-    assert found(check, other) == theirs
+    after = rows_of()
+    assert {key: after.get(key) for key in before} == before
+    assert found(check, other)
