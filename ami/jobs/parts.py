@@ -144,11 +144,8 @@ class _Walk:
 
     def _begin(self) -> None:
         if self.part.is_worn_out:
-            raise JobFailedError(
-                f"{self.part} was begun {self.part.attempts - 1} times and never came to the end "
-                "of a batch: what stopped it is in the log, or its worker was lost, perhaps for "
-                "want of memory."
-            )
+            name, claims = str(self.part), self.part.attempts
+            raise JobFailedError(worn_out(name, claims=claims, missed="the end of a batch"))
         self._take_up_counts()
         prepare(self.job, self.work)
 
@@ -284,6 +281,14 @@ def _fail(part: JobPart, error: str, *, crashed: bool = False) -> None:
             part.job.fail(error, crashed=crashed)
     except ClaimLostError as lost:
         logger.warning("%s This one stops.", lost)
+
+
+def worn_out(name: str, *, claims: int, missed: str) -> str:
+    """Why what was claimed so often, now once more, is given up."""
+    return (
+        f"{name} was begun {claims - 1} times and never came to {missed}: what stopped it is in "
+        "the log, or its worker was lost, perhaps for want of memory."
+    )
 
 
 def crash_sentence(crash: Exception) -> str:

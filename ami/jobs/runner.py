@@ -42,6 +42,7 @@ def claim(job_id: int, *, task_id: str | None = None) -> Job | None:
     Job.objects.filter(mine, pk=job_id).update(
         status=JobState.STARTED,
         claim_token=token,
+        attempts=F("attempts") + 1,
         error="",
         started_at=Coalesce(F("started_at"), now),
         heartbeat_at=now,
@@ -78,6 +79,9 @@ def run(job_id: int, *, task_id: str | None = None, make: WorkFactory | None = N
 
 
 def _begin(job: Job, make: WorkFactory) -> None:
+    if job.is_worn_out:
+        told = parts.worn_out(f"Job {job.pk}", claims=job.attempts, missed="its end")
+        raise JobFailedError(told)
     work = make(job)
     if job.dry_run and work.runs_itself:
         raise JobFailedError(f"{work.name} has a run of its own, which cannot be tried; run it.")

@@ -43,6 +43,9 @@ class PartState(models.TextChoices):
     FAILED = "failed", "Failed"
 
 
+ATTEMPTS = 3  # claims of a Job or a part that may come to nothing
+
+
 class JobFailedError(Exception):
     """An expected failure; its message is the sentence that the Job's page shows."""
 

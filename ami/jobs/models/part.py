@@ -9,10 +9,8 @@ from django.utils import timezone
 
 from ami.base.models import BaseModel
 from ami.jobs.models.job import Job
-from ami.jobs.states import ClaimLostError, JobState, PartState
+from ami.jobs.states import ATTEMPTS, ClaimLostError, JobState, PartState
 from ami.jobs.work import Planned
-
-ATTEMPTS = 3
 
 
 class JobPart(BaseModel):

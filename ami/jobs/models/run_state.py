@@ -12,7 +12,15 @@ from ami.base.models import BaseModel
 from ami.base.storable import storable_text
 from ami.jobs.logging import JobLogger
 from ami.jobs.progress import JobProgress, ProgressField
-from ami.jobs.states import FINAL, RUNNING, ClaimLostError, JobState, Outcome, PartState
+from ami.jobs.states import (
+    ATTEMPTS,
+    FINAL,
+    RUNNING,
+    ClaimLostError,
+    JobState,
+    Outcome,
+    PartState,
+)
 from ami.jobs.summary import progress_of, skipped_in
 
 if TYPE_CHECKING:
@@ -41,6 +49,9 @@ class RunState(BaseModel):
     claim_token = models.UUIDField(
         null=True, editable=False, help_text="Of the worker that holds the Job."
     )
+    attempts = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Claims since it was queued."
+    )
     waits_for = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -66,6 +77,11 @@ class RunState(BaseModel):
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether too many workers began it, left no part, and were never heard of again."""
+        return self.attempts > ATTEMPTS and not self.parts.exists()
 
     def publish(self) -> bool:
         """Send the Job's message. False where the broker is down; the Job says so, and stays."""
@@ -153,7 +169,7 @@ class RunState(BaseModel):
     def _send(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
         """Move the Job, and send its message under a new id when the transaction commits."""
         with transaction.atomic():
-            moved = self._move(*states, where=where, task_id=str(uuid4()), **values)
+            moved = self._move(*states, where=where, task_id=str(uuid4()), attempts=0, **values)
             if moved:
                 transaction.on_commit(self.publish)
         return moved

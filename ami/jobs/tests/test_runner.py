@@ -6,7 +6,7 @@ from django.db import connection
 
 from ami.jobs import runner
 from ami.jobs.models import Job, JobState
-from ami.jobs.states import FINAL, RUNNING, WAITING, JobCanceledError, JobFailedError
+from ami.jobs.states import ATTEMPTS, FINAL, RUNNING, WAITING, JobCanceledError, JobFailedError
 from ami.jobs.tasks import run_job
 from ami.jobs.tests.job_types import job_type, make_job
 
@@ -158,6 +158,28 @@ def test_worker_that_lost_its_claim_leaves_the_job_to_the_other() -> None:
     job.refresh_from_db()
     assert job.status == JobState.STARTED
     assert not job.logs.exists()
+
+
+@pytest.mark.django_db
+def test_job_that_always_loses_its_worker_fails_and_may_be_run_again() -> None:
+    def run(job: Job) -> None:
+        raise KeyboardInterrupt
+
+    job = make_job(task_id="one")
+    with job_type(run):
+        for _ in range(ATTEMPTS):
+            with pytest.raises(KeyboardInterrupt):
+                runner.run(job.pk, task_id="one")
+        runner.run(job.pk, task_id="one")
+    job.refresh_from_db()
+    assert job.status == JobState.FAILURE
+    assert job.error.startswith(f"Job {job.pk} was begun 3 times and never came to its end: ")
+
+    job.retry()
+    with job_type(lambda job: None):
+        runner.run(job.pk)
+    job.refresh_from_db()
+    assert job.status == JobState.SUCCESS
 
 
 @pytest.mark.django_db

@@ -15,7 +15,7 @@ from ami.base.tests.factories import (
 )
 from ami.jobs.health import lost_enqueues, stale_jobs
 from ami.jobs.models import Job
-from ami.jobs.models.part import ATTEMPTS
+from ami.jobs.states import ATTEMPTS
 from ami.jobs.tests.chaos import Site
 from ami.jobs.tests.job_types import make_job
 from ami.jobs.tests.likeness import Likeness, highest_ids
