@@ -53,6 +53,10 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE starts_with(application_name, '{NAME}') AND query = 'COMMIT' AND wait_event = 'SyncRep'
 """
 
+END_SESSION = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s
+"""
+
 SEEN = f"""
 SELECT application_name FROM pg_stat_activity
 WHERE starts_with(application_name, '{NAME}') AND {{moment}}
@@ -180,6 +184,13 @@ class Site:
 
         wait_until(is_there)
         return self.random.choice(sorted(found))
+
+    def kill_what_waits(self) -> None:
+        """Kill the workers' processes that wait for a lock, and what PostgreSQL keeps of them."""
+        for pid in self.processes("waiting for a lock"):
+            os.kill(pid, signal.SIGKILL)
+            with self.activity().cursor() as cursor:
+                cursor.execute(END_SESSION, [f"{NAME}{pid}"])
 
     def make_durable(self) -> None:
         """Have the workers that are started from now on wait for their commits to be durable."""

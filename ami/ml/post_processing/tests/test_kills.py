@@ -16,9 +16,13 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
+from ami.jobs.repairs import new_repair
 from ami.jobs.revert import request_revert
-from ami.jobs.states import PartState
+from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.chaos import SLOW_MOMENTS, Site
+from ami.main.checks.declarations import chosen_checks
+from ami.main.checks.runner import EVERYTHING
+from ami.main.models import Occurrence
 from ami.ml.post_processing.tests.trials import Trial, make_night
 from config.tests.processes import wait_until
 
@@ -160,6 +164,29 @@ def test_commits_whose_answer_is_lost(site: Site, like_undisturbed: Compare) -> 
             site.lose_the_answer_to_a_commit()
         found = attempt.result()
     like_undisturbed(found, "merging")
+
+
+@pytest.mark.parametrize("kind", ["a part", "a repair, which has none"])
+def test_three_lost_workers_end_the_job_with_the_reason(site: Site, kind: str) -> None:
+    """Each is killed as it waits for a row that is never let go."""
+    with trial(site, "merging") as attempt:
+        if kind == "a repair, which has none":
+            Occurrence.objects.update(determination=None)
+            attempt.job = new_repair(chosen_checks(), scope=EVERYTHING)
+            attempt.job.task_id = "first"
+            attempt.job.save()
+
+        def is_worn_out() -> bool:
+            site.kill_what_waits()
+            return attempt.has_ended()
+
+        row = Occurrence.objects.earliest("pk").pk
+        with transaction.atomic():
+            Occurrence.objects.select_for_update().get(pk=row)
+            attempt.begin()
+            wait_until(is_worn_out, seconds=90)
+    assert attempt.job.outcome == Outcome.FAILED
+    assert "was begun 3 times and never came to" in attempt.job.error
 
 
 def test_workers_that_are_stopped(site: Site, like_undisturbed: Compare) -> None:
