@@ -8,12 +8,12 @@ minute that goes all the way: beat, broker, worker, database.
 import time
 from datetime import timedelta
 from functools import cache
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from celery import current_app
 from celery.signals import heartbeat_sent
 from django.conf import settings
-from django.db import Error
+from django.db import Error, connection, transaction
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from redis import Redis, RedisError
@@ -25,6 +25,15 @@ TICK_EVERY = timedelta(minutes=1)
 TICKS_MISSED = 2
 ALIVE_SECONDS = 30
 PATIENCE_SECONDS = 1
+# A table may be locked, by a migration for one.
+PATIENCE = f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'"
+
+
+class Signs(NamedTuple):
+    """The ages of what was heard of, and how often beat ticks: None where that is switched off."""
+
+    ages: dict[str, float]
+    tick_every: timedelta | None
 
 
 class Vitals(TypedDict):
@@ -51,7 +60,7 @@ def note_worker(sender: Any, **kwargs: Any) -> None:
 
 
 def vitals() -> Vitals:
-    """Three queries and one request to Redis, whatever there is."""
+    """A few queries and one request to Redis, whatever there is."""
     workers, signs = _workers(), _signs()
     served = all((workers or {"": 0}).values())
     told = _beat(signs)
@@ -82,20 +91,24 @@ def _workers() -> dict[str, int] | None:
         return None
 
 
-def _signs() -> dict[str, float] | None:
-    """The ages of what was heard of; None where the database does not answer."""
+def _signs() -> Signs | None:
+    """None where the database does not answer."""
     now = timezone.now()
     try:
-        rows = dict(Pulse.objects.values_list("name", "at"))
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(PATIENCE)
+            rows = dict(Pulse.objects.values_list("name", "at"))
+            every = _tick_every()
+            transaction.set_rollback(True)  # or a transaction around this one keeps the setting
     except Error:
         return None
-    return {name: (now - at).total_seconds() for name, at in rows.items()}
+    return Signs({name: (now - at).total_seconds() for name, at in rows.items()}, every)
 
 
-def _beat(signs: dict[str, float] | None) -> dict[str, Any]:
+def _beat(signs: Signs | None) -> dict[str, Any]:
     """Late after two ticks of its schedule; well where an operator has switched the tick off."""
     age = _age(signs, Pulse.Name.TICK)
-    every = _tick_every() if signs is not None else TICK_EVERY
+    every = signs.tick_every if signs else TICK_EVERY
     if every is None:
         return {"ok": True, "age": age, "at_most": None}
     at_most = TICKS_MISSED * every.total_seconds()
@@ -112,8 +125,8 @@ def _tick_every() -> timedelta | None:
     return every
 
 
-def _age(signs: dict[str, float] | None, name: Pulse.Name) -> float | None:
-    age = (signs or {}).get(name)
+def _age(signs: Signs | None, name: Pulse.Name) -> float | None:
+    age = signs and signs.ages.get(name)
     return age if age is None else round(age, 1)
 
 

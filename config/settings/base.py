@@ -3,12 +3,11 @@
 import os
 from pathlib import Path
 
-import dj_database_url
 import django_stubs_ext
 
 from config import embedded
 from config.settings.celery import *
-from config.settings.urls import broker_url
+from config.settings.urls import broker_url, database
 
 django_stubs_ext.monkeypatch()  # lets Django's generic classes take their parameter at run time
 
@@ -64,7 +63,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASE_URL = os.environ.get("DATABASE_URL") or embedded.POSTGRES.url
 REDIS_URL = os.environ.get("REDIS_URL") or embedded.REDIS.url
 
-DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+DATABASES = {"default": database(DATABASE_URL)}
 
 CELERY_BROKER_URL = broker_url(REDIS_URL)
 

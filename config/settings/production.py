@@ -2,10 +2,10 @@
 
 import os
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.base import *
+from config.settings.urls import database
 
 
 def _list(name: str) -> list[str]:
@@ -27,9 +27,7 @@ SECRET_KEY = os.environ["SECRET_KEY"]
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
 
-DATABASES = {
-    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)
-}
+DATABASES = {"default": database(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
 
 MIDDLEWARE = [
     MIDDLEWARE[0],

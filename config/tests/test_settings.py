@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 from kombu.exceptions import OperationalError
 
-from config.settings.urls import broker_url
+from config.settings.urls import broker_url, database
 from config.tests.processes import bare_environment
 
 REQUIRED = {
@@ -128,3 +128,9 @@ def test_publishing_gives_up_soon_where_no_broker_runs() -> None:
 
 def test_root_leads_to_the_admin(client: Client) -> None:
     assert client.get("/").headers["Location"] == "/admin/"
+
+
+def test_database_that_says_nothing_is_not_waited_for() -> None:
+    assert database("postgres://ami@db/ami")["OPTIONS"] == {"connect_timeout": 3}
+    patient = database("postgres://ami@db/ami?connect_timeout=60", conn_max_age=60)
+    assert (patient["OPTIONS"]["connect_timeout"], patient["CONN_MAX_AGE"]) == (60, 60)

@@ -2,12 +2,13 @@
 
 import time
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
 from celery.worker.heartbeat import Heart
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
@@ -18,6 +19,7 @@ from redis import Redis
 from ami.jobs import health, vitals
 from ami.jobs.models import Pulse
 from ami.jobs.tasks import tick
+from ami.main.tests.test_determination_locks import run_in_thread
 
 pytestmark = pytest.mark.django_db
 
@@ -81,7 +83,7 @@ class TestHealthy:
     def test_queries_are_few(
         self, client: Client, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(6):  # half of them are the savepoint in the test
             ask(client)
 
     def test_answer_holds_no_address_and_no_secret(self, client: Client) -> None:
@@ -159,6 +161,24 @@ class TestIll:
         assert code == 503
         assert (told["database"]["ok"], told["beat"]["ok"]) == (False, False)
         assert told["broker"]["ok"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_table_that_is_locked_is_not_waited_for(client: Client) -> None:
+    def lock() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE jobs_pulse")
+            locked.set()
+            assert asked.wait(60)
+
+    locked, asked = Event(), Event()
+    thread = run_in_thread(lock)
+    assert locked.wait(60)
+    code, told = ask(client)
+    asked.set()
+    thread.join()
+    assert (code, told["database"]["ok"]) == (503, False)
+    assert connection.is_usable()
 
 
 @pytest.mark.usefixtures("healthy")
