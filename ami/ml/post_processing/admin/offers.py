@@ -1,7 +1,7 @@
 """What a selection offers to choose from: found through its own rows, with how many they are."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,8 @@ from ami.ml.post_processing.class_masking import MASKED_BY
 from ami.ml.post_processing.derived.labels import Taxonomy, read_label_taxa
 from ami.ml.post_processing.scopes import SCOPES
 
-LIMIT = 10_000
+LIMIT = 100_000
+WHOLE_TABLE_WAYS = ("seqscan", "hashjoin", "mergejoin")
 
 
 def every(rows: QuerySet[Any]) -> list[tuple[int, str]]:
@@ -43,9 +44,9 @@ class Offer:
         """`with_masked` offers the classifiers behind what masking gave, too."""
         scope = next(scope for scope in SCOPES if scope.model is selection.model)
         ids = list(selection.order_by().values_list("pk", flat=True))
-        found = scope.detections(ids).values_list("pk", flat=True)[: LIMIT + 1]
+        detections = scope.detections(ids).values("pk")
         with _through_indexes():
-            detections = list(found)
+            is_part = detections[: LIMIT + 1].count() > LIMIT
             grouped = _grouped(condition, detections[:LIMIT])
         counts: Counter[tuple[int, int | None]] = Counter()
         masked: Counter[int] = Counter()
@@ -54,7 +55,7 @@ class Offer:
             if with_masked and source_key and key.startswith(source_key + MASKED_BY):
                 masked[source] += number
         projects = selection.order_by().values_list("project_id", flat=True).distinct()
-        return cls(counts, masked, len(detections) > LIMIT, frozenset(filter(None, projects)))
+        return cls(counts, masked, is_part, frozenset(filter(None, projects)))
 
     @cached_property
     def algorithms(self) -> list[Algorithm]:
@@ -104,7 +105,7 @@ class Offer:
         return f"{more}{number:,} classification{'' if number == 1 else 's'}"
 
 
-def _grouped(condition: Q, detections: Sequence[int]) -> list[tuple[Any, ...]]:
+def _grouped(condition: Q, detections: QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
     has_map = Q(category_map__isnull=False) | Q(algorithm__category_map__isnull=False)
     rows = Classification.objects.filter(
         condition, has_map, detection__in=detections, terminal=True
@@ -121,11 +122,16 @@ def _grouped(condition: Q, detections: Sequence[int]) -> list[tuple[Any, ...]]:
 
 @contextmanager
 def _through_indexes() -> Iterator[None]:
-    """Keep the planner from reading a whole table where the selection is a fair part of it."""
+    """Keep the planner from reading a whole table where the selection is a fair part of it.
+
+    To join by hash or by merging, it would, be it through an index.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        for way in WHOLE_TABLE_WAYS:
+            cursor.execute(f"SET LOCAL enable_{way} = off")
         yield
-        cursor.execute("SET LOCAL enable_seqscan = DEFAULT")
+        for way in WHOLE_TABLE_WAYS:
+            cursor.execute(f"SET LOCAL enable_{way} = DEFAULT")
 
 
 def _listed(lists: QuerySet[TaxaList]) -> dict[TaxaList, frozenset[int]]:
