@@ -61,7 +61,8 @@ def scope_changes(job: Job) -> list[str]:
 
     Raises JobFailedError where it is gone.
     """
-    task = task_of(job)
+    # Without the Job: its log has told already what planning tells.
+    task = type(task_of(job))(**job.params["config"])
     since: list[tuple[type[Model], QuerySet[Model]]] = [
         (Detection, task.scope),
         (Classification, Classification.objects.filter(detection__in=task.scope.values("pk"))),

@@ -1,5 +1,6 @@
 """Jobs of masking and rollup: one after the other, and what they tell of labels and names."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ami.jobs.models import Job
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Classification, SourceImageCollection, Taxon
+from ami.ml.post_processing.again import scope_changes
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
@@ -84,6 +86,16 @@ def test_what_labels_lack_is_told_once_a_run(
     assert figures(masking)["Labels unresolved"] == 1
     for rank in ("species", "genus", "family"):
         assert rollup.logs.filter(message__contains=f"1 of 4 labels lie under no {rank}").get()
+
+
+@pytest.mark.parametrize("method", [mask, roll_up])
+def test_looking_for_changes_of_the_scope_tells_nothing_anew(
+    method: Callable[[SourceImageCollection], Job], night: SourceImageCollection
+) -> None:
+    job = method(night)
+    told = job.logs.count()
+    assert scope_changes(job)
+    assert job.logs.count() == told
 
 
 def test_names_that_are_likely_wrong_are_warned_of(night: SourceImageCollection) -> None:
