@@ -132,5 +132,7 @@ def _add_to_list(name: str, taxon_ids: list[int]) -> int:
     one_name(known, noun="taxa list", name=name)
     taxa_list = known[0] if known else TaxaList.objects.create(name=name)
     missing = set(taxon_ids) - set(taxa_list.taxa.values_list("pk", flat=True))
-    taxa_list.taxa.add(*sorted(missing))
+    if missing:
+        taxa_list.taxa.add(*sorted(missing))
+        taxa_list.save(update_fields=["updated_at"])
     return len(missing)

@@ -272,3 +272,12 @@ def test_queries_do_not_grow_with_rows(run: Callable[..., str]) -> None:
     queries("First", 1)
 
     assert queries("Many", 300) == queries("Few", 2)
+
+
+def test_list_tells_when_it_was_added_to(run: Callable[..., str]) -> None:
+    run(make_row("Actias luna"))
+    former = TaxaList.objects.get().updated_at
+    run(make_row("Actias luna"))
+    assert TaxaList.objects.get().updated_at == former
+    run(make_row("Actias selene"))
+    assert TaxaList.objects.get().updated_at > former

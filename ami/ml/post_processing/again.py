@@ -59,7 +59,7 @@ def run_again(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
 def scope_changes(job: Job) -> list[str]:
     """How the scope of `job` differs from what it was when the Job began; empty if it does not.
 
-    Raises JobFailedError where it is gone.
+    So do the rows that its method consults. Raises JobFailedError where one is gone.
     """
     # Without the Job: its log has told already what planning tells.
     task = type(task_of(job))(**job.params["config"])
@@ -72,6 +72,7 @@ def scope_changes(job: Job) -> list[str]:
                 occurrence__in=task.scope.exclude(occurrence=None).values("occurrence_id")
             ),
         ),
+        *((rows.model, rows) for rows in task.consulted()),
     ]
     changes = _membership(job, task.plan())
     for model, rows in since:

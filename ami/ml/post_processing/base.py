@@ -116,6 +116,10 @@ class BasePostProcessingTask(Work):
             Q(**{f"{self.unit.column}__in": units}) | Q(pk__in=self.scope.values("pk"))
         )
 
+    def consulted(self) -> list[QuerySet[Any]]:
+        """The rows that decide what a run does, besides those of the scope. None by default."""
+        return []
+
     def work_on(self, batch: Planned) -> None:
         self.process(self._batch(batch))
 

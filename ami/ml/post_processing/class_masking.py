@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from logging import getLogger
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from pydantic import Field
 
 from ami.jobs.states import JobFailedError
@@ -128,6 +130,9 @@ class ClassMaskingTask(BasePostProcessingTask):
     @cached_property
     def algorithm(self) -> Algorithm:
         return derived_algorithm(self.source, self.taxa_list, reweight=self.config.reweight)
+
+    def consulted(self) -> list[QuerySet[Any]]:
+        return [TaxaList.objects.filter(pk=self.taxa_list.pk)]
 
     def plan(self) -> list[Planned]:
         if self.source.category_map_id:

@@ -7,8 +7,13 @@ import pytest
 
 from ami.jobs.models import Job
 from ami.jobs.tests.job_types import run_to_end
-from ami.main.models import Classification, SourceImageCollection, Taxon
-from ami.ml.post_processing.again import scope_changes
+from ami.main.models import Classification, SourceImageCollection, TaxaList, Taxon
+from ami.ml.post_processing.again import (
+    RunAgainRefusedError,
+    ScopeChangedError,
+    run_again,
+    scope_changes,
+)
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
@@ -26,20 +31,28 @@ pytestmark = pytest.mark.django_db
 
 
 def start(
-    capture_set: SourceImageCollection, task_cls: type[BasePostProcessingTask], **options: Any
+    capture_set: SourceImageCollection,
+    task_cls: type[BasePostProcessingTask],
+    *,
+    dry_run: bool = False,
+    **options: Any,
 ) -> Job:
     """A Job of that method that has run to its end."""
     config = {"source_image_collection_id": capture_set.pk, **options}
     row = LaunchRow("A run", capture_set.project, config)
-    return run_to_end(launch(task_cls, [row])[0])
+    return run_to_end(launch(task_cls, [row], dry_run=dry_run)[0])
 
 
-def mask(capture_set: SourceImageCollection) -> Job:
+def mask(capture_set: SourceImageCollection, *, dry_run: bool = False) -> Job:
     classifier = Classification.objects.earliest("pk").algorithm
     assert classifier
     taxa_list = make_list(*Taxon.objects.filter(name__in=["a", "b"]))
     return start(
-        capture_set, ClassMaskingTask, taxa_list_id=taxa_list.pk, algorithm_id=classifier.pk
+        capture_set,
+        ClassMaskingTask,
+        taxa_list_id=taxa_list.pk,
+        algorithm_id=classifier.pk,
+        dry_run=dry_run,
     )
 
 
@@ -103,3 +116,16 @@ def test_names_that_are_likely_wrong_are_warned_of(night: SourceImageCollection)
     (warning,) = job.progress.warnings
     assert warning.startswith("Likely off list: 1. Masking removed more than 0.9 ")
     assert job.logs.filter(level="WARNING", message=warning).exists()
+
+
+def test_list_that_was_edited_since_the_dry_run_is_told_and_asked_about(
+    night: SourceImageCollection,
+) -> None:
+    dry = mask(night, dry_run=True)
+    TaxaList.objects.get().save()
+    with pytest.raises(ScopeChangedError) as changed:
+        run_again(dry, user=None)
+    assert changed.value.changes == ["1 taxa list came or changed since."]
+    TaxaList.objects.all().delete()
+    with pytest.raises(RunAgainRefusedError, match="no longer exists"):
+        run_again(dry, user=None)
