@@ -78,8 +78,7 @@ def refuse_unusable(request: HttpRequest, *, noun: str) -> set[int]:
         raise SelectionError(f"No {noun} are selected: select at least one.")
     if len(asked) > MAX_ROWS:
         raise SelectionError(
-            f"{len(asked):,} {noun} are selected, and each starts a Job of its own: "
-            f"select at most {MAX_ROWS} at once."
+            f"{len(asked):,} {noun} are selected: select at most {MAX_ROWS} at once."
         )
     try:
         return parse_ids(asked, noun=noun)
