@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
-from pydantic import BaseModel, ConstrainedInt, root_validator
+from pydantic import BaseModel, ConstrainedInt, root_validator, validator
 from pydantic.errors import IntegerError
 from pydantic.fields import ModelField
 
@@ -108,6 +108,14 @@ class ScopedConfig(BaseModel):
 
     class Config:
         extra = "forbid"
+
+    @validator("*", pre=True)
+    def no_fraction_is_cut_off(cls, value: Any, field: ModelField) -> Any:  # noqa: N805
+        kind = field.type_
+        is_whole = isinstance(kind, type) and issubclass(kind, int) and kind is not bool
+        if is_whole and isinstance(value, float) and value % 1:
+            raise IntegerError
+        return value
 
     @root_validator(skip_on_failure=True)
     def exactly_one_scope(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

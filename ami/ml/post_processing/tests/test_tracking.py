@@ -306,6 +306,8 @@ def test_links_can_be_swapped() -> None:
         ({"cost_threshold": 0}, "cost_threshold"),
         ({"geometry_cost_threshold": 3.1}, "geometry_cost_threshold"),
         ({"max_gap_captures": 0}, "max_gap_captures"),
+        ({"max_gap_captures": 1.5}, "max_gap_captures"),
+        ({"max_gap_captures": float("nan")}, "max_gap_captures"),
         ({"max_gap_seconds": float("inf")}, "max_gap_seconds"),
         ({"occurrence_id": 1}, "occurrence_id"),
     ],
