@@ -59,8 +59,12 @@ class Offer:
 
     @cached_property
     def algorithms(self) -> list[Algorithm]:
+        """Those that gave such a row; of a part, also those that may have given one of the rest."""
         ids = {algorithm for algorithm, _ in self.counts} | set(self.masked)
-        rows = Algorithm.objects.filter(pk__in=ids).select_related("category_map")
+        fitting = Q(pk__in=ids)
+        if self.is_part:
+            fitting |= Q(category_map__isnull=False)
+        rows = Algorithm.objects.filter(fitting).select_related("category_map")
         return list(rows.order_by("name", "version"))
 
     def algorithm_choices(self) -> list[tuple[int, str]]:

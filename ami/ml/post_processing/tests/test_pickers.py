@@ -189,6 +189,19 @@ def test_large_selection_is_looked_at_in_part(
     )
 
 
+def test_classifier_of_the_rest_of_a_large_selection_is_offered(
+    classifier: Algorithm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offers, "LIMIT", 1)
+    newer = make_classifier("a", "b", "c", name="Newer moths")
+    for algorithm in (classifier, newer):
+        make_source(algorithm, logits=[1.0, 2.0, 3.0])
+    assert offered(Occurrence.objects.all(), "algorithm_id")[1:] == [
+        (classifier.pk, "Moths v1: at least 1 classification"),
+        (newer.pk, "Newer moths v1: at least 0 classifications"),
+    ]
+
+
 @pytest.mark.parametrize("rows", [1, 20])
 def test_number_of_queries_does_not_grow_with_the_selection(
     rows: int, classifier: Algorithm, django_assert_num_queries: DjangoAssertNumQueries
