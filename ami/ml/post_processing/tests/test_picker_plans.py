@@ -1,6 +1,5 @@
 """How PostgreSQL finds what a form offers."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_capture_set, make_deployment
+from ami.base.tests.plans import explain
 from ami.main.models import (
     Classification,
     Detection,
@@ -46,21 +46,13 @@ def make_many(classifier: Algorithm) -> None:
     make_capture_set(captures[::2])
 
 
-def scans(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The parts of a plan that read a large table."""
-    if node.get("Relation Name") in LARGE_TABLES:
-        yield node
-    for inner in node.get("Plans", ()):
-        yield from scans(inner)
-
-
 @pytest.mark.parametrize("form_class", [ClassMaskingActionForm, RankRollupActionForm])
 @pytest.mark.parametrize("model", [Occurrence, SourceImageCollection])
 def test_no_large_table_is_read_as_a_whole(
     form_class: type[BasePostProcessingActionForm], model: Any
 ) -> None:
     make_many(make_classifier("a"))
-    found: list[dict[str, Any]] = []
+    plan: list[dict[str, Any]] = []
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         with CaptureQueriesContext(connection) as queries:
@@ -69,7 +61,7 @@ def test_no_large_table_is_read_as_a_whole(
             if query["sql"].startswith("SET LOCAL"):
                 cursor.execute(query["sql"])
             elif any(f'"{table}"' in query["sql"] for table in LARGE_TABLES):
-                cursor.execute(f"EXPLAIN (FORMAT JSON) {query['sql']}")
-                found += scans(cursor.fetchone()[0][0]["Plan"])
-    assert {node["Relation Name"] for node in found} == LARGE_TABLES
-    assert [node for node in found if not {"Index Cond", "Recheck Cond"} & set(node)] == []
+                plan += explain(query["sql"])
+    scans = [node for node in plan if node.get("Relation Name") in LARGE_TABLES]
+    assert {node["Relation Name"] for node in scans} == LARGE_TABLES
+    assert [node for node in scans if not {"Index Cond", "Recheck Cond"} & set(node)] == []
