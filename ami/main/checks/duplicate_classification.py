@@ -14,6 +14,14 @@ from ami.main.models import Classification
 
 SAME = ("algorithm", "taxon", "score", "applied_to")
 
+# Nobody may change or delete one of two copies while the other one is deleted.
+LOCK = """
+SELECT id FROM main_classification
+WHERE detection_id IN (SELECT detection_id FROM main_classification WHERE id = ANY(%s))
+ORDER BY id FOR UPDATE
+"""
+
+# A statement of its own: it sees what those committed that the lock waited for.
 KEEPERS = """
 SELECT c.id, min(k.id)
 FROM main_classification c
@@ -77,6 +85,7 @@ def _merge(ids: list[int]) -> None:
 
 def _merge_into_earliest(ids: list[int]) -> set[int]:
     with connection.cursor() as cursor:
+        cursor.execute(LOCK, [ids])
         cursor.execute(KEEPERS, [ids])
         keepers = dict(cursor.fetchall())
         pairs = [list(keepers), list(keepers.values())]

@@ -38,7 +38,7 @@ def reconcile_wrong_projects(
 
 def _follow_deployment(ids: list[int]) -> None:
     deployment = Deployment.objects.filter(pk=OuterRef("deployment"))
-    SourceImage.objects.filter(pk__in=ids).update(
+    get_captures_in_wrong_project().filter(pk__in=ids).update(
         project=Subquery(deployment.values("project")), updated_at=Now()
     )
 

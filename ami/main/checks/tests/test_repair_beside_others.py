@@ -1,10 +1,23 @@
 """Repairs of rows that somebody else writes at the same time."""
 
-import pytest
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pytest
+from django.db import transaction
+
+from ami.base.tests.factories import make_capture, make_classification, make_project
 from ami.main.checks import IntegrityCheckResult, reconcile_missing_determinations
+from ami.main.checks.duplicate_classification import reconcile_duplicate_classifications
+from ami.main.checks.repair import RepairContext
 from ami.main.checks.tests.test_batches import make_undetermined
 from ami.main.checks.tests.world import execute
+from ami.main.checks.wrong_project import reconcile_wrong_projects
+from ami.main.models import Classification, SourceImage
+from ami.main.tests.test_determination_locks import (
+    run_in_thread,
+    wait_until_someone_waits_for_a_lock,
+)
 
 # A sequence keeps what it has counted where the transaction is rolled back.
 CLASH = """
@@ -38,3 +51,37 @@ def test_row_that_clashes_each_time_is_unfixable() -> None:
     done = reconcile_missing_determinations(dry_run=False)
 
     assert (done.fixed, done.reasons) == (0, {pk: "It clashes."})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_copy_stays_where_a_person_deletes_the_other_one_meanwhile() -> None:
+    earlier = make_classification()
+    later = Classification.objects.get(pk=earlier.pk)
+    later.pk = None
+    later.save(force_insert=True)
+
+    with transaction.atomic():
+        earlier.delete()
+        thread = run_in_thread(lambda: reconcile_duplicate_classifications(dry_run=False))
+        wait_until_someone_waits_for_a_lock()
+    thread.join()
+
+    assert Classification.objects.get() == later
+
+
+@pytest.mark.django_db
+def test_capture_that_a_person_puts_right_meanwhile_is_left_alone() -> None:
+    other = make_project()
+    capture = make_capture()
+    SourceImage.objects.filter(pk=capture.pk).update(project=make_project())
+
+    @contextmanager
+    def meanwhile() -> Iterator[None]:
+        SourceImage.objects.filter(pk=capture.pk).update(project=other, deployment=None)
+        with transaction.atomic():
+            yield
+
+    reconcile_wrong_projects(dry_run=False, context=RepairContext(transaction=meanwhile))
+
+    capture.refresh_from_db()
+    assert capture.project == other
