@@ -298,7 +298,9 @@ def test_lock_is_given_back_where_a_repair_fails() -> None:
         raise LookupError
 
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        )
         assert cursor.fetchone() == (0,)
 
 
