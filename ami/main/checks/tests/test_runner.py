@@ -223,6 +223,19 @@ class TestAcknowledgement:
         assert (result.remaining, result.acknowledged) == (2, 1)
         assert result.status == IntegrityStatus.FOUND
 
+    @pytest.mark.parametrize("key", sorted(CHECKS))
+    def test_every_check_counts_what_is_known(self, key: str) -> None:
+        worlds = [make_world() for _ in range(3)]
+        for world in worlds:
+            FAULTS[key][0](world)
+        for world in worlds[:2]:
+            self.acknowledge(key=key, project=world.project)
+
+        result = only(CHECKS[key])
+
+        assert (result.error, result.status) == ("", IntegrityStatus.FOUND)
+        assert 0 < result.acknowledged < result.remaining
+
     def test_of_another_check_it_says_nothing(self) -> None:
         corners_swapped(make_world())
         self.acknowledge()
