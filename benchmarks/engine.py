@@ -17,7 +17,7 @@ from django.db import connection
 from ami.jobs import runner
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import JobFailedError
-from ami.jobs.work import Planned, Work
+from ami.jobs.work import Planned, PlannedWork
 from ami.main.models import Occurrence, SourceImageCollection
 from ami.ml.post_processing.scopes import SCOPES
 from ami.ml.post_processing.service import JOB_TYPE, LaunchRow, launch
@@ -95,7 +95,7 @@ def _time_to_first_batch(database: str) -> float:
     """Of a Job on a capture set that holds little, as in a spot check."""
     first: list[float] = []
 
-    def note(part: JobPart, work: Work, batch: Planned) -> None:
+    def note(part: JobPart, work: PlannedWork, batch: Planned) -> None:
         first.append(time.perf_counter())
         raise JobFailedError("Measured.")
 

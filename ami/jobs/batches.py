@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from ami.jobs.journal import journaled
 from ami.jobs.models import Job, JobChange, JobPart
 from ami.jobs.states import PartState
-from ami.jobs.work import Planned, Work
+from ami.jobs.work import Planned, PlannedWork
 
 # A worker that was stopped in the middle of a batch must not hold its locks for ever.
 IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
@@ -23,7 +23,7 @@ TO STDOUT (FORMAT binary)
 RESTORE = "COPY {table} FROM STDIN (FORMAT binary)"
 
 
-def do_batch(part: JobPart, work: Work, batch: Planned) -> None:
+def do_batch(part: JobPart, work: PlannedWork, batch: Planned) -> None:
     """Work off the next batch of `part`: rows, journal, counters, cursor and heartbeat, or nothing.
 
     Raises ClaimLostError, and commits nothing, where another worker holds the part by now.
@@ -37,7 +37,7 @@ def do_batch(part: JobPart, work: Work, batch: Planned) -> None:
                 advance(part, work, batch)
 
 
-def advance(part: JobPart, work: Work, batch: Planned, *, failed: bool = False) -> None:
+def advance(part: JobPart, work: PlannedWork, batch: Planned, *, failed: bool = False) -> None:
     """Move the part's cursor past `batch`; past the last one, the part is done."""
     values: dict[str, Any] = {
         "cursor": part.cursor + 1,
@@ -53,7 +53,7 @@ def advance(part: JobPart, work: Work, batch: Planned, *, failed: bool = False) 
     part.save_as_holder(**values)
 
 
-def prepare(job: Job, work: Work) -> None:
+def prepare(job: Job, work: PlannedWork) -> None:
     """Prepare `work`; a dry run whose preparation writes rows is prepared anew in each batch."""
     if not job.dry_run:
         work.prepare()
@@ -68,7 +68,7 @@ def prepare(job: Job, work: Work) -> None:
         work.rolled_back()
 
 
-def _try(part: JobPart, work: Work, batch: Planned) -> None:
+def _try(part: JobPart, work: PlannedWork, batch: Planned) -> None:
     """Do the batch, check what a commit would check, and roll it back; keep what it journaled."""
     with transaction.atomic():
         with _transaction(part.job), connection.cursor() as cursor:
@@ -114,7 +114,7 @@ def _transaction(job: Job) -> Iterator[None]:
 
 
 @contextmanager
-def _undone_in_memory(part: JobPart, work: Work) -> Iterator[None]:
+def _undone_in_memory(part: JobPart, work: PlannedWork) -> Iterator[None]:
     """Where the batch fails, cursor, counters and progress are as before it."""
     former, place = deepcopy((work.counts, work.skipped, part.job.progress)), dict(vars(part))
     try:

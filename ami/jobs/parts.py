@@ -29,7 +29,7 @@ from ami.jobs.states import (
     PartState,
 )
 from ami.jobs.summary import title
-from ami.jobs.work import Planned, Work
+from ami.jobs.work import Planned, PlannedWork, WholeWork, Work
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +52,13 @@ def run(part_id: int, *, task_id: str) -> None:
             job.settle()
         return
     with _ending(part):
-        _Walk(part, JOB_TYPES[part.job.job_type_key](part.job)).run()
+        work = JOB_TYPES[part.job.job_type_key](part.job)
+        if isinstance(work, WholeWork):
+            raise JobFailedError(f"{work.name} is no longer done in parts; run the Job again.")
+        _Walk(part, work).run()
 
 
-def run_here(job: Job, work: Work) -> None:
+def run_here(job: Job, work: PlannedWork) -> None:
     """Run all of `work` in this process, as one part, for a Job that somebody runs by hand.
 
     Its end is the caller's to tell; run once more, it begins anew. Raises what a batch raises, and
@@ -80,7 +83,7 @@ def open_stage(job: Job, work: Work) -> None:
     job.checkpoint()
 
 
-def plan_parts(job: Job, work: Work, *, whole: bool = False) -> list[JobPart]:
+def plan_parts(job: Job, work: PlannedWork, *, whole: bool = False) -> list[JobPart]:
     """Parts as even as can be, not saved; a single one if `whole`, or where there is no row.
 
     What the work counts as it plans is counted by the first.
@@ -113,7 +116,7 @@ def _plan_part(job: Job, number: int, batches: Sequence[Planned]) -> JobPart:
 class _Walk:
     """The claim of one worker on one part, from its first batch to where it lets go."""
 
-    def __init__(self, part: JobPart, work: Work) -> None:
+    def __init__(self, part: JobPart, work: PlannedWork) -> None:
         self.part = part
         self.job = part.job
         self.work = work

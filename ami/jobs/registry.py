@@ -5,9 +5,9 @@ from typing import TypeAlias
 
 from ami.base.registry import Registry
 from ami.jobs.models import Job
-from ami.jobs.work import Work
+from ami.jobs.work import PlannedWork, WholeWork
 
 # Makes the work of a Job; raises JobFailedError where its parameters are of no use.
-WorkFactory: TypeAlias = Callable[[Job], Work]
+WorkFactory: TypeAlias = Callable[[Job], PlannedWork | WholeWork]
 
 JOB_TYPES: Registry[WorkFactory] = Registry("job type")

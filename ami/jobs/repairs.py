@@ -1,6 +1,6 @@
 """Repairs of the integrity checks as a Job: journaled, canceled and reverted like any run."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -15,7 +15,7 @@ from ami.jobs.registry import JOB_TYPES
 from ami.jobs.runner import run
 from ami.jobs.states import ClaimLostError, JobCanceledError, JobFailedError, JobState, Outcome
 from ami.jobs.summary import title
-from ami.jobs.work import Planned, Work
+from ami.jobs.work import WholeWork
 from ami.main.checks.declarations import CHECKS, Check, chosen_checks
 from ami.main.checks.repair import RepairContext
 from ami.main.checks.runner import Scope, run_checks
@@ -36,7 +36,7 @@ def nothing(_: object) -> None:
     pass
 
 
-class Repair(Work):
+class Repair(WholeWork):
     """Runs the checks that `job` names, and repairs what they find, each batch by itself.
 
     While it runs, no other Job may write an occurrence of its scope: what a check has found must
@@ -47,7 +47,6 @@ class Repair(Work):
     key = "repair"
     name = "Repair"
     counters = ("rows_found", "rows_repaired", "rows_remaining")
-    runs_itself = True
 
     def __init__(
         self,
@@ -99,12 +98,6 @@ class Repair(Work):
                 f"{len(broken)} of {len(self.checks)} checks could not run to the end. "
                 f"{CHECKS[broken[0].key].title}: {broken[0].error}"
             )
-
-    def plan(self) -> Sequence[Planned]:
-        return []
-
-    def work_on(self, batch: Planned) -> None:
-        raise NotImplementedError
 
     def _checks(self) -> Iterator[Check]:
         for check in self.checks:

@@ -8,7 +8,7 @@ from ami.jobs.registry import JOB_TYPES
 from ami.jobs.service import create_jobs
 from ami.jobs.states import JobFailedError, JobState
 from ami.jobs.undo import Portion, plan_portions, touched_by, undo
-from ami.jobs.work import Planned, Work
+from ami.jobs.work import Planned, PlannedWork
 from ami.main.models import Detection
 from ami.users.models import User
 
@@ -74,7 +74,7 @@ def request_revert(job: Job, *, user: User | None = None) -> Job:
         return create_jobs([revert])[0]
 
 
-class Revert(Work):
+class Revert(PlannedWork):
     """Undoes the changes of the Job that `job` reverts, the newest first, a portion a batch."""
 
     key = "revert"

@@ -25,7 +25,7 @@ from ami.jobs.states import (
     Outcome,
     PartState,
 )
-from ami.jobs.work import Work
+from ami.jobs.work import PlannedWork, WholeWork
 
 logger = logging.getLogger(__name__)
 
@@ -83,12 +83,12 @@ def _begin(job: Job, make: WorkFactory) -> None:
         told = parts.worn_out(f"Job {job.pk}", claims=job.attempts, missed="its end")
         raise JobFailedError(told)
     work = make(job)
-    if job.dry_run and work.runs_itself:
+    if job.dry_run and isinstance(work, WholeWork):
         raise JobFailedError(f"{work.name} has a run of its own, which cannot be tried; run it.")
     parts.open_stage(job, work)
     if not admit(job, work):
         return
-    if work.runs_itself:
+    if isinstance(work, WholeWork):
         _run_whole(job, work)
     else:
         _plan(job, work)
@@ -102,7 +102,7 @@ def _end_canceled(job_id: int, task_id: str | None) -> None:
         job.finish(Outcome.CANCELED)
 
 
-def _run_whole(job: Job, work: Work) -> None:
+def _run_whole(job: Job, work: WholeWork) -> None:
     try:
         with journaled_session(job):
             work.run()
@@ -112,7 +112,7 @@ def _run_whole(job: Job, work: Work) -> None:
         job.finish(Outcome.SUCCEEDED)
 
 
-def _plan(job: Job, work: Work) -> None:
+def _plan(job: Job, work: PlannedWork) -> None:
     """Cut the work into parts, unless an earlier worker has."""
     if job.parts.exists():
         return

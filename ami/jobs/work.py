@@ -1,4 +1,4 @@
-"""What a Job type gives the engine: how its work is cut into batches, and what one batch does."""
+"""What a Job type gives the engine: work that is one call, or that is planned in batches."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -21,60 +21,19 @@ class Planned(NamedTuple):
 
 
 class Work(ABC):
-    """One worker's run of a Job. The engine makes it, and calls it batch by batch.
+    """One worker's run of a Job: planned, or whole. `key` and `name` are those of its stage.
 
-    `key` and `name` are those of the Job's stage; `counters` lists the figures that are shown
-    even while they are 0, and `warnings` has, for some, the sentence that warns of them when they
-    are not. `part_batches` is how many batches make a part, None for one part that
-    walks them all in order; a unit that fails on data is skipped if `skips_faults`, else it ends
-    the Job. Once 50 rows have failed, more than `fault_share` of those done end it, too.
+    `counters` lists the figures that are shown even while they are 0, and `warnings` has, for
+    some, the sentence that warns of them when they are not.
     """
 
-    key: ClassVar[str]
-    name: ClassVar[str]
-    counters: ClassVar[tuple[str, ...]] = ()
-    warnings: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    part_batches: ClassVar[int | None] = 5
-    skips_faults: ClassVar[bool] = True
-    fault_share: ClassVar[float] = 0.5
+    key: str
+    name: str
+    counters: tuple[str, ...] = ()
+    warnings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self) -> None:
-        self.prepares_anew = False
         self.count_anew()
-
-    @property
-    def runs_itself(self) -> bool:
-        """Whether `run` does everything, with transactions of its own, and nothing is planned."""
-        return False
-
-    def run(self) -> None:
-        """Do everything at once; for work that runs itself."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def plan(self) -> Sequence[Planned]:
-        """Cut the scope into batches of whole units. Raises JobFailedError where it is gone.
-
-        What is counted here is counted once a run; in `prepare`, it would be once a part.
-        """
-
-    def prepare(self) -> None:  # noqa: B027 -- nothing by default
-        """What a worker's run of a part needs, before its first batch."""
-
-    @abstractmethod
-    def work_on(self, batch: Planned) -> None:
-        """Do one batch, inside the transaction that the engine has opened."""
-
-    def rolled_back(self) -> None:  # noqa: B027 -- nothing by default
-        """A batch was rolled back: forget the rows that it made."""
-
-    def split(self, batch: Planned) -> Sequence[Planned]:
-        """Cut a batch that failed into smaller ones; one or none where it is a single unit."""
-        return []
-
-    def fault_ids(self, batch: Planned) -> Sequence[int]:
-        """The ids of the rows of a unit that failed, for the first examples."""
-        return []
 
     def touched(self) -> QuerySet[Detection]:
         """The detections whose occurrences the work may write: no other Job may at the time."""
@@ -94,3 +53,53 @@ class Work(ABC):
         self.counts[f"Skipped: {reason}"] += rows
         samples = self.skipped.setdefault(reason, [])
         samples += list(ids)[: SAMPLES - len(samples)]
+
+
+class WholeWork(Work):
+    """Work that is one call, with transactions of its own: no parts, no pause, no dry run."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Do everything. It may be begun anew where a worker was lost."""
+
+
+class PlannedWork(Work):
+    """Work that the engine calls batch by batch, each in a transaction, in parts side by side.
+
+    `part_batches` is how many batches make a part, None for one part that walks them all in
+    order; a unit that fails on data is skipped if `skips_faults`, else it ends the Job. Once 50
+    rows have failed, more than `fault_share` of those done end it, too.
+    """
+
+    part_batches: ClassVar[int | None] = 5
+    skips_faults: ClassVar[bool] = True
+    fault_share: ClassVar[float] = 0.5
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prepares_anew = False
+
+    @abstractmethod
+    def plan(self) -> Sequence[Planned]:
+        """Cut the scope into batches of whole units. Raises JobFailedError where it is gone.
+
+        What is counted here is counted once a run; in `prepare`, it would be once a part.
+        """
+
+    def prepare(self) -> None:
+        """What a worker's run of a part needs, before its first batch."""
+
+    @abstractmethod
+    def work_on(self, batch: Planned) -> None:
+        """Do one batch, inside the transaction that the engine has opened."""
+
+    def rolled_back(self) -> None:
+        """A batch was rolled back: forget the rows that it made."""
+
+    def split(self, batch: Planned) -> Sequence[Planned]:
+        """Cut a batch that failed into smaller ones; one or none where it is a single unit."""
+        return []
+
+    def fault_ids(self, batch: Planned) -> Sequence[int]:
+        """The ids of the rows of a unit that failed, for the first examples."""
+        return []

@@ -1,25 +1,24 @@
 """Job types for tests, registered while a test runs."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from ami.base.registry import Registry
 from ami.jobs import parts, runner
 from ami.jobs.models import Job, JobState
-from ami.jobs.registry import JOB_TYPES
+from ami.jobs.registry import JOB_TYPES, WorkFactory
 from ami.jobs.states import PartState
-from ami.jobs.work import Planned, Work
+from ami.jobs.work import Planned, PlannedWork, WholeWork
 
 KEY = "test_type"
 
 
-class Whole(Work):
+class Whole(WholeWork):
     """Work that is one call."""
 
     key = KEY
     name = "Stage"
-    runs_itself = True
 
     def __init__(self, job: Job, run: Callable[[Job], None]) -> None:
         super().__init__()
@@ -29,17 +28,32 @@ class Whole(Work):
     def run(self) -> None:
         self._run(self.job)
 
+
+class Idle(PlannedWork):
+    """Work whose batches do nothing."""
+
+    key = KEY
+    name = "Stage"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+
     def plan(self) -> Sequence[Planned]:
         return []
 
     def work_on(self, batch: Planned) -> None:
-        raise NotImplementedError
+        pass
+
+
+def job_type(run: Callable[[Job], None]) -> AbstractContextManager[None]:
+    """Register `run` as the job type "test_type", and forget it afterwards."""
+    return work_type(lambda job: Whole(job, run))
 
 
 @contextmanager
-def job_type(run: Callable[[Job], None]) -> Iterator[None]:
-    """Register `run` as the job type "test_type", and forget it afterwards."""
-    JOB_TYPES.register(KEY, lambda job: Whole(job, run))
+def work_type(make: WorkFactory) -> Iterator[None]:
+    """Register work as the job type "test_type", and forget it afterwards."""
+    JOB_TYPES.register(KEY, make)
     try:
         yield
     finally:

@@ -4,11 +4,20 @@ from threading import Barrier
 import pytest
 from django.db import connection
 
-from ami.jobs import runner
+from ami.jobs import parts, runner
 from ami.jobs.models import Job, JobState
-from ami.jobs.states import ATTEMPTS, FINAL, RUNNING, WAITING, JobCanceledError, JobFailedError
+from ami.jobs.states import (
+    ATTEMPTS,
+    FINAL,
+    RUNNING,
+    WAITING,
+    JobCanceledError,
+    JobFailedError,
+    PartState,
+)
 from ami.jobs.tasks import run_job
 from ami.jobs.tests.job_types import job_type, make_job
+from ami.jobs.tests.rows import make_part, running_job
 
 
 @pytest.mark.django_db
@@ -117,6 +126,16 @@ def test_worker_that_lacks_the_job_type_says_so() -> None:
     job.refresh_from_db()
     assert job.status == JobState.FAILURE
     assert job.error.startswith("Unknown job type 'elsewhere'. Registered: data_integrity, ")
+
+
+@pytest.mark.django_db
+def test_part_of_work_that_is_one_call_by_now_fails_with_a_sentence() -> None:
+    part = make_part(job := running_job(), PartState.QUEUED, batches=[[1, 1]])
+    with job_type(lambda job: None):
+        parts.run(part.pk, task_id=part.task_id)
+    job.refresh_from_db()
+    assert job.status == JobState.FAILURE
+    assert job.error == "Stage is no longer done in parts; run the Job again."
 
 
 @pytest.mark.django_db

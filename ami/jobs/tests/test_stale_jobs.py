@@ -10,7 +10,7 @@ from ami.jobs import health, parts, runner
 from ami.jobs.models import Job, JobLog, JobPart, JobState
 from ami.jobs.states import PartState
 from ami.jobs.tasks import check_stale_jobs
-from ami.jobs.tests.job_types import job_type
+from ami.jobs.tests.job_types import Idle, job_type, work_type
 from ami.jobs.tests.queues import purge, take_message, waiting
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
 
@@ -66,7 +66,7 @@ def test_message_that_a_dead_worker_holds_is_sent_again(published: Messages) -> 
 def test_part_that_loses_its_fourth_worker_fails_the_job() -> None:
     job = running_job()
     part = make_part(job, PartState.RUNNING, batches=[[1, 1]], attempts=0)
-    with job_type(lambda job: None):
+    with work_type(Idle):
         for _ in range(3):
             assert JobPart.claim(part.pk, task_id=part.task_id)
             purge()

@@ -14,7 +14,7 @@ from ami.jobs.models import Job
 from ami.jobs.parts import run_here
 from ami.jobs.states import JobFailedError
 from ami.jobs.summary import skipped_sentence, title
-from ami.jobs.work import SAMPLES, Planned, Work
+from ami.jobs.work import SAMPLES, Planned, PlannedWork, WholeWork
 from ami.main.determinations import update_determinations
 from ami.main.models import Detection
 from ami.ml.models import Algorithm, AlgorithmTaskType
@@ -22,7 +22,7 @@ from ami.ml.post_processing.batches import OCCURRENCE, Batch, Unit, plan_batches
 from ami.ml.post_processing.scopes import chosen_scope
 
 
-class BasePostProcessingTask(Work):
+class BasePostProcessingTask(PlannedWork):
     """A method, set up with its options; :meth:`run` runs it.
 
     A concrete subclass declares `key`, `name` and `config_schema`, and either `process` or a
@@ -75,10 +75,6 @@ class BasePostProcessingTask(Work):
     def has_own_run(cls) -> bool:
         """Whether it overrides `run`, and so has transactions of its own: no dry run, no parts."""
         return cls.run is not BasePostProcessingTask.run
-
-    @property
-    def runs_itself(self) -> bool:
-        return self.has_own_run()
 
     def run(self) -> None:
         """Process the chosen scope in this process, a batch a transaction."""
@@ -162,6 +158,22 @@ class BasePostProcessingTask(Work):
 
     def _batch(self, batch: Planned) -> Batch:
         return Batch(self.scope, self.unit, *batch.key)
+
+
+class OwnRun(WholeWork):
+    """A method that overrides `run`, as the engine takes it."""
+
+    def __init__(self, task: BasePostProcessingTask) -> None:
+        super().__init__()
+        self.task = task
+        self.key, self.name = task.key, task.name
+        self.counters, self.warnings = task.counters, task.warnings
+
+    def run(self) -> None:
+        self.task.run()
+
+    def touched(self) -> QuerySet[Detection]:
+        return self.task.touched()
 
 
 def get_author(key: str, *, name: str, **fields: Any) -> Algorithm:

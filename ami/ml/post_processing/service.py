@@ -10,7 +10,7 @@ from ami.jobs.registry import JOB_TYPES
 from ami.jobs.service import create_jobs
 from ami.jobs.states import JobFailedError
 from ami.main.models import Project
-from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.base import BasePostProcessingTask, OwnRun
 from ami.ml.post_processing.registry import get_postprocessing_task
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config, stored_config
 from ami.users.models import User
@@ -109,4 +109,10 @@ def task_of(job: Job) -> BasePostProcessingTask:
     return task_cls(job=job, **config)
 
 
-JOB_TYPES.register(JOB_TYPE, task_of)
+def work_of(job: Job) -> BasePostProcessingTask | OwnRun:
+    """The method that a Job's `params` name, as the engine takes it. Raises as `task_of` does."""
+    task = task_of(job)
+    return OwnRun(task) if task.has_own_run() else task
+
+
+JOB_TYPES.register(JOB_TYPE, work_of)

@@ -30,7 +30,7 @@ class WritingTask(CountingTask):
 
     key = "writing"
     name = "Writing"
-    counters: ClassVar[tuple[str, ...]] = ("seen", "never")
+    counters = ("seen", "never")
     trouble: ClassVar[dict[int, Any]] = {}
 
     def process(self, batch: Batch) -> None:
