@@ -1,26 +1,33 @@
 """Repairs of the integrity checks as Jobs."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
+from django.apps import apps
+from django.db.models import Model
 
 from ami.base.tests.factories import make_user
+from ami.base.tests.snapshots import snapshot
+from ami.jobs.journal import JOURNALED
 from ami.jobs.models import Job, JobState
 from ami.jobs.repairs import JOB_TYPE, OUT_OF_TIME, must_wait, new_repair, repair_here
 from ami.jobs.revert import request_revert
 from ami.jobs.service import create_jobs
 from ami.jobs.states import JobCanceledError, Outcome
 from ami.jobs.tests.job_types import make_job, run_to_end
-from ami.main.checks.declarations import chosen_checks
+from ami.main.checks.declarations import CHECKS, chosen_checks
 from ami.main.checks.runner import EVERYTHING, Scope, run_checks
+from ami.main.checks.tests import faults
 from ami.main.checks.tests.faults.occurrences import classified_and_undetermined
 from ami.main.checks.tests.test_batches import cut_connection, make_undetermined, poison
-from ami.main.checks.tests.world import World, make_world
+from ami.main.checks.tests.world import FAULTS, Rows, World, make_world
 from ami.main.models import IntegrityResult, IntegrityRun, Occurrence
 
 pytestmark = pytest.mark.django_db
+__all__ = ["faults"]  # which declare themselves
 KEYS = ("missing_determination", "stale_score")
 
 
@@ -159,6 +166,43 @@ def test_repair_is_reverted(world: World) -> None:
     assert revert.status == JobState.SUCCESS
     world.occurrence.refresh_from_db()
     assert world.occurrence.determination is None
+
+
+def rows_of(*tables: type[Model]) -> list[Any]:
+    """All rows, but for the time of their writing, which no revert puts back."""
+    return [
+        {name: value for name, value in row.items() if name != "updated_at"}
+        for rows in snapshot(*tables).values()
+        for row in rows
+    ]
+
+
+JOURNALED_REPAIRS = [
+    (key, make)
+    for key in sorted(FAULTS)
+    for make in FAULTS[key]
+    if CHECKS[key].repair and key not in {"stale_counts", "wrong_project"}
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "make"), JOURNALED_REPAIRS, ids=lambda case: getattr(case, "__name__", case)
+)
+def test_every_repair_is_journaled_and_its_revert_puts_back_what_was(
+    key: str, make: Callable[[World], Rows]
+) -> None:
+    """Of all checks but those of cached counts and of the projects of captures."""
+    make(make_world())
+    tables = [apps.get_model(label) for label in JOURNALED]
+    before = rows_of(*tables)
+
+    job = run_to_end(queue(key))
+    assert rows_of(*tables) != before
+    assert job.changes.exists()
+    revert = run_to_end(request_revert(job))
+
+    assert (revert.status, revert.outcome) == (JobState.SUCCESS, Outcome.SUCCEEDED)
+    assert rows_of(*tables) == before
 
 
 @pytest.mark.parametrize("params", [[], 3, {}, {"checks": 3, "job": None}])
