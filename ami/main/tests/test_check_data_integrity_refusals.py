@@ -20,6 +20,7 @@ from ami.jobs.states import JobState
 from ami.main.checks.tests.faults.occurrences import left_empty
 from ami.main.checks.tests.test_batches import make_undetermined
 from ami.main.checks.tests.world import TABLES, World, make_world
+from ami.main.management.commands.check_data_integrity import Command
 from ami.main.models import IntegrityRun, Occurrence
 from ami.main.tests.integrity import COMMAND, run, run_json
 from ami.main.tests.test_determination_locks import wait_until_someone_waits_for_a_lock
@@ -30,6 +31,9 @@ def world() -> World:
     return make_world()
 
 
+PARSER = Command().create_parser("manage.py", COMMAND)
+# All that are declared, but for those of Django that take any text.
+FLAGS = sorted({*PARSER._option_string_actions} - {"--settings", "--pythonpath", "-h", "-v"})
 HUGE = "9" * 40
 BAD = [
     ("--project", "0", "There is no project 0."),
@@ -76,6 +80,19 @@ class TestBadUsage:
 
         assert told["exit_code"] == 2
         assert said in told["error"]
+
+    @pytest.mark.parametrize("value", ["-1", "9" * 40, "1.5", "x", "", " ", "'; DROP", "²", "\n"])
+    @pytest.mark.parametrize("flag", FLAGS)
+    def test_no_flag_takes_nonsense(
+        self, flag: str, value: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        code, out, err = run(capsys, f"{flag}={value}")
+
+        assert (code, out) == (2, "")
+        assert err.strip()
+        assert len(err.splitlines()) == 1
+        assert run_json(capsys, f"{flag}={value}")["exit_code"] == 2
+        assert not IntegrityRun.objects.exists()
 
     @pytest.mark.parametrize(
         "options", ["--nonsense", "surplus", "--project", "--no-project 3", "--check", "--samples"]
