@@ -31,14 +31,16 @@ WITH detection AS MATERIALIZED ({scope}), place AS (
     )
 ), sighting AS (
     SELECT d.*, s.event_id, e.project_id, s.timestamp, place.place, s.width, s.height,
-           d.bbox[1] AS x1, d.bbox[2] AS y1, d.bbox[3] AS x2, d.bbox[4] AS y2
+           d.bbox[1] AS x1, d.bbox[2] AS y1, d.bbox[3] AS x2, d.bbox[4] AS y2,
+           (home.event_id <> s.event_id) IS TRUE AS strayed
     FROM detection d
     JOIN main_sourceimage s ON s.id = d.source_image_id
     LEFT JOIN main_event e ON e.id = s.event_id
+    LEFT JOIN main_occurrence home ON home.id = d.occurrence_id
     LEFT JOIN place ON place.id = s.id
 )
 SELECT id, event_id, source_image_id, occurrence_id, next_detection_id, link_cost,
-       identified IS NOT NULL,
+       strayed, identified IS NOT NULL,
        CASE
         WHEN event_id IS NULL THEN 'capture without an event'
         WHEN project_id IS NULL THEN 'event without a project'

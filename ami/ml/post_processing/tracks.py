@@ -17,9 +17,9 @@ SAME_COST = 1e-8  # two runs may differ in the last bits of a cosine
 class Row(NamedTuple):
     """A detection as tracking reads it.
 
-    `place` is the number of its capture in the event, `time` in seconds. `fault` says why it
-    cannot be tracked, as then a number may be missing; `locked` that a person has identified its
-    occurrence.
+    `place` is the number of its capture in the event, `time` in seconds. `strayed` says that its
+    occurrence is one of another event, `locked` that a person has identified it; `fault` why it
+    cannot be tracked, as then a number may be missing.
     """
 
     id: int
@@ -28,6 +28,7 @@ class Row(NamedTuple):
     occurrence_id: int | None
     next_id: int | None
     link_cost: float | None
+    strayed: bool
     locked: bool
     fault: str | None
     place: int
@@ -104,8 +105,8 @@ def choose_keepers(tracks: Iterable[Track], *, apart: Iterable[Row]) -> None:
     """Give each track of an event the earliest of its occurrences.
 
     By time, an occurrence goes to the first track that shows it and has none yet, so each track
-    has one of its own. Detections that stay `apart` remain where they are; their occurrence goes
-    to no track that has a box on the same capture.
+    has one of its own; one of another event goes to none. Detections that stay `apart` remain
+    where they are; their occurrence goes to no track that has a box on the same capture.
     """
     barred = {(row.occurrence_id, row.capture_id) for row in apart}
     claimed: set[int] = set()
@@ -113,6 +114,8 @@ def choose_keepers(tracks: Iterable[Track], *, apart: Iterable[Row]) -> None:
     for row, track in sorted(shown, key=lambda pair: _by_time(pair[0])):
         occurrence_id = row.occurrence_id
         if occurrence_id is None or occurrence_id in claimed or track.keeper is not None:
+            continue
+        if row.strayed:
             continue
         if any((occurrence_id, other.capture_id) in barred for other in track.rows):
             continue

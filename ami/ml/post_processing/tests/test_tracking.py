@@ -126,6 +126,28 @@ def test_events_are_tracked_apart() -> None:
     assert Occurrence.objects.count() == 3
 
 
+@pytest.mark.parametrize("later_alone", [False, True])
+def test_occurrence_of_two_nights_stays_in_its_own(later_alone: bool) -> None:
+    trap = make_deployment()
+    first, second = (make_night([A], [A], event=make_event(deployment=trap)) for _ in range(2))
+    (both, _) = occurrences(first)
+    Detection.objects.update(occurrence=both)
+    for event in (second,) if later_alone else (first, second):
+        track(event)
+    assert {row.occurrence for row in detections(first)} == {both}
+    (home,) = {row.occurrence for row in detections(second)}
+    assert home
+    assert (home.event, home == both) == (second, False)
+
+
+def test_occurrence_that_names_no_night_may_be_kept() -> None:
+    event = make_night([A], [A])
+    (first, _) = occurrences(event)
+    Occurrence.objects.update(event=None)
+    track(event)
+    assert {row.occurrence for row in detections(event)} == {first}
+
+
 def test_detections_out_of_scope_are_left_alone() -> None:
     event = make_night([A], [A], [A])
     captures = list(SourceImage.objects.filter(event=event).order_by("pk"))

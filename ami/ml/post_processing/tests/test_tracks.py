@@ -46,6 +46,11 @@ def test_track_whose_first_occurrence_is_taken_keeps_its_next() -> None:
     assert keepers([row(1, 9, place=0)], [row(2, 9, place=1), row(3, 8, place=2)]) == [9, 8]
 
 
+def test_occurrence_of_another_event_is_no_keeper() -> None:
+    assert keepers([row(1, 9, place=0, strayed=True), row(2, 8, place=1)]) == [8]
+    assert keepers([row(1, 9, place=0, strayed=True)]) == [None]
+
+
 def test_occurrence_that_stays_on_the_capture_is_no_keeper() -> None:
     track = [row(1, 9, place=0), row(2, 8, place=1)]
     assert keepers(track, apart=(row(3, 9, place=1),)) == [8]
