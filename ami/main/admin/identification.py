@@ -1,3 +1,4 @@
+from django import forms
 from django.contrib import admin
 
 from ami.base.admin import LargeTableAdmin
@@ -7,10 +8,28 @@ from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, 
 from ami.main.models import Identification, Occurrence
 
 
+class IdentificationForm(forms.ModelForm[Identification]):
+    def clean_occurrence(self) -> Occurrence:
+        """Hold the occurrence until this is saved: a run may be about to merge it into another.
+
+        Rows are locked in the order in which a run does.
+        """
+        chosen: Occurrence = self.cleaned_data["occurrence"]
+        held = {chosen.pk, self.instance.occurrence_id}
+        list(Identification.objects.select_for_update().filter(pk=self.instance.pk))
+        rows = Occurrence.objects.select_for_update(no_key=True).filter(pk__in=held)
+        if chosen not in list(rows.order_by("pk")):
+            raise forms.ValidationError(
+                f"{chosen} has just been deleted, or merged into another one; choose that."
+            )
+        return chosen
+
+
 @admin.register(Identification)
 class IdentificationAdmin(
     RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[Identification]
 ):
+    form = IdentificationForm
     occurrence_lookup = "identifications"
     list_display = ("id", "taxon", "user", "occurrence_link", "withdrawn", "created_at")
     list_filter = (

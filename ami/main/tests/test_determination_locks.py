@@ -3,14 +3,17 @@ from collections.abc import Callable
 
 import pytest
 from django.db import close_old_connections, connection, transaction
+from django.test import Client
 
 from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
+    make_user,
 )
 from ami.main.determinations import (
     update_determinations,
 )
+from ami.main.models import Identification, Occurrence
 from ami.main.tests.determining import classify, identify
 
 
@@ -72,3 +75,23 @@ def test_identification_added_before_the_lock_is_released_decides() -> None:
 
     occurrence.refresh_from_db()
     assert occurrence.determination == person
+
+
+@pytest.mark.django_db(transaction=True)
+def test_person_is_told_that_the_occurrence_was_merged_away_meanwhile(client: Client) -> None:
+    occurrence, taxon = make_occurrence(), make_taxon()
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    url = "/admin/main/identification/add/"
+    pages: list[str] = []
+
+    def identify_it() -> None:
+        pages.append(client.post(url, {"occurrence": occurrence.pk, "taxon": taxon.pk}).text)
+
+    with transaction.atomic():
+        Occurrence.objects.filter(pk=occurrence.pk).delete()
+        thread = run_in_thread(identify_it)
+        wait_until_someone_waits_for_a_lock()
+    thread.join()
+
+    assert f"Occurrence {occurrence.pk} has just been deleted, or merged into another" in pages[0]
+    assert not Identification.objects.exists()
