@@ -28,7 +28,7 @@ WITH label AS (
     UNION ALL
     SELECT m.id, entry ->> 'label'
     FROM ml_algorithmcategorymap m, jsonb_path_query(m.data, '$[*]') AS entry
-    JOIN main_taxon t ON t.gbif_taxon_key::text = entry ->> 'gbif_key'
+    JOIN main_taxon t ON t.gbif_taxon_key::text = regexp_replace(entry ->> 'gbif_key', '[.]0$', '')
 )
 SELECT id FROM (TABLE label EXCEPT TABLE answered) unresolved
 """

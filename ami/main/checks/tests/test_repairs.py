@@ -112,7 +112,7 @@ def test_label_is_answered_by_a_search_name_or_a_gbif_key(world: World) -> None:
     Taxon.objects.filter(pk=genus.pk).update(name="Renamed 2", gbif_taxon_key=7)
     assert get_category_maps_with_unresolved_labels().count() == 1
 
-    for key in (7, "7"):
+    for key in (7, "7", 7.0):
         world.category_map.data = [
             {"index": 0, "label": labels[0]},
             {"index": 1, "label": labels[1], "gbif_key": key},

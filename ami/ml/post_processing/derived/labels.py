@@ -130,16 +130,22 @@ def listed_taxa(taxon_ids: Collection[int]) -> frozenset[int]:
 
 
 def _by_key(category_map: AlgorithmCategoryMap, *, without: Collection[str]) -> dict[str, int]:
-    entries = [entry for entry in category_map.data or [] if isinstance(entry, dict)]
+    data = category_map.data if isinstance(category_map.data, list) else []
+    entries = [entry for entry in data if isinstance(entry, dict)]
     keys = {
         label: key
-        for label, key in ((e.get("label"), parse_id(str(e.get("gbif_key")))) for e in entries)
+        for label, key in ((e.get("label"), _key(e.get("gbif_key"))) for e in entries)
         if isinstance(label, str) and label not in without and key is not None
     }
     rows = Taxon.objects.filter(gbif_taxon_key__in=set(keys.values()))
     rows = rows.order_by(F("synonym_of").asc(nulls_first=True), "pk")
     bearers = _first(rows.values_list("gbif_taxon_key", "pk"))
     return {label: bearers[key] for label, key in keys.items() if key in bearers}
+
+
+def _key(written: Any) -> int | None:
+    """Tables with gaps are often exported with 7.0 for 7."""
+    return parse_id(str(written).removesuffix(".0"))
 
 
 def _by_search_name(labels: Collection[str]) -> dict[str, int]:

@@ -75,6 +75,15 @@ def test_labels_are_found_by_name_then_key_then_search_name() -> None:
     assert taxa == [by_name, by_key, by_search]
 
 
+@pytest.mark.parametrize("key", [7, "7", 7.0, "7.0"])
+def test_key_is_found_however_it_is_written(key: Any) -> None:
+    keyed = make_taxon(gbif_taxon_key=7)
+    classifier = make_classifier({"label": "keyed", "gbif_key": key}, "nobody")
+    source = make_source(classifier, logits=[0.0, 0.0])
+    mask(make_list(keyed), classifier)
+    assert result(source).taxon == keyed
+
+
 def test_accepted_taxon_comes_before_a_synonym_of_the_same_key() -> None:
     young = make_taxon(name="young")
     make_taxon(name="old", gbif_taxon_key=7, synonym_of=young)
