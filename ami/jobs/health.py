@@ -108,7 +108,8 @@ def beat() -> Findings:
     Pulse.record(Pulse.Name.HEALTH_CHECK)
     told = vitals.beat()
     if not told["ok"]:
-        logger.warning("Beat does not tick; it was last heard of %s s ago.", told["age"])
+        heard = "never heard of" if told["age"] is None else f"last heard of {told['age']} s ago"
+        logger.warning("Beat does not tick; it was %s.", heard)
     return {"checked": 1, "fixed": 0, "unfixable": int(not told["ok"])}
 
 

@@ -193,3 +193,6 @@ class TestHealthCheck:
         aged(Pulse.Name.TICK, 600)
         assert health.beat()["unfixable"] == 1
         assert "Beat does not tick; it was last heard of 600.0 s ago." in caplog.text
+        Pulse.objects.all().delete()
+        health.beat()
+        assert "Beat does not tick; it was never heard of." in caplog.text

@@ -17,6 +17,7 @@ from ami.base.tests.factories import make_occurrence, make_project
 from ami.base.tests.snapshots import snapshot
 from ami.jobs.models import Job
 from ami.jobs.states import JobState
+from ami.main.checks.runner import run_checks
 from ami.main.checks.tests.faults.occurrences import left_empty
 from ami.main.checks.tests.test_batches import make_undetermined
 from ami.main.checks.tests.world import TABLES, World, make_world
@@ -136,6 +137,17 @@ class TestBadUsage:
         assert told["exit_code"] == 2
         assert told["error"] == "The database failed: the database system is shutting down"
 
+    def test_database_that_was_not_migrated_is_told(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE main_integrityrun RENAME TO of_another_version")
+
+        code, _, err = run(capsys)
+
+        assert code == 2
+        assert err.endswith('"main_integrityrun" does not exist. Run `manage.py migrate`.\n')
+
     def test_ctrl_c_is_told(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -145,6 +157,22 @@ class TestBadUsage:
         monkeypatch.setattr(IntegrityRun.objects, "create", interrupt)
 
         assert run_json(capsys)["error"] == "Stopped; what was repaired stays."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_job_that_is_deleted_while_it_repairs_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete(*args: Any, **options: Any) -> IntegrityRun:
+        run = run_checks(*args, **options)
+        Job.objects.all().delete()
+        return run
+
+    monkeypatch.setattr("ami.jobs.repairs.run_checks", delete)
+
+    told = run_json(capsys, "--no-dry-run")
+
+    assert told["error"].startswith("The Job of the repair was deleted")
 
 
 @pytest.mark.django_db(transaction=True)

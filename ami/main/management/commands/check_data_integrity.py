@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import Error
+from django.db import Error, ProgrammingError
 from tqdm import tqdm
 
 from ami.base.ids import parse_id
@@ -20,6 +20,8 @@ from ami.main.checks.repair import SAMPLES, first_line
 from ami.main.checks.runner import Scope, run_checks
 from ami.main.management import integrity_report as report
 from ami.main.models import IntegrityRun
+
+JOB_GONE = "The Job of the repair was deleted, or its project; what was repaired stays."
 
 
 class Command(BaseCommand):
@@ -80,8 +82,11 @@ class Command(BaseCommand):
             )
         except (UnknownKeyError, UnknownScopeError, CommandError) as refused:
             self._refuse(str(refused), as_json=as_json)
+        except Job.DoesNotExist:
+            self._refuse(JOB_GONE, as_json=as_json)
         except Error as error:
-            self._refuse(f"The database failed: {first_line(error)}", as_json=as_json)
+            hint = ". Run `manage.py migrate`." if isinstance(error, ProgrammingError) else ""
+            self._refuse(f"The database failed: {first_line(error)}{hint}", as_json=as_json)
         except (KeyboardInterrupt, JobCanceledError):
             self._refuse("Stopped; what was repaired stays.", as_json=as_json)
         results = list(run.results.order_by("pk"))
@@ -107,6 +112,7 @@ class Command(BaseCommand):
             )
 
     def _refuse(self, sentence: str, *, as_json: bool) -> NoReturn:
+        sentence = " ".join(sentence.split())
         if as_json:
             self.stdout.write(report.as_json(error=sentence))
         raise CommandError(sentence, returncode=report.COULD_NOT_RUN)
