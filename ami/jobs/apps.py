@@ -7,6 +7,6 @@ class JobsConfig(AppConfig):
     name = "ami.jobs"
 
     def ready(self) -> None:
-        """Register system checks, what workers tell of themselves, and job types."""
-        for module in ("checks", "vitals", "revert", "repairs"):
+        """Register system checks, what workers hear and tell, and job types."""
+        for module in ("checks", "signals", "vitals", "revert", "repairs"):
             import_module(f"{self.name}.{module}")

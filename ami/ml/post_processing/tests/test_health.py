@@ -55,3 +55,16 @@ def test_run_whose_worker_is_gone_is_begun_by_another(
     monkeypatch.setattr("ami.jobs.models.run_state.current_app", current_app)
     jobs_health_check.delay()
     assert_ran_once(job)
+
+
+def test_run_whose_message_was_revoked_in_celery_is_canceled(broker_down: None) -> None:
+    job = launch_filter()
+    control = current_app.control
+    control.revoke(job.task_id)
+    wait_until(lambda: job.task_id in str(control.inspect(timeout=0.5).revoked()))
+    current_app.send_task("ami.jobs.tasks.run_job", args=[job.pk], task_id=job.task_id)
+
+    wait_until(lambda: has_ended(job))
+
+    assert (job.status, job.started_at) == (JobState.REVOKED, None)
+    wait_until(job.logs.filter(message__contains="revoked in Celery").exists)
