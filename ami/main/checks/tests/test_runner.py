@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ami.base.tests.factories import make_occurrence, make_project, make_user
@@ -137,6 +138,15 @@ class TestResult:
         assert result.remaining == 120
         first = Occurrence.objects.order_by("pk").values_list("pk", flat=True)[:100]
         assert result.samples == {"main.occurrence": list(first)}
+
+    def test_rows_are_judged_once_for_their_count_and_the_first_ids(self) -> None:
+        corners_swapped(make_world())
+
+        with CaptureQueriesContext(connection) as queries:
+            result = only(BOX)
+
+        assert result.samples
+        assert len([query for query in queries if 'FROM "main_detection"' in query["sql"]]) == 1
 
     def test_repair_is_looked_at_again(self) -> None:
         make_occurrence()
