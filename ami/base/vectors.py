@@ -10,7 +10,6 @@ import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from io import BytesIO
 from itertools import chain
 from typing import Any
 
@@ -43,11 +42,23 @@ def read_vectors(rows: QuerySet[Any, Any]) -> dict[int, Vector | None]:
     A null array is None, a null within an array NaN. All are in memory at once, so bound `rows`.
     """
     query, params = rows.query.sql_with_params()
-    data = BytesIO()
+    found = _Vectors()
     with connection.cursor() as cursor:
         select = cursor.mogrify(query, params).decode()
-        cursor.copy_expert(f"COPY ({select}) TO STDOUT (FORMAT binary)", data)
-    return dict(_parse(data.getbuffer()))
+        cursor.copy_expert(f"COPY ({select}) TO STDOUT (FORMAT binary)", found)
+    return found
+
+
+class _Vectors(dict[int, Vector | None]):
+    """A file to write to, a row at a time: it is read while PostgreSQL makes the next."""
+
+    def write(self, message: bytes) -> None:
+        """https://www.postgresql.org/docs/current/protocol-flow.html: one message is one row."""
+        row = message.removeprefix(PREFIX)
+        if row in (b"", END):
+            return
+        _, _, pk, length = ROW.unpack_from(row)
+        self[pk] = None if length == -1 else _vector(memoryview(row)[ROW.size :])
 
 
 def write_rows(model: type[Model], columns: Mapping[str, Collection[Any]]) -> None:
@@ -91,18 +102,6 @@ def _fields(encode: Callable[[Any], bytes], values: Collection[Any]) -> list[byt
             former, field = value, NULL if value is None else encode(value)
         fields.append(field)
     return fields
-
-
-def _parse(data: memoryview) -> Iterator[tuple[int, Vector | None]]:
-    place = len(PREFIX)
-    while data[place : place + len(END)] != END:
-        _, _, pk, length = ROW.unpack_from(data, place)
-        place += ROW.size
-        if length == -1:
-            yield pk, None
-            continue
-        yield pk, _vector(data[place : place + length])
-        place += length
 
 
 def _vector(data: memoryview) -> Vector:
