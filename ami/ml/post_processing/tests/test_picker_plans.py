@@ -28,11 +28,11 @@ LARGE_TABLES = {"main_classification", "main_detection"}
 
 
 def make_many(classifier: Algorithm) -> None:
-    """Occurrences of a capture each, of which a capture set holds half."""
+    """Occurrences of a capture each, of which a capture set holds a few."""
     trap = make_deployment()
     captures = SourceImage.objects.bulk_create(
         SourceImage(deployment=trap, project=trap.project, path=str(number))
-        for number in range(400)
+        for number in range(1000)
     )
     occurrences = Occurrence.objects.bulk_create(Occurrence(project=trap.project) for _ in captures)
     detections = Detection.objects.bulk_create(
@@ -43,7 +43,7 @@ def make_many(classifier: Algorithm) -> None:
         Classification(detection=one, algorithm=classifier, logits=[0.0], score=0.5)
         for one in detections
     )
-    make_capture_set(captures[::2])
+    make_capture_set(captures[::50])
 
 
 @pytest.mark.parametrize("form_class", [ClassMaskingActionForm, RankRollupActionForm])
