@@ -106,6 +106,26 @@ def test_operator_tries_a_run_then_applies_it(operator: Page, screenshots: Path)
     assert applied.changes.count() == dry.changes.count() > 0
 
 
+def test_number_that_the_browser_cannot_read_is_not_taken_for_none(operator: Page) -> None:
+    page = operator
+    make_source(make_classifier("a"), scores=[1.0])
+    everything()
+    page.get_by_role("link", name="Capture sets").first.click()
+    page.locator("input.action-select").check()
+    page.get_by_label("Action:").select_option(value="run_rank_rollup")
+    page.get_by_role("button", name="Go").click()
+    threshold = page.get_by_label("Genus", exact=True)
+    threshold.clear()
+    threshold.press_sequentially("-")
+    page.get_by_role("button", name="Run").click()
+    expect(threshold).to_be_focused()
+    assert not Job.objects.exists()
+    threshold.fill("0.5")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("Rank rollup: started")).to_be_visible()
+    assert Job.objects.get().params["config"]["thresholds"]["GENUS"] == 0.5
+
+
 @pytest.mark.parametrize("width", [1200, 390])
 def test_pickers_of_long_names_stay_on_the_page(operator: Page, width: int) -> None:
     page = operator
