@@ -181,7 +181,8 @@ class TestRepair:
     def test_odd_address_opens(self, operator: Client, query: str) -> None:
         assert operator.get(f"{LIST}repair/?{query}").status_code == 200
 
-    def test_it_needs_the_permission_to_add_jobs(self, client: Client) -> None:
+    def test_it_needs_the_permissions_to_add_jobs_and_to_see_them(self, client: Client) -> None:
         assert self.start(sign_in(client, "view_integrityrun")).status_code == 403
-        sign_in(client, "view_integrityrun", "add_job")
-        assert self.start(client).status_code == 302
+        assert self.start(sign_in(client, "view_integrityrun", "add_job")).status_code == 403
+        sign_in(client, "view_integrityrun", "add_job", "view_job")
+        assert client.get(self.start(client).headers["Location"]).status_code == 200

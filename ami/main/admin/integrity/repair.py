@@ -81,7 +81,8 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
         return render(request, "admin/main/integrityrun/repair.html", context)
 
     def _may_repair(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request) and request.user.has_perm("jobs.add_job")
+        may_start = request.user.has_perms(["jobs.add_job", "jobs.view_job"])
+        return self.has_view_permission(request) and may_start
 
     def _start(self, request: HttpRequest, form: RepairForm, launch_key: str) -> HttpResponse:
         chosen = form.cleaned_data
