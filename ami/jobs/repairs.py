@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db import connection
 from django.db.models import QuerySet
 
 from ami.base.registry import UnknownKeyError
@@ -25,6 +26,8 @@ from ami.users.models import User
 
 JOB_TYPE = "data_integrity"
 NAME = "Repair of integrity faults"
+# Whoever keeps a row locked, as a session that was left open does, must not keep the repair.
+LOCK_PATIENCE = "SET LOCAL lock_timeout = '10s'"
 INTERRUPTS = (JobCanceledError, ClaimLostError, SoftTimeLimitExceeded, KeyboardInterrupt)
 OUT_OF_TIME = (
     "The repair reached the time limit of a worker. What it has repaired stays; run it again to "
@@ -175,7 +178,8 @@ def must_wait(job: Job) -> bool:
 @contextmanager
 def _batch(job: Job) -> Iterator[None]:
     job.raise_if_canceled()
-    with journaled(job):
+    with journaled(job), connection.cursor() as cursor:
+        cursor.execute(LOCK_PATIENCE)
         yield
         job.checkpoint()
 

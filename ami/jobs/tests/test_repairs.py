@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.apps import apps
+from django.db import transaction
 from django.db.models import Model
 
 from ami.base.tests.factories import make_user
@@ -25,6 +26,7 @@ from ami.main.checks.tests.faults.occurrences import classified_and_undetermined
 from ami.main.checks.tests.test_batches import cut_connection, make_undetermined, poison
 from ami.main.checks.tests.world import FAULTS, Rows, World, make_world
 from ami.main.models import IntegrityResult, IntegrityRun, Occurrence
+from ami.main.tests.test_determination_locks import run_in_thread
 
 pytestmark = pytest.mark.django_db
 __all__ = ["faults"]  # which declare themselves
@@ -272,3 +274,25 @@ def test_cut_connection_fails_the_job_which_says_where_and_goes_on_when_run_agai
     assert run_to_end(job).status == JobState.SUCCESS
     assert not Occurrence.objects.filter(pk__in=ids, determination=None).exists()
     assert job.changes.count() == 5_010
+
+
+@pytest.mark.django_db(transaction=True)
+def test_row_that_somebody_keeps_locked_keeps_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ami.jobs.repairs.LOCK_PATIENCE", "SET LOCAL lock_timeout = '20ms'")
+    ids = make_undetermined(10)
+    job = queue("missing_determination")
+
+    with transaction.atomic():
+        Occurrence.objects.select_for_update().get(pk=ids[3])
+        thread = run_in_thread(lambda: run_to_end(job))
+        thread.join()
+
+    job.refresh_from_db()
+    assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.PROBLEMS)
+    (left,) = IntegrityResult.objects.get().reasons
+    assert (left["id"], left["reason"]) == (ids[3], "canceling statement due to lock timeout")
+    assert list(Occurrence.objects.filter(pk__in=ids, determination=None)) == [
+        Occurrence.objects.get(pk=ids[3])
+    ]
