@@ -8,6 +8,16 @@ from ami.main.checks.declarations import Check, Severity
 from ami.main.models import IntegrityResult, IntegrityRun, IntegrityStatus
 
 CLEAN, FINDINGS, COULD_NOT_RUN = 0, 1, 2
+BLANK: dict[str, Any] = {
+    "run": None,
+    "dry_run": None,
+    "project": None,
+    "job": None,
+    "repair_job": None,
+    "exit_code": COULD_NOT_RUN,
+    "error": "",
+    "checks": [],
+}
 FIGURES = ("found", "fixed", "unfixable", "remaining", "acknowledged")
 
 
@@ -23,26 +33,19 @@ def _counts(result: IntegrityResult, fail_level: Severity) -> bool:
 
 
 def as_json(
-    run: IntegrityRun | None = None,
-    results: Iterable[IntegrityResult] = (),
-    *,
-    samples: int = 0,
-    exit_code: int = COULD_NOT_RUN,
-    error: str = "",
+    run: IntegrityRun, results: Iterable[IntegrityResult], *, samples: int, exit_code: int
 ) -> str:
     """One JSON object, as `docs/reference/check_data_integrity.schema.json` describes it."""
-    return json.dumps(
-        {
-            "run": run and run.pk,
-            "dry_run": run and run.dry_run,
-            "project": run and run.project_id,
-            "job": run and run.job_id,
-            "repair_job": run and run.repair_job_id,
-            "exit_code": exit_code,
-            "error": error,
-            "checks": [_result_as_json(result, samples) for result in results],
-        }
-    )
+    told = {
+        "run": run.pk,
+        "dry_run": run.dry_run,
+        "project": run.project_id,
+        "job": run.job_id,
+        "repair_job": run.repair_job_id,
+        "exit_code": exit_code,
+        "checks": [_result_as_json(result, samples) for result in results],
+    }
+    return json.dumps(BLANK | told)
 
 
 def _result_as_json(result: IntegrityResult, samples: int) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import json
 import os
 import pty
 import signal
@@ -5,9 +6,11 @@ import subprocess
 import sys
 import termios
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import jsonschema
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
@@ -23,7 +26,7 @@ from ami.main.checks.tests.test_batches import make_undetermined
 from ami.main.checks.tests.world import TABLES, World, make_world
 from ami.main.management.commands.check_data_integrity import Command
 from ami.main.models import IntegrityRun, Occurrence
-from ami.main.tests.integrity import COMMAND, run, run_json
+from ami.main.tests.integrity import COMMAND, SCHEMA, run, run_json
 from ami.main.tests.test_determination_locks import wait_until_someone_waits_for_a_lock
 
 
@@ -118,6 +121,10 @@ class TestBadUsage:
         code, _, err = run(capsys, "--project", str(other.pk), "--job", str(free.pk))
         assert code == 2
         assert f"Job {free.pk} belongs to no project" in err
+
+    def test_refusal_is_told_once(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "Unknown check" in run_json(capsys, "--check=x", "--traceback")["error"]
+        assert run(capsys, "--check", "json", "--nonsense")[1] == ""
 
     def test_python_callers_get_a_command_error(self) -> None:
         with pytest.raises(CommandError, match="There is no project 5") as refused:
@@ -220,8 +227,28 @@ class TestShell:
 
         out, err = command.communicate()
         assert (command.returncode, out) == (2, "")
-        assert err == "CommandError: Stopped; what was repaired stays.\n"
+        assert err == "Stopped; what was repaired stays.\n"
         assert Job.objects.get().status == JobState.REVOKED
+
+    def test_unfit_settings_are_no_finding(self, tmp_path: Path) -> None:
+        (tmp_path / "unfit.py").write_text(
+            "from config.settings.test import *\nCELERY_TASK_ACKS_LATE = False\n"
+        )
+        named = {"DJANGO_SETTINGS_MODULE": "unfit", "PYTHONPATH": str(tmp_path)}
+
+        done = subprocess.run(
+            self.arguments("--format=json"),
+            cwd=settings.ROOT,
+            env=self.environment() | named,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        told = json.loads(done.stdout)
+        jsonschema.validate(told, SCHEMA)
+        assert (done.returncode, told["exit_code"]) == (2, 2)
+        assert "CELERY_TASK_ACKS_LATE" in done.stderr
 
     def test_terminal_gets_a_progress_bar(self) -> None:
         controller, terminal = pty.openpty()

@@ -1,14 +1,15 @@
 import signal
 import sys
-from argparse import ArgumentTypeError, BooleanOptionalAction
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, SystemCheckError
 from django.db import Error, ProgrammingError
 from tqdm import tqdm
 
+from ami.base.commands import ScriptableCommand
 from ami.base.ids import parse_id
 from ami.base.registry import UnknownKeyError
 from ami.jobs.integrity import UnknownScopeError, scope_of
@@ -24,13 +25,16 @@ from ami.main.models import IntegrityRun
 JOB_GONE = "The Job of the repair was deleted, or its project; what was repaired stays."
 
 
-class Command(BaseCommand):
+class Command(ScriptableCommand):
     help = (
         "Look for faults in the rows, and repair them with --no-dry-run. Exit code: 0 clean, "
         "1 findings at or above the fail level remain, 2 could not run or bad usage."
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    blank = report.BLANK
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument(
             "--dry-run",
             action=BooleanOptionalAction,
@@ -46,7 +50,6 @@ class Command(BaseCommand):
             "--tag", action="append", default=[], choices=Tag.values, help="checks of it, as well"
         )
         parser.add_argument("--list", action="store_true", help="show the checks")
-        parser.add_argument("--format", choices=["text", "json"], default="text")
         parser.add_argument(
             "--samples", type=_samples, default=10, metavar="N", help="ids to show a check"
         )
@@ -54,21 +57,18 @@ class Command(BaseCommand):
             "--fail-level", choices=Severity.values, default=Severity.ERROR, help="default: error"
         )
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.called_from_command_line = False  # raises, so that run_from_argv tells it
-        return parser
-
     def run_from_argv(self, argv: list[str]) -> None:
+        with _ended_in_order():
+            super().run_from_argv(argv)
+
+    def execute(self, *args: Any, **options: Any) -> Any:
         try:
-            with _ended_in_order():
-                super().run_from_argv(argv)
-        except CommandError as refused:
-            sentence = str(refused).removeprefix("Error: ")
-            if any(word.rpartition("=")[2] == "json" for word in argv):
-                self.stdout.write(report.as_json(error=sentence))
-            self.stderr.write(sentence)
-            sys.exit(report.COULD_NOT_RUN)
+            return super().execute(*args, **options)
+        except SystemCheckError as unfit:
+            if options["format"] == "json":
+                self.write_json({**self.blank, "error": "The system checks failed."})
+            unfit.returncode = report.COULD_NOT_RUN
+            raise
 
     def handle(self, *args: Any, **options: Any) -> None:
         as_json = options["format"] == "json"
@@ -77,18 +77,17 @@ class Command(BaseCommand):
             if options["list"]:
                 self.stdout.write(report.listing(checks, as_json=as_json))
                 return
-            run = self._run(
-                checks, scope_of(options["project"], options["job"]), options["dry_run"]
-            )
-        except (UnknownKeyError, UnknownScopeError, CommandError) as refused:
-            self._refuse(str(refused), as_json=as_json)
+            scope = scope_of(options["project"], options["job"])
+            run = self._run(checks, scope, options["dry_run"])
+        except (UnknownKeyError, UnknownScopeError) as unknown:
+            raise _refusal(str(unknown)) from None
         except Job.DoesNotExist:
-            self._refuse(JOB_GONE, as_json=as_json)
+            raise _refusal(JOB_GONE) from None
         except Error as error:
             hint = ". Run `manage.py migrate`." if isinstance(error, ProgrammingError) else ""
-            self._refuse(f"The database failed: {first_line(error)}{hint}", as_json=as_json)
+            raise _refusal(f"The database failed: {first_line(error)}{hint}") from None
         except (KeyboardInterrupt, JobCanceledError):
-            self._refuse("Stopped; what was repaired stays.", as_json=as_json)
+            raise _refusal("Stopped; what was repaired stays.") from None
         results = list(run.results.order_by("pk"))
         code = report.exit_code(results, fail_level=Severity(options["fail_level"]))
         samples = options["samples"]
@@ -110,12 +109,6 @@ class Command(BaseCommand):
                 on_batch=lambda rows: bar.set_postfix(rows=rows),
                 on_check=lambda result: bar.update(),
             )
-
-    def _refuse(self, sentence: str, *, as_json: bool) -> NoReturn:
-        sentence = " ".join(sentence.split())
-        if as_json:
-            self.stdout.write(report.as_json(error=sentence))
-        raise CommandError(sentence, returncode=report.COULD_NOT_RUN)
 
 
 @contextmanager
@@ -144,12 +137,16 @@ def _repair(job: Job, **listeners: Callable[[Any], object]) -> IntegrityRun:
     if must_wait(job):
         reason = job.error.removeprefix("Waits for ")
         job.cancel()
-        raise CommandError(f"Nothing was repaired. Wait for {reason}")
+        raise _refusal(f"Nothing was repaired. Wait for {reason}")
     if job.status == JobState.REVOKED:
         raise JobCanceledError
     if run is None or run.finished_at is None:
-        raise CommandError(job.error)
+        raise _refusal(job.error)
     return run
+
+
+def _refusal(sentence: str) -> CommandError:
+    return CommandError(sentence, returncode=report.COULD_NOT_RUN)
 
 
 def _id(text: str) -> int:
