@@ -72,6 +72,9 @@ def run_checks(
         result = IntegrityResult(run=run, key=check.key, severity=check.severity)
         try:
             examine(check, result, scope=scope, dry_run=dry_run, context=context)
+        except BaseException:  # Ctrl-C among them
+            result.error = result.error or f"{INTERRUPTED}."
+            raise
         finally:
             result.save()
             on_result(result)
@@ -98,7 +101,6 @@ def examine(
             _look(check, scope, result)
         result.acknowledged = acknowledged_rows(check, scope.project_id, scope.job_id, result)
     except context.interrupts:
-        result.error = result.error or f"{INTERRUPTED}."
         raise
     except Exception as error:
         logger.exception("The check %s could not run.", check.key)

@@ -89,12 +89,13 @@ class TestIsolation:
         assert (result.key, result.found, result.fixed, result.remaining) == (EMPTY.key, 1, 0, 1)
         assert "stopped before its first batch. 0 rows are repaired" in result.error
 
-    def test_interrupt_while_looking_is_told(self) -> None:
+    @pytest.mark.parametrize("interrupt", [InterruptedError, KeyboardInterrupt])
+    def test_interrupt_while_looking_is_told(self, interrupt: type[BaseException]) -> None:
         def interrupted(project_id: int | None, job_id: int | None) -> QuerySet[Occurrence]:
-            raise InterruptedError
+            raise interrupt
 
         context = RepairContext(interrupts=(InterruptedError,))
-        with pytest.raises(InterruptedError):
+        with pytest.raises(interrupt):
             run_checks([broken(interrupted), EMPTY], context=context)
 
         assert IntegrityResult.objects.get().status == IntegrityStatus.COULD_NOT_RUN
