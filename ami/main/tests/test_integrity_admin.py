@@ -205,6 +205,8 @@ class TestAcknowledgement:
         day = timezone.localdate() - timedelta(days=1)
         run = run_checks([CHECKS[KEY]])
         assert f"The acknowledgement expired on {day}" in text_of(page(operator, run))
+        IntegrityAcknowledgement.objects.update(reason="Long. " * 1_000)
+        assert "Long. " * 60 not in text_of(page(operator, run))
         assert f"Expired on {day}" in operator.get("/admin/main/integrityacknowledgement/").text
 
     @pytest.mark.parametrize(

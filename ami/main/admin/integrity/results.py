@@ -26,6 +26,7 @@ from ami.main.models import (
 TREND_RUNS = 20
 REASONS = 10
 PROJECT_SHOWN = 40
+REASON_SHOWN = 300
 WIDTH, HEIGHT = 100, 20
 
 
@@ -144,9 +145,10 @@ def _note(known: Iterable[IntegrityAcknowledgement]) -> str:
         return ""
     (one,) = last
     where = f" for {Truncator(one.project).chars(PROJECT_SHOWN)}" if one.project else ""
+    why = Truncator(one.reason).chars(REASON_SHOWN)
     if one.expires_on < timezone.localdate():
-        return f"The acknowledgement{where} expired on {one.expires_on}: {one.reason}"
-    return f"Known{where} until {one.expires_on}: {one.reason}"
+        return f"The acknowledgement{where} expired on {one.expires_on}: {why}"
+    return f"Known{where} until {one.expires_on}: {why}"
 
 
 def _acknowledge_url(run: IntegrityRun, result: IntegrityResult) -> str | None:
