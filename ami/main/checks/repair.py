@@ -80,7 +80,7 @@ def reconcile(
 
     A batch that fails is split until the bad row is alone; where another transaction was in the
     way, it is first tried again. Rows that `fix` leaves at fault are unfixable, too: `otherwise`
-    says why. Raises RepairStoppedError where the connection is lost, or it is interrupted.
+    says why. Raises RepairStoppedError where anything else ends it, such as a lost connection.
     """
     rows = _chosen(rows, ids)
     if dry_run:
@@ -125,10 +125,10 @@ class _Repair:
                     return
         except self.context.interrupts as interrupt:
             raise RepairStoppedError(self.result, why=INTERRUPTED, after=after) from interrupt
-        except Error as error:
-            if not self._is_cut():
-                raise
-            raise RepairStoppedError(self.result, why=CONNECTION_LOST, after=after) from error
+        except Exception as error:
+            is_cut = isinstance(error, Error) and self._is_cut()
+            why = CONNECTION_LOST if is_cut else f"{type(error).__name__}: {first_line(error)}"
+            raise RepairStoppedError(self.result, why=why, after=after) from error
 
     def _is_cut(self) -> bool:
         """Whether the connection was lost; Django may have made another one by now."""

@@ -131,6 +131,7 @@ def _repair(check: Check, scope: Scope, result: IntegrityResult, context: Repair
             _add(result, pair, stopped.result)
             if isinstance(stopped.__cause__, context.interrupts):
                 raise stopped.__cause__ from None
+            logger.exception("The repair of %s stopped.", check.key)
             _reconnect()
             return
         _add(result, pair, done)

@@ -89,6 +89,21 @@ class TestIsolation:
         assert (result.key, result.found, result.fixed, result.remaining) == (EMPTY.key, 1, 0, 1)
         assert "stopped before its first batch. 0 rows are repaired" in result.error
 
+    def test_bug_in_a_repair_is_told_with_what_was_done_before_and_the_others_go_on(self) -> None:
+        project = make_project()
+        Occurrence.objects.bulk_create(Occurrence(project=project) for _ in range(5))
+
+        def fail(rows: int) -> None:
+            raise KeyError("bug")
+
+        context = RepairContext(on_batch=fail, batch_size=2)
+        run = run_checks([EMPTY, BOX], dry_run=False, context=context)
+        failed, other = run.results.order_by("pk")
+
+        assert (failed.found, failed.fixed, failed.remaining) == (5, 2, 3)
+        assert failed.error.startswith("KeyError: 'bug'; the repair stopped after id ")
+        assert other.status == IntegrityStatus.CLEAN
+
     @pytest.mark.parametrize("interrupt", [InterruptedError, KeyboardInterrupt])
     def test_interrupt_while_looking_is_told(self, interrupt: type[BaseException]) -> None:
         def interrupted(project_id: int | None, job_id: int | None) -> QuerySet[Occurrence]:
