@@ -1,28 +1,24 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from ami.base.tests.factories import make_occurrence, make_project, make_user
 from ami.main.checks.declarations import CHECKS, Check, Pair, chosen_checks
-from ami.main.checks.history import prune_history
 from ami.main.checks.repair import RepairContext
 from ami.main.checks.runner import Scope, one_at_a_time, run_checks
-from ami.main.checks.tests.faults.captures import corners_swapped, of_another_project
+from ami.main.checks.tests.faults.captures import corners_swapped
 from ami.main.checks.tests.faults.counts import everything_counted_wrong
 from ami.main.checks.tests.world import FAULTS, make_world
 from ami.main.models import (
     Deployment,
     Detection,
     Event,
-    IntegrityAcknowledgement,
     IntegrityResult,
     IntegrityRun,
     IntegrityStatus,
@@ -195,109 +191,6 @@ class TestResult:
             Deployment._meta.label_lower: [world.deployment.pk],
         }
         assert only(CHECKS["stale_counts"], dry_run=False).fixed == 3
-
-
-@pytest.mark.django_db
-class TestAcknowledgement:
-    def acknowledge(self, *, days: int = 0, **fields: Any) -> None:
-        IntegrityAcknowledgement.objects.create(
-            **{
-                "key": EMPTY.key,
-                "reason": "Known.",
-                "expires_on": timezone.localdate() + timedelta(days=days),
-                **fields,
-            }
-        )
-
-    def test_known_failure_is_counted_and_does_not_fail(self) -> None:
-        make_occurrence()
-        self.acknowledge()
-
-        result = only(EMPTY)
-
-        assert (result.remaining, result.acknowledged) == (1, 1)
-        assert result.status == IntegrityStatus.ACKNOWLEDGED
-
-    def test_expired_acknowledgement_says_nothing(self) -> None:
-        make_occurrence()
-        self.acknowledge(days=-1)
-
-        assert only(EMPTY).status == IntegrityStatus.FOUND
-
-    def test_of_one_project_it_covers_the_rows_of_that_project(self) -> None:
-        known, unknown = make_occurrence(), make_occurrence()
-        self.acknowledge(project=known.project)
-
-        everywhere = only(EMPTY)
-        assert (everywhere.remaining, everywhere.acknowledged) == (2, 1)
-        assert everywhere.status == IntegrityStatus.FOUND
-        assert only(EMPTY, scope=Scope(known.project_id)).status == IntegrityStatus.ACKNOWLEDGED
-        assert only(EMPTY, scope=Scope(unknown.project_id)).status == IntegrityStatus.FOUND
-
-    def test_row_of_two_projects_is_known_once(self) -> None:
-        """Another one, of a third project, is not known for that."""
-        shared, alone = make_world(), make_world()
-        of_another_project(shared)
-        of_another_project(alone)
-        pair = CHECKS["wrong_project"].pairs[0]
-        row = pair.get(shared.project.pk, None).get()
-        for project in (shared.project, row.project):
-            self.acknowledge(key="wrong_project", project=project)
-
-        result = only(CHECKS["wrong_project"])
-
-        assert (result.remaining, result.acknowledged) == (2, 1)
-        assert result.status == IntegrityStatus.FOUND
-
-    @pytest.mark.parametrize("key", sorted(CHECKS))
-    def test_every_check_counts_what_is_known(self, key: str) -> None:
-        worlds = [make_world() for _ in range(3)]
-        for world in worlds:
-            FAULTS[key][0](world)
-        for world in worlds[:2]:
-            self.acknowledge(key=key, project=world.project)
-
-        result = only(CHECKS[key])
-
-        assert (result.error, result.status) == ("", IntegrityStatus.FOUND)
-        assert 0 < result.acknowledged < result.remaining
-
-    def test_of_another_check_it_says_nothing(self) -> None:
-        corners_swapped(make_world())
-        self.acknowledge()
-
-        assert only(BOX).status == IntegrityStatus.FOUND
-
-    def test_clean_check_needs_none(self) -> None:
-        self.acknowledge()
-
-        assert only(EMPTY).status == IntegrityStatus.CLEAN
-
-
-@pytest.mark.django_db
-def test_runs_are_pruned_in_chunks_after_ninety_days(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ami.main.checks.history.CHUNK", 2)
-    kept, *old = (run_checks([EMPTY]) for _ in range(6))
-    for run, days in [(kept, 89), *((run, 91) for run in old)]:
-        IntegrityRun.objects.filter(pk=run.pk).update(
-            created_at=timezone.now() - timedelta(days=days)
-        )
-
-    assert prune_history() == 5
-
-    assert list(IntegrityRun.objects.all()) == [kept]
-    assert list(IntegrityResult.objects.values_list("run", flat=True)) == [kept.pk]
-
-
-@pytest.mark.django_db
-def test_run_prunes_what_is_old() -> None:
-    old = run_checks([EMPTY])
-    IntegrityRun.objects.update(created_at=timezone.now() - timedelta(days=100))
-
-    new = run_checks([EMPTY])
-
-    assert list(IntegrityRun.objects.all()) == [new]
-    assert old.pk != new.pk
 
 
 @pytest.mark.django_db(transaction=True)
