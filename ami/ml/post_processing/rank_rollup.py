@@ -25,7 +25,6 @@ from ami.ml.post_processing.derived.rows import (
     Matrix,
     Source,
     derive,
-    most_classes,
     read_sources,
     rows_a_batch,
     softmax,
@@ -176,13 +175,18 @@ class RankRollupTask(BasePostProcessingTask):
 
     @cached_property
     def batch_size(self) -> int:  # type: ignore[override]
-        return rows_a_batch(most_classes(self._standing(self.scope)))
+        return rows_a_batch(max((len(one.labels) for one in self.used_maps), default=0))
+
+    @cached_property
+    def used_maps(self) -> list[AlgorithmCategoryMap]:
+        """The category maps of the classifications in scope."""
+        used = self._standing(self.scope).order_by().values(number=OWN_MAP)
+        return list(AlgorithmCategoryMap.objects.filter(pk__in=used).order_by("pk"))
 
     def plan(self) -> list[Planned]:
-        used = self._standing(self.scope).order_by().values(number=OWN_MAP)
         maps = CategoryMaps(self.logger)
-        for pk in AlgorithmCategoryMap.objects.filter(pk__in=used).values_list("pk", flat=True):
-            self._tell_ranks(pk, maps[pk])
+        for one in self.used_maps:
+            self._tell_ranks(one.pk, maps[one.pk])
         return super().plan()
 
     def prepare(self) -> None:

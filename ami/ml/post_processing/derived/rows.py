@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from django.db.models import Max, Q
+from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -91,12 +91,6 @@ class CategoryMaps(dict[int, LabelTaxa]):
 def rows_a_batch(classes: int) -> int:
     """How many rows of so many classes make a batch: the fewer the wider they are."""
     return max(1, min(LARGEST_BATCH, BATCH // max(1, classes)))
-
-
-def most_classes(rows: ClassificationQuerySet) -> int:
-    """How many classes the largest category map has that one of the rows is of."""
-    maps = AlgorithmCategoryMap.objects.filter(pk__in=rows.order_by().values(number=OWN_MAP))
-    return int(maps.aggregate(most=Max("labels__len", default=0))["most"])
 
 
 def read_sources(rows: ClassificationQuerySet) -> list[Source]:
