@@ -6,7 +6,8 @@ minute that goes all the way: beat, broker, worker, database.
 """
 
 import time
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple, TypedDict
 
@@ -98,7 +99,7 @@ def _signs() -> Signs | None:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(PATIENCE)
             rows = dict(Pulse.objects.values_list("name", "at"))
-            every = _tick_every()
+            every = _tick_every(rows.get(Pulse.Name.TICK))
             transaction.set_rollback(True)  # or a transaction around this one keeps the setting
     except Error:
         return None
@@ -115,12 +116,16 @@ def _beat(signs: Signs | None) -> dict[str, Any]:
     return {"ok": age is not None and age <= at_most, "age": age, "at_most": at_most}
 
 
-def _tick_every() -> timedelta | None:
-    """None where the tick is switched off."""
-    tick = PeriodicTask.objects.filter(task=TICK_TASK, enabled=True).select_related("interval")
-    task = tick.first()
+def _tick_every(last: datetime | None) -> timedelta | None:
+    """From the `last` tick to the one that follows it; None where the tick is switched off."""
+    tick = PeriodicTask.objects.filter(task=TICK_TASK, enabled=True)
+    task = tick.select_related("interval", "crontab").first()
     if task is None:
         return None
+    if task.crontab and last:
+        with suppress(ValueError):  # of 30 February
+            left: timedelta = task.crontab.schedule.remaining_estimate(last)
+            return max(TICK_EVERY, timezone.now() - last + left)
     every: timedelta = task.interval.schedule.run_every if task.interval else TICK_EVERY
     return every
 

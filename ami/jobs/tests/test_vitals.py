@@ -12,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 from pytest_django import DjangoAssertNumQueries
 from redis import Redis
 
@@ -115,6 +115,17 @@ class TestIll:
         schedule.save()
         aged(Pulse.Name.TICK, 11)
         assert ask(client)[0] == 503
+
+    def test_ticks_may_be_those_of_a_crontab(self, client: Client, schedule: Any) -> None:
+        schedule.crontab = CrontabSchedule.objects.create(minute="*/10", timezone="UTC")
+        schedule.interval = None
+        schedule.save()
+        before = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+        Pulse.objects.update(at=before)
+        code, told = ask(client)
+        assert (code, told["beat"]["at_most"]) == (503, pytest.approx(20 * 60, abs=5))
+        CrontabSchedule.objects.update(day_of_month="30", month_of_year="2")
+        assert ask(client)[1]["beat"]["at_most"] == 120
 
     def test_beat_that_was_never_heard_of_is_red(self, client: Client) -> None:
         Pulse.objects.all().delete()
