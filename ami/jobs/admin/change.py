@@ -7,7 +7,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import F, Func, JSONField, Model, QuerySet, TextField, Value
+from django.db.models import F, FloatField, Func, JSONField, Model, QuerySet, TextField, Value
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -109,6 +109,12 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JobChangeList
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Without the Job where the filter, and so the title, names it."""
+        columns = super().get_list_display(request)
+        named = {"job_link"} if "job__id__exact" in request.GET else set()
+        return [column for column in columns if column not in named]
+
     @admin.display(description="kind", ordering="kind")
     def kind_label(self, change: JobChange) -> str:
         label = change.get_kind_display()
@@ -163,6 +169,8 @@ def _value(change: Any, column: str, value: Any, *, is_new: bool = False) -> str
             return change_link(target, value, change.known[target][value])
         noun = str(target._meta.verbose_name)
         return f"a new {noun}" if is_new else f"{noun.capitalize()} {value}"
+    if column in _numbers(change.model):
+        return f"{float(value):.6g}"
     text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     return Truncator(text).chars(LONGEST)
 
@@ -172,6 +180,13 @@ def _order(label: str) -> list[str]:
     """The columns of a journaled table as its model lists them, less what goes without saying."""
     fields: Any = apps.get_model(label)._meta.concrete_fields
     return [field.column for field in fields if field.column not in IMPLIED]
+
+
+@cache
+def _numbers(label: str) -> set[str]:
+    """The columns that hold a fraction, which the page need not show to the last digit."""
+    fields: Any = apps.get_model(label)._meta.concrete_fields
+    return {field.column for field in fields if isinstance(field, FloatField)}
 
 
 @cache

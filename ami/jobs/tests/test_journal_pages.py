@@ -133,6 +133,18 @@ def test_list_shows_before_and_after(operator: Client) -> None:
     assert "0.25" not in page  # no vectors
 
 
+def test_list_shows_fractions_in_short_and_the_job_where_it_is_not_filtered(
+    operator: Client,
+) -> None:
+    job = make_run(occurrences=1)
+    with journaled(job):
+        Occurrence.objects.update(determination_score=0.7310585786300049)
+    of_this = operator.get(f"{CHANGES}?job__id__exact={job.pk}").text
+    assert "0.5 → 0.731059" in of_this
+    assert "column-job_link" not in of_this
+    assert "column-job_link" in operator.get(CHANGES).text
+
+
 def test_list_takes_the_same_queries_for_any_number_of_changes(
     operator: Client, django_assert_max_num_queries: Any
 ) -> None:
