@@ -31,13 +31,13 @@ def run_in_thread(work: Callable[[], object]) -> threading.Thread:
 
 
 def wait_until_someone_waits_for_a_lock() -> None:
-    """Poll PostgreSQL until another session of this database waits for a row lock."""
+    """Poll PostgreSQL until another session waits for what this one holds."""
     with connection.cursor() as cursor:
         for _ in range(100_000):
             cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                "AND pid <> pg_backend_pid() AND wait_event_type = 'Lock'"
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE wait_event_type = 'Lock' AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
             )
             if cursor.fetchone() != (0,):
                 return
