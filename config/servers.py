@@ -95,7 +95,7 @@ class Postgres(Server):
     options: ClassVar[dict[str, str]] = {
         "listen_addresses": "",
         "shared_buffers": "256MB",
-        "max_wal_size": "2GB",
+        "max_wal_size": "8GB",
         # A crash of the machine may lose the last moments; it damages nothing.
         "synchronous_commit": "off",
     }
