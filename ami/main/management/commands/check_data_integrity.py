@@ -117,18 +117,15 @@ def _ended_in_order() -> Iterator[None]:
 
     One that is ignored, as by `nohup`, stays so.
     """
-    numbers = [
-        number
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) == signal.SIG_DFL
-    ]
-    for number in numbers:
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heeded = [number for number, one in former.items() if one not in {signal.SIG_IGN, None}]
+    for number in heeded:
         signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number in heeded:
+            signal.signal(number, former[number])
 
 
 def _repair(job: Job, **listeners: Callable[[Any], object]) -> IntegrityRun:
