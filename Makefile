@@ -1,10 +1,13 @@
 # The two commands that matter: `make demo` and `make test`. `make help` lists them all.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench chaos quality screenshots docs clean
+.PHONY: help setup demo test pytest check bench chaos quality screenshots clean
 
 BIN := .venv/bin
 PYTHON ?= python3
 PORT ?= 8000
+
+# Print what a command says only if it fails.
+quietly = @said=$$($(1) 2>&1) || { printf '%s\n' "$$said"; exit 1; }
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -21,15 +24,20 @@ setup: .venv/stamp ## Make .venv with the pinned requirements; at once when noth
 demo: setup ## Run the main job as a person does, then serve it. ONCE=1 stops after it, PORT=8001 moves it.
 	@$(BIN)/python manage.py demo --port $(PORT) $(if $(ONCE),--once)
 
-test: setup ## Run every check and every test.
-	$(BIN)/ruff check --quiet .
-	$(BIN)/ruff format --check --quiet .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build
-	$(BIN)/python manage.py check
-	$(BIN)/python manage.py makemigrations --check
-	$(BIN)/pytest --cov
+test: setup ## Run every check and every test, side by side.
+	@$(MAKE) --no-print-directory --jobs=2 pytest check
+
+pytest: setup
+	@$(BIN)/pytest --numprocesses=2 --dist=worksteal $(if $(CI),--cov --durations=20)
+
+check: setup ## Check style, types, layers, documentation and migrations; needs no database.
+	$(call quietly,$(BIN)/ruff check .)
+	$(call quietly,$(BIN)/ruff format --check .)
+	$(call quietly,$(BIN)/mypy)
+	$(call quietly,$(BIN)/lint-imports --no-cache --no-logo)
+	$(call quietly,$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build)
+	$(call quietly,$(BIN)/python manage.py check)
+	$(call quietly,$(BIN)/python manage.py makemigrations --check)
 
 bench: setup ## Measure speed and memory; results go to benchmarks/results/.
 	@$(BIN)/python -m benchmarks
@@ -43,9 +51,6 @@ quality: setup ## Measure how well tracking finds the links of known tracks.
 
 screenshots: setup ## Take the pictures of the README anew, in a real browser.
 	@SCREENSHOTS=docs/images $(BIN)/pytest --quiet ami/ml/post_processing/tests/test_browser.py
-
-docs: setup ## Build the documentation into docs/_build/; a warning is an error.
-	@$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build
 
 clean: ## Remove .venv and caches; the data below .local stay.
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage docs/_build

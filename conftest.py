@@ -37,8 +37,13 @@ def services() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(services: None) -> None:
-    """Have the servers before Django makes its test database; pytest-django calls this first."""
+def django_db_modify_db_settings(
+    services: None, django_db_modify_db_settings_parallel_suffix: None
+) -> None:
+    """Have the servers before Django makes the test database, one per test process.
+
+    pytest-django calls this first.
+    """
 
 
 @pytest.fixture(scope="session", autouse=True)

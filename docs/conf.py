@@ -1,4 +1,4 @@
-"""Sphinx: `make docs` builds these pages with warnings as errors."""
+"""Sphinx: `make check` builds these pages with warnings as errors."""
 
 import os
 import sys

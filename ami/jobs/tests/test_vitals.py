@@ -23,6 +23,8 @@ from ami.main.tests.test_determination_locks import run_in_thread
 
 pytestmark = pytest.mark.django_db
 
+PREFIX = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
+
 
 class Eventer:
     hostname = "here@localhost"
@@ -32,7 +34,7 @@ class Eventer:
 def redis() -> Any:
     """Where workers note that they live; nothing of other tests is in it."""
     client = Redis.from_url(settings.REDIS_URL)
-    keys = [f"test:workers:{queue}" for queue in settings.CELERY_TASK_QUEUES]
+    keys = [f"{PREFIX}workers:{queue}" for queue in settings.CELERY_TASK_QUEUES]
     client.delete(*keys)
     yield client
     client.delete(*keys)
@@ -141,14 +143,14 @@ class TestIll:
         assert ask(client)[0] == 200
 
     def test_queue_without_a_worker_is_red(self, client: Client, redis: Redis) -> None:
-        redis.delete("test:workers:post_processing")
+        redis.delete(f"{PREFIX}workers:post_processing")
         code, told = ask(client)
         assert code == 503
         assert told["workers"] == {"ok": False, "by_queue": {"ami": 1, "post_processing": 0}}
 
     def test_worker_that_has_fallen_silent_is_red(self, client: Client, redis: Redis) -> None:
         silent = time.time() - vitals.ALIVE_SECONDS - 1
-        redis.zadd("test:workers:ami", {Eventer.hostname: silent})
+        redis.zadd(f"{PREFIX}workers:ami", {Eventer.hostname: silent})
         assert ask(client)[1]["workers"]["by_queue"]["ami"] == 0
 
     def test_broker_that_is_down_is_red(
