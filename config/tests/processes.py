@@ -75,7 +75,7 @@ def server_pid(server: Server) -> int:
 
 
 def kill_keeper(server: Server) -> None:
-    command = ["-m", "config.keeper", server.name, str(server.top)]
+    command = ["-m", "config.keeper", type(server).__name__, str(server.top)]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_text().split("\0")

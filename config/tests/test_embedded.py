@@ -18,6 +18,7 @@ from config.servers import (
     NOBODY,
     Postgres,
     Redis,
+    ScratchPostgres,
     Server,
     ServiceError,
     as_owner,
@@ -150,6 +151,21 @@ def test_interrupted_making_of_data_is_healed(postgres: Postgres) -> None:
         folder.mkdir(parents=True)
         (folder / "PG_VERSION").write_text("18\n")
     User(postgres).wait().leave()
+
+
+def test_scratch_data_that_a_crash_may_have_damaged_are_made_again(top: Path) -> None:
+    server = ScratchPostgres(top)
+    server.make_folders()
+    server.prepare()
+    former = server.data / "former"
+    former.touch()
+    server.prepare()
+    assert former.exists()
+
+    (server.data / "postmaster.pid").touch()
+    server.prepare()
+    assert not former.exists()
+    assert (server.data / "global" / "pg_control").exists()
 
 
 def test_process_id_that_is_now_another_process_is_no_obstacle(postgres: Postgres) -> None:
