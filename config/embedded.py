@@ -122,8 +122,8 @@ class Holder:
 
 POSTGRES = Postgres(ROOT / ".local")
 REDIS = Redis(ROOT / ".local")
-TEST_POSTGRES = ScratchPostgres(ROOT / ".local" / "test")
-TEST_REDIS = Redis(ROOT / ".local" / "test")
+TEST_POSTGRES = ScratchPostgres(ROOT / ".local-test")
+TEST_REDIS = Redis(ROOT / ".local-test")
 HOLDERS = tuple(Holder(server) for server in (POSTGRES, REDIS, TEST_POSTGRES, TEST_REDIS))
 
 
