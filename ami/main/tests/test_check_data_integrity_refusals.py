@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import termios
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -209,8 +210,17 @@ class TestShell:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.endswith("Clean: 1 check found nothing.\n")
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_repair_that_is_told_to_end_leaves_no_job_behind(self, number: int) -> None:
+    @pytest.mark.parametrize(
+        ("number", "inherited"),
+        [
+            (signal.SIGINT, signal.SIG_IGN),  # as in the background of a shell
+            (signal.SIGHUP, signal.SIG_IGN),
+            (signal.SIGTERM, signal.SIG_DFL),
+        ],
+    )
+    def test_repair_that_is_told_to_end_leaves_no_job_behind(
+        self, number: signal.Signals, inherited: signal.Handlers
+    ) -> None:
         (pk,) = make_undetermined(1)
         with transaction.atomic():
             Occurrence.objects.select_for_update().get(pk=pk)
@@ -221,6 +231,7 @@ class TestShell:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
+                preexec_fn=partial(signal.signal, number, inherited),  # noqa: PLW1509
             )
             wait_until_someone_waits_for_a_lock()
             command.send_signal(number)

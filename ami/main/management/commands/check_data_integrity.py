@@ -22,6 +22,7 @@ from ami.main.checks.runner import Scope, run_checks
 from ami.main.management import integrity_report as report
 from ami.main.models import IntegrityRun
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 JOB_GONE = "The Job of the repair was deleted, or its project; what was repaired stays."
 
 
@@ -115,17 +116,15 @@ class Command(ScriptableCommand):
 def _ended_in_order() -> Iterator[None]:
     """Let SIGTERM, and a terminal that goes away, do what Ctrl-C does: the Job is not left behind.
 
-    One that is ignored, as by `nohup`, stays so.
+    They do so even where the process inherits that they are ignored, as it does in the background.
     """
-    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    heeded = [number for number, one in former.items() if one not in {signal.SIG_IGN, None}]
-    for number in heeded:
-        signal.signal(number, signal.default_int_handler)
+    former = {number: signal.signal(number, signal.default_int_handler) for number in STOPPING}
     try:
         yield
     finally:
-        for number in heeded:
-            signal.signal(number, former[number])
+        for number, handler in former.items():
+            # None stands for a handler that Python did not install and cannot install again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _repair(job: Job, **listeners: Callable[[Any], object]) -> IntegrityRun:
