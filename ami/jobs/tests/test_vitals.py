@@ -1,5 +1,6 @@
 """What `/healthz` tells of database, broker, workers and beat."""
 
+import re
 import time
 from datetime import timedelta
 from threading import Event
@@ -104,7 +105,7 @@ class TestHealthy:
 @pytest.mark.usefixtures("healthy")
 class TestIll:
     def test_two_ticks_that_were_missed_turn_it_red(self, client: Client) -> None:
-        aged(Pulse.Name.TICK, 119)
+        aged(Pulse.Name.TICK, 60)
         assert ask(client)[0] == 200
         aged(Pulse.Name.TICK, 121)
         code, told = ask(client)
@@ -205,7 +206,7 @@ class TestHealthCheck:
     def test_beat_that_is_late_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
         aged(Pulse.Name.TICK, 600)
         assert health.beat()["unfixable"] == 1
-        assert "Beat does not tick; it was last heard of 600.0 s ago." in caplog.text
+        assert re.search(r"Beat does not tick; it was last heard of 6\d\d\.\d s ago\.", caplog.text)
         Pulse.objects.all().delete()
         health.beat()
         assert "Beat does not tick; it was never heard of." in caplog.text

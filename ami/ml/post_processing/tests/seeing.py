@@ -49,9 +49,12 @@ def unseen() -> list[int]:
     return list(Detection.objects.exclude(path="seen").order_by("pk").values_list("pk", flat=True))
 
 
-def worked(broker: Broker, scope: SourceImageCollection, **options: Any) -> Job:
+def worked(
+    broker: Broker, scope: SourceImageCollection, *, workers: int = 2, **options: Any
+) -> Job:
+    """A Job that was worked on; parts that several workers have end in any order."""
     job = queued(SeeingTask, scope, **options)
-    broker.work(2)
+    broker.work(workers)
     return assert_sound(job)
 
 

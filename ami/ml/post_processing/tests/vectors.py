@@ -46,7 +46,7 @@ def make_source(algorithm: Algorithm | None, **fields: Any) -> Classification:
 
 def everything() -> SourceImageCollection:
     """A capture set of every capture there is."""
-    captures = [row.detection.source_image for row in Classification.objects.all()]
+    captures = [row.detection.source_image for row in Classification.objects.order_by("pk")]
     capture_set = make_capture_set(captures[:1])
     capture_set.images.set(captures)
     return capture_set
