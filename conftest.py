@@ -13,9 +13,11 @@ import pytest
 from celery import current_app
 from django.conf import settings
 from django.db import connection, connections
-from django.test import override_settings
+from django.test import TransactionTestCase, override_settings
 from playwright.sync_api import Page, sync_playwright
+from pytest_django import DjangoDbBlocker
 
+from ami.base.tests.emptying import empty_tables
 from config import embedded
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -44,6 +46,16 @@ def django_db_modify_db_settings(
 
     pytest-django calls this first.
     """
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Have every test begin with empty tables, whatever has run before it."""
+    with django_db_blocker.unblock():
+        empty_tables()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty_tables())
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
