@@ -69,9 +69,10 @@ def make_capture_set(captures: list[SourceImage], **fields: Any) -> SourceImageC
 
 def make_occurrence(**fields: Any) -> Occurrence:
     deployment = fields.pop("deployment", None) or make_deployment()
-    return Occurrence.objects.create(
-        **{"deployment": deployment, "project": deployment.project} | fields
-    )
+    row = Occurrence(**{"deployment": deployment, "project": deployment.project} | fields)
+    # Nothing is seen of a new occurrence yet: only a name that is given can be wrong.
+    row.save(update_determination="determination" in fields)
+    return row
 
 
 def make_detection(**fields: Any) -> Detection:

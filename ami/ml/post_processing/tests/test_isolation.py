@@ -123,7 +123,11 @@ def test_many_units_that_fail_side_by_side_fail_the_job(broker: Broker, rows: in
     assert re.match(r"(50 of 50|51 of 51) rows failed, more than 50%, the last with V", job.error)
 
 
-def test_job_goes_on_where_less_than_half_fails(broker: Broker) -> None:
+def test_job_goes_on_where_less_than_half_fails(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SeeingTask, "batch_size", 1)
+    monkeypatch.setattr(SeeingTask, "part_batches", 32)
     scope = make_scope(*[1] * 150)
     SeeingTask.odd.update(detections()[1::3] + detections()[2:60:6])
     job = worked(broker, scope)

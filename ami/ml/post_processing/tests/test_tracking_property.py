@@ -8,10 +8,17 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ami.base.tests.factories import make_classification, make_taxon, make_user
+from ami.base.tests.factories import NIGHT, make_taxon, make_user
 from ami.base.tests.snapshots import snapshot
 from ami.main.determinations import update_determinations
-from ami.main.models import Detection, Event, Identification, Occurrence
+from ami.main.models import (
+    Classification,
+    Detection,
+    Event,
+    Identification,
+    Occurrence,
+    SourceImage,
+)
 from ami.ml.post_processing.tests.nights import A, B, C, make_night, moved, track
 
 OCCURRENCES = 6
@@ -47,25 +54,30 @@ words = st.lists(st.sampled_from([None, True, False]), min_size=OCCURRENCES, max
 
 
 def write(night: Sequence[Sequence[Seen]], said: Sequence[bool | None]) -> Event:
-    boxes = [[moved((A, B, C)[one.box], one.by) for one in capture] for capture in night]
-    event = make_night(*boxes)
-    Occurrence.objects.all().delete()
-    homes = [
-        Occurrence.objects.create(event=event, deployment=event.deployment, project=event.project)
-        for _ in range(OCCURRENCES)
-    ]
-    taxa = [make_taxon(), make_taxon()]
-    seen = [one for capture in night for one in capture]
-    for number, (row, one) in enumerate(zip(Detection.objects.order_by("pk"), seen, strict=True)):
-        make_classification(detection=row, taxon=taxa[number % 2], score=number / 20)
-        row.occurrence = None if one.home is None else homes[one.home]
-        row.bbox = None if one.broken else row.bbox
-        row.save()
-    for home, withdrawn in zip(homes, said, strict=True):
-        if withdrawn is not None:
-            Identification.objects.create(
-                occurrence=home, user=make_user(), taxon=taxa[0], withdrawn=withdrawn
-            )
+    event = make_night(*([] for _ in night))
+    captures = SourceImage.objects.filter(event=event).order_by("timestamp")
+    place = {"event": event, "deployment": event.deployment, "project": event.project}
+    homes = Occurrence.objects.bulk_create(Occurrence(**place) for _ in range(OCCURRENCES))
+    taxa, user = [make_taxon(), make_taxon()], make_user()
+    rows = Detection.objects.bulk_create(
+        Detection(
+            source_image=capture,
+            occurrence=None if one.home is None else homes[one.home],
+            bbox=None if one.broken else moved((A, B, C)[one.box], one.by),
+            timestamp=NIGHT,
+        )
+        for capture, seen in zip(captures, night, strict=True)
+        for one in seen
+    )
+    Classification.objects.bulk_create(
+        Classification(detection=row, taxon=taxa[number % 2], score=number / 20)
+        for number, row in enumerate(rows)
+    )
+    Identification.objects.bulk_create(
+        Identification(occurrence=home, user=user, taxon=taxa[0], withdrawn=withdrawn)
+        for home, withdrawn in zip(homes, said, strict=True)
+        if withdrawn is not None
+    )
     Occurrence.objects.filter(detections=None, identifications=None).delete()
     update_determinations(Occurrence.objects.values_list("pk", flat=True))
     return event
