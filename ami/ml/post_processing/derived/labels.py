@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from django.db import connection
 from django.db.models import F
+from django.db.models.lookups import IsNull
 from numpy.typing import NDArray
 
 from ami.base.ids import parse_id
@@ -29,7 +30,7 @@ SELECT t.id, t.rank, t.parent_id, t.synonym_of_id FROM up JOIN main_taxon t ON t
 SEARCH = """
 SELECT searched.name, t.id FROM main_taxon t, unnest(t.search_names) AS searched (name)
 WHERE t.search_names <> '{}' AND searched.name = ANY(%s)
-ORDER BY t.synonym_of_id NULLS FIRST, t.id
+ORDER BY t.synonym_of_id IS NOT NULL, t.id
 """
 
 
@@ -112,7 +113,7 @@ def read_label_taxa(category_map: AlgorithmCategoryMap) -> LabelTaxa:
     """Resolve every label: by name, then by GBIF key, then by search name.
 
     A synonym stands for its accepted taxon. Where several taxa bear a key or a search name, it is
-    the accepted one of the lowest id.
+    the accepted one of the lowest id, or else the synonym of the lowest id.
     """
     labels = category_map.labels
     found = dict(Taxon.objects.filter(name__in=set(labels)).values_list("name", "pk"))
@@ -138,7 +139,7 @@ def _by_key(category_map: AlgorithmCategoryMap, *, without: Collection[str]) -> 
         if isinstance(label, str) and label not in without and key is not None
     }
     rows = Taxon.objects.filter(gbif_taxon_key__in=set(keys.values()))
-    rows = rows.order_by(F("synonym_of").asc(nulls_first=True), "pk")
+    rows = rows.order_by(IsNull(F("synonym_of"), False), "pk")
     bearers = _first(rows.values_list("gbif_taxon_key", "pk"))
     return {label: bearers[key] for label, key in keys.items() if key in bearers}
 
