@@ -43,8 +43,7 @@ bench: setup ## Measure speed and memory; results go to benchmarks/results/.
 	@$(BIN)/python -m benchmarks
 
 chaos: setup ## Kill workers, Redis and PostgreSQL under runs, and race each race a hundred times. CHAOS_SEED=1 repeats the kills.
-	@$(BIN)/pytest --verbose -m chaos
-	@CHAOS_KILLS=$(or $(CHAOS_KILLS),60) $(BIN)/pytest --verbose ami/ml/post_processing/tests/test_kills.py
+	@CHAOS_KILLS=$(or $(CHAOS_KILLS),60) $(BIN)/pytest --verbose -m chaos
 
 quality: setup ## Measure how well tracking finds the links of known tracks.
 	@$(BIN)/python -m benchmarks.quality

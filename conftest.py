@@ -1,12 +1,16 @@
 """What every test may use. The session runs on real servers, embedded where none are named."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +23,7 @@ from pytest_django import DjangoDbBlocker
 
 from ami.base.tests.emptying import empty_tables
 from config import embedded
+from config.tests.forks import CeleryProcess
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_FLAGS = (
@@ -67,42 +72,67 @@ def media_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
-def celery_worker(
+@pytest.fixture(scope="session")
+def session_worker(
     django_db_setup: None, media_root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Run a real worker on the test database and queue; yields its node name.
+    """Run a real worker on the test database; yields its node name. Tests use `celery_worker`."""
+    node = f"{connection.settings_dict['NAME']}@localhost"
+    database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
+    arguments = ("worker", "--concurrency=1", "--without-gossip", "--without-mingle", "-n", node)
+    soft = ("--", "worker.soft_shutdown_timeout=0.1")
+    log = tmp_path_factory.mktemp("worker") / "worker.log"
+    with _keys_of_the_worker():
+        worker = CeleryProcess(*arguments, *soft, log=log, DATABASE_URL=database.geturl())
+    try:
+        with _keys_of_the_worker():
+            _wait_for_ping(worker, node)
+        yield node
+    finally:
+        worker.stop()
+        worker.kill()
 
-    It ends with the module, so that it takes no message of tests that play the worker themselves.
+
+@pytest.fixture
+def celery_worker(session_worker: str) -> Iterator[str]:
+    """Publish to the session's real worker while the test runs; yields the worker's node name.
+
+    The worker has keys of its own in Redis, so that it takes no message of tests that play the
+    worker themselves, and answers none of their questions.
 
     A test that uses it commits: `@pytest.mark.django_db(transaction=True)`.
     """
-    node = "tests@localhost"
-    database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
-    current_app.control.purge()
-    log = tmp_path_factory.mktemp("worker") / "worker.log"
-    arguments = ("worker", "--concurrency=1", "--without-gossip", "--without-mingle", "-n", node)
-    with log.open("w") as output:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "config", *arguments],
-            cwd=settings.ROOT,
-            env=os.environ | {"DATABASE_URL": database.geturl()},
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        _wait_for_ping(worker, node, log)
-        yield node
-    finally:
-        worker.terminate()
-        worker.wait(timeout=30)
+    with _keys_of_the_worker():
+        current_app.control.purge()
+        yield session_worker
 
 
-def _wait_for_ping(worker: subprocess.Popen[bytes], node: str, log: Path) -> None:
+@contextmanager
+def _keys_of_the_worker() -> Iterator[None]:
+    """Have this process, and those that it starts, use the worker's keys in Redis."""
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    prefix = f"{options['global_keyprefix']}worker:"
+    with (
+        override_settings(CELERY_BROKER_TRANSPORT_OPTIONS=options | {"global_keyprefix": prefix}),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TEST_KEYPREFIX", prefix)
+        _forget_connections()
+        yield
+    _forget_connections()
+
+
+def _forget_connections() -> None:
+    """Have Celery take its next connection to the broker from the pool for the present keys."""
+    app: Any = current_app
+    app._pool = app.amqp._producer_pool = None
+
+
+def _wait_for_ping(worker: CeleryProcess, node: str) -> None:
     deadline = time.monotonic() + 60
     while not current_app.control.ping(destination=[node], timeout=0.5):
-        if worker.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"The Celery worker did not start:\n{log.read_text()}")
+        if not worker.is_running() or time.monotonic() > deadline:
+            pytest.fail(f"The Celery worker did not start:\n{worker.log.read_text()}")
 
 
 @pytest.fixture(scope="session")
@@ -120,15 +150,30 @@ def chromium() -> str:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session")
+def browser_url(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve one browser for the session; yields where tests connect to it."""
+    config = tmp_path_factory.mktemp("browser") / "server.json"
+    options = {"executablePath": chromium, "args": CHROMIUM_FLAGS, "headless": True}
+    config.write_text(json.dumps(options | {"host": "127.0.0.1"}))
+    command = ("-m", "playwright", "launch-server", "--browser=chromium", f"--config={config}")
+    with subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().strip()
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)  # the command itself passes no signal on
+
+
 @pytest.fixture
-def page(chromium: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """Open an empty page in a real browser."""
+def page(browser_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """Open an empty page in a real browser, with cookies of its own."""
     # Playwright runs an event loop in this thread; Django's own calls do not enter it.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=CHROMIUM_FLAGS, headless=True
-        )
+        browser = playwright.chromium.connect(browser_url)
         yield browser.new_page()
         connections.close_all()  # those that Django keeps for code inside this event loop
         browser.close()

@@ -40,7 +40,7 @@ SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM (
 
 
 def run(*, quick: bool) -> list[Figure]:
-    sizes = SIZES.scaled(0.1) if quick else SIZES
+    sizes = SIZES.scaled(0.02) if quick else SIZES
     small = databases.seeded("quick" if quick else "filter", sizes)
     large = databases.seeded("quick_tenfold" if quick else "filter_tenfold", sizes.scaled(10))
     try:

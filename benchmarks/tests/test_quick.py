@@ -3,9 +3,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from benchmarks import report
 from benchmarks.report import Figure
@@ -17,30 +19,36 @@ FIGURES = [
 ]
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+def bench(*arguments: str, **named: str) -> subprocess.CompletedProcess[str]:
+    inherited = {k: value for k, value in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
     return subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments],
         cwd=settings.ROOT,
-        env={name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+        env=inherited | named,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-@pytest.mark.usefixtures("services")
-def test_quick_run_measures_the_filter_and_keeps_nothing() -> None:
+@pytest.fixture
+def database_url(django_db_setup: None) -> str:
+    """The test database, after which the benchmarks name their own."""
+    name = connection.settings_dict["NAME"]
+    return urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}").geturl()
+
+
+def test_quick_run_measures_the_filter_and_keeps_nothing(database_url: str) -> None:
     kept = report.PAGE.read_text()
-    done = bench("small_size_filter", "--quick")
+    done = bench("small_size_filter", "--quick", DATABASE_URL=database_url)
     assert done.returncode == 0, done.stderr
     for name in ("task ÷ SQL", "row by row ÷ task", "peak memory, tenfold ÷ onefold"):
         assert name in done.stdout
     assert report.PAGE.read_text() == kept
 
 
-@pytest.mark.usefixtures("services")
-def test_quick_run_measures_tracking() -> None:
-    done = bench("tracking", "--quick")
+def test_quick_run_measures_tracking(database_url: str) -> None:
+    done = bench("tracking", "--quick", DATABASE_URL=database_url)
     assert done.returncode == 0, done.stderr
     for name in ("boxes alone: loop ÷ task", "vectors of 1,024: loop ÷ task"):
         assert name in done.stdout

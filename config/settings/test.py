@@ -17,8 +17,8 @@ DATABASES = {"default": database(DATABASE_URL)}
 CELERY_BROKER_URL = broker_url(REDIS_URL)
 
 # Where the servers are shared, a worker of the tests must never take a message of another process,
-# nor the other way round. Processes that a test starts inherit the name of theirs.
+# nor the other way round. Processes that a test starts inherit the name of theirs, or the keys.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "main")
 CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_BROKER_TRANSPORT_OPTIONS | {
-    "global_keyprefix": f"test-{PROCESS}:"
+    "global_keyprefix": os.environ.get("TEST_KEYPREFIX", f"test-{PROCESS}:")
 }

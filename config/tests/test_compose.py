@@ -21,6 +21,18 @@ from config.tests.processes import wait_until
 
 WORKERS = ("worker", "short-worker")
 OURS = ("web", *WORKERS, "beat", "flower")
+READY = {
+    "web": "Listening at",
+    "worker": " ready.",
+    "short-worker": " ready.",
+    "beat": "beat: Starting",
+    "flower": "Visit me at",
+}
+# The keys of the other process of pytest-xdist, and those of a demo, are not these.
+SETTINGS = """
+from config.settings.production import *
+CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_BROKER_TRANSPORT_OPTIONS | {{"global_keyprefix": {!r}}}
+"""
 COLLECT = ["python", "manage.py", "collectstatic", "--no-input"]
 SECRETS = ("SECRET_KEY", "ALLOWED_HOSTS", "POSTGRES_PASSWORD", "FLOWER_BASIC_AUTH")
 
@@ -35,11 +47,14 @@ def environment(db: None, tmp_path: Path) -> dict[str, str]:
     """Production's environment, on the servers and the database of the tests."""
     database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     scripts = str(Path(sys.executable).parent)
+    prefix = f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}production:"
+    (tmp_path / "production_here.py").write_text(SETTINGS.format(prefix))
     return {
         "PATH": os.pathsep.join((scripts, os.environ["PATH"])),
         "HOME": str(tmp_path),
         "HOSTNAME": socket.gethostname(),
-        "DJANGO_SETTINGS_MODULE": "config.settings.production",
+        "DJANGO_SETTINGS_MODULE": "production_here",
+        "PYTHONPATH": str(tmp_path),
         "SECRET_KEY": "a key that only this test has, and that is long enough to be one",
         "ALLOWED_HOSTS": ".example.org",
         "FLOWER_BASIC_AUTH": "user:password",
@@ -131,11 +146,15 @@ def test_command_becomes_healthy(
             stderr=output,
         )
 
-    def healthy() -> bool:
+    def ready() -> bool:
         assert process.poll() is None, log.read_text()
-        return _run(check, environment).returncode == 0
+        return READY[name] in log.read_text()
+
+    def healthy() -> bool:
+        return ready() and _run(check, environment).returncode == 0
 
     try:
+        wait_until(ready, seconds=60)  # a check takes as long as a start, and slows it
         wait_until(healthy, seconds=60)
     finally:
         process.terminate()

@@ -31,6 +31,7 @@ from config.tests.processes import (
     server_pid,
     wait_until,
 )
+from config.tests.tally import note
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="Only root may become another user.")
 OTHER = pwd.getpwnam("daemon").pw_uid
@@ -45,11 +46,34 @@ def top(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(run_folder(top), ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """PostgreSQL's data, made once for all tests but those of the making."""
+    made = Postgres(tmp_path_factory.mktemp("made") / ".local")
+    made.make_folders()
+    made.prepare()
+    yield made
+    shutil.rmtree(run_folder(made.top), ignore_errors=True)
+
+
+def with_data(server: Server, made: Postgres) -> Server:
+    """Give the server the data that `made` has, if it is a PostgreSQL."""
+    if isinstance(server, Postgres):
+        server.make_folders()
+        subprocess.run(["cp", "--archive", str(made.data), str(server.data)], check=True)
+    return server
+
+
 @pytest.fixture(params=[Postgres, Redis])
-def server(request: pytest.FixtureRequest, top: Path) -> Iterator[Server]:
-    server = request.param(top)
+def server(request: pytest.FixtureRequest, top: Path, made: Postgres) -> Iterator[Server]:
+    server = with_data(request.param(top), made)
     yield server
     wait_until(lambda: has_stopped(server))
+
+
+@pytest.fixture
+def postgres_with_data(postgres: Postgres, made: Postgres) -> Server:
+    return with_data(postgres, made)
 
 
 @pytest.fixture
@@ -123,12 +147,16 @@ def test_killed_server_is_started_again_for_the_next_user(server: Server) -> Non
         user.leave()
 
 
-def test_user_who_comes_while_the_server_stops_gets_a_running_one(redis_server: Redis) -> None:
-    for _ in range(5):
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.chaos)])
+def test_user_who_comes_while_the_server_stops_gets_a_running_one(
+    redis_server: Redis, times: int
+) -> None:
+    for _ in range(times):
         user = User(redis_server).wait()
         assert redis_server.answers()
         following = User(redis_server)
         user.leave()
+        note("came while a server stops")
         following.wait()
         assert redis_server.answers()
         following.leave()
@@ -168,9 +196,8 @@ def test_scratch_data_that_a_crash_may_have_damaged_are_made_again(top: Path) ->
     assert (server.data / "global" / "pg_control").exists()
 
 
-def test_process_id_that_is_now_another_process_is_no_obstacle(postgres: Postgres) -> None:
-    User(postgres).wait().leave()
-    wait_until(lambda: has_stopped(postgres))
+def test_process_id_that_is_now_another_process_is_no_obstacle(postgres_with_data: Server) -> None:
+    postgres = postgres_with_data
     with subprocess.Popen(as_owner(["sleep", "600"], postgres.top)) as other:
         try:
             for file in (postgres.data / "postmaster.pid", postgres.run / ".s.PGSQL.5432.lock"):
@@ -180,9 +207,8 @@ def test_process_id_that_is_now_another_process_is_no_obstacle(postgres: Postgre
             other.kill()
 
 
-def test_data_of_another_version_are_refused_with_the_reason(postgres: Postgres) -> None:
-    User(postgres).wait().leave()
-    wait_until(lambda: has_stopped(postgres))
+def test_data_of_another_version_are_refused_with_the_reason(postgres_with_data: Server) -> None:
+    postgres = postgres_with_data
     (postgres.data / "PG_VERSION").write_text("17\n")
     refusal = User(postgres).refusal()
     assert refusal.startswith("The embedded postgres did not start: ")

@@ -9,11 +9,17 @@ from pytest_django.live_server_helper import LiveServer
 from ami.base.tests.factories import make_user
 
 
-def test_worker_answers_on_the_queue_of_the_tests(celery_worker: str) -> None:
-    assert current_app.conf.broker_transport_options["global_keyprefix"].startswith("test-")
+def test_worker_answers_on_every_queue(celery_worker: str) -> None:
     queues = current_app.control.inspect(destination=[celery_worker]).active_queues()
     assert queues is not None
     assert {queue["name"] for queue in queues[celery_worker]} == {"ami", "post_processing"}
+
+
+def test_worker_keeps_away_from_tests_that_do_not_ask_for_it(session_worker: str) -> None:
+    assert current_app.control.ping(timeout=0.5) == []
+    current_app.control.purge()
+    current_app.send_task("ami.jobs.tasks.tick")
+    assert current_app.control.purge() == 1
 
 
 @pytest.mark.django_db(transaction=True)

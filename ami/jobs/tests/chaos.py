@@ -3,12 +3,9 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,12 +15,13 @@ import psycopg2
 import pytest
 import redis
 from celery import Celery
-from django.conf import settings
 from django.db import connection
 
 from config.servers import Postgres, Redis, Server, run_folder
 from config.settings.urls import broker_url
+from config.tests.forks import CeleryProcess
 from config.tests.processes import User, has_stopped, server_pid, wait_until
+from config.tests.tally import note
 
 # Makes each commit of a batch, and the end of a Job, last long enough to be hit.
 SLOW_MOMENTS = """
@@ -63,32 +61,13 @@ WHERE starts_with(application_name, '{NAME}') AND {{moment}}
 """
 
 
-@dataclass
-class Worker:
-    """A Celery worker with two processes, in a process group of its own."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def kill(self) -> None:
-        """Kill it with all of its processes, stopped ones, too."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def stop(self) -> int:
-        """Ask it to stop, as a deployment does; returns its exit code."""
-        self.process.terminate()
-        return self.process.wait(60)
-
-
 class Site:
     """PostgreSQL, Redis and the workers that use them. All moves at random come from `random`."""
 
     def __init__(self, top: Path, *, seed: int) -> None:
         self.postgres, self.redis = Postgres(top / "site"), Redis(top / "site")
         self.random = Random(seed)
-        self.workers: list[Worker] = []
+        self.workers: list[CeleryProcess] = []
         self.users: list[User] = []
         self.logs = top
         self.database = "postgres"
@@ -135,23 +114,15 @@ class Site:
             connection.settings_dict.update(former)
             app.close()
 
-    def start_worker(self) -> Worker:
-        """Start one on the database in use; returns when it takes messages."""
+    def start_worker(self) -> CeleryProcess:
+        """Start one with two processes on the database in use; returns when it takes messages."""
         number = len(self.workers)
-        log = self.logs / f"{self.database}-{number}.log"
         arguments = ("worker", "--concurrency=2", "--without-gossip", "--without-mingle", "-linfo")
         own = (f"--hostname={number}@chaos", "--include=ami.ml.post_processing.tests.in_the_worker")
         soft = ("--", "worker.soft_shutdown_timeout=0.1")
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "config", *arguments, *own, *soft],
-                cwd=settings.ROOT,
-                env=os.environ | {"DATABASE_URL": self.url(), "REDIS_URL": self.redis.url},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        worker = Worker(process, log)
+        servers = {"DATABASE_URL": self.url(), "REDIS_URL": self.redis.url}
+        log = self.logs / f"{self.database}-{number}.log"
+        worker = CeleryProcess(*arguments, *own, *soft, log=log, **servers)
         self.workers.append(worker)
         wait_until(lambda: f"{number}@chaos ready." in log.read_text(), seconds=60)
         return worker
@@ -189,6 +160,7 @@ class Site:
         """Kill the workers' processes that wait for a lock, and what PostgreSQL keeps of them."""
         for pid in self.processes("waiting for a lock"):
             os.kill(pid, signal.SIGKILL)
+            note("killed a process that waits for a lock")
             with self.activity().cursor() as cursor:
                 cursor.execute(END_SESSION, [f"{NAME}{pid}"])
 
@@ -210,6 +182,7 @@ class Site:
 
         self._set_standby("nobody")
         wait_until(is_lost)
+        note("lost the answer to a commit")
         self._set_standby("")
 
     def restart_postgres(self) -> None:
@@ -217,11 +190,13 @@ class Site:
         self._forget()
         connection.close()
         self._kill(self.postgres, signal.SIGQUIT)
+        note("crashed PostgreSQL")
         self._hold(self.postgres)
 
     def lose_redis(self) -> None:
         """Kill it, and start it empty."""
         self._kill(self.redis, signal.SIGKILL)
+        note("killed Redis and lost its data")
         shutil.rmtree(self.redis.data)
         self._hold(self.redis)
 

@@ -1,9 +1,6 @@
 """A real beat and a real worker: the tick, and what becomes of schedules that people edit."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +19,7 @@ from ami.jobs.integrity import TASK
 from ami.jobs.models import Pulse
 from ami.jobs.vitals import TICK_TASK
 from ami.main.models import IntegrityRun
+from config.tests.forks import CeleryProcess
 from config.tests.processes import wait_until
 
 MIGRATION: Any = import_module("ami.jobs.migrations.0008_schedule_tick")
@@ -33,35 +31,29 @@ def every_second(name: str, task: str, **fields: Any) -> PeriodicTask:
 
 
 @pytest.fixture
-def beat(transactional_db: None, celery_worker: str, tmp_path: Path) -> Iterator[Any]:
+def beat(transactional_db: None, celery_worker: str, tmp_path: Path) -> Iterator[CeleryProcess]:
     """Beat, on a schedule of seconds."""
     PeriodicTask.objects.all().delete()
     every_second("jobs.tick", TICK_TASK)
     every_second("integrity", TASK, kwargs='{"checks": ["taxon_loop"]}')
     database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
-    with (tmp_path / "beat.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "config", "beat", "--max-interval=1"],
-            cwd=settings.ROOT,
-            env=os.environ | {"DATABASE_URL": database.geturl()},
-            stdout=log,
-            stderr=log,
-        )
+    beat = CeleryProcess(
+        "beat", "--max-interval=1", log=tmp_path / "beat.log", DATABASE_URL=database.geturl()
+    )
     try:
-        yield process
+        yield beat
     finally:
-        process.kill()
-        process.wait()
+        beat.kill()
 
 
 def test_beat_fires_the_schedule_and_a_wedged_one_turns_healthz_red(
-    beat: subprocess.Popen[bytes], client: Client
+    beat: CeleryProcess, client: Client
 ) -> None:
     wait_until(lambda: client.get("/healthz").status_code == 200, seconds=60)
     wait_until(IntegrityRun.objects.filter(finished_at__isnull=False).exists, seconds=60)
     assert IntegrityRun.objects.earliest("pk").results.get().key == "taxon_loop"
 
-    beat.send_signal(signal.SIGSTOP)
+    beat.signal(signal.SIGSTOP)
 
     wait_until(lambda: client.get("/healthz").status_code == 503)
     told = client.get("/healthz").json()
@@ -70,7 +62,7 @@ def test_beat_fires_the_schedule_and_a_wedged_one_turns_healthz_red(
     assert told["database"]["ok"]
     assert told["broker"]["ok"]
     assert told["workers"]["ok"]
-    beat.send_signal(signal.SIGCONT)
+    beat.signal(signal.SIGCONT)
     wait_until(lambda: client.get("/healthz").status_code == 200)
 
 

@@ -47,6 +47,7 @@ from ami.ml.post_processing.tests.workers import (
     queued,
     run_part,
 )
+from config.tests.tally import note
 
 __all__ = ["broker"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -207,6 +208,7 @@ def test_twenty_jobs_at_once_end_as_one_after_another(broker: Broker, turn: int)
     watch = Watch()
     watch.start()
     broker.work(4)
+    note("ran twenty Jobs at once")
     watch.over.set()
     watch.join()
     ended = [assert_sound(job) for job in jobs]

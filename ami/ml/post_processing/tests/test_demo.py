@@ -5,24 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError
 
+from ami.ml.post_processing.management.commands.demo import check_port
 from config.servers import Postgres, Redis
 from config.tests.processes import bare_environment, copy_project, has_stopped, wait_until
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_project(tmp_path_factory.mktemp("demo") / "project")
-
-
-@pytest.fixture
-def port() -> str:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return str(server.getsockname()[1])
 
 
 def _demo(project: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -50,52 +41,90 @@ def _processes_of(project: Path) -> list[str]:
     return found
 
 
-def test_demo_runs_the_job_and_leaves_no_process_behind(project: Path, port: str) -> None:
+def _free_port() -> str:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return str(server.getsockname()[1])
+
+
+def _serve(project: Path) -> subprocess.Popen[str]:
+    demo = _demo(project, "--port", _free_port())
+    assert demo.stdout is not None
+    assert any("Serving until Ctrl-C." in line for line in demo.stdout)
+    return demo
+
+
+@dataclass
+class Once:
+    """What a demo told that was to end with its Job, and what it left."""
+
+    project: Path
+    port: str
+    code: int
+    told: str
+    errors: str
+    processes: list[str]
+    stopped: bool
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    project = copy_project(tmp_path_factory.mktemp("demo") / "project")
+    port = _free_port()
     demo = _demo(project, "--once", "--port", port)
     told, errors = demo.communicate(timeout=180)
-    assert demo.returncode == 0, errors
-    assert "Small size filter on capture set Demo captures: Succeeded" in told
-    assert f"http://127.0.0.1:{port}/admin/jobs/job/" in told
-    assert _processes_of(project) == []
-    assert all(has_stopped(kind(project / ".local")) for kind in (Postgres, Redis))
+    processes = _processes_of(project)
+    stopped = all(has_stopped(kind(project / ".local")) for kind in (Postgres, Redis))
+    return Once(project, port, demo.returncode, told, errors, processes, stopped)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_demo_serves_until_it_is_stopped(project: Path, port: str, signum: int) -> None:
-    demo = _demo(project, "--port", port)
-    assert demo.stdout is not None
-    assert any("Serving until Ctrl-C." in line for line in demo.stdout)
-    demo.send_signal(signum)
-    told, errors = demo.communicate(timeout=60)
-    assert (demo.returncode, told, errors) == (0, "Stopping.\n", "")
-    assert _processes_of(project) == []
+@pytest.fixture
+def project(once: Once) -> Path:
+    """A copy of the project in which the demo has run."""
+    return once.project
 
 
-def test_second_signal_leaves_the_stopping_in_peace(project: Path, port: str) -> None:
-    demo = _demo(project, "--port", port)
-    assert demo.stdout is not None
-    assert any("Serving until Ctrl-C." in line for line in demo.stdout)
-    demo.send_signal(signal.SIGTERM)
+def test_demo_runs_the_job_and_leaves_no_process_behind(once: Once) -> None:
+    assert once.code == 0, once.errors
+    assert "Small size filter on capture set Demo captures: Succeeded" in once.told
+    assert f"http://127.0.0.1:{once.port}/admin/jobs/job/" in once.told
+    assert once.processes == []
+    assert once.stopped
+
+
+def test_demo_serves_until_it_is_stopped_and_a_second_signal_is_left_in_peace(
+    project: Path,
+) -> None:
+    demo = _serve(project)
     demo.send_signal(signal.SIGINT)
+    demo.send_signal(signal.SIGTERM)
     told, errors = demo.communicate(timeout=60)
     assert (demo.returncode, told, errors) == (0, "Stopping.\n", "")
     assert _processes_of(project) == []
 
 
-def test_killed_demo_takes_what_it_started_along(project: Path, port: str) -> None:
-    demo = _demo(project, "--port", port)
+def test_demo_that_prepares_is_stopped(project: Path) -> None:
+    demo = _demo(project, "--port", _free_port())
     assert demo.stdout is not None
-    assert any("Serving until Ctrl-C." in line for line in demo.stdout)
+    assert demo.stdout.readline().startswith("Preparing")
+    demo.send_signal(signal.SIGTERM)
+    told, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, told, errors) == (0, "Stopping.\n", "")
+    assert _processes_of(project) == []
+
+
+def test_killed_demo_takes_what_it_started_along(project: Path) -> None:
+    demo = _serve(project)
     demo.kill()
     demo.communicate(timeout=60)
     wait_until(lambda: _processes_of(project) == [])
 
 
-def test_unusable_folder_is_named(project: Path, port: str) -> None:
+def test_unusable_folder_is_named(project: Path) -> None:
     folder = project / ".local" / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     folder.touch()
-    demo = _demo(project, "--once", "--port", port)
+    demo = _demo(project, "--once", "--port", _free_port())
     _, errors = demo.communicate(timeout=60)
     folder.unlink()
     assert demo.returncode == 1
@@ -105,13 +134,10 @@ def test_unusable_folder_is_named(project: Path, port: str) -> None:
     )
 
 
-def test_port_zero_is_refused(project: Path) -> None:
-    demo = _demo(project, "--once", "--port", "0")
-    _, errors = demo.communicate(timeout=60)
-    assert demo.returncode == 1
-    assert errors == (
-        "CommandError: Port 0 names no port: choose one, as in `make demo PORT=8001`.\n"
-    )
+def test_port_zero_is_refused() -> None:
+    with pytest.raises(CommandError) as refusal:
+        check_port(0)
+    assert str(refusal.value) == ("Port 0 names no port: choose one, as in `make demo PORT=8001`.")
 
 
 def test_taken_port_is_told_with_the_remedy(project: Path) -> None:

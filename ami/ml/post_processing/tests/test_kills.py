@@ -1,8 +1,8 @@
 """Whatever is killed while a Job runs: it ends as if nothing had been.
 
 Each run is on a copy of one database, and compared with an undisturbed one, table by table.
-`CHAOS_KILLS` says how often a run's workers are killed, 50 times or more for the long version;
-`CHAOS_SEED` repeats a sequence of moves.
+`CHAOS_KILLS` says how often a run's workers are killed: once in each way unless it says so, and
+50 times or more for the long version. `CHAOS_SEED` repeats a sequence of moves.
 """
 
 import os
@@ -25,8 +25,9 @@ from ami.main.checks.runner import EVERYTHING
 from ami.main.models import Occurrence
 from ami.ml.post_processing.tests.trials import Trial, make_night
 from config.tests.processes import wait_until
+from config.tests.tally import note
 
-KILLS = int(os.environ.get("CHAOS_KILLS", "6"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
 SEED = int(os.environ.get("CHAOS_SEED") or randrange(10**6))
 LONG = KILLS >= 50
 ROUNDS = 3 if LONG else 1
@@ -36,6 +37,7 @@ REVERTED = ("main_classification", "main_detection", "main_identification", "mai
 UNTOUCHED = "untouched"
 MOMENTS = ("at any time", "in a batch", "in a commit", "between commit and ack")
 
+pytestmark = [pytest.mark.chaos] if LONG else []
 Compare: TypeAlias = Callable[..., None]
 
 
@@ -50,7 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> It
                 call_command("migrate", verbosity=0)
                 with transaction.atomic(), connection.cursor() as cursor:
                     cursor.execute(SLOW_MOMENTS)
-                    make_night(occurrences=240 if LONG else 80)
+                    make_night(occurrences=240 if LONG else 44)
             yield site
     finally:
         site.end()
@@ -94,16 +96,19 @@ def kill_again_and_again(attempt: Trial, *, moments: Sequence[str] = MOMENTS) ->
     The message of the one process comes again by itself.
     """
     site, random = attempt.site, attempt.site.random
-    shares = sorted(random.uniform(0, 0.95) for _ in range(KILLS - 3))
-    for number, share in enumerate([0, 0, *shares, 1]):
+    early = [0, 0] if LONG else []
+    shares = sorted(random.uniform(0.05, 0.95) for _ in range(KILLS - 1 - len(early)))
+    for number, share in enumerate([*early, *shares, 1]):
         if 0 < share < 1:
             attempt.reach_share(share)
         moment = "ending the Job" if share == 1 else random.choice(moments)
         pid = attempt.process_that_is(moment)
         if number % 2:
             os.kill(pid, signal.SIGKILL)
+            note("killed one process of a worker")
         else:
             site.kill_workers()
+            note("killed a whole worker")
             site.return_messages()
             attempt.heal()
             site.start_worker()
@@ -192,10 +197,12 @@ def test_three_lost_workers_end_the_job_with_the_reason(site: Site, kind: str) -
 def test_workers_that_are_stopped(site: Site, like_undisturbed: Compare) -> None:
     with trial(site, "merging") as attempt:
         attempt.begin()
-        for number in range(2 * ROUNDS):
-            attempt.reach_share(number / (2 * ROUNDS))
+        stops = 6 if LONG else 1
+        for number in range(stops):
+            attempt.reach_share(number / stops)
             site.process_that_is(site.random.choice(MOMENTS))
             assert site.workers[-1].stop() == 0
+            note("stopped a worker")
             site.start_worker()
         found = attempt.result()
     like_undisturbed(found, "merging")
@@ -211,12 +218,13 @@ def test_two_workers_given_the_same_parts(site: Site, like_undisturbed: Compare)
             part.publish()
             part.publish()
         workers = [site.start_worker(), site.start_worker()]
+        note("gave two workers the same parts")
         found = attempt.result()
         assert any("is held by another worker" in worker.log.read_text() for worker in workers)
     like_undisturbed(found, "merging")
 
 
-@pytest.mark.parametrize("moment", MOMENTS * ROUNDS if LONG else MOMENTS[1:3])
+@pytest.mark.parametrize("moment", MOMENTS * ROUNDS if LONG else MOMENTS[1:2])
 def test_zombie_that_wakes(site: Site, moment: str, like_undisturbed: Compare) -> None:
     with trial(site, "merging") as attempt:
         attempt.begin()
@@ -227,5 +235,6 @@ def test_zombie_that_wakes(site: Site, moment: str, like_undisturbed: Compare) -
         attempt.heal()
         wait_until(lambda: attempt.has_ended() or bool(site.processes("waiting for a lock")))
         os.kill(zombie, signal.SIGCONT)
+        note("woke a process that another had replaced")
         found = attempt.result()
     like_undisturbed(found, "merging")

@@ -28,6 +28,7 @@ from ami.ml.post_processing.tests.methods import MergingTask, registered
 from ami.ml.post_processing.tests.reverting import exactly, figures, left, rows
 from ami.ml.post_processing.tests.seeing import broker
 from ami.ml.post_processing.tests.workers import Broker, assert_sound, queued
+from config.tests.tally import note
 
 __all__ = ["broker"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -160,6 +161,7 @@ def test_any_run_of_several_parts_is_reverted_and_applied_again(
 def test_any_of_many_runs_is_reverted_and_applied_again(
     broker: Broker, task_cls: type[BasePostProcessingTask], night: list[Any]
 ) -> None:
+    note("reverted a run of several parts and applied it again")
     check(broker, task_cls, night)
 
 

@@ -20,6 +20,7 @@ from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.tests.methods import PartingTask
+from config.tests.tally import note, present_test
 
 TASKS: dict[str, Callable[..., None]] = {
     "ami.jobs.tasks.run_job": runner.run,
@@ -91,6 +92,7 @@ def played_broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 
 def race(*contenders: Callable[[], Any]) -> list[Any]:
     """Call all at about the same time, each in a thread of its own; returns what they return."""
+    note(f"raced: {present_test().rpartition('::test_')[2].partition('[')[0].replace('_', ' ')}")
     barrier = Barrier(len(contenders))
 
     def run(contender: Callable[[], Any]) -> Any:

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, interrupt_once)
         try:
-            _check_port(port)
+            check_port(port)
             self._prepare()
             with running(_commands(port), folder=settings.ROOT / ".local" / "demo") as children:
                 self._run_job(f"http://{HOST}:{port}", children)
@@ -105,7 +105,8 @@ def _commands(port: int) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _check_port(port: int) -> None:
+def check_port(port: int) -> None:
+    """Raise CommandError where the demo cannot listen on the port."""
     if port == 0:
         raise CommandError("Port 0 names no port: choose one, as in `make demo PORT=8001`.")
     with socket.socket() as server:
