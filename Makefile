@@ -1,10 +1,11 @@
 # The two commands that matter: `make demo` and `make test`. `make help` lists them all.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test pytest check bench chaos quality screenshots clean
+.PHONY: help setup demo test pytest check versions bench chaos quality screenshots clean
 
 BIN := .venv/bin
 PYTHON ?= python3
 PORT ?= 8000
+PARALLEL := --numprocesses=2 --dist=worksteal
 
 # Print what a command says only if it fails.
 quietly = @said=$$($(1) 2>&1) || { printf '%s\n' "$$said"; exit 1; }
@@ -28,7 +29,7 @@ test: setup ## Run every check and every test, side by side.
 	@$(MAKE) --no-print-directory --jobs=2 pytest check
 
 pytest: setup
-	@$(BIN)/pytest --numprocesses=2 --dist=worksteal $(if $(CI),--cov --durations=20)
+	@$(BIN)/pytest $(PARALLEL) $(if $(CI),--cov --durations=20)
 
 check: setup ## Check style, types, layers, documentation and migrations; needs no database.
 	$(call quietly,$(BIN)/ruff check .)
@@ -39,6 +40,12 @@ check: setup ## Check style, types, layers, documentation and migrations; needs 
 	$(call quietly,$(BIN)/python manage.py check)
 	$(call quietly,$(BIN)/python manage.py makemigrations --check)
 
+versions: setup ## Test engine, journal, methods and checks on each PostgreSQL that is found: VERSIONS="15 16".
+	@for version in $(or $(VERSIONS),$$($(BIN)/python -c "from config.servers import found; print(*found())")); do \
+	    echo "PostgreSQL $$version"; \
+	    POSTGRES_VERSION=$$version $(BIN)/pytest $(PARALLEL) ami/jobs ami/ml ami/main/checks || exit; \
+	done
+
 bench: setup ## Measure speed and memory; results go to benchmarks/results/.
 	@$(BIN)/python -m benchmarks
 
@@ -48,7 +55,7 @@ chaos: setup ## Kill workers, Redis and PostgreSQL under runs, and race each rac
 quality: setup ## Measure how well tracking finds the links of known tracks.
 	@$(BIN)/python -m benchmarks.quality
 
-screenshots: setup ## Take the pictures of the README anew, in a real browser.
+screenshots: setup # Take the pictures of the README anew, in a real browser.
 	@SCREENSHOTS=docs/images $(BIN)/pytest --quiet ami/ml/post_processing/tests/test_browser.py
 
 clean: ## Remove .venv and caches; the data below .local stay.

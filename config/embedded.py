@@ -21,6 +21,7 @@ from pathlib import Path
 
 from config.servers import (
     REMEDY,
+    VERSION,
     Postgres,
     Redis,
     ScratchPostgres,
@@ -122,8 +123,9 @@ class Holder:
 
 POSTGRES = Postgres(ROOT / ".local")
 REDIS = Redis(ROOT / ".local")
-TEST_POSTGRES = ScratchPostgres(ROOT / ".local-test")
-TEST_REDIS = Redis(ROOT / ".local-test")
+TEST = ROOT / f".local-test{os.environ.get(VERSION, '')}"
+TEST_POSTGRES = ScratchPostgres(TEST)
+TEST_REDIS = Redis(TEST)
 HOLDERS = tuple(Holder(server) for server in (POSTGRES, REDIS, TEST_POSTGRES, TEST_REDIS))
 
 

