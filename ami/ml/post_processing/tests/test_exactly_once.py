@@ -1,5 +1,6 @@
 """What stops a worker in the middle of a batch undoes it whole; it is done once in the end."""
 
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -23,7 +24,14 @@ from ami.ml.post_processing.tests.seeing import (
     unseen,
     worked,
 )
-from ami.ml.post_processing.tests.workers import Broker, assert_sound, fresh, queued
+from ami.ml.post_processing.tests.workers import (
+    Broker,
+    assert_sound,
+    fresh,
+    queued,
+    race,
+    run_part,
+)
 
 __all__ = ["broker", "seeing"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("seeing")]
@@ -99,6 +107,35 @@ def test_commit_whose_answer_was_lost_is_not_done_again(
     assert figures(job) == {"Seen": 64}
     assert job.changes.count() == 64
     assert len(done) == 4
+
+
+def test_worker_that_is_overtaken_within_a_batch_commits_nothing_of_it(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = make_scope(*[1] * 32)
+    job = queued(SeeingTask, scope)
+    claims: list[JobPart | None] = []
+    process = SeeingTask.process
+
+    def overtaken(task: SeeingTask, batch: Batch) -> None:
+        process(task, batch)
+        if not claims:
+            part = job.parts.get()
+            claims.extend(race(partial(JobPart.claim, part.pk, task_id=part.task_id)))
+
+    monkeypatch.setattr(SeeingTask, "process", overtaken)
+    broker.work()
+    (second,) = claims
+    part = job.parts.get()
+    assert second
+    assert (part.claim_token, part.cursor, part.rows_done) == (second.claim_token, 0, 0)
+    assert len(unseen()) == 32
+    assert not job.changes.exists()
+
+    run_part(part)
+    assert assert_sound(job).outcome == Outcome.SUCCEEDED
+    assert figures(fresh(job)) == {"Seen": 32}
+    assert job.changes.count() == 32
 
 
 def lost_connection() -> Exception:

@@ -120,6 +120,13 @@ def test_cost_at_the_threshold_is_a_link() -> None:
     assert link(whole, half, limits=Limits(1, 0.999_999_99)) == []
 
 
+def test_last_bits_of_a_sum_decide_nothing() -> None:
+    """0.3 + 0.3 is 0.6, although 1 - 0.7 is a little more than 0.3 for a computer."""
+    whole, most = Box(0, 0, (0, 0, 100, 100)), Box(1, 0, (0, 15, 100, 85))
+    assert (1 - 0.7) + (1 - 0.7) > 0.6
+    assert link(whole, most, limits=Limits(1, 0.6)) == [Link(0, 1, 0.6)]
+
+
 def test_two_dear_links_do_not_push_out_a_free_one() -> None:
     rows, columns = assign(np.array([[0.0, 0.9], [0.9, 2.0]]))
     assert (rows.tolist(), columns.tolist()) == ([0], [0])

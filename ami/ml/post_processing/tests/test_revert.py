@@ -152,6 +152,26 @@ def test_changes_of_several_batches_compose(monkeypatch: pytest.MonkeyPatch) -> 
     assert left(reverting) == []
 
 
+def test_first_of_several_changes_of_a_row_is_what_is_put_back() -> None:
+    """Of two changes of a column, one holds what it was before the run, one what it is now."""
+
+    class RenamingTask(CountingTask):
+        key = "renaming"
+
+        def process(self, batch: Batch) -> None:
+            batch.detections.update(path="first.jpg")
+            batch.detections.update(path="second.jpg")
+
+    capture_set, _ = make_night()
+    former = rows()
+    with registered(RenamingTask):
+        job = run(capture_set, RenamingTask)
+    assert job.changes.count() == 4
+    reverting = revert(job)
+    assert left(reverting) == []
+    assert rows() == former
+
+
 @pytest.mark.django_db(transaction=True)
 def test_method_with_a_run_of_its_own_is_journaled_and_reverted() -> None:
     class Free(CountingTask):
