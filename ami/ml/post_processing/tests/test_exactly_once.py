@@ -85,9 +85,13 @@ def test_lost_connection_is_no_fault_of_the_rows(
 
 @pytest.mark.parametrize("at", [1, 2], ids=["a batch within", "the last batch of a part"])
 @pytest.mark.parametrize("dry_run", [False, True], ids=["run", "dry run"])
+@pytest.mark.parametrize("visible", [True, False], ids=["at once", "later"])
 def test_commit_whose_answer_was_lost_is_not_done_again(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch, *, at: int, dry_run: bool
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, *, at: int, dry_run: bool, visible: bool
 ) -> None:
+    """The server may still be about to commit when the worker looks for what it did."""
+    if not visible:
+        monkeypatch.setattr(parts._Walk, "_was_committed", lambda walk: False)
     scope = make_scope(*[1] * 64)
     done: list[int] = []
     do_batch = batches.do_batch
