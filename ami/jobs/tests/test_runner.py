@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -16,8 +17,9 @@ from ami.jobs.states import (
     PartState,
 )
 from ami.jobs.tasks import run_job
-from ami.jobs.tests.job_types import job_type, make_job
+from ami.jobs.tests.job_types import Idle, job_type, make_job, work_type
 from ami.jobs.tests.rows import make_part, running_job
+from ami.jobs.work import Planned
 
 
 @pytest.mark.django_db
@@ -164,12 +166,20 @@ def test_run_that_completes_while_it_is_canceled_has_succeeded() -> None:
     assert job.status == JobState.SUCCESS
 
 
+def take_over(job: Job) -> None:
+    """Claim a running Job for another worker."""
+    Job.objects.filter(pk=job.pk).update(status=JobState.RETRY)
+    runner.claim(job.pk)
+
+
 @pytest.mark.django_db
-def test_worker_that_lost_its_claim_leaves_the_job_to_the_other() -> None:
+@pytest.mark.parametrize("last", [Job.checkpoint, str], ids=["progress", "end"])
+def test_worker_that_lost_its_claim_leaves_the_job_to_the_other(
+    last: Callable[[Job], object],
+) -> None:
     def run(job: Job) -> None:
-        Job.objects.filter(pk=job.pk).update(status=JobState.RETRY)
-        runner.claim(job.pk)
-        job.checkpoint()
+        take_over(job)
+        last(job)
 
     job = make_job()
     with job_type(run):
@@ -177,6 +187,21 @@ def test_worker_that_lost_its_claim_leaves_the_job_to_the_other() -> None:
     job.refresh_from_db()
     assert job.status == JobState.STARTED
     assert not job.logs.exists()
+
+
+@pytest.mark.django_db
+def test_worker_that_lost_its_claim_while_it_planned_makes_no_parts() -> None:
+    class Overtaken(Idle):
+        def plan(self) -> list[Planned]:
+            take_over(job)
+            return [Planned(1, None)]
+
+    job = make_job()
+    with work_type(Overtaken):
+        runner.run(job.pk)
+    job.refresh_from_db()
+    assert job.status == JobState.STARTED
+    assert not job.parts.exists()
 
 
 @pytest.mark.django_db
