@@ -11,8 +11,17 @@ from ami.jobs import runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.progress import JobProgress
 from ami.jobs.service import create_jobs
-from ami.jobs.states import FINAL, RUNNING, WAITING, ClaimLostError, JobCanceledError, Outcome
+from ami.jobs.states import (
+    FINAL,
+    RUNNING,
+    WAITING,
+    ClaimLostError,
+    JobCanceledError,
+    Outcome,
+    PartState,
+)
 from ami.jobs.tests.job_types import make_job
+from ami.jobs.tests.rows import make_part, running_job
 
 pytestmark = pytest.mark.django_db
 Messages = list[tuple[str, list[Any]]]
@@ -188,6 +197,27 @@ def test_cancel_ends_a_run_whose_worker_is_silent(status: JobState) -> None:
     assert (job.cancel(), job.status) == (True, JobState.REVOKED)
     with pytest.raises(ClaimLostError):
         zombie.checkpoint()
+
+
+def test_end_takes_the_claims_of_workers_that_still_have_a_part() -> None:
+    job = running_job()
+    part = make_part(job, PartState.RUNNING, claim_token=uuid4())
+    assert job.fail("Out of memory.")
+    with pytest.raises(ClaimLostError):
+        part.save_as_holder(rows_done=1)
+    part.refresh_from_db()
+    assert (part.state, part.claim_token) == (PartState.QUEUED, None)
+
+
+@pytest.mark.parametrize("status", [JobState.REVOKED, JobState.FAILURE])
+def test_job_whose_revert_has_begun_is_not_resumed(status: JobState) -> None:
+    job = make_job(status=status)
+    make_part(job, PartState.QUEUED)
+    assert job.can_resume
+    make_job(reverts=job)
+    assert (job.can_resume, job.resume()) == (False, False)
+    job.refresh_from_db()
+    assert job.status == status
 
 
 @pytest.mark.parametrize("stored", ["null", "7", '{"stages": [{"progress": 7}]}'])

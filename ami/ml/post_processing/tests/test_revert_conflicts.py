@@ -4,6 +4,7 @@ import pytest
 
 from ami.base.tests.factories import (
     NIGHT,
+    make_classification,
     make_taxon,
     make_user,
 )
@@ -121,6 +122,17 @@ def test_row_deleted_since_is_left_alone_and_its_occurrence_with_it() -> None:
     reverting = revert(job)
     assert rows()["Classification"] == before
     assert ("main.classification", flag.pk, "deleted since") in left(reverting)
+
+
+def test_row_that_another_one_refers_to_since_is_left_alone() -> None:
+    capture_set, _ = make_night()
+    job = run(capture_set)
+    flag = Classification.objects.filter(job=job).earliest("pk")
+    make_classification(detection=flag.detection, applied_to=flag, terminal=False)
+    before = rows()["Classification"]
+    reverting = revert(job)
+    assert rows()["Classification"] == before
+    assert ("main.classification", flag.pk, "in use since") in left(reverting)
 
 
 @pytest.mark.usefixtures("methods")

@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 
 from ami.base.tests.factories import make_classification, make_deployment, make_taxon, make_user
 from ami.jobs.models import Job, JobState
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Detection, Event, Identification, Occurrence
+from ami.ml.post_processing import tracking
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.tests.clicks import KEY, post, told
 from ami.ml.post_processing.tests.nights import (
@@ -19,10 +21,13 @@ from ami.ml.post_processing.tests.nights import (
     links,
     make_event,
     make_night,
+    occurrences,
     tracks,
 )
 from ami.ml.post_processing.tests.reverting import left, revert, rows
+from ami.ml.post_processing.tests.workers import race
 from ami.ml.post_processing.tracking import TrackingTask
+from ami.ml.post_processing.tracking_rows import read_directions
 
 pytestmark = pytest.mark.django_db
 EVENTS = "/admin/main/event/"
@@ -144,3 +149,25 @@ def test_occurrence_that_a_person_has_identified_since_is_not_added_to() -> None
     Identification.objects.create(occurrence=parted, taxon=make_taxon(), user=make_user())
     revert(job)
     assert tracks(event) == {(0,), (1,)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_identifies_an_occurrence_while_its_tracks_are_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    event = make_night([A], [A])
+    first, _ = occurrences(event)
+
+    def identify() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '50ms'")
+        Identification.objects.create(occurrence=first, taxon=make_taxon(), user=make_user())
+
+    def beside_a_person(ids: list[int]) -> Any:
+        with pytest.raises(OperationalError, match="lock timeout"):
+            race(identify)
+        return read_directions(ids)
+
+    monkeypatch.setattr(tracking, "read_directions", beside_a_person)
+    assert run(event).status == JobState.SUCCESS
+    assert tracks(event) == {(0, 1)}
