@@ -6,7 +6,7 @@ from threading import Thread
 from typing import Any, ClassVar
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from ami.base.tests.factories import (
     make_capture,
@@ -17,7 +17,7 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
-from ami.jobs import runner
+from ami.jobs import admission, runner
 from ami.jobs.models import Job
 from ami.jobs.revert import request_revert
 from ami.jobs.states import Outcome
@@ -27,6 +27,10 @@ from ami.main.models import (
     Event,
     Occurrence,
     Taxon,
+)
+from ami.main.tests.test_determination_locks import (
+    run_in_thread,
+    wait_until_someone_waits_for_a_lock,
 )
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, Batch, Unit
@@ -244,6 +248,35 @@ def test_cancel_of_a_waiting_job_wakes_those_behind_it(broker: Broker) -> None:
         broker.work(2)
         assert assert_sound(last).outcome == Outcome.PROBLEMS
     assert assert_sound(between).outcome == Outcome.CANCELED
+
+
+def test_jobs_on_the_same_loose_detections_wait_for_each_other(broker: Broker) -> None:
+    """A detection without an occurrence is a unit of its own."""
+    scope = make_scope(loose=2)
+    with registered(PartingTask):
+        holder, held = handed_out(broker, scope)
+        second, elsewhere = queued(PartingTask, scope), queued(PartingTask, make_scope(loose=1))
+        broker.work()
+        assert fresh(second).waits_for == holder
+        assert assert_sound(elsewhere).outcome == Outcome.PROBLEMS
+        for part in held:
+            run_part(part)
+        broker.work()
+        assert assert_sound(second).outcome == Outcome.PROBLEMS
+
+
+def test_jobs_are_admitted_one_at_a_time(broker: Broker) -> None:
+    """Of two that look for each other at the same moment, neither would see the other."""
+    scope = make_scope(1)
+    with registered(PartingTask):
+        job = queued(PartingTask, scope)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(admission.LOCK)
+            worker = run_in_thread(broker.work)
+            wait_until_someone_waits_for_a_lock()
+            assert fresh(job).admitted_at is None
+        worker.join()
+        assert assert_sound(job).outcome == Outcome.PROBLEMS
 
 
 def test_woken_job_is_not_overtaken(broker: Broker) -> None:
