@@ -145,6 +145,16 @@ def test_genus_in_two_families_keeps_each_species_in_its_own(run: Callable[..., 
     assert "Hygrochroa stands in several families: Apatelodidae, Blastobasidae" in out
 
 
+def test_genus_in_two_families_belongs_to_the_one_of_more_rows(run: Callable[..., str]) -> None:
+    run(
+        make_row("Apatelodes torrefacta", genus="Hygrochroa", family="Apatelodidae"),
+        make_row("Hypatopa vestaliella", genus="Hygrochroa", family="Blastobasidae"),
+        make_row("Hypatopa simplicella", genus="Hygrochroa", family="Blastobasidae"),
+    )
+    assert lineage("Hypatopa vestaliella") == ["Hygrochroa", "Blastobasidae", "Lepidoptera"]
+    assert lineage("Apatelodes torrefacta") == ["Apatelodidae", "Lepidoptera"]
+
+
 def test_known_taxon_is_completed_and_keeps_the_rest(run: Callable[..., str]) -> None:
     tribe = Taxon.objects.create(name="Attacini", rank=TaxonRank.TRIBE)
     genus = Taxon.objects.create(name="Actias", rank=TaxonRank.GENUS, parent=tribe)
