@@ -10,7 +10,7 @@ def unsupported_version() -> str:
 
     Raises OperationalError where the server does not answer.
     """
-    version = int(connection.cursor().connection.server_version) // 10_000
+    version: int = connection.pg_version // 10_000  # type: ignore[attr-defined]
     if OLDEST <= version <= NEWEST:
         return ""
     return (
