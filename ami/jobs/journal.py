@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+from ami.main.counts import refresh_counts
+
 if TYPE_CHECKING:
     from ami.jobs.models import Job
 
@@ -166,12 +168,16 @@ def remove_triggers(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 @contextmanager
 def journaled(job: "Job") -> Iterator[None]:
-    """A transaction whose changes to journaled tables are recorded as those of `job`."""
+    """A transaction whose changes to journaled tables are recorded as those of `job`.
+
+    The counts of what it has touched are true at its end.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config(%s, %s, true)", [SETTING, str(job.pk)])
         yield
         # The setting would outlive a savepoint. Where an error ends this, the rollback resets it.
         cursor.execute("SELECT set_config(%s, '', true)", [SETTING])
+        refresh_counts()
 
 
 @contextmanager

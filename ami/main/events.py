@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
 
-from ami.main.counts import update_event_counts
+from ami.main.counts import refresh_counts
 
 if TYPE_CHECKING:
     from ami.main.models.deployment import Deployment
@@ -50,12 +50,15 @@ UPDATE main_occurrence o SET event_id = first.event_id, updated_at = now()
 FROM first WHERE o.id = first.occurrence_id AND o.event_id IS DISTINCT FROM first.event_id
 """
 
+# Locked in the order of their ids, as the counts lock them.
+HOLD_EVENTS = "SELECT FROM main_event WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE"
+
 TIMES = """
 UPDATE main_event e
 SET start = seen.first, "end" = seen.last, updated_at = now()
 FROM (SELECT event_id, min(timestamp) AS first, max(timestamp) AS last
       FROM main_sourceimage
-      WHERE event_id = ANY(%s) AND timestamp IS NOT NULL GROUP BY event_id) seen
+      WHERE event_id = ANY(%(ids)s) AND timestamp IS NOT NULL GROUP BY event_id) seen
 WHERE e.id = seen.event_id AND (e.start, e."end") IS DISTINCT FROM (seen.first, seen.last)
 """
 
@@ -63,7 +66,9 @@ WHERE e.id = seen.event_id AND (e.start, e."end") IS DISTINCT FROM (seen.first, 
 def update_event_times(event_ids: Iterable[int]) -> None:
     """Let each night start with its first capture and end with its last."""
     with connection.cursor() as cursor:
-        cursor.execute(TIMES, [list(event_ids)])
+        named = {"ids": list(event_ids)}
+        cursor.execute(HOLD_EVENTS, named)
+        cursor.execute(TIMES, named)
 
 
 def group_images_into_events(deployment: "Deployment") -> "list[Event]":
@@ -84,6 +89,6 @@ def group_images_into_events(deployment: "Deployment") -> "list[Event]":
         cursor.execute(MOVE_OCCURRENCES, [[pk for (pk,) in cursor.fetchall()]])
         events = list(deployment.events.values_list("pk", flat=True))
         update_event_times(events)
-        update_event_counts(events)
+        refresh_counts()
     nights = deployment.events.filter(captures__timestamp__isnull=False)
     return list(nights.distinct().order_by("group_by"))

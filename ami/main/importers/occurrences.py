@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from ami.main.counts import (
-    update_capture_counts,
-    update_deployment_counts,
-    update_event_counts,
-)
+from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
 from ami.main.events import update_event_times
 from ami.main.importers.base import wait_for_turn
@@ -187,15 +183,10 @@ def _classify(
 def _finish(state: _Import, project: Project) -> None:
     """Bring what follows from the rows up to date; does nothing where none was added."""
     if state.touched or state.report.captures:
-        events = [event.pk for event in state.nights.values()]
         update_determinations(state.touched)
-        update_event_times(events)
-        update_capture_counts([capture.pk for capture in state.captures.values()])
-        update_event_counts(events)
-        update_deployment_counts(
-            {event.deployment_id for event in state.nights.values() if event.deployment_id}
-        )
+        update_event_times(event.pk for event in state.nights.values())
         _capture_set(project).populate_sample()
+        refresh_counts()
 
 
 def _capture_set(project: Project) -> SourceImageCollection:

@@ -10,7 +10,7 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
 from ami.jobs.models import Job, JobState
-from ami.main.counts import update_capture_counts, update_deployment_counts, update_event_counts
+from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
 from ami.main.management import scale_sql
 from ami.main.models import (
@@ -96,6 +96,7 @@ def seed(sizes: Sizes, *, report: Callable[[str], None]) -> None:
         start = perf_counter()
         rows = step()
         report(f"{name:28}{rows:>10,}{perf_counter() - start:8.1f} s")
+    refresh_counts()
 
 
 def _params(sizes: Sizes) -> dict[str, Any]:
@@ -165,11 +166,6 @@ def _steps(sizes: Sizes, params: dict[str, Any]) -> dict[str, Callable[[], int]]
         "captures of capture sets": insert(scale_sql.CAPTURE_SET_IMAGES),
         "sequences and statistics": _reset_sequences_and_analyze,
         "determinations": in_chunks(update_determinations, "occurrence", sizes.occurrences),
-        "counts of captures": in_chunks(update_capture_counts, "capture", sizes.captures),
-        "counts of nights": in_chunks(update_event_counts, "night", sizes.nights),
-        "counts of deployments": in_chunks(
-            update_deployment_counts, "deployment", sizes.deployments
-        ),
     }
 
 

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from ami.base.models import BaseModel
-from ami.main.counts import update_deployment_counts
+from ami.main.counts import CountField, update_deployment_counts
 from ami.main.events import group_images_into_events
 from ami.main.models.project import Project
 
@@ -36,10 +36,10 @@ class Deployment(BaseModel):
         validators=[validate_time_zone],
         help_text="A night runs from noon to noon in this IANA time zone.",
     )
-    events_count = models.PositiveIntegerField(default=0, editable=False)
-    captures_count = models.PositiveIntegerField(default=0, editable=False)
-    detections_count = models.PositiveIntegerField(default=0, editable=False)
-    occurrences_count = models.PositiveIntegerField(default=0, editable=False)
+    events_count = CountField()
+    captures_count = CountField()
+    detections_count = CountField()
+    occurrences_count = CountField()
 
     def __str__(self) -> str:
         return self.name

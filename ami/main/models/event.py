@@ -1,6 +1,7 @@
 from django.db import models
 
 from ami.base.models import BaseModel
+from ami.main.counts import CountField
 from ami.main.models.deployment import Deployment
 from ami.main.models.project import Project
 
@@ -21,9 +22,9 @@ class Event(BaseModel):
     )
     start = models.DateTimeField(null=True, blank=True)
     end = models.DateTimeField(null=True, blank=True)
-    captures_count = models.PositiveIntegerField(default=0, editable=False)
-    detections_count = models.PositiveIntegerField(default=0, editable=False)
-    occurrences_count = models.PositiveIntegerField(default=0, editable=False)
+    captures_count = CountField()
+    detections_count = CountField()
+    occurrences_count = CountField()
 
     class Meta:
         constraints = [

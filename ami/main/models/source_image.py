@@ -1,6 +1,7 @@
 from django.db import models
 
 from ami.base.models import BaseModel
+from ami.main.counts import CountField
 from ami.main.models.deployment import Deployment
 from ami.main.models.event import Event
 from ami.main.models.project import Project
@@ -32,7 +33,7 @@ class SourceImage(BaseModel):
     timestamp = models.DateTimeField(null=True, blank=True)
     width = models.PositiveIntegerField(null=True, blank=True, help_text="Pixels.")
     height = models.PositiveIntegerField(null=True, blank=True, help_text="Pixels.")
-    detections_count = models.PositiveIntegerField(default=0, editable=False)
+    detections_count = CountField()
 
     class Meta:
         verbose_name = "capture"

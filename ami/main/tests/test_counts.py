@@ -1,83 +1,234 @@
+from collections.abc import Callable
+
 import pytest
-from django.db import connection
+from django.apps import apps
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db import connection, transaction
+from django.db.models import F
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from ami.base.tests.factories import (
+    NIGHT,
     make_capture,
     make_deployment,
-    make_detection,
-    make_occurrence,
 )
-from ami.base.tests.snapshots import snapshot
-from ami.main.counts import update_capture_counts, update_deployment_counts, update_event_counts
-from ami.main.models import Deployment, Event, SourceImage
+from ami.main.count_triggers import recount_all
+from ami.main.counts import (
+    CACHED,
+    refresh_counts,
+    update_capture_counts,
+    update_deployment_counts,
+    update_event_counts,
+)
+from ami.main.models import Deployment, Detection, Event, Occurrence, SourceImage
+from ami.main.tests.counting import (
+    add_in_bulk,
+    counts_of,
+    first_capture,
+    make_counted_deployment,
+    move_a_capture_to_another_night,
+    stale_counts,
+)
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def deployment() -> Deployment:
-    """One night of two captures with three detections of two occurrences."""
-    deployment = make_deployment()
-    event = Event.objects.create(
-        project=deployment.project, deployment=deployment, group_by="2022-06-20"
-    )
-    captures = [make_capture(deployment=deployment, event=event) for _ in range(2)]
-    occurrences = [make_occurrence(deployment=deployment, event=event) for _ in range(2)]
-    for capture, occurrence in ((0, 0), (0, 1), (1, 0)):
-        make_detection(source_image=captures[capture], occurrence=occurrences[occurrence])
-    make_detection()
-    return deployment
+    return make_counted_deployment()
 
 
-def test_captures_are_recounted(deployment: Deployment) -> None:
-    update_capture_counts(deployment.captures.values_list("pk", flat=True))
-
-    counts = deployment.captures.order_by("pk").values_list("detections_count", flat=True)
-    assert list(counts) == [2, 1]
-
-
-def test_nights_are_recounted(deployment: Deployment) -> None:
-    update_event_counts(deployment.events.values_list("pk", flat=True))
-
-    event = deployment.events.get()
-    assert (event.captures_count, event.detections_count, event.occurrences_count) == (2, 3, 2)
+def test_counts_follow_rows_that_are_added(deployment: Deployment) -> None:
+    assert counts_of(deployment) == [1, 2, 3, 2]
+    assert counts_of(deployment.events.get()) == [2, 3, 2]
+    assert [counts_of(capture) for capture in deployment.captures.order_by("pk")] == [[2], [1]]
+    assert stale_counts() == []
 
 
-def test_deployments_are_recounted(deployment: Deployment) -> None:
-    update_deployment_counts([deployment.pk])
-
-    deployment.refresh_from_db()
-    assert [getattr(deployment, name) for name in Deployment.COUNTS] == [1, 2, 3, 2]
+def delete_detections(deployment: Deployment) -> None:
+    Detection.objects.filter(source_image=first_capture(deployment)).delete()
 
 
-def test_counts_fall_back_to_zero(deployment: Deployment) -> None:
-    update_deployment_counts([deployment.pk])
+def delete_a_capture_with_its_detections(deployment: Deployment) -> None:
+    first_capture(deployment).delete()
+
+
+def delete_captures_before_their_detections(deployment: Deployment) -> None:
+    with connection.cursor() as cursor:
+        ids = list(deployment.captures.values_list("pk", flat=True))
+        cursor.execute("DELETE FROM main_sourceimage WHERE id = ANY(%s)", [ids])
+        cursor.execute("DELETE FROM main_detection WHERE source_image_id = ANY(%s)", [ids])
+
+
+def delete_the_night(deployment: Deployment) -> None:
+    deployment.events.get().delete()
+
+
+def delete_the_deployment(deployment: Deployment) -> None:
+    deployment.delete()
+
+
+def delete_the_project(deployment: Deployment) -> None:
+    assert deployment.project
+    deployment.project.delete()
+
+
+def move_all_to_another_deployment(deployment: Deployment) -> None:
+    other = make_deployment()
+    for rows in (deployment.events, deployment.captures, deployment.occurrences):
+        rows.update(deployment=other)
+
+
+def move_detections_to_another_capture(deployment: Deployment) -> None:
+    Detection.objects.update(source_image=make_capture())
+
+
+def take_captures_and_occurrences_out_of_their_night(deployment: Deployment) -> None:
+    deployment.captures.update(event=None)
+    deployment.occurrences.update(event=None)
+
+
+def empty_all(deployment: Deployment) -> None:
     deployment.captures.all().delete()
     deployment.occurrences.all().delete()
 
-    update_deployment_counts([deployment.pk])
 
-    deployment.refresh_from_db()
-    assert [getattr(deployment, name) for name in Deployment.COUNTS] == [1, 0, 0, 0]
+EACH_WAY = [
+    add_in_bulk,
+    delete_detections,
+    delete_a_capture_with_its_detections,
+    delete_captures_before_their_detections,
+    delete_the_night,
+    delete_the_deployment,
+    delete_the_project,
+    move_a_capture_to_another_night,
+    move_all_to_another_deployment,
+    move_detections_to_another_capture,
+    take_captures_and_occurrences_out_of_their_night,
+    empty_all,
+]
 
 
-def test_others_are_left_alone_and_no_ids_are_no_work(deployment: Deployment) -> None:
-    before = snapshot(Deployment, Event, SourceImage)
+@pytest.mark.parametrize("change", EACH_WAY)
+def test_counts_are_true_after(
+    change: Callable[[Deployment], None], deployment: Deployment
+) -> None:
+    before = [*Event.objects.all(), *Deployment.objects.all()]
+
+    change(deployment)
+    refresh_counts()
+
+    assert stale_counts() == []
+    now = [*Event.objects.all(), *Deployment.objects.all()]
+    assert [vars(row) for row in now] != [vars(row) for row in before]
+
+
+@pytest.mark.parametrize("name", ["detection", "sourceimage", "occurrence", "event"])
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.django_db(transaction=True)
+def test_counts_are_true_after_a_deletion_in_the_admin(
+    name: str, together: bool, deployment: Deployment, admin_client: Client
+) -> None:
+    row = apps.get_model("main", name)._default_manager.earliest("pk")
+    url, data = reverse(f"admin:main_{name}_delete", args=[row.pk]), {"post": "yes"}
+    if together:
+        url = reverse(f"admin:main_{name}_changelist")
+        data |= {"action": "delete_selected", ACTION_CHECKBOX_NAME: str(row.pk)}
+
+    admin_client.post(url, data)
+
+    assert not type(row)._default_manager.filter(pk=row.pk).exists()
+    assert stale_counts() == []
+    assert counts_of(deployment) != [1, 2, 3, 2]
+
+
+def test_a_savepoint_that_is_rolled_back_changes_no_count(deployment: Deployment) -> None:
+    with transaction.atomic():
+        add_in_bulk(deployment)
+        transaction.set_rollback(True)
+    delete_detections(deployment)
+
+    refresh_counts()
+
+    assert stale_counts() == []
+
+
+def test_saving_an_instance_leaves_the_counts_alone(deployment: Deployment) -> None:
+    rows = [deployment, deployment.events.get(), first_capture(deployment)]
+    add_in_bulk(deployment)
+    refresh_counts()
+
+    for row in rows:
+        row.save()
+
+    assert stale_counts() == []
+
+
+def test_nothing_is_written_where_no_row_was_moved(deployment: Deployment) -> None:
+    place = "SELECT ctid FROM main_deployment UNION ALL SELECT ctid FROM main_event"
+    with connection.cursor() as cursor:
+        cursor.execute(place)
+        before = cursor.fetchall()
+        Detection.objects.update(timestamp=NIGHT, source_image=F("source_image"))
+        Occurrence.objects.update(determination_score=0.5, event=F("event"))
+        refresh_counts()
+        cursor.execute(place)
+        assert cursor.fetchall() == before
+
+
+def miscount() -> None:
+    for model in (SourceImage, Event, Deployment):
+        model._default_manager.update(**dict.fromkeys(CACHED[model._meta.db_table], 9))
+
+
+def test_wrong_counts_are_counted_anew(deployment: Deployment) -> None:
+    miscount()
+    add_in_bulk(deployment)  # is not counted twice
+
+    update_capture_counts(SourceImage.objects.values_list("pk", flat=True))
+    update_event_counts(Event.objects.values_list("pk", flat=True))
+    update_deployment_counts(Deployment.objects.values_list("pk", flat=True))
+    refresh_counts()
+
+    assert stale_counts() == []
+
+
+def test_migration_counts_anew_what_was_wrong(deployment: Deployment) -> None:
+    miscount()
+
+    with connection.schema_editor() as editor:
+        recount_all(None, editor)
+
+    assert stale_counts() == []
+
+
+def test_no_count_falls_below_zero(deployment: Deployment) -> None:
+    for model in (SourceImage, Event, Deployment):
+        model._default_manager.update(**dict.fromkeys(CACHED[model._meta.db_table], 0))
+
+    empty_all(deployment)
+    refresh_counts()
+
+    assert counts_of(deployment) == [0, 0, 0, 0]
+
+
+def test_others_are_not_counted(deployment: Deployment) -> None:
+    miscount()
 
     update_capture_counts([])
     update_event_counts([])
     update_deployment_counts([make_deployment().pk])
 
-    after = snapshot(Deployment, Event, SourceImage)
-    assert after["Deployment"][:-1] == before["Deployment"]
-    assert (after["Event"], after["SourceImage"]) == (before["Event"], before["SourceImage"])
+    assert counts_of(deployment) == [9, 9, 9, 9]
 
 
-def test_one_query_whatever_the_number(deployment: Deployment) -> None:
+def test_queries_do_not_grow_with_the_rows(deployment: Deployment) -> None:
     ids = [*deployment.captures.values_list("pk", flat=True), -1, 10**12]
-
     with CaptureQueriesContext(connection) as queries:
         update_capture_counts(ids)
-
+    assert len(queries) == 5  # a savepoint, the notes, the lock, the count
+    with CaptureQueriesContext(connection) as queries:
+        refresh_counts()
     assert len(queries) == 1

@@ -15,6 +15,7 @@ from ami.jobs.parts import run_here
 from ami.jobs.states import JobFailedError
 from ami.jobs.summary import skipped_sentence, title
 from ami.jobs.work import SAMPLES, Planned, PlannedWork, WholeWork
+from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
 from ami.main.models import Detection
 from ami.ml.models import Algorithm, AlgorithmTaskType
@@ -86,6 +87,7 @@ class BasePostProcessingTask(PlannedWork):
             for batch in self.plan():
                 with transaction.atomic():
                     self.work_on(batch)
+                    refresh_counts()
         finally:
             for reason, ids in self.skipped.items():
                 rows = self.counts[f"Skipped: {reason}"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from django.db import transaction
 
-from ami.main.counts import update_capture_counts, update_deployment_counts, update_event_counts
+from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
 from ami.main.importers.base import wait_for_turn
 from ami.main.management.demo.classifier import answer
@@ -180,9 +180,7 @@ def _write(rows: _Rows) -> None:
 
 def _finish(project: Project, rows: _Rows) -> None:
     update_determinations(occurrence.pk for occurrence in rows.occurrences)
-    update_capture_counts(project.captures.values_list("pk", flat=True))
-    update_event_counts(project.events.values_list("pk", flat=True))
-    update_deployment_counts(project.deployments.values_list("pk", flat=True))
     SourceImageCollection.objects.create(
         project=project, name=CAPTURE_SET, method=SourceImageCollection.Method.FULL
     ).populate_sample()
+    refresh_counts()

@@ -21,6 +21,7 @@ from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.likeness import Likeness, highest_ids
 from ami.main.models import SourceImageCollection
+from ami.main.tests.counting import stale_counts
 from ami.ml.post_processing.admin import form_class_for
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
@@ -103,8 +104,10 @@ def test_run_is_reverted_exactly(method: Method) -> None:
     before = exactly(rows())
     job = run(method, made)
     assert exactly(rows()) != before
+    assert stale_counts() == []
     assert left(revert(job)) == []
     assert exactly(rows()) == before
+    assert stale_counts() == []
 
 
 class KilledError(BaseException):
