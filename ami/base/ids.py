@@ -1,4 +1,8 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+from pydantic import ConstrainedInt
+from pydantic.errors import IntegerError
 
 MAX_ID = 2**63 - 1
 
@@ -20,3 +24,21 @@ def parse_ids(texts: Iterable[str], *, noun: str) -> set[int]:
             raise ValueError(f"{text[:50]!r} is not the id of one of the {noun}.")
         ids.add(pk)
     return ids
+
+
+class RowId(ConstrainedInt):
+    """The id of a row. True and 1.7 are none, though an int could be made of them."""
+
+    ge = 1
+    le = MAX_ID
+
+    @classmethod
+    def __get_validators__(cls) -> Generator[Callable[..., Any], None, None]:
+        yield cls._refuse_inexact
+        yield from super().__get_validators__()
+
+    @staticmethod
+    def _refuse_inexact(value: Any) -> Any:
+        if isinstance(value, bool | float):
+            raise IntegerError
+        return value

@@ -1,23 +1,29 @@
 """The integrity checks as a task of beat, and its schedule."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from celery.exceptions import ImproperlyConfigured, SoftTimeLimitExceeded
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from pydantic import StrictBool, StrictStr, validate_arguments
 
+from ami.base.arguments import UnfitArgumentsError, call_fit
+from ami.base.ids import RowId
+from ami.base.registry import UnknownKeyError
 from ami.jobs.models import Job
 from ami.jobs.repairs import new_repair, repair_here
-from ami.main.checks.declarations import chosen_checks
+from ami.main.checks.declarations import Check, chosen_checks
 from ami.main.checks.repair import RepairContext
 from ami.main.checks.runner import Scope, run_checks
-from ami.main.models import IntegrityRun, Project
+from ami.main.models import IntegrityResult, IntegrityRun, Project
 from ami.users.models import User
 
 TASK = "ami.jobs.tasks.data_integrity_check"
-TASKS = (TASK, "ami.jobs.tasks.check_data_integrity")
+# It has other names, for schedules and messages that use those.
+TASKS = (TASK, "ami.jobs.tasks.check_data_integrity", "ami.main.tasks.check_data_integrity")
 SCHEDULE_NAME = "main.data_integrity_check"
 DAILY = {
     "minute": "15",
@@ -34,14 +40,28 @@ class Schedule(NamedTuple):
     """A row of beat's schedule that runs the checks.
 
     `next` is None where it is switched off, and where Celery cannot tell, as of 30 February.
+    `failed` is its last run, where that could not do all that it should.
     """
 
     task: PeriodicTask
     next: datetime | None
+    failed: IntegrityRun | None
 
 
 class UnknownScopeError(ValueError):
     """There is no such project or Job, or the two do not belong together; the message says it."""
+
+
+REFUSALS = (UnfitArgumentsError, UnknownKeyError, UnknownScopeError)
+
+
+class Asked(NamedTuple):
+    """What the arguments of the task ask for."""
+
+    checks: list[Check]
+    scope: Scope
+    dry_run: bool
+    user: User | None
 
 
 def scope_of(project_id: int | None, job_id: int | None) -> Scope:
@@ -59,29 +79,49 @@ def scope_of(project_id: int | None, job_id: int | None) -> Scope:
     return Scope(project_id, job_id)
 
 
-def check_integrity(
-    project_id: int | None,
-    job_id: int | None,
+@validate_arguments
+def _asked(
+    project_id: RowId | None = None,
+    job_id: RowId | None = None,
+    dry_run: StrictBool = True,
     *,
-    dry_run: bool,
-    keys: Iterable[str] = (),
-    tags: Iterable[str] = (),
-    user_id: int | None = None,
+    checks: Sequence[StrictStr] = (),
+    tags: Sequence[StrictStr] = (),
+    user_id: RowId | None = None,
+) -> Asked:
+    return Asked(
+        checks=chosen_checks(keys=checks, tags=tags),
+        scope=scope_of(project_id, job_id),
+        dry_run=bool(dry_run),
+        user=User.objects.filter(pk=user_id).first() if user_id else None,
+    )
+
+
+def read_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Asked:
+    """What the task is asked for. Raises one of the `REFUSALS`."""
+    return call_fit(_asked, args, kwargs)
+
+
+def check_integrity(
+    args: Sequence[Any], kwargs: Mapping[str, Any], *, schedule: str = ""
 ) -> dict[str, dict[str, int]]:
-    """Run the checks of these keys or tags, or all; returns what was found by key.
+    """Run the checks that the task's arguments ask for; returns what was found by key.
 
     A repair that has to wait for another Job is left to run by itself, and returns nothing yet.
-    Raises UnknownKeyError and UnknownScopeError.
+    Where the arguments ask for what there is not, a run is kept that says so, and one of the
+    `REFUSALS` raised. `schedule` is the name of the periodic task that asks.
     """
-    checks = chosen_checks(keys=keys, tags=tags)
-    scope = scope_of(project_id, job_id)
-    user = User.objects.filter(pk=user_id).first() if user_id else None
+    try:
+        checks, scope, dry_run, user = read_arguments(args, kwargs)
+    except REFUSALS as odd:
+        IntegrityRun.objects.create(error=str(odd), schedule=schedule, finished_at=timezone.now())
+        raise
     run: IntegrityRun | None
     if dry_run:
         context = RepairContext(interrupts=(SoftTimeLimitExceeded,))
-        run = run_checks(checks, scope=scope, user=user, context=context)
+        run = run_checks(checks, scope=scope, user=user, context=context, schedule=schedule)
     else:
-        run = repair_here(new_repair(checks, scope=scope, user=user))
+        run = repair_here(new_repair(checks, scope=scope, user=user, schedule=schedule))
     return {
         result.key: {
             "checked": result.found,
@@ -96,7 +136,20 @@ def schedules() -> list[Schedule]:
     """The first ten, by name."""
     rows = PeriodicTask.objects.filter(task__in=TASKS).order_by("name")
     rows = rows.select_related("interval", "crontab", "solar", "clocked")
-    return [Schedule(task, _next(task)) for task in rows[:SHOWN]]
+    failed = {run.schedule: run for run in failed_runs()}
+    return [Schedule(task, _next(task), failed.get(task.name)) for task in rows[:SHOWN]]
+
+
+def failed_runs() -> list[IntegrityRun]:
+    """The last run of each schedule that is on, where it could not do all that it should."""
+    names = PeriodicTask.objects.filter(task__in=TASKS, enabled=True).values("name")
+    last = IntegrityRun.objects.filter(schedule__in=names).order_by("schedule", "-pk")
+    broken = IntegrityResult.objects.exclude(error="").filter(run=OuterRef("pk"))
+    return list(
+        IntegrityRun.objects.filter(
+            ~Q(error="") | Exists(broken), pk__in=last.distinct("schedule").values("pk")
+        )
+    )
 
 
 def schedule_daily() -> bool:

@@ -92,6 +92,7 @@ class Repair(WholeWork):
                 repair_job_id=self.job.pk,
                 context=context,
                 on_result=self._tell,
+                schedule=self.job.params.get("schedule", ""),
             )
         except SoftTimeLimitExceeded:
             raise JobFailedError(OUT_OF_TIME) from None
@@ -131,14 +132,19 @@ def new_repair(
     scope: Scope,
     user: User | None = None,
     launch_key: str | None = None,
+    schedule: str = "",
 ) -> Job:
-    """A Job that is not saved yet, to be queued, or run here."""
+    """A Job that is not saved yet, to be queued, or run here, perhaps for a periodic task."""
     return Job(
         name=NAME,
         project_id=scope.project_id,
         user=user,
         job_type_key=JOB_TYPE,
-        params={"checks": [check.key for check in checks], "job": scope.job_id},
+        params={
+            "checks": [check.key for check in checks],
+            "job": scope.job_id,
+            **({"schedule": schedule} if schedule else {}),
+        },
         launch_key=launch_key,
     )
 

@@ -1,11 +1,11 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from celery import shared_task
 from django.db import Error
 
-from ami.jobs import health, parts, runner
+from ami.jobs import health, integrity, parts, runner
 from ami.jobs.faults import is_transient
 from ami.jobs.health import Findings, check_stale_jobs
 from ami.jobs.integrity import check_integrity
@@ -50,25 +50,19 @@ def tick() -> None:
     Pulse.record(Pulse.Name.TICK)
 
 
-@shared_task
-def data_integrity_check(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    dry_run: bool = True,
-    *,
-    checks: Iterable[str] = (),
-    tags: Iterable[str] = (),
-    user_id: int | None = None,
-) -> dict[str, dict[str, int]]:
-    """Look for faults in the rows of a scope; `dry_run=False` repairs them, as a Job."""
-    return check_integrity(
-        project_id, job_id, dry_run=dry_run, keys=checks, tags=tags, user_id=user_id
-    )
+def _check_data_integrity(task: Any, *args: Any, **kwargs: Any) -> dict[str, dict[str, int]]:
+    """Look for faults in the rows of a scope; `dry_run=False` repairs them, as a Job.
+
+    Takes `project_id`, `job_id`, `dry_run`, and by name `checks`, `tags` and `user_id`. Others are
+    refused in the worker, not where the message is sent: there, nobody would be told.
+    """
+    schedule = getattr(task.request, "periodic_task_name", None) or ""
+    return check_integrity(args, kwargs, schedule=schedule)
 
 
-# By its other name, for schedules and messages that have that one.
-check_data_integrity = shared_task(name=f"{__name__}.check_data_integrity")(
-    data_integrity_check.run
+data_integrity_check, check_data_integrity, _ = (
+    shared_task(name=name, bind=True, throws=integrity.REFUSALS)(_check_data_integrity)
+    for name in integrity.TASKS
 )
 
 

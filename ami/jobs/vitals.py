@@ -20,6 +20,7 @@ from django_celery_beat.models import PeriodicTask
 from redis import Redis, RedisError
 
 from ami.base.postgresql import unsupported_version
+from ami.jobs.integrity import failed_runs
 from ami.jobs.models import Pulse
 
 TICK_TASK = "ami.jobs.tasks.tick"
@@ -32,14 +33,14 @@ PATIENCE = f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'"
 
 
 class Signs(NamedTuple):
-    """The ages of what was heard of, how often beat ticks, and why the database does not serve.
-
-    `tick_every` is None where the tick is switched off.
+    """What the database tells: the ages of what was heard of, how often beat ticks (None where
+    that is switched off), why it does not serve, and how many scheduled checks could not run.
     """
 
     ages: dict[str, float]
     tick_every: timedelta | None
     refusal: str
+    failed_checks: int
 
 
 class Vitals(TypedDict):
@@ -51,6 +52,7 @@ class Vitals(TypedDict):
     workers: dict[str, Any]
     beat: dict[str, Any]
     health_check: dict[str, Any]
+    warnings: list[str]
 
 
 @heartbeat_sent.connect
@@ -77,6 +79,7 @@ def vitals() -> Vitals:
         "workers": {"ok": served, "by_queue": workers or {}},
         "beat": told,
         "health_check": {"age": _age(signs, Pulse.Name.HEALTH_CHECK)},
+        "warnings": _warnings(signs),
     }
 
 
@@ -105,17 +108,26 @@ def _signs() -> Signs | None:
             cursor.execute(PATIENCE)
             rows = dict(Pulse.objects.values_list("name", "at"))
             every = _tick_every(rows.get(Pulse.Name.TICK))
-            refusal = unsupported_version()
+            refusal, failed = unsupported_version(), len(failed_runs())
             transaction.set_rollback(True)  # or a transaction around this one keeps the setting
     except Error:
         return None
-    return Signs({name: (now - at).total_seconds() for name, at in rows.items()}, every, refusal)
+    ages = {name: (now - at).total_seconds() for name, at in rows.items()}
+    return Signs(ages, every, refusal, failed)
 
 
 def _database(signs: Signs | None) -> dict[str, Any]:
     """Whether it answers and is of a supported version, with the reason where it is not."""
     refusal = signs.refusal if signs else ""
     return {"ok": signs is not None and not refusal} | ({"reason": refusal} if refusal else {})
+
+
+def _warnings(signs: Signs | None) -> list[str]:
+    """What somebody should look at, though everything does its part."""
+    if signs is None or not signs.failed_checks:
+        return []
+    number, noun = signs.failed_checks, "checks" if signs.failed_checks > 1 else "check"
+    return [f"{number} scheduled integrity {noun} could not run; the list of runs says why."]
 
 
 def _beat(signs: Signs | None) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-from celery import shared_task
+from celery import current_app, shared_task
+from celery.local import Proxy
 
 from ami.main.models import Deployment, group_images_into_events
 
@@ -7,3 +8,12 @@ from ami.main.models import Deployment, group_images_into_events
 def regroup_events(deployment_id: int) -> None:
     """Group the captures of one deployment into nights."""
     group_images_into_events(Deployment.objects.get(pk=deployment_id))
+
+
+def _registered_above() -> object:
+    current_app.loader.import_default_modules()
+    return current_app.tasks[f"{__name__}.check_data_integrity"]
+
+
+# Of the layer that runs the checks.
+check_data_integrity = Proxy(_registered_above)

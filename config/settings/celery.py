@@ -42,6 +42,7 @@ CELERY_TASK_ROUTES = {
     "ami.jobs.tasks.run_part": {"queue": "post_processing"},
     "ami.jobs.tasks.data_integrity_check": {"queue": "post_processing"},
     "ami.jobs.tasks.check_data_integrity": {"queue": "post_processing"},
+    "ami.main.tasks.check_data_integrity": {"queue": "post_processing"},
 }
 
 CELERY_BROKER_CONNECTION_TIMEOUT = 4

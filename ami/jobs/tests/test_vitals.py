@@ -18,8 +18,10 @@ from pytest_django import DjangoAssertNumQueries
 from redis import Redis
 
 from ami.jobs import health, vitals
+from ami.jobs.integrity import SCHEDULE_NAME, schedule_daily
 from ami.jobs.models import Pulse
 from ami.jobs.tasks import tick
+from ami.main.models import IntegrityRun
 from ami.main.tests.test_determination_locks import run_in_thread
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +78,17 @@ class TestHealthy:
         assert told["ok"]
         assert told["workers"] == {"ok": True, "by_queue": {"ami": 1, "post_processing": 1}}
         assert told["beat"]["at_most"] == 120
+        assert told["warnings"] == []
+
+    def test_scheduled_check_that_cannot_run_is_a_warning(self, client: Client) -> None:
+        schedule_daily()
+        IntegrityRun.objects.create(schedule=SCHEDULE_NAME, error="There is no project 7.")
+
+        code, told = ask(client)
+
+        assert (code, told["ok"]) == (200, True)
+        said = "1 scheduled integrity check could not run; the list of runs says why."
+        assert told["warnings"] == [said]
 
     def test_answer_is_never_kept_and_needs_no_sign_in(self, client: Client) -> None:
         response = client.get("/healthz")
@@ -86,7 +99,7 @@ class TestHealthy:
     def test_queries_are_few(
         self, client: Client, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
-        with django_assert_num_queries(6):  # half of them are the savepoint in the test
+        with django_assert_num_queries(7):  # some are the savepoint in the test
             ask(client)
 
     def test_answer_holds_no_address_and_no_secret(self, client: Client) -> None:

@@ -54,12 +54,13 @@ def run_checks(
     repair_job_id: int | None = None,
     context: RepairContext = PLAIN,
     on_result: Callable[[IntegrityResult], object] = lambda result: None,
+    schedule: str = "",
 ) -> IntegrityRun:
     """Run the checks one by one and keep what they found; prune what is older than 90 days.
 
     A check that fails does not stop the others: its result says why. With `dry_run=False` the
     rows at fault are repaired within `context`, whose journal is that of `repair_job_id`.
-    `on_result` is told of each check that has ended.
+    `on_result` is told of each check that has ended; `schedule` names the periodic task that asks.
     """
     run = IntegrityRun.objects.create(
         user=user,
@@ -67,6 +68,7 @@ def run_checks(
         job_id=scope.job_id,
         dry_run=dry_run,
         repair_job_id=repair_job_id,
+        schedule=schedule,
     )
     for check in checks:
         result = IntegrityResult(run=run, key=check.key, severity=check.severity)

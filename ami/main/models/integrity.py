@@ -42,6 +42,13 @@ class IntegrityRun(BaseModel):
     finished_at = models.DateTimeField(
         null=True, blank=True, help_text="Empty while it runs, or where it was cut off."
     )
+    schedule = models.CharField(
+        max_length=200,
+        blank=True,
+        db_index=True,
+        help_text="The name of the periodic task that asked for it.",
+    )
+    error = models.TextField("could not run", blank=True, help_text="Why no check could be run.")
 
     def __str__(self) -> str:
         return f"Integrity run {self.pk}"

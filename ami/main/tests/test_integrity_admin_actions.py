@@ -16,6 +16,7 @@ from ami.main.checks.declarations import chosen_checks
 from ami.main.checks.runner import run_checks
 from ami.main.checks.tests.test_batches import make_undetermined
 from ami.main.checks.tests.world import World, make_world
+from ami.main.models import IntegrityRun
 from ami.main.tests.integrity_admin import KEY, LIST, link_of, page, text_of
 
 pytestmark = pytest.mark.django_db
@@ -98,6 +99,20 @@ class TestSchedule:
         kept = PeriodicTask.objects.get(name="main.data_integrity_check")
         assert (kept.enabled, kept.description) == (False, "Mine.")
         assert "switched off" in text_of(operator.get(LIST))
+
+    def test_run_that_could_not_start_is_told_in_the_list_and_beside_its_schedule(
+        self, operator: Client
+    ) -> None:
+        operator.post(f"{LIST}schedule/")
+        why = "There is no project 7."
+        run = IntegrityRun.objects.create(schedule="main.data_integrity_check", error=why)
+
+        said = text_of(operator.get(LIST))
+        assert said.count(f"Could not run : {why}") == 2
+
+        said = text_of(page(operator, run))
+        assert why in said
+        assert "Schedule: main.data_integrity_check" in said
 
     def test_schedule_of_no_day_is_told(self, operator: Client) -> None:
         never = CrontabSchedule.objects.create(minute="0", day_of_month="30", month_of_year="2")

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from pydantic import Field
 
+from ami.base.ids import RowId
 from ami.jobs.states import JobFailedError
 from ami.jobs.work import Planned
 from ami.main.determinations import update_determinations
@@ -22,7 +23,7 @@ from ami.ml.post_processing.derived.labels import listed_taxa, read_label_taxa
 from ami.ml.post_processing.derived.masking import LIKELY_OFF_LIST, Masking
 from ami.ml.post_processing.derived.rows import CategoryMaps, rows_a_batch
 from ami.ml.post_processing.registry import register
-from ami.ml.post_processing.scopes import RowId, ScopedConfig, existing_row
+from ami.ml.post_processing.scopes import ScopedConfig, existing_row
 
 logger = getLogger(__name__)
 

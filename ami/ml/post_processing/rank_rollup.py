@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ConstrainedFloat, Field, validator
 from scipy.sparse import csr_array
 
+from ami.base.ids import RowId
 from ami.base.vectors import Vector
 from ami.jobs.work import Planned
 from ami.main.models import Classification, Detection, TaxonRank
@@ -30,7 +31,7 @@ from ami.ml.post_processing.derived.rows import (
     softmax,
 )
 from ami.ml.post_processing.registry import register
-from ami.ml.post_processing.scopes import RowId, ScopedConfig, existing_row
+from ami.ml.post_processing.scopes import ScopedConfig, existing_row
 
 # UNKNOWN stands outside the order, and is tried last.
 FINEST_FIRST = [*TaxonRank.values[-2::-1], TaxonRank.UNKNOWN.value]

@@ -1,15 +1,14 @@
 """What a run can be pointed at, and which captures and detections that means."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
-from pydantic import BaseModel, ConstrainedInt, root_validator, validator
+from pydantic import BaseModel, root_validator, validator
 from pydantic.errors import IntegerError
 from pydantic.fields import ModelField
 
-from ami.base.ids import MAX_ID
 from ami.jobs.states import JobFailedError
 from ami.main.models import Detection, Event, Occurrence, SourceImage, SourceImageCollection
 
@@ -83,24 +82,6 @@ SCOPES = (
     ),
 )
 SCOPE_FIELDS = frozenset(filter(None, (f for s in SCOPES for f in (s.field, s.several))))
-
-
-class RowId(ConstrainedInt):
-    """The id of a row. True and 1.7 are none, though an int could be made of them."""
-
-    ge = 1
-    le = MAX_ID
-
-    @classmethod
-    def __get_validators__(cls) -> Generator[Callable[..., Any], None, None]:
-        yield cls._refuse_inexact
-        yield from super().__get_validators__()
-
-    @staticmethod
-    def _refuse_inexact(value: Any) -> Any:
-        if isinstance(value, bool | float):
-            raise IntegerError
-        return value
 
 
 class ScopedConfig(BaseModel):

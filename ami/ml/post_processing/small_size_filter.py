@@ -6,13 +6,14 @@ from typing import NamedTuple
 from django.db import connection
 from pydantic import Field
 
+from ami.base.ids import RowId
 from ami.main.models import Taxon, TaxonRank
 from ami.main.models.taxon import NOT_IDENTIFIABLE
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.boxes import BOX_FAULTS
 from ami.ml.post_processing.registry import register
-from ami.ml.post_processing.scopes import RowId, ScopedConfig
+from ami.ml.post_processing.scopes import ScopedConfig
 
 SOUND = {"large", "flagged before"}
 

@@ -6,12 +6,13 @@ from operator import attrgetter, itemgetter
 
 from pydantic import Field
 
+from ami.base.ids import RowId
 from ami.main.models import Event, Occurrence
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, Batch
 from ami.ml.post_processing.linking import Floats, Limits, link_detections
 from ami.ml.post_processing.registry import register
-from ami.ml.post_processing.scopes import RowId, ScopedConfig
+from ami.ml.post_processing.scopes import ScopedConfig
 from ami.ml.post_processing.tracking_rows import (
     delete_emptied,
     hold,

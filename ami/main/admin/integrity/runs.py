@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.ids import parse_id
@@ -26,6 +27,7 @@ from ami.main.checks.declarations import Severity
 from ami.main.models import IntegrityResult, IntegrityRun, IntegrityStatus, Project
 
 CUT_OFF_AFTER = timedelta(hours=1)
+REASON_SHOWN = 200
 
 
 def _over_results(expression: Any, *where: Q) -> Coalesce:
@@ -153,8 +155,8 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
 
     @admin.display(description="outcome")
     def state(self, run: Any) -> SafeString:
-        status = _state(run)
-        return format_html('<span class="integrity integrity-{}">{}</span>', *status)
+        why = f": {Truncator(run.error).chars(REASON_SHOWN)}" if run.error else ""
+        return format_html('<span class="integrity integrity-{}">{}</span>{}', *_state(run), why)
 
     @admin.display(description="rows at fault")
     def rows(self, run: Any) -> str:
@@ -227,6 +229,8 @@ def _may_schedule(request: HttpRequest) -> bool:
 
 def _state(run: Any) -> tuple[str, str]:
     """The style and the words for how a run stands, from its annotations."""
+    if run.error:
+        return IntegrityStatus.COULD_NOT_RUN.value, "Could not run"
     if run.finished_at is None:
         has_ended = run.repair_job is not None and run.repair_job.is_final
         if has_ended or timezone.now() - run.created_at > CUT_OFF_AFTER:
