@@ -49,8 +49,11 @@ Each check finds rows that cannot be right, and repairs them where a rule can. S
 .. automodule:: ami.main.checks.declarations
    :members: Severity, Tag, Pair, Check, register, chosen_checks
 
+.. automodule:: ami.main.checks.schemas
+   :members: IntegrityCheckResult
+
 .. automodule:: ami.main.checks.repair
-   :members: IntegrityCheckResult, RepairContext, RepairStoppedError, reconcile, leave_to_a_person
+   :members: RepairContext, RepairStoppedError, reconcile, leave_to_a_person
 
 .. automodule:: ami.main.checks.runner
    :members: Scope, run_checks, examine

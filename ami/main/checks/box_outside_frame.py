@@ -6,7 +6,8 @@ from django.db.models import F, Q, QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
 from ami.main.checks.expressions import SoundBox
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.repair import RepairContext, leave_to_a_person
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
@@ -14,7 +15,9 @@ TOLERANCE = 1  # pixel
 
 
 def get_detections_outside_frame(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    detection_ids: Iterable[int] | None = None,
 ) -> QuerySet[Detection]:
     """Those whose box is sound and reaches beyond its frame by more than a pixel."""
     beyond = (
@@ -25,7 +28,7 @@ def get_detections_outside_frame(
     )
     rows = Detection.objects.filter(beyond, SoundBox("bbox"))
     rows = rows.filter(source_image__width__gt=0, source_image__height__gt=0)
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, detection_ids)
 
 
 def reconcile_boxes_outside_frame(
@@ -37,8 +40,8 @@ def reconcile_boxes_outside_frame(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Report them; the box or the frame may be wrong."""
-    rows = get_detections_outside_frame(project_id, job_id)
-    return leave_to_a_person(rows, ids=detection_ids, dry_run=dry_run)
+    rows = get_detections_outside_frame(project_id, job_id, detection_ids)
+    return leave_to_a_person(rows, dry_run=dry_run)
 
 
 register(

@@ -7,7 +7,8 @@ from django.db.models.expressions import RawSQL
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
 from ami.main.checks.expressions import loop_members
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.repair import RepairContext, leave_to_a_person
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Classification
 
@@ -21,11 +22,13 @@ WHERE source.detection_id <> c.detection_id
 
 
 def get_classifications_with_broken_lineage(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    classification_ids: Iterable[int] | None = None,
 ) -> QuerySet[Classification]:
     """Those whose `applied_to` leads back to them, or is on another detection."""
     rows = Classification.objects.filter(pk__in=RawSQL(BROKEN, []))  # noqa: S611 -- a constant
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, classification_ids)
 
 
 def reconcile_broken_lineages(
@@ -37,8 +40,8 @@ def reconcile_broken_lineages(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Report them; what it was derived from, nobody can tell from the rows."""
-    rows = get_classifications_with_broken_lineage(project_id, job_id)
-    return leave_to_a_person(rows, ids=classification_ids, dry_run=dry_run)
+    rows = get_classifications_with_broken_lineage(project_id, job_id, classification_ids)
+    return leave_to_a_person(rows, dry_run=dry_run)
 
 
 register(

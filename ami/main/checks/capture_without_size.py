@@ -5,18 +5,23 @@ from collections.abc import Iterable
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.repair import RepairContext, leave_to_a_person
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection, SourceImage
 
 
 def get_captures_without_size(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    capture_ids: Iterable[int] | None = None,
 ) -> QuerySet[SourceImage]:
     """Those with detections whose width or height is missing or 0."""
     detections = Detection.objects.filter(source_image=OuterRef("pk"))
     unmeasured = Q(width=None) | Q(height=None) | Q(width=0) | Q(height=0)
-    return in_scope(SourceImage.objects.filter(unmeasured, Exists(detections)), project_id, job_id)
+    return in_scope(
+        SourceImage.objects.filter(unmeasured, Exists(detections)), project_id, job_id, capture_ids
+    )
 
 
 def reconcile_captures_without_size(
@@ -28,8 +33,8 @@ def reconcile_captures_without_size(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Report them; the size stands in the file alone."""
-    rows = get_captures_without_size(project_id, job_id)
-    return leave_to_a_person(rows, ids=capture_ids, dry_run=dry_run)
+    rows = get_captures_without_size(project_id, job_id, capture_ids)
+    return leave_to_a_person(rows, dry_run=dry_run)
 
 
 register(

@@ -9,7 +9,8 @@ from django.db import models
 from django.db.models import QuerySet
 
 from ami.base.registry import Registry, UnknownKeyError
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext
+from ami.main.checks.repair import RepairContext
+from ami.main.checks.schemas import IntegrityCheckResult
 
 
 class Severity(models.TextChoices):

@@ -6,7 +6,8 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.repair import RepairContext, reconcile
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Detection
@@ -32,12 +33,14 @@ RETURNING d.occurrence_id
 
 
 def get_detections_without_occurrence(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    detection_ids: Iterable[int] | None = None,
 ) -> QuerySet[Detection]:
     """Those that are classified and in no occurrence."""
     classifications = Classification.objects.filter(detection=OuterRef("pk"))
     rows = Detection.objects.filter(Exists(classifications), occurrence=None)
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, detection_ids)
 
 
 def reconcile_detections_without_occurrence(
@@ -49,8 +52,8 @@ def reconcile_detections_without_occurrence(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Give each an occurrence of its own."""
-    rows = get_detections_without_occurrence(project_id, job_id)
-    return reconcile(rows, _give_occurrences, ids=detection_ids, dry_run=dry_run, context=context)
+    rows = get_detections_without_occurrence(project_id, job_id, detection_ids)
+    return reconcile(rows, _give_occurrences, dry_run=dry_run, context=context)
 
 
 def _give_occurrences(ids: list[int]) -> None:

@@ -7,7 +7,8 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
 from ami.main.checks.expressions import NotDistinct
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.repair import RepairContext, reconcile
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification
@@ -49,7 +50,9 @@ DELETE FROM main_classification WHERE id = ANY(%s)
 
 
 def get_duplicate_classifications(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    classification_ids: Iterable[int] | None = None,
 ) -> QuerySet[Classification]:
     """Those that an earlier one on their detection equals in all that counts."""
     earlier = Classification.objects.filter(
@@ -57,7 +60,9 @@ def get_duplicate_classifications(
         detection=OuterRef("detection"),
         pk__lt=OuterRef("pk"),
     )
-    return in_scope(Classification.objects.filter(Exists(earlier)), project_id, job_id)
+    return in_scope(
+        Classification.objects.filter(Exists(earlier)), project_id, job_id, classification_ids
+    )
 
 
 def reconcile_duplicate_classifications(
@@ -69,8 +74,8 @@ def reconcile_duplicate_classifications(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Delete them; the earliest takes over what was derived from them."""
-    rows = get_duplicate_classifications(project_id, job_id)
-    return reconcile(rows, _merge, ids=classification_ids, dry_run=dry_run, context=context)
+    rows = get_duplicate_classifications(project_id, job_id, classification_ids)
+    return reconcile(rows, _merge, dry_run=dry_run, context=context)
 
 
 def _merge(ids: list[int]) -> None:

@@ -46,6 +46,27 @@ class SoundBox(Func):
         super().__init__(box)
 
 
+class FarFromNight(Func):
+    """Whether a time lies more than a day off the night of that name, noon to noon, in a time zone.
+
+    Names are compared, not dates: a name that is not a date has no night. An evening's date is
+    that of twelve hours ago.
+    """
+
+    template = r"""(
+        SELECT CASE WHEN night = to_char(evening, 'YYYY-MM-DD') THEN false
+               ELSE night ~ '^\d{4}-\d\d-\d\d$'
+                    AND night <> to_char(evening - interval '1 day', 'YYYY-MM-DD')
+                    AND night <> to_char(evening + interval '1 day', 'YYYY-MM-DD') END
+        FROM (VALUES (%(expressions)s)) given (taken, night, zone),
+             LATERAL (SELECT (taken AT TIME ZONE zone) - interval '12 hours' AS evening) e
+    ) IS TRUE"""
+    output_field = BooleanField()
+
+    def __init__(self, time: str, night: str, zone: str) -> None:
+        super().__init__(time, night, zone)
+
+
 class OfAnotherLength(Func):
     """Whether a vector of a classification is of another length than the labels of its map.
 

@@ -6,17 +6,20 @@ from django.db.models import QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
 from ami.main.checks.expressions import SoundBox
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.repair import RepairContext, leave_to_a_person
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
 
 def get_detections_with_invalid_box(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    detection_ids: Iterable[int] | None = None,
 ) -> QuerySet[Detection]:
     """Those whose box is not null, yet not four finite numbers in order."""
     rows = Detection.objects.filter(~SoundBox("bbox"), bbox__isnull=False)
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, detection_ids)
 
 
 def reconcile_invalid_boxes(
@@ -28,8 +31,8 @@ def reconcile_invalid_boxes(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Report them; where the box should be, the rows do not tell."""
-    rows = get_detections_with_invalid_box(project_id, job_id)
-    return leave_to_a_person(rows, ids=detection_ids, dry_run=dry_run)
+    rows = get_detections_with_invalid_box(project_id, job_id, detection_ids)
+    return leave_to_a_person(rows, dry_run=dry_run)
 
 
 register(

@@ -5,20 +5,25 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.repair import RepairContext, reconcile
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import taxon_is_stale, update_determinations
 from ami.main.models import Occurrence
 
 
 def get_occurrences_missing_determination(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
     """Those without a determination for which the rule gives one.
 
     They come in the order of the index on the determination: all of it null, that of their ids.
     """
-    rows = in_scope(Occurrence.objects.filter(determination=None), project_id, job_id)
+    rows = in_scope(
+        Occurrence.objects.filter(determination=None), project_id, job_id, occurrence_ids
+    )
     return rows.filter(taxon_is_stale()).order_by("determination_id", "pk")
 
 
@@ -31,10 +36,8 @@ def reconcile_missing_determinations(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Apply the rule to them."""
-    rows = get_occurrences_missing_determination(project_id, job_id)
-    return reconcile(
-        rows, update_determinations, ids=occurrence_ids, dry_run=dry_run, context=context
-    )
+    rows = get_occurrences_missing_determination(project_id, job_id, occurrence_ids)
+    return reconcile(rows, update_determinations, dry_run=dry_run, context=context)
 
 
 register(

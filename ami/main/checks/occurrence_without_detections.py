@@ -6,7 +6,8 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.repair import RepairContext, reconcile
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection, Occurrence
 
@@ -26,11 +27,15 @@ WHERE id = ANY(%s)
 
 
 def get_occurrences_without_detections(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
     """Those without a detection."""
     detections = Detection.objects.filter(occurrence=OuterRef("pk"))
-    return in_scope(Occurrence.objects.filter(~Exists(detections)), project_id, job_id)
+    return in_scope(
+        Occurrence.objects.filter(~Exists(detections)), project_id, job_id, occurrence_ids
+    )
 
 
 def reconcile_occurrences_without_detections(
@@ -42,11 +47,10 @@ def reconcile_occurrences_without_detections(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Delete those that no person has identified."""
-    rows = get_occurrences_without_detections(project_id, job_id)
+    rows = get_occurrences_without_detections(project_id, job_id, occurrence_ids)
     return reconcile(
         rows,
         _delete,
-        ids=occurrence_ids,
         dry_run=dry_run,
         context=context,
         otherwise=IDENTIFIED,

@@ -1,14 +1,15 @@
 """How rows at fault are repaired: in batches, each its own transaction, around the bad ones."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import Error, connection, transaction
 from django.db.models import QuerySet
 
-SAMPLES = 100
+from ami.main.checks.schemas import SAMPLES, IntegrityCheckResult
+
 TRIES = 5
 # PostgreSQL's class of errors for a deadlock, and for rows that others changed first.
 ROLLED_BACK = "40"
@@ -18,25 +19,6 @@ INTERRUPTED = "It was told to stop, or reached its time limit"
 CONNECTION_LOST = "The connection to the database was lost"
 
 Fix = Callable[[list[int]], object]
-
-
-@dataclass
-class IntegrityCheckResult:
-    """What became of the rows at fault. `checked` is how many there were.
-
-    `reasons` says, for the first 100 of the unfixable ones, why: id → sentence.
-    """
-
-    checked: int = 0
-    fixed: int = 0
-    unfixable: int = 0
-    reasons: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
-
-    def leave(self, ids: Iterable[int], reason: str) -> None:
-        for pk in ids:
-            self.unfixable += 1
-            if len(self.reasons) < SAMPLES:
-                self.reasons[pk] = reason
 
 
 @dataclass(frozen=True)
@@ -70,19 +52,16 @@ def reconcile(
     rows: QuerySet[Any],
     fix: Fix,
     *,
-    ids: Iterable[int] | None = None,
     dry_run: bool = True,
     context: RepairContext | None = None,
     otherwise: str = STILL_AT_FAULT,
 ) -> IntegrityCheckResult:
-    """Repair `rows`, or those of `ids` among them, by `fix(ids)`, which does a batch in its
-    transaction.
+    """Repair `rows` by `fix(ids)`, which does a batch in its transaction.
 
     A batch that fails is split until the bad row is alone; where another transaction was in the
     way, it is first tried again. Rows that `fix` leaves at fault are unfixable, too: `otherwise`
     says why. Raises RepairStoppedError where anything else ends it, such as a lost connection.
     """
-    rows = _chosen(rows, ids)
     if dry_run:
         return IntegrityCheckResult(checked=rows.count())
     repair = _Repair(rows, fix, otherwise, context or RepairContext())
@@ -90,11 +69,8 @@ def reconcile(
     return repair.result
 
 
-def leave_to_a_person(
-    rows: QuerySet[Any], *, ids: Iterable[int] | None = None, dry_run: bool = True
-) -> IntegrityCheckResult:
+def leave_to_a_person(rows: QuerySet[Any], *, dry_run: bool = True) -> IntegrityCheckResult:
     """The repair of what no rule can repair: all rows are unfixable."""
-    rows = _chosen(rows, ids)
     result = IntegrityCheckResult(checked=rows.count())
     if not dry_run:
         result.leave(ids_in_order(rows)[:SAMPLES], FOR_A_PERSON)
@@ -183,7 +159,3 @@ def first_line(error: Exception) -> str:
 def _was_in_the_way(error: Exception) -> bool:
     """Whether another transaction was what failed the batch: nothing is wrong with its rows."""
     return (getattr(error.__cause__, "pgcode", None) or "").startswith(ROLLED_BACK)
-
-
-def _chosen(rows: QuerySet[Any], ids: Iterable[int] | None) -> QuerySet[Any]:
-    return rows if ids is None else rows.filter(pk__in=list(ids))

@@ -14,14 +14,8 @@ from django.utils import timezone
 
 from ami.main.checks.declarations import Check, Pair
 from ami.main.checks.history import acknowledged_rows, prune_history
-from ami.main.checks.repair import (
-    INTERRUPTED,
-    SAMPLES,
-    IntegrityCheckResult,
-    RepairContext,
-    RepairStoppedError,
-    first_line,
-)
+from ami.main.checks.repair import INTERRUPTED, RepairContext, RepairStoppedError, first_line
+from ami.main.checks.schemas import SAMPLES, IntegrityCheckResult
 from ami.main.models import IntegrityResult, IntegrityRun
 
 if TYPE_CHECKING:

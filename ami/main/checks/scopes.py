@@ -1,5 +1,6 @@
 """How a check is cut to a project, or to what a run has worked on."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -15,6 +16,11 @@ from ami.main.models import (
 )
 
 M = TypeVar("M", bound=Model)
+
+
+def chosen(rows: QuerySet[M], ids: Iterable[int] | None) -> QuerySet[M]:
+    """Those of these ids; all where none are given."""
+    return rows if ids is None else rows.filter(pk__in=list(ids))
 
 
 class Way(NamedTuple):
@@ -36,10 +42,14 @@ WAYS: dict[type[Model], Way] = {
 
 
 def in_scope(
-    rows: QuerySet[M], project_id: int | None = None, job_id: int | None = None
+    rows: QuerySet[M],
+    project_id: int | None = None,
+    job_id: int | None = None,
+    ids: Iterable[int] | None = None,
 ) -> QuerySet[M]:
-    """Those of the project, and those on which the run has written a classification."""
+    """Those of the project, on which the run has written a classification, and of these ids."""
     way = WAYS[rows.model]
+    rows = chosen(rows, ids)
     scope: dict[str, Any] = {}
     if project_id is not None:
         scope[way.project] = project_id

@@ -6,14 +6,17 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.repair import RepairContext, reconcile
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification
 
 
 def get_classifications_left_terminal(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    classification_ids: Iterable[int] | None = None,
 ) -> QuerySet[Classification]:
     """Terminal ones with a newer terminal one of their algorithm on their detection."""
     newer = Classification.objects.filter(
@@ -24,7 +27,7 @@ def get_classifications_left_terminal(
         terminal=True,
     )
     rows = Classification.objects.filter(Exists(newer), terminal=True)
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, classification_ids)
 
 
 def reconcile_several_terminal(
@@ -36,8 +39,8 @@ def reconcile_several_terminal(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Demote them; the newest stays."""
-    rows = get_classifications_left_terminal(project_id, job_id)
-    return reconcile(rows, _demote, ids=classification_ids, dry_run=dry_run, context=context)
+    rows = get_classifications_left_terminal(project_id, job_id, classification_ids)
+    return reconcile(rows, _demote, dry_run=dry_run, context=context)
 
 
 def _demote(ids: list[int]) -> None:

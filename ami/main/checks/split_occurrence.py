@@ -5,13 +5,16 @@ from collections.abc import Iterable
 from django.db.models import Count, F, Max, Min, Q, QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.repair import RepairContext, leave_to_a_person
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection, Occurrence
 
 
 def get_split_occurrences(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
     """Those with detections in several events or projects, or two in one capture."""
     torn = (
@@ -32,7 +35,7 @@ def get_split_occurrences(
         )
     )
     rows = Occurrence.objects.filter(pk__in=torn.values("occurrence"))
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, occurrence_ids)
 
 
 def reconcile_split_occurrences(
@@ -44,8 +47,8 @@ def reconcile_split_occurrences(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Report them; which detection belongs where, nobody can tell from the rows."""
-    rows = get_split_occurrences(project_id, job_id)
-    return leave_to_a_person(rows, ids=occurrence_ids, dry_run=dry_run)
+    rows = get_split_occurrences(project_id, job_id, occurrence_ids)
+    return leave_to_a_person(rows, dry_run=dry_run)
 
 
 register(

@@ -6,32 +6,41 @@ from django.db.models import QuerySet
 
 from ami.main import counts
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.repair import RepairContext, reconcile
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Deployment, Event, SourceImage
 
 
 def get_captures_with_stale_counts(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    capture_ids: Iterable[int] | None = None,
 ) -> QuerySet[SourceImage]:
     """Captures whose number of detections is another one."""
     rows = SourceImage.objects.exclude(**counts.counted(counts.CAPTURES))
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, capture_ids)
 
 
 def get_events_with_stale_counts(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    event_ids: Iterable[int] | None = None,
 ) -> QuerySet[Event]:
     """Nights whose number of captures, detections or occurrences is another one."""
-    return in_scope(Event.objects.exclude(**counts.counted(counts.EVENTS)), project_id, job_id)
+    return in_scope(
+        Event.objects.exclude(**counts.counted(counts.EVENTS)), project_id, job_id, event_ids
+    )
 
 
 def get_deployments_with_stale_counts(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    deployment_ids: Iterable[int] | None = None,
 ) -> QuerySet[Deployment]:
     """Deployments whose number of nights, captures, detections or occurrences is another one."""
     rows = Deployment.objects.exclude(**counts.counted(counts.DEPLOYMENTS))
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, deployment_ids)
 
 
 def reconcile_capture_counts(
@@ -43,9 +52,9 @@ def reconcile_capture_counts(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Count them anew."""
-    rows = get_captures_with_stale_counts(project_id, job_id)
+    rows = get_captures_with_stale_counts(project_id, job_id, capture_ids)
     fix = counts.update_capture_counts
-    return reconcile(rows, fix, ids=capture_ids, dry_run=dry_run, context=context)
+    return reconcile(rows, fix, dry_run=dry_run, context=context)
 
 
 def reconcile_event_counts(
@@ -57,9 +66,9 @@ def reconcile_event_counts(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Count them anew."""
-    rows = get_events_with_stale_counts(project_id, job_id)
+    rows = get_events_with_stale_counts(project_id, job_id, event_ids)
     fix = counts.update_event_counts
-    return reconcile(rows, fix, ids=event_ids, dry_run=dry_run, context=context)
+    return reconcile(rows, fix, dry_run=dry_run, context=context)
 
 
 def reconcile_deployment_counts(
@@ -71,9 +80,9 @@ def reconcile_deployment_counts(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Count them anew."""
-    rows = get_deployments_with_stale_counts(project_id, job_id)
+    rows = get_deployments_with_stale_counts(project_id, job_id, deployment_ids)
     fix = counts.update_deployment_counts
-    return reconcile(rows, fix, ids=deployment_ids, dry_run=dry_run, context=context)
+    return reconcile(rows, fix, dry_run=dry_run, context=context)
 
 
 register(

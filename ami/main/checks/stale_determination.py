@@ -5,18 +5,21 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.repair import RepairContext, reconcile
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import taxon_is_stale, update_determinations
 from ami.main.models import Occurrence
 
 
 def get_occurrences_with_stale_determination(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
     """Those with a determination where the rule gives another one, or none."""
     rows = Occurrence.objects.filter(determination__isnull=False)
-    return in_scope(rows, project_id, job_id).filter(taxon_is_stale())
+    return in_scope(rows, project_id, job_id, occurrence_ids).filter(taxon_is_stale())
 
 
 def reconcile_stale_determinations(
@@ -28,10 +31,8 @@ def reconcile_stale_determinations(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Apply the rule to them."""
-    rows = get_occurrences_with_stale_determination(project_id, job_id)
-    return reconcile(
-        rows, update_determinations, ids=occurrence_ids, dry_run=dry_run, context=context
-    )
+    rows = get_occurrences_with_stale_determination(project_id, job_id, occurrence_ids)
+    return reconcile(rows, update_determinations, dry_run=dry_run, context=context)
 
 
 register(

@@ -7,16 +7,21 @@ from django.db.models.expressions import RawSQL
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
 from ami.main.checks.expressions import loop_members
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.repair import RepairContext, leave_to_a_person
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Taxon
 
 
-def get_taxa_in_a_loop(project_id: int | None = None, job_id: int | None = None) -> QuerySet[Taxon]:
+def get_taxa_in_a_loop(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    taxon_ids: Iterable[int] | None = None,
+) -> QuerySet[Taxon]:
     """Those from which `parent` leads back to themselves."""
     loop = RawSQL(loop_members("main_taxon", "parent_id"), [])  # noqa: S611 -- a constant
     rows = Taxon.objects.filter(pk__in=loop)
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, taxon_ids)
 
 
 def reconcile_taxon_loops(
@@ -28,8 +33,8 @@ def reconcile_taxon_loops(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Report them; which of the parents is wrong, a person knows."""
-    rows = get_taxa_in_a_loop(project_id, job_id)
-    return leave_to_a_person(rows, ids=taxon_ids, dry_run=dry_run)
+    rows = get_taxa_in_a_loop(project_id, job_id, taxon_ids)
+    return leave_to_a_person(rows, dry_run=dry_run)
 
 
 register(

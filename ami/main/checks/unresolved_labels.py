@@ -8,8 +8,9 @@ from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
-from ami.main.checks.scopes import in_scope
+from ami.main.checks.repair import RepairContext, leave_to_a_person
+from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.scopes import chosen, in_scope
 from ami.main.models import Classification
 
 if TYPE_CHECKING:
@@ -35,14 +36,17 @@ SELECT id FROM (TABLE label EXCEPT TABLE answered) unresolved
 
 
 def get_category_maps_with_unresolved_labels(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    category_map_ids: Iterable[int] | None = None,
 ) -> "QuerySet[AlgorithmCategoryMap]":
     """Those with a label that no taxon has as its name, search name or GBIF key."""
     maps: QuerySet[Any] = apps.get_model("ml", "AlgorithmCategoryMap")._default_manager.all()
     if not (project_id is None and job_id is None):
         used = in_scope(Classification.objects.all(), project_id, job_id)
         maps = maps.filter(pk__in=used.values("category_map"))
-    return maps.filter(pk__in=RawSQL(UNRESOLVED, []))  # noqa: S611 -- a constant
+    maps = maps.filter(pk__in=RawSQL(UNRESOLVED, []))  # noqa: S611 -- a constant
+    return chosen(maps, category_map_ids)
 
 
 def reconcile_unresolved_labels(
@@ -54,8 +58,8 @@ def reconcile_unresolved_labels(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Report them; which taxon is meant, a person knows."""
-    rows = get_category_maps_with_unresolved_labels(project_id, job_id)
-    return leave_to_a_person(rows, ids=category_map_ids, dry_run=dry_run)
+    rows = get_category_maps_with_unresolved_labels(project_id, job_id, category_map_ids)
+    return leave_to_a_person(rows, dry_run=dry_run)
 
 
 register(

@@ -6,13 +6,16 @@ from django.db.models import Q, QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
 from ami.main.checks.expressions import OfAnotherLength
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, leave_to_a_person
+from ami.main.checks.repair import RepairContext, leave_to_a_person
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Classification
 
 
 def get_classifications_with_wrong_vectors(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    classification_ids: Iterable[int] | None = None,
 ) -> QuerySet[Classification]:
     """Those with scores or logits of another length than the labels of the map."""
     rows = Classification.objects.filter(
@@ -20,7 +23,7 @@ def get_classifications_with_wrong_vectors(
         | Q(OfAnotherLength("logits"), logits__isnull=False),
         category_map__isnull=False,
     )
-    return in_scope(rows, project_id, job_id)
+    return in_scope(rows, project_id, job_id, classification_ids)
 
 
 def reconcile_wrong_vectors(
@@ -32,8 +35,8 @@ def reconcile_wrong_vectors(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Report them; which class a number belongs to, the rows do not tell."""
-    rows = get_classifications_with_wrong_vectors(project_id, job_id)
-    return leave_to_a_person(rows, ids=classification_ids, dry_run=dry_run)
+    rows = get_classifications_with_wrong_vectors(project_id, job_id, classification_ids)
+    return leave_to_a_person(rows, dry_run=dry_run)
 
 
 register(

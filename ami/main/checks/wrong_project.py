@@ -6,13 +6,16 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import IntegrityCheckResult, RepairContext, reconcile
+from ami.main.checks.repair import RepairContext, reconcile
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Deployment, SourceImage
 
 
 def get_captures_in_wrong_project(
-    project_id: int | None = None, job_id: int | None = None
+    project_id: int | None = None,
+    job_id: int | None = None,
+    capture_ids: Iterable[int] | None = None,
 ) -> QuerySet[SourceImage]:
     """Those whose deployment is of another project; `project_id` names either of the two."""
     rows = SourceImage.objects.filter(
@@ -20,7 +23,7 @@ def get_captures_in_wrong_project(
     )
     if project_id is not None:
         rows = rows.filter(Q(project=project_id) | Q(deployment__project=project_id))
-    return in_scope(rows, job_id=job_id)
+    return in_scope(rows, job_id=job_id, ids=capture_ids)
 
 
 def reconcile_wrong_projects(
@@ -32,8 +35,8 @@ def reconcile_wrong_projects(
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
     """Set the deployment's project."""
-    rows = get_captures_in_wrong_project(project_id, job_id)
-    return reconcile(rows, _follow_deployment, ids=capture_ids, dry_run=dry_run, context=context)
+    rows = get_captures_in_wrong_project(project_id, job_id, capture_ids)
+    return reconcile(rows, _follow_deployment, dry_run=dry_run, context=context)
 
 
 def _follow_deployment(ids: list[int]) -> None:

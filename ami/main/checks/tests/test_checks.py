@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from ami.base.tests.snapshots import snapshot
 from ami.main.checks.declarations import CHECKS, Check
-from ami.main.checks.repair import IntegrityCheckResult
+from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.tests import faults
 from ami.main.checks.tests.world import FAULTS, TABLES, Rows, World, make_world
 from ami.main.counts import refresh_counts

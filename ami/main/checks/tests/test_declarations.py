@@ -1,4 +1,5 @@
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -32,6 +33,10 @@ TABLE = {  # as an operator knows them: key → severity, and whether a rule rep
     "split_occurrence": ("error", False),
     "wrong_project": ("error", True),
     "stale_counts": ("warning", True),
+    "box_in_fractions": ("error", False),
+    "same_box": ("warning", False),
+    "time_outside_night": ("warning", False),
+    "orphan_name": ("warning", False),
 }
 BOX = CHECKS["invalid_box"]
 
@@ -49,6 +54,18 @@ def test_texts_are_sentences_and_the_module_has_the_key_for_its_name(check: Chec
         for function in (pair.get, pair.reconcile):
             assert getattr(function, "__module__", "") == f"ami.main.checks.{check.key}"
             assert function.__doc__
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
+def test_rows_are_found_in_the_scopes_that_they_are_repaired_in(check: Check) -> None:
+    for pair in check.pairs:
+        finding, repairing = (
+            list(signature(function).parameters) for function in (pair.get, pair.reconcile)
+        )
+        assert finding == [n for n in repairing if n not in {"dry_run", "context"}]
+        assert len(finding) == 3
+        empty: Any = []
+        assert list(pair.get(None, None, empty)) == []  # type: ignore[call-arg]
 
 
 def test_checks_run_in_the_order_of_their_tags() -> None:
@@ -69,7 +86,7 @@ def test_keys_and_tags_add_up() -> None:
 
 
 def test_unknown_key_is_told_with_the_known_ones() -> None:
-    with pytest.raises(UnknownKeyError, match=r"Unknown check 'x'\. Registered: box_outside"):
+    with pytest.raises(UnknownKeyError, match=r"Unknown check 'x'\. Registered: box_in_frac"):
         chosen_checks(keys=["x"])
 
 

@@ -122,10 +122,9 @@ def make_world() -> World:
     job = Job.objects.create(name="Run", project=project)
     occurrence, identified = (make_occurrence(event=event, **place) for _ in range(2))
     detections = [
-        make_detection(source_image=capture, occurrence=whose)
-        for capture, whose in zip(
-            [*captures, captures[1]], [occurrence, occurrence, identified], strict=True
-        )
+        make_detection(source_image=captures[0], occurrence=occurrence),
+        make_detection(source_image=captures[1], occurrence=occurrence),
+        make_detection(source_image=captures[1], occurrence=identified, bbox=[300, 100, 400, 200]),
     ]
     classifier, masking = (make_algorithm(category_map=category_map) for _ in range(2))
 

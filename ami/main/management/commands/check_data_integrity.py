@@ -17,8 +17,9 @@ from ami.jobs.models import Job
 from ami.jobs.repairs import must_wait, new_repair, repair_here
 from ami.jobs.states import JobCanceledError, JobState
 from ami.main.checks.declarations import Check, Severity, Tag, chosen_checks
-from ami.main.checks.repair import SAMPLES, first_line
+from ami.main.checks.repair import first_line
 from ami.main.checks.runner import Scope, run_checks
+from ami.main.checks.schemas import SAMPLES
 from ami.main.management import integrity_report as report
 from ami.main.models import IntegrityRun
 

@@ -121,3 +121,89 @@ def of_no_project(world: World) -> Rows:
     pk = world.captures[0].pk
     execute("UPDATE main_sourceimage SET project_id = NULL WHERE id = %s", pk)
     return {(SourceImage, pk)}
+
+
+@fault("box_in_fractions")
+def shares_of_the_frame(world: World) -> Rows:
+    return box(world, "{0.1, 0.2, 0.3, 0.4}")
+
+
+@fault("box_in_fractions")
+def the_whole_frame_as_one(world: World) -> Rows:
+    """A pixel further on, a box of one pixel is one."""
+    execute(SET_BOX, "{1, 0, 2, 1}", world.detections[1].pk)
+    return box(world, "{0, 0, 1, 1}")
+
+
+@fault("box_in_fractions")
+def less_than_a_pixel(world: World) -> Rows:
+    return box(world, "{7.5, 7.5, 8.25, 8.25}")
+
+
+def two_boxes(world: World, former: str, other: str) -> Rows:
+    """Of the two detections of the second capture."""
+    pks = [detection.pk for detection in world.detections[1:]]
+    for pk, text in zip(pks, (former, other), strict=True):
+        execute(SET_BOX, text, pk)
+    return {(Detection, pk) for pk in pks}
+
+
+@fault("same_box")
+def the_same_twice(world: World) -> Rows:
+    """What has the same box on another capture is not one of them."""
+    execute(SET_BOX, "{10, 10, 50, 50}", world.detections[0].pk)
+    return two_boxes(world, "{10, 10, 50, 50}", "{10, 10, 50, 50}")
+
+
+@fault("same_box")
+def the_same_but_for_rounding(world: World) -> Rows:
+    """That rounds the one to another pixel than the other."""
+    return two_boxes(world, "{10.4999996, 10, 50, 50}", "{10.5000004, 10, 50, 50.0000004}")
+
+
+def timed(world: World, time: str) -> Rows:
+    pk = world.captures[0].pk
+    execute("UPDATE main_sourceimage SET timestamp = %s WHERE id = %s", time, pk)
+    return {(SourceImage, pk)}
+
+
+@fault("time_outside_night")
+def a_day_and_a_second_too_early(world: World) -> Rows:
+    """The other capture is a day too early, and no more."""
+    execute(
+        "UPDATE main_sourceimage SET timestamp = '2022-06-19T12:00Z' WHERE id = %s",
+        world.captures[1].pk,
+    )
+    return timed(world, "2022-06-19T11:59:59Z")
+
+
+@fault("time_outside_night")
+def more_than_a_day_too_late(world: World) -> Rows:
+    """In the zone of the deployment, in which a night begins four hours later."""
+    execute(
+        "UPDATE main_deployment SET time_zone = 'America/New_York' WHERE id = %s",
+        world.deployment.pk,
+    )
+    execute(
+        "UPDATE main_sourceimage SET timestamp = '2022-06-22T15:59Z' WHERE id = %s",
+        world.captures[1].pk,
+    )
+    return timed(world, "2022-06-22T16:00:01Z")
+
+
+@fault("time_outside_night")
+def clock_that_was_never_set(world: World) -> Rows:
+    """In a night whose name is not a date."""
+    execute("UPDATE main_event SET group_by = '1970-13-45, trap 1' WHERE id = %s", world.event.pk)
+    return timed(world, "1970-01-01T00:00Z")
+
+
+@fault("time_outside_night")
+def in_the_future_and_in_no_night(world: World) -> Rows:
+    execute(
+        "UPDATE main_sourceimage SET event_id = NULL, timestamp = '2022-06-20T23:00Z' "
+        "WHERE id = %s",
+        world.captures[1].pk,
+    )
+    execute("UPDATE main_sourceimage SET event_id = NULL WHERE id = %s", world.captures[0].pk)
+    return timed(world, "2099-06-21T03:00Z")

@@ -1,4 +1,5 @@
 from ami.main.checks.tests.world import Rows, World, execute, fault
+from ami.main.importers.occurrence_parents import ALGORITHM
 from ami.main.models import Taxon
 from ami.ml.models import AlgorithmCategoryMap
 
@@ -22,3 +23,44 @@ def parent_of_itself(world: World) -> Rows:
 def renamed_taxon(world: World) -> Rows:
     execute("UPDATE main_taxon SET name = name || ' (renamed)' WHERE id = %s", world.species.pk)
     return {(AlgorithmCategoryMap, world.category_map.pk)}
+
+
+@fault("orphan_name")
+def label_of_an_import(world: World) -> Rows:
+    """The genus is a label of it, too, and so is a name that somebody has added by hand."""
+    pk = world.project.pk
+    names = [f"Misspelt {pk}", f"Added {pk}", world.genus.name]
+    execute(
+        "INSERT INTO ml_algorithmcategorymap (created_at, updated_at, data, labels, version, "
+        "description) VALUES (now(), now(), '[]', %s, '', '')",
+        names,
+    )
+    execute(
+        "INSERT INTO ml_algorithm (created_at, updated_at, name, key, task_type, version, "
+        "description, category_map_id) "
+        "SELECT now(), now(), %s, 'imports-' || %s, 'classification', %s, '', max(id) "
+        "FROM ml_algorithmcategorymap",
+        ALGORITHM,
+        pk,
+        pk,
+    )
+    orphan, added = execute(
+        "INSERT INTO main_taxon (created_at, updated_at, name, rank, active, identifiable, "
+        "search_names, notes) SELECT now(), now(), name, 'SPECIES', true, true, '{}', '' "
+        "FROM unnest(%s) AS name RETURNING id",
+        names[:2],
+    )
+    execute(
+        "INSERT INTO main_taxon_projects (taxon_id, project_id) SELECT unnest(%s), %s",
+        [orphan, added],
+        pk,
+    )
+    execute("UPDATE main_classification SET taxon_id = %s WHERE id = %s", orphan, world.raw.pk)
+    execute(
+        "INSERT INTO django_admin_log (action_time, user_id, content_type_id, object_id, "
+        "object_repr, action_flag, change_message) SELECT now(), u.id, c.id, %s, '', 1, '' "
+        "FROM users_user u, django_content_type c "
+        "WHERE (c.app_label, c.model) = ('main', 'taxon') LIMIT 1",
+        str(added),
+    )
+    return {(Taxon, orphan)}

@@ -1,0 +1,80 @@
+"""Detections of one capture that have the same box."""
+
+from collections.abc import Iterable
+
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
+
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.repair import RepairContext, leave_to_a_person
+from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.scopes import in_scope
+from ami.main.models import Detection
+
+# Boxes of one capture are compared only where their left sides round to the same pixel, so that
+# the work grows with the boxes, not with their square. A side that may round to either of two is
+# put on both.
+SAME = """
+WITH box AS (
+    SELECT id, source_image_id, pixel, x1, y1, x2, y2
+    FROM (
+        SELECT id, source_image_id, floor(bbox[1] + 0.4999995) AS low,
+               floor(bbox[1] + 0.5000005) AS high,
+               bbox[1] AS x1, bbox[2] AS y1, bbox[3] AS x2, bbox[4] AS y2
+        FROM main_detection
+    ) d, unnest(CASE WHEN low = high THEN ARRAY[low] ELSE ARRAY[low, high] END) pixel
+)
+SELECT one.id FROM box one JOIN box other USING (source_image_id, pixel)
+WHERE one.id <> other.id
+  AND abs(one.x1 - other.x1) <= 1e-6 AND abs(one.y1 - other.y1) <= 1e-6
+  AND abs(one.x2 - other.x2) <= 1e-6 AND abs(one.y2 - other.y2) <= 1e-6
+"""
+
+
+def get_detections_with_same_box(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    detection_ids: Iterable[int] | None = None,
+) -> QuerySet[Detection]:
+    """Those whose box another detection of the capture has, too, within a millionth of a pixel."""
+    rows = Detection.objects.filter(pk__in=RawSQL(SAME, []))  # noqa: S611 -- a constant
+    return in_scope(rows, project_id, job_id, detection_ids)
+
+
+def reconcile_same_boxes(
+    project_id: int | None = None,
+    job_id: int | None = None,
+    detection_ids: Iterable[int] | None = None,
+    dry_run: bool = True,
+    *,
+    context: RepairContext | None = None,
+) -> IntegrityCheckResult:
+    """Report them; which of the two is to stay, a person knows."""
+    return leave_to_a_person(
+        get_detections_with_same_box(project_id, job_id, detection_ids), dry_run=dry_run
+    )
+
+
+register(
+    Check(
+        key="same_box",
+        title="Two detections with the same box",
+        severity=Severity.WARNING,
+        tag=Tag.CAPTURES,
+        pairs=(Pair(get_detections_with_same_box, reconcile_same_boxes),),
+        meaning=(
+            "Another detection of the same capture has the same box, to a millionth of a pixel: "
+            "one individual is counted twice."
+        ),
+        cause=(
+            "An export that was imported twice, with other paths of the crops; a detector that "
+            "ran twice on the capture."
+        ),
+        repair=None,
+        limits=(
+            "All detections that share a box are found. They may have classifications and "
+            "identifications of their own, so that a person has to delete all but one. Two "
+            "detectors that agree to the last digit are found, too."
+        ),
+    )
+)
