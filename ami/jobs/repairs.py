@@ -96,6 +96,7 @@ class Repair(WholeWork):
             )
         except SoftTimeLimitExceeded:
             raise JobFailedError(OUT_OF_TIME) from None
+        self.job.logger.info("Repair of %s: %d repaired.", kept.scope, self.counts["rows_repaired"])
         self.job.logger.info("Integrity run %d lists the rows.", kept.pk)
         if broken := list(kept.results.exclude(error="").order_by("pk")):
             raise JobFailedError(

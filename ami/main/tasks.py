@@ -1,3 +1,5 @@
+from typing import Any
+
 from celery import current_app, shared_task
 from celery.local import Proxy
 
@@ -10,10 +12,10 @@ def regroup_events(deployment_id: int) -> None:
     group_images_into_events(Deployment.objects.get(pk=deployment_id))
 
 
-def _registered_above() -> object:
+def _registered_above() -> Any:
     current_app.loader.import_default_modules()
     return current_app.tasks[f"{__name__}.check_data_integrity"]
 
 
 # Of the layer that runs the checks.
-check_data_integrity = Proxy(_registered_above)
+check_data_integrity: Any = Proxy(_registered_above)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ami.main.checks.declarations import Check, Severity
+from ami.main.checks.declarations import CHECKS, Check, Severity
 from ami.main.models import IntegrityResult, IntegrityRun, IntegrityStatus
 
 CLEAN, FINDINGS, COULD_NOT_RUN = 0, 1, 2
@@ -62,14 +62,37 @@ def _result_as_json(result: IntegrityResult, samples: int) -> dict[str, Any]:
 
 
 def as_text(run: IntegrityRun, results: list[IntegrityResult], *, samples: int) -> str:
-    lines = [line for result in results for line in _lines(result, samples)]
-    if run.repair_job_id:
-        lines.append(f"Repairs are in the journal of Job {run.repair_job_id}.")
-    return "\n".join([*lines, _footer(results)])
+    repair = not run.dry_run
+    lines = [line for result in results for line in _lines(result, samples, repair=repair)]
+    if repair:
+        repaired = sum(result.fixed for result in results)
+        lines.append(f"Repair of {run.scope}: {repaired:,} repaired.{_journal(run)}")
+    lines.append(_footer(results))
+    if not repair and (keys := _repairable(results)):
+        lines.append(f"Repair what a rule can repair: {_command(run, keys)}")
+    return "\n".join(lines)
 
 
-def _lines(result: IntegrityResult, samples: int) -> Iterator[str]:
-    yield f"{result.severity:8} {result.key:32} {_outcome(result)}"
+def _journal(run: IntegrityRun) -> str:
+    """Counts and the projects of captures are repaired without a journal."""
+    if run.repair_job is None or not run.repair_job.changes.exists():
+        return ""
+    return f" The changes are in the journal of Job {run.repair_job_id}."
+
+
+def _repairable(results: Iterable[IntegrityResult]) -> list[str]:
+    return [r.key for r in results if r.remaining and r.key in CHECKS and CHECKS[r.key].repair]
+
+
+def _command(run: IntegrityRun, keys: Iterable[str]) -> str:
+    options = {"project": run.project_id, "job": run.job_id}
+    words = ["manage.py check_data_integrity --no-dry-run"]
+    words += [f"--{name} {pk}" for name, pk in options.items() if pk]
+    return " ".join([*words, *(f"--check {key}" for key in keys)])
+
+
+def _lines(result: IntegrityResult, samples: int, *, repair: bool) -> Iterator[str]:
+    yield f"{result.severity:8} {result.key:32} {_outcome(result, repair=repair)}"
     if result.error:
         yield f"{'':9}{result.error}"
     for model, ids in result.samples.items():
@@ -80,19 +103,17 @@ def _lines(result: IntegrityResult, samples: int) -> Iterator[str]:
         yield f"{'':9}{refused['model']} {refused['id']}: {refused['reason']}"
 
 
-def _outcome(result: IntegrityResult) -> str:
+def _outcome(result: IntegrityResult, *, repair: bool) -> str:
     if result.error:
         return "could not run to its end"
     if not result.found:
         return "clean"
     told = [f"{result.found:,} found"]
+    if repair:
+        told.append(f"{result.fixed:,} repaired")
     told += [
-        f"{getattr(result, name):,} {word}"
-        for name, word in {
-            "fixed": "repaired",
-            "unfixable": "unfixable",
-            "acknowledged": "acknowledged",
-        }.items()
+        f"{getattr(result, name):,} {name}"
+        for name in ("unfixable", "acknowledged")
         if getattr(result, name)
     ]
     return ", ".join([*told, f"{result.remaining:,} remain"])

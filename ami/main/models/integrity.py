@@ -53,6 +53,12 @@ class IntegrityRun(BaseModel):
     def __str__(self) -> str:
         return f"Integrity run {self.pk}"
 
+    @property
+    def scope(self) -> str:
+        """What it is cut to, in words."""
+        cut = {"project": self.project_id, "Job": self.job_id}
+        return ", ".join(f"{noun} {pk}" for noun, pk in cut.items() if pk) or "everything"
+
 
 class IntegrityStatus(models.TextChoices):
     """How a check came out. A check that could not run has found nothing, clean or not."""

@@ -13,6 +13,7 @@ from ami.main.checks.declarations import CHECKS, chosen_checks
 from ami.main.checks.runner import EVERYTHING, run_checks
 from ami.main.checks.tests.faults.captures import corners_swapped
 from ami.main.checks.tests.faults.classifications import saved_twice
+from ami.main.checks.tests.faults.counts import everything_counted_wrong
 from ami.main.checks.tests.faults.occurrences import (
     classified_alone,
     classified_and_undetermined,
@@ -20,6 +21,7 @@ from ami.main.checks.tests.faults.occurrences import (
 )
 from ami.main.checks.tests.test_batches import make_undetermined, poison
 from ami.main.checks.tests.world import TABLES, World, make_world
+from ami.main.counts import refresh_counts
 from ami.main.models import (
     IntegrityAcknowledgement,
     IntegrityRun,
@@ -53,6 +55,26 @@ class TestReport:
         assert "invalid_box" in out
         assert f"main.detection: {world.detections[0].pk}" in out
         assert out.splitlines()[-1] == f"Remaining: 1 error, 0 warnings, from {len(CHECKS)} checks."
+
+    def test_report_ends_with_the_command_that_repairs(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        corners_swapped(world)
+        classified_and_undetermined(world)
+        refresh_counts()
+
+        _, out, _ = run(capsys, f"--project={world.project.pk}")
+
+        said, _, command = out.splitlines()[-1].partition(": ")
+        assert said == "Repair what a rule can repair"
+        assert command == (
+            "manage.py check_data_integrity --no-dry-run "
+            f"--project {world.project.pk} --check occurrence_without_detections "
+            "--check missing_determination"
+        )
+        _, out, _ = run(capsys, *command.split()[2:])
+        assert f"Repair of project {world.project.pk}: 2 repaired." in out
+        assert "Repair what a rule can repair" not in run(capsys)[1]
 
     def test_report_writes_nothing(self, world: World, capsys: pytest.CaptureFixture[str]) -> None:
         classified_and_undetermined(world)
@@ -171,6 +193,30 @@ class TestRepair:
         assert check["reasons"] == [
             {"model": "main.occurrence", "id": ids[7], "reason": f"Row {ids[7]} is poisoned."}
         ]
+
+    def test_repair_of_nothing_says_so_and_names_no_journal(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        project = f"--project={world.project.pk}"
+
+        _, out, _ = run(capsys, "--no-dry-run", project, f"--job={world.job.pk}")
+
+        assert f"Repair of project {world.project.pk}, Job {world.job.pk}: 0 repaired." in out
+        assert "journal" not in out
+
+    def test_journal_is_named_only_where_it_holds_something(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        everything_counted_wrong(world)
+        _, out, _ = run(capsys, "--no-dry-run", "--check=stale_counts")
+        assert "Repair of everything: 3 repaired.\n" in out
+
+        classified_and_undetermined(world)
+        _, out, _ = run(capsys, "--no-dry-run", "--check=missing_determination")
+        job = Job.objects.latest("pk")
+        said = f"1 repaired. The changes are in the journal of Job {job.pk}.\n"
+        assert f"Repair of everything: {said}" in out
+        assert job.changes.exists()
 
     def test_repair_is_a_job_that_can_be_reverted(self, capsys: pytest.CaptureFixture[str]) -> None:
         world = make_world()

@@ -166,7 +166,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
             for noun, count in (("error", run.errors), ("warning", run.warnings))
             if count
         ]
-        if run.repaired:
+        if not run.dry_run:
             told.append(f"{run.repaired:,} repaired")
         return ", ".join(told) or EMPTY
 
