@@ -6,9 +6,6 @@ from django.views.generic import RedirectView
 
 from ami.jobs.views import healthz
 
-admin.site.site_header = "AMI administration"
-admin.site.site_title = "AMI"
-
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),

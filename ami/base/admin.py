@@ -3,21 +3,16 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db import DataError
-from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
-from django.forms import ModelChoiceField, ModelMultipleChoiceField
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from ami.base.deletion import DELETE_LIMIT, touches_more_than
-from ami.base.ids import parse_id, parse_ids
+from ami.base.ids import parse_id
 from ami.base.links import EMPTY
-from ami.base.widgets import IdSelect, IdSelectMultiple
 
 M = TypeVar("M", bound=Model)
 
@@ -89,10 +84,7 @@ class LargeTableChangeList(ChangeList):
     model_admin: "LargeTableAdmin[Any]"
 
     def get_results(self, request: HttpRequest) -> None:
-        try:
-            super().get_results(request)
-        except (DataError, ValueError) as odd:  # such as a NUL, a broken pattern, the year 99999
-            raise IncorrectLookupParameters from odd
+        super().get_results(request)
         self.has_more = cast("BoundedPaginator[Any]", self.paginator).has_more
         ids = list(self.result_list.values_list("pk", flat=True))
         rows = self.apply_select_related(self.root_queryset.filter(pk__in=ids))
@@ -125,29 +117,5 @@ class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin
         rows: QuerySet[M] = super().get_queryset(request)
         return cast("QuerySet[M]", rows.defer(*self.deferred).annotate(**self.annotations))
 
-    def formfield_for_foreignkey(
-        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
-    ) -> ModelChoiceField[Any] | None:
-        if db_field.name in self.get_autocomplete_fields(request):
-            kwargs.setdefault("widget", IdSelect(db_field, self.admin_site))
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-    def formfield_for_manytomany(
-        self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
-    ) -> ModelMultipleChoiceField[Any] | None:
-        if db_field.name in self.get_autocomplete_fields(request):
-            kwargs.setdefault("widget", IdSelectMultiple(db_field, self.admin_site))
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return LargeTableChangeList
-
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Refuse ids that no list can have offered; Django would fail at them."""
-        asked = request.POST.getlist(ACTION_CHECKBOX_NAME)
-        try:
-            parse_ids(asked, noun=str(self.opts.verbose_name_plural))
-        except ValueError as odd:
-            self.message_user(request, str(odd), messages.WARNING)
-            return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset)

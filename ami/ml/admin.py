@@ -8,18 +8,28 @@ from ami.base.links import change_link
 from ami.base.subqueries import cardinality
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
 
+LONGEST_LABEL = 255
+
 
 class AlgorithmCategoryMapForm(forms.ModelForm[AlgorithmCategoryMap]):
+    class Meta:
+        error_messages = {
+            "data": {
+                "kind": 'Give a list of classes, such as [{"index": 0, "label": "Actias luna"}].'
+            }
+        }
+
     def clean_data(self) -> list[dict[str, Any]]:
-        data = self.cleaned_data["data"]
-        if not isinstance(data, list):
-            raise forms.ValidationError(
-                'Give a list of classes, such as [{"index": 0, "label": "Actias luna"}].'
-            )
+        data: list[Any] = self.cleaned_data["data"]
         for place, entry in enumerate(data):
             if not _is_class(entry):
                 raise forms.ValidationError(
                     f'Entry {place} needs a whole number "index" and a text "label".'
+                )
+            if len(entry["label"]) > LONGEST_LABEL:
+                raise forms.ValidationError(
+                    f"The label of entry {place} has {len(entry['label']):,} characters; at most "
+                    f"{LONGEST_LABEL} can be stored."
                 )
         if sorted(entry["index"] for entry in data) != list(range(len(data))):
             raise forms.ValidationError(

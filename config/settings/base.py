@@ -14,7 +14,7 @@ django_stubs_ext.monkeypatch()  # lets Django's generic classes take their param
 ROOT = Path(__file__).resolve().parents[2]
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "ami.base.apps.GuardedAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -69,6 +69,9 @@ CELERY_BROKER_URL = broker_url(REDIS_URL)
 
 # An operator may select ten thousand rows; the answer is a sentence, not a 400.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
+
+# A category map of 30,000 classes is 3 MB of JSON, and twice that as a form sends it.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 2**20
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

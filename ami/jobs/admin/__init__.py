@@ -1,6 +1,6 @@
 from ami.jobs.admin.change import JobChangeAdmin
 from ami.jobs.admin.job import JobAdmin
+from ami.jobs.admin.periodic import PeriodicTaskAdmin
 from ami.jobs.admin.pulse import PulseAdmin
-from ami.jobs.admin.schedule import ScheduleAdmin
 
-__all__ = ["JobAdmin", "JobChangeAdmin", "PulseAdmin", "ScheduleAdmin"]
+__all__ = ["JobAdmin", "JobChangeAdmin", "PeriodicTaskAdmin", "PulseAdmin"]

@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 from pydantic import BaseModel
 from pydantic.fields import ModelField
 
+from ami.base.forms import StorableJSONField
 from ami.base.registry import Registry
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import options_of
@@ -16,7 +17,7 @@ from ami.ml.post_processing.scopes import options_of
 NUMBERS: Mapping[type, type[forms.Field]] = {int: forms.IntegerField, float: forms.FloatField}
 
 
-class JSONOptionField(forms.JSONField):
+class JSONOptionField(StorableJSONField):
     """A JSON field in which `{}` and `[]` are values, and nothing typed is none."""
 
     empty_values = [None, ""]

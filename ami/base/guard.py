@@ -1,0 +1,102 @@
+"""What keeps every admin page from failing at what an address or a hand-made form may bring."""
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
+from django.db import DataError
+from django.db.models import (
+    Field,
+    ForeignKey,
+    IntegerField,
+    JSONField,
+    ManyToManyField,
+    Model,
+    QuerySet,
+)
+from django.forms import Field as FormField
+from django.forms import ModelChoiceField, ModelMultipleChoiceField
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from ami.base.forms import json_field
+from ami.base.ids import parse_ids
+from ami.base.widgets import IdSelect, IdSelectMultiple
+
+
+class GuardedChangeList(ChangeList):
+    """Leads to the whole list where the address asks for what no row can match."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(request, *args, **kwargs)
+        except (DataError, OverflowError, ValueError) as odd:  # such as a NUL, or the year 99999
+            raise IncorrectLookupParameters from odd
+
+
+class GuardedAdminMixin(admin.ModelAdmin[Any]):
+    """Answers odd addresses and forms with a sentence; the site adds it to every admin."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        own = super().get_changelist(request, **kwargs)
+        return type(own.__name__, (GuardedChangeList, own), {})
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method == "GET" and ERROR_FLAG in request.GET:
+            text = "The address asked for what this list cannot look up, so it is shown whole."
+            self.message_user(request, text, messages.WARNING)
+        return super().changelist_view(request, extra_context)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Refuse ids that no list can have offered; Django would fail at them."""
+        asked = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        try:
+            if isinstance(self.opts.pk, IntegerField):
+                parse_ids(asked, noun=str(self.opts.verbose_name_plural))
+        except ValueError as odd:
+            self.message_user(request, str(odd), messages.WARNING)
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset)
+
+    def formfield_for_dbfield(
+        self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> FormField | None:
+        if isinstance(db_field, JSONField):
+            return json_field(db_field, **kwargs)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField[Any] | None:
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", IdSelect(db_field, self.admin_site))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def formfield_for_manytomany(
+        self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelMultipleChoiceField[Any] | None:
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", IdSelectMultiple(db_field, self.admin_site))
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+class GuardedAdminSite(admin.AdminSite):
+    """The project's admin: every admin that is registered is guarded, those of libraries, too."""
+
+    site_header = "AMI administration"
+    site_title = "AMI"
+
+    def register(
+        self,
+        model_or_iterable: Any,
+        admin_class: type[admin.ModelAdmin[Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        own = admin_class or admin.ModelAdmin
+        guarded = type(own.__name__, (GuardedAdminMixin, own), {"__module__": own.__module__})
+        super().register(
+            model_or_iterable, cast("type[admin.ModelAdmin[Model]]", guarded), **options
+        )

@@ -1,0 +1,68 @@
+"""Periodic tasks, which beat sends: those of this project are saved only as they can run."""
+
+import json
+from typing import Any
+
+from celery import current_app
+from django.contrib import admin
+from django_celery_beat.admin import PeriodicTaskAdmin as BasePeriodicTaskAdmin
+from django_celery_beat.admin import PeriodicTaskForm as BasePeriodicTaskForm
+from django_celery_beat.models import PeriodicTask
+
+from ami.base.arguments import require_fit
+from ami.base.forms import JSONTextField
+from ami.jobs import integrity
+
+OWN = "ami."
+
+admin.site.unregister(PeriodicTask)
+
+
+class PeriodicTaskForm(BasePeriodicTaskForm):  # type: ignore[misc]
+    """Takes only arguments that Celery can send, and that the task can run with."""
+
+    args = JSONTextField(
+        kind=list, label="Positional arguments", help_text='JSON, such as [1, "two"].'
+    )
+    kwargs = JSONTextField(
+        kind=dict, label="Keyword arguments", help_text='JSON, such as {"project_id": 1}.'
+    )
+    headers = JSONTextField(
+        kind=dict, label="Message headers", help_text='JSON, such as {"name": "value"}.'
+    )
+
+    def clean_args(self) -> str:
+        return str(self.cleaned_data["args"])
+
+    def clean_kwargs(self) -> str:
+        return str(self.cleaned_data["kwargs"])
+
+    def clean(self) -> dict[str, Any]:
+        """Tell of a name that was refused already; the library's own would fail at it."""
+        if "task" in self.errors:
+            return self.cleaned_data
+        data: dict[str, Any] = super().clean()
+        if data["task"].startswith(OWN) and not {"args", "kwargs"} & set(self.errors):
+            args, kwargs = json.loads(data["args"]), json.loads(data["kwargs"])
+            try:
+                require_runnable(data["task"], args, kwargs)
+            except (*integrity.REFUSALS, TypeError) as odd:
+                self.add_error("kwargs" if kwargs else "args", str(odd))
+        return data
+
+
+def require_runnable(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+    """Raises TypeError, or one of `integrity.REFUSALS`, where the task cannot run with these."""
+    if name in integrity.TASKS:
+        integrity.read_arguments(args, kwargs)
+        return
+    current_app.loader.import_default_modules()
+    if name not in current_app.tasks:
+        known = ", ".join(sorted(task for task in current_app.tasks if task.startswith(OWN)))
+        raise TypeError(f"There is no task {name}. Registered: {known}.")
+    require_fit(current_app.tasks[name].run, args, kwargs)
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(BasePeriodicTaskAdmin):  # type: ignore[misc]
+    form = PeriodicTaskForm
