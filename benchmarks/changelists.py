@@ -1,7 +1,9 @@
-"""The five long lists of the admin, at full size and with a hundredth of the rows."""
+"""The long lists of the admin, their searches and filters, at full size and with a hundredth of
+the rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from urllib.parse import urlencode
 
 from django.contrib.admin.views.main import ChangeList
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -18,11 +20,52 @@ TITLE = "Lists of the admin"
 ROUNDS = 25
 WARM_UP = 3
 LISTS = {
-    "captures": "sourceimage",
-    "detections": "detection",
-    "classifications": "classification",
-    "occurrences": "occurrence",
-    "capture sets": "sourceimagecollection",
+    "captures": "main_sourceimage",
+    "detections": "main_detection",
+    "classifications": "main_classification",
+    "occurrences": "main_occurrence",
+    "capture sets": "main_sourceimagecollection",
+}
+# By the list: a name that many rows bear, one that few bear, the beginnings of paths, no row.
+NAMES = ("Seeded species 1", "seeded SPECIES 97", "common moth 9", "a", "nothing")
+PATHS = ("seed/12", "seed/9999/7.jpg", "7.JPG", "nothing")
+SEARCHES = {
+    "main_occurrence": NAMES,
+    "main_classification": NAMES,
+    "main_taxon": NAMES,
+    "main_sourceimage": PATHS,
+    "main_detection": PATHS,
+    "main_sourceimagecollection": ("Night 12", "nothing"),
+    "main_deployment": ("trap 12", "nothing"),
+    "main_event": ("2022-06-12", "trap 12"),
+    "jobs_job": ("run 12", "nothing"),
+}
+FILTERS: dict[str, tuple[dict[str, str], ...]] = {
+    "main_occurrence": (
+        {"determination_score__gte": "0.9"},
+        {"determination_score__gte": "0.5", "determination_score__lte": "0.501"},
+        {"night_from": "2022-06-12", "night_to": "2022-06-13"},
+        {"identified": "yes"},
+        {"identified": "no"},
+        {"deployment__id__exact": "7"},
+        {"run": "7"},
+        {"q": "Seeded species 1", "deployment__id__exact": "7", "determination_score__gte": "0.5"},
+    ),
+    "main_classification": (
+        {"score__gte": "0.9"},
+        {"timestamp__gte": "2022-06-12", "timestamp__lt": "2022-06-13"},
+        {"job__id__exact": "7"},
+    ),
+    "main_detection": (
+        {"detection_score__gte": "0.9"},
+        {"timestamp__gte": "2022-06-12", "timestamp__lt": "2022-06-13"},
+        {"q": "seed/12", "detection_score__gte": "0.9"},
+    ),
+    "main_sourceimage": (
+        {"timestamp__gte": "2022-06-12", "timestamp__lt": "2022-06-13"},
+        {"q": "7", "deployment__id__exact": "300"},
+        {"deployment__id__exact": "7"},
+    ),
 }
 EMAIL = "bench@example.org"
 
@@ -62,12 +105,16 @@ def run(*, quick: bool) -> list[Figure]:
     full = databases.seeded("quick_full" if quick else "full", sizes)
     part = databases.seeded("quick_hundredth" if quick else "hundredth", sizes.scaled(0.01))
     sites = [Site(full), Site(part)]
+    rounds = 1 if quick else ROUNDS
     try:
         return [
-            figure
-            for name, model in LISTS.items()
-            for page in (1, 100)
-            for figure in _compare(name, model, sites, page=page, rounds=1 if quick else ROUNDS)
+            *(
+                figure
+                for name, model in LISTS.items()
+                for page in (1, 100)
+                for figure in _compare(name, model, sites, page=page, rounds=rounds)
+            ),
+            *(figure for found in _found(sites[0], rounds=rounds) for figure in found),
         ]
     finally:
         for site in sites:
@@ -78,7 +125,7 @@ def run(*, quick: bool) -> list[Figure]:
 
 
 def _compare(name: str, model: str, sites: list[Site], *, page: int, rounds: int) -> list[Figure]:
-    list_path = reverse(f"admin:main_{model}_changelist")
+    list_path = reverse(f"admin:{model}_changelist")
     paths = [site.full_page(list_path, page) for site in sites]
     measures: dict[str, Callable[[], float]] = {
         label: partial(timed, partial(site.get, path))
@@ -93,3 +140,24 @@ def _compare(name: str, model: str, sites: list[Site], *, page: int, rounds: int
         Figure(f"{name}, page {number}: full size", 1000 * full, "ms"),
         Figure(f"{name}, page {number}: full size ÷ a hundredth", full / part, at_most=1.5),
     ]
+
+
+def _found(site: Site, *, rounds: int) -> Iterator[list[Figure]]:
+    """What each search and each filter takes at full size."""
+    asked: list[tuple[str, dict[str, str]]] = [
+        *((model, {"q": term}) for model, terms in SEARCHES.items() for term in terms),
+        *((model, query) for model, queries in FILTERS.items() for query in queries),
+    ]
+    for model, query in asked:
+        path = f"{reverse(f'admin:{model}_changelist')}?{urlencode(query)}"
+        measure = {"": partial(timed, partial(site.get, path))}
+        interleaved(measure, rounds=min(WARM_UP, rounds))
+        seconds = interleaved(measure, rounds=rounds)[""]
+        noun = site.get(path).opts.verbose_name_plural
+        what = " ".join(f"{name}={value}" for name, value in query.items())
+        # A search finds its rows by an index; to count what few filters find, the table is read.
+        at_most = 100 if "q" in query else None
+        yield [
+            Figure(f"{noun}, {what}: queries", site.queries(path), at_most=10),
+            Figure(f"{noun}, {what}", 1000 * seconds, "ms", at_most=at_most),
+        ]

@@ -22,7 +22,7 @@ TITLE = "Small size filter"
 ROUNDS = 5
 SIZES = Sizes(
     captures=2_000, occurrences=26_000, detections=28_000, classifications=44_000,
-    identifications=1_300,
+    identifications=1_300, taxa=0,
 )  # fmt: skip
 
 # Everything that the three must agree on, in an order that their ids leave alone.

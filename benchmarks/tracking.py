@@ -21,7 +21,14 @@ from benchmarks.timing import QueryCounter, interleaved, timed
 
 TITLE = "Tracking"
 ROUNDS = 1  # the loop takes minutes
-BASE = Sizes(captures=100, occurrences=100, detections=100, classifications=100, identifications=1)
+BASE = Sizes(
+    captures=100,
+    occurrences=100,
+    detections=100,
+    classifications=100,
+    identifications=1,
+    taxa=0,
+)
 CAPTURES, INDIVIDUALS, VECTOR = 400, 15, 1_024
 WIDTH, HEIGHT, SIDE = 4096, 2160, 150
 NIGHT = "the night to track"

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
@@ -30,10 +30,22 @@ class IdSearchAdminMixin(admin.ModelAdmin[Any]):
         if term.isdecimal():
             pk = parse_id(term)
             return (queryset.none() if pk is None else queryset.filter(pk=pk)), False
-        id_only = tuple(self.get_search_fields(request)) == IdSearchAdminMixin.search_fields
-        if term and (id_only or "\x00" in term):
+        if "\x00" in term:
             return queryset.none(), False
-        return super().get_search_results(request, queryset, term)
+        return (self.search(request, queryset, term) if term else queryset), False
+
+    def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """The rows that a term other than an id finds; it may order them anew, by an index."""
+        if tuple(self.get_search_fields(request)) == IdSearchAdminMixin.search_fields:
+            return queryset.none()
+        return super().get_search_results(request, queryset, term)[0]
+
+    def tell_more(self, request: HttpRequest, count: int, what: str) -> None:
+        """Say on a list, not among suggestions, that a search took no more than `count`."""
+        match = request.resolver_match
+        if match and str(match.url_name).endswith("_changelist"):
+            text = f"More than {count:,} {what}; the list goes by {count:,} of them. Type more."
+            self.message_user(request, text, messages.WARNING)
 
 
 class BoundedDeletionMixin(admin.ModelAdmin[Any]):
@@ -78,7 +90,9 @@ class BoundedPaginator(Paginator[M]):
 class LargeTableChangeList(ChangeList):
     """Reads the ids of a page first, then the page's rows alone, with their counts.
 
-    PostgreSQL computes the annotations of the rows that an OFFSET skips, too.
+    PostgreSQL computes the annotations of the rows that an OFFSET skips, too. And it walks a table
+    from its newest row where it expects to find some soon: where there are few, and all of them are
+    old, it would read the whole table. So few are found by what they are filtered by, and sorted.
     """
 
     model_admin: "LargeTableAdmin[Any]"
@@ -86,11 +100,15 @@ class LargeTableChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.has_more = cast("BoundedPaginator[Any]", self.paginator).has_more
-        ids = list(self.result_list.values_list("pk", flat=True))
+        page = self.result_list
+        if not self.has_more and set(page.query.order_by) == {"-id"}:
+            page.query.order_by = ((F("pk") + 0).desc(),)  # no index goes by this
+        ids = list(page.values_list("pk", flat=True))
         rows = self.apply_select_related(self.root_queryset.filter(pk__in=ids))
         if self.model_admin.list_only:
             rows = rows.only(*self.model_admin.list_only)
-        self.result_list = rows.order_by(*self.get_ordering(request, rows))
+        found = rows.in_bulk()
+        self.result_list = [found[pk] for pk in ids if pk in found]
 
 
 class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin[M]):

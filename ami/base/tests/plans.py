@@ -42,6 +42,18 @@ def arranged_vectors(statements: Iterable[str]) -> list[str]:
     ]
 
 
+def indexes_of(statement: str) -> set[str]:
+    """The indexes that a plan goes by where it may neither read a whole table nor sort.
+
+    Those of few rows would be read whole; what no index can answer still is.
+    """
+    ways = ("enable_seqscan", "enable_bitmapscan", "enable_sort")
+    nodes = [node for _, node in _explained([statement], without=ways)]
+    whole = {f"all of {node['Relation Name']}" for node in nodes if node["Node Type"] == "Seq Scan"}
+    whole |= {node["Node Type"] for node in nodes if "Sort" in node["Node Type"]}
+    return {node["Index Name"] for node in nodes if "Index Name" in node} | whole
+
+
 def _explained(
     statements: Iterable[str], *, without: Iterable[str]
 ) -> list[tuple[str, dict[str, Any]]]:

@@ -1,18 +1,26 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import count_link
 from ami.base.subqueries import count_subquery
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
-from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
+from ami.main.admin.filters import (
+    AutocompleteFilter,
+    AutocompleteFilterMixin,
+    DateRangeFilter,
+    IdFilter,
+)
+from ami.main.admin.search import PathSearchMixin
 from ami.main.models import Detection, SourceImage
 
 
 @admin.register(SourceImage)
 class SourceImageAdmin(
-    RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[SourceImage]
+    PathSearchMixin, RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[SourceImage]
 ):
     occurrence_lookup = "detections__source_image"
     annotations = {"detections_now": count_subquery(Detection.objects.all(), "source_image")}
@@ -31,6 +39,7 @@ class SourceImageAdmin(
         ("deployment", AutocompleteFilter),
         ("event", IdFilter),
         ("collections", IdFilter),
+        ("timestamp", DateRangeFilter),
     )
     list_select_related = ("project", "deployment", "event")
     list_only = (
@@ -45,6 +54,9 @@ class SourceImageAdmin(
     autocomplete_fields = ("project", "deployment")
     raw_id_fields = ("event",)
     readonly_fields = ("detections_link", "created_at", "updated_at")
+
+    def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return queryset.filter(pk__any_of=self.find_captures(request, queryset, term))
 
     @admin.display(description="pixels")
     def size(self, obj: SourceImage) -> str | None:

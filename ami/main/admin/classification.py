@@ -9,8 +9,15 @@ from ami.base.links import EMPTY, change_link, count_link
 from ami.base.subqueries import cardinality
 from ami.jobs.models import Job
 from ami.main.admin.determinations import RedetermineMixin
-from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
+from ami.main.admin.filters import (
+    AutocompleteFilter,
+    AutocompleteFilterMixin,
+    DateRangeFilter,
+    IdFilter,
+    NumberRangeFilter,
+)
 from ami.main.admin.history import DetailsMixin, format_score
+from ami.main.admin.search import TaxonSearchMixin
 from ami.main.models import Classification, Detection, Occurrence
 from ami.ml.models import AlgorithmCategoryMap
 
@@ -40,8 +47,13 @@ def top_scores(classification_id: int) -> list[Score]:
 
 @admin.register(Classification)
 class ClassificationAdmin(
-    RedetermineMixin, DetailsMixin, AutocompleteFilterMixin, LargeTableAdmin[Classification]
+    TaxonSearchMixin,
+    RedetermineMixin,
+    DetailsMixin,
+    AutocompleteFilterMixin,
+    LargeTableAdmin[Classification],
 ):
+    named_by = "taxon"
     occurrence_lookup = "detections__classifications"
     annotations = {"scores_number": cardinality("scores"), "logits_number": cardinality("logits")}
     deferred = ("scores", "logits")
@@ -63,6 +75,8 @@ class ClassificationAdmin(
         ("taxon", AutocompleteFilter),
         ("algorithm", AutocompleteFilter),
         ("job", IdFilter),
+        ("score", NumberRangeFilter),
+        ("timestamp", DateRangeFilter),
         ("detection", IdFilter),
         ("detection__occurrence", IdFilter),
         ("applied_to", IdFilter),

@@ -3,13 +3,20 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import EMPTY, change_link, count_link
 from ami.base.subqueries import cardinality, count_subquery
 from ami.main.admin.determinations import RedetermineMixin
-from ami.main.admin.filters import IdFilter
+from ami.main.admin.filters import (
+    DateRangeFilter,
+    IdFilter,
+    NumberRangeFilter,
+)
 from ami.main.admin.history import DetailsMixin, format_box, format_score, media_url, predictions
+from ami.main.admin.search import PathSearchMixin
 from ami.main.models import Classification, Detection, Occurrence, SourceImage
 
 
@@ -31,7 +38,14 @@ class DetectionForm(forms.ModelForm[Detection]):
 
 
 @admin.register(Detection)
-class DetectionAdmin(RedetermineMixin, DetailsMixin, LargeTableAdmin[Detection]):
+class DetectionAdmin(
+    PathSearchMixin,
+    RedetermineMixin,
+    DetailsMixin,
+    LargeTableAdmin[Detection],
+):
+    """A search by path lists capture by capture, so that an index finds the first page."""
+
     form = DetectionForm
     occurrence_lookup = "detections"
     annotations = {
@@ -52,6 +66,8 @@ class DetectionAdmin(RedetermineMixin, DetailsMixin, LargeTableAdmin[Detection])
     list_filter = (
         ("occurrence", IdFilter),
         ("source_image", IdFilter),
+        ("detection_score", NumberRangeFilter),
+        ("timestamp", DateRangeFilter),
     )
     list_only = ("bbox", "occurrence_id", "source_image_id", "detection_score", "timestamp")
     fields = (
@@ -72,6 +88,11 @@ class DetectionAdmin(RedetermineMixin, DetailsMixin, LargeTableAdmin[Detection])
     raw_id_fields = ("source_image", "occurrence", "next_detection")
     autocomplete_fields = ("detection_algorithm",)
     readonly_fields = ("vector", "classifications_link", "created_at", "updated_at")
+
+    def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        captures = self.find_captures(request, SourceImage.objects.all(), term)
+        found = queryset.filter(source_image__any_of=captures)
+        return found.order_by("-source_image_id", "-pk")
 
     @admin.display(description="score")
     def score(self, obj: Detection) -> str:

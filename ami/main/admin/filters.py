@@ -1,22 +1,88 @@
-"""List filters by a related row that never list the related table."""
+"""List filters that never list a related table: by an id, a range, a name that is typed."""
 
 from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from math import isfinite
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AutocompleteSelect
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from ami.base.ids import parse_id
+from ami.main.models import Detection, Event, Identification
 
 
-class IdFilter(admin.FieldListFilter):
-    """Takes the id of the related row."""
+class _TypedFilter(admin.ListFilter):
+    """A form of one or more fields; what is typed stays there, and what is none finds nothing."""
 
     template = "admin/main/related_filter.html"
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        """What the template shows: the widget, and the rest of the query to keep."""
+        own = [str(name) for name in self.expected_parameters()]
+        yield {
+            "widget": self.render_widget(),
+            "kept": [
+                (name, value)
+                for name, values in changelist.filter_params.items()
+                if name not in own
+                for value in values
+            ],
+            "clear": any(map(self.typed, own)) and changelist.get_query_string(remove=own),
+        }
+
+    def typed(self, name: str) -> str:
+        """The last of a parameter's values, as Django takes it; "" where there is none."""
+        values: Any = self.used_parameters.get(name)
+        return str(values[-1]).strip() if values else ""
+
+    def render_widget(self) -> str:
+        raise NotImplementedError
+
+
+class _TypedFieldFilter(_TypedFilter, admin.FieldListFilter):
+    """One for a column, or for a row that a column refers to."""
+
+
+class _TypedListFilter(_TypedFilter):
+    """One for what is no column: its `parameters` are the names in the address."""
+
+    parameters: tuple[str, ...]
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        params: dict[str, Any],
+        model: type[Model],
+        model_admin: admin.ModelAdmin[Any],
+    ) -> None:
+        super().__init__(request, params, model, model_admin)
+        for name in self.parameters:
+            if name in params:
+                self.used_parameters[name] = params.pop(name)
+
+    def has_output(self) -> bool:
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        return [*self.parameters]
+
+
+def _number_input(name: str, value: Any, label: str) -> str:
+    widget = forms.NumberInput({"min": 1, "placeholder": "id", "aria-label": label})
+    return widget.render(name, value)
+
+
+class IdFilter(_TypedFieldFilter):
+    """Takes the id of the related row."""
 
     def __init__(  # noqa: PLR0917 - the signature is Django's
         self,
@@ -31,7 +97,7 @@ class IdFilter(admin.FieldListFilter):
         self.admin_site = model_admin.admin_site
         super().__init__(field, request, params, model, model_admin, field_path)
         self.title = getattr(field, "verbose_name", field.related_model._meta.verbose_name)
-        self.value = _last(self.used_parameters.get(self.lookup))
+        self.value = self.typed(self.lookup)
         self.pk = parse_id(self.value)
 
     def expected_parameters(self) -> list[str | None]:
@@ -42,27 +108,8 @@ class IdFilter(admin.FieldListFilter):
             return queryset
         return queryset.none() if self.pk is None else queryset.filter(**{self.lookup: self.pk})
 
-    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        """What the template shows: the widget, and the rest of the query to keep."""
-        yield {
-            "widget": self.render_widget(),
-            "kept": [
-                (name, value)
-                for name, values in changelist.filter_params.items()
-                if name != self.lookup
-                for value in values
-            ],
-            "clear": self.value and changelist.get_query_string(remove=[self.lookup]),
-        }
-
     def render_widget(self) -> str:
-        widget = forms.NumberInput({"min": 1, "placeholder": "id", "aria-label": self.title})
-        return widget.render(self.lookup, self.value)
-
-
-def _last(values: Any) -> str:
-    """The last of a parameter's values, as Django takes it; "" where there is none."""
-    return str(values[-1]).strip() if values else ""
+        return _number_input(self.lookup, self.value, str(self.title))
 
 
 class AutocompleteFilter(IdFilter):
@@ -76,6 +123,147 @@ class AutocompleteFilter(IdFilter):
         related = model._default_manager.all()
         field = forms.ModelChoiceField(related, required=False, widget=widget)
         return str(field.widget.render(self.lookup, self.pk, {"id": f"filter-{self.lookup}"}))
+
+
+class _Range:
+    """Two fields, from and to, both of them within; either may be left empty."""
+
+    attrs: dict[str, Any]
+
+    def render_range(self, pair: list[tuple[str, str]], title: str) -> SafeString:
+        return format_html_join(
+            "",
+            "{}",
+            (
+                [
+                    forms.TextInput(
+                        {**self.attrs, "aria-label": f"{title}, {end}", "placeholder": end}
+                    ).render(name, value)
+                ]
+                for (name, value), end in zip(pair, ("from", "to"), strict=True)
+            ),
+        )
+
+
+class NumberRangeFilter(_Range, _TypedFieldFilter):
+    """Takes the lowest and the highest value."""
+
+    attrs = {"type": "number", "step": "any"}
+
+    def expected_parameters(self) -> list[str | None]:
+        return [f"{self.field_path}__gte", f"{self.field_path}__lte"]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        typed = {name: self.typed(name) for name in map(str, self.expected_parameters())}
+        bounds = {name: self.bound(name, text) for name, text in typed.items() if text}
+        return queryset.none() if None in bounds.values() else queryset.filter(**bounds)
+
+    def bound(self, name: str, text: str) -> Any:
+        """What a text that was typed is compared with; None where it is nothing of the kind."""
+        try:
+            number = float(text)
+        except ValueError:
+            return None
+        return number if isfinite(number) else None
+
+    def render_widget(self) -> str:
+        names = [str(name) for name in self.expected_parameters()]
+        return self.render_range([(name, self.typed(name)) for name in names], str(self.title))
+
+
+class DateRangeFilter(NumberRangeFilter):
+    """Takes the first and the last day."""
+
+    attrs = {"type": "date"}
+
+    def expected_parameters(self) -> list[str | None]:
+        return [f"{self.field_path}__gte", f"{self.field_path}__lt"]
+
+    def bound(self, name: str, text: str) -> Any:
+        day = _day(text)
+        if day is None:
+            return None
+        start = timezone.make_aware(datetime.combine(day, time.min))
+        return start + timedelta(days=1) if name.endswith("__lt") else start
+
+
+class NightFilter(_Range, _TypedListFilter):
+    """Cuts occurrences to nights: those that begin from the first day to the last one."""
+
+    title = "night"
+    parameters = ("night_from", "night_to")
+    attrs = {"type": "date"}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        first, last = (self.typed(name) for name in self.parameters)
+        if not (first or last):
+            return queryset
+        if (first and _day(first) is None) or (last and _day(last) is None):
+            return queryset.none()
+        # A night is called after the date of its evening, which sorts as text.
+        nights = Event.objects.all()
+        if first:
+            nights = nights.filter(group_by__gte=str(_day(first)))
+        if last:
+            nights = nights.filter(group_by__lte=str(_day(last)))
+        ids = set(nights.values_list("pk", flat=True))
+        return queryset.filter(event__any_of=ids)
+
+    def render_widget(self) -> str:
+        return self.render_range([(name, self.typed(name)) for name in self.parameters], self.title)
+
+
+class RunFilter(_TypedListFilter):
+    """Cuts occurrences to those of which a Job has written a classification."""
+
+    title = "run"
+    parameters = ("run",)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not (text := self.typed("run")):
+            return queryset
+        pk = parse_id(text)
+        written = Detection.objects.filter(classifications__job=pk)
+        return (
+            queryset.none() if pk is None else queryset.filter(pk__in=written.values("occurrence"))
+        )
+
+    def render_widget(self) -> str:
+        return _number_input("run", self.typed("run"), "Job")
+
+
+class IdentifiedFilter(admin.SimpleListFilter):
+    """Whether a person has said what an occurrence is, and has not withdrawn it."""
+
+    title = "identified"
+    parameter_name = "identified"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "By a person"), ("no", "By nobody")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        said = Exists(
+            Identification.objects.filter(
+                occurrence=OuterRef("pk"), withdrawn=False, taxon__isnull=False
+            )
+        )
+        match self.value():
+            case None:
+                return queryset
+            case "yes":
+                return queryset.filter(said)
+            case "no":
+                return queryset.filter(~said)
+        return queryset.none()
+
+
+def _day(text: str) -> date | None:
+    """The day that YYYY-MM-DD writes; None where it is none, or too near the end of time."""
+    try:
+        day = parse_date(text)
+    except ValueError:
+        return None
+    return day if day and date.min < day < date.max - timedelta(days=1) else None
 
 
 class AutocompleteFilterMixin(admin.ModelAdmin[Any]):

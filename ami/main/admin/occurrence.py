@@ -8,8 +8,17 @@ from django.template.defaultfilters import pluralize
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link, count_link
 from ami.base.subqueries import count_subquery
-from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
+from ami.main.admin.filters import (
+    AutocompleteFilter,
+    AutocompleteFilterMixin,
+    IdentifiedFilter,
+    IdFilter,
+    NightFilter,
+    NumberRangeFilter,
+    RunFilter,
+)
 from ami.main.admin.history import DetailsMixin, crops, format_score, identifications, predictions
+from ami.main.admin.search import TaxonSearchMixin
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Detection, Occurrence, Taxon
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
@@ -20,8 +29,13 @@ BATCH = 1_000
 
 @admin.register(Occurrence)
 class OccurrenceAdmin(
-    PostProcessingActionsMixin, DetailsMixin, AutocompleteFilterMixin, LargeTableAdmin[Occurrence]
+    TaxonSearchMixin,
+    PostProcessingActionsMixin,
+    DetailsMixin,
+    AutocompleteFilterMixin,
+    LargeTableAdmin[Occurrence],
 ):
+    named_by = "determination"
     annotations = {"detections_count": count_subquery(Detection.objects.all(), "occurrence")}
     list_display = (
         "id",
@@ -38,6 +52,10 @@ class OccurrenceAdmin(
         ("project", AutocompleteFilter),
         ("deployment", AutocompleteFilter),
         ("event", IdFilter),
+        ("determination_score", NumberRangeFilter),
+        NightFilter,
+        IdentifiedFilter,
+        RunFilter,
     )
     list_select_related = ("determination", "project", "deployment", "event")
     list_only = (

@@ -101,6 +101,8 @@ class EventAdmin(PostProcessingActionsMixin, _CachedCountsMixin, LargeTableAdmin
         "deployment__name",
         "project__name",
     )
+    search_fields = ("group_by", "deployment__name")
+    search_help_text = "Search by id, night (2024-06-20) or deployment."
     autocomplete_fields = ("project", "deployment")
     readonly_fields = (
         "captures_count",

@@ -2,6 +2,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
@@ -9,6 +10,7 @@ from ami.base.links import count_link
 from ami.base.subqueries import count_subquery
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
+from ami.main.admin.search import named
 from ami.main.models import TaxaList, Taxon
 
 
@@ -48,10 +50,13 @@ class TaxonAdmin(RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAd
     )
     list_select_related = ("parent", "synonym_of")
     list_only = ("name", "rank", "active", "identifiable", "parent__name", "synonym_of__name")
-    search_fields = ("name", "search_names__icontains")
-    search_help_text = "Search by id or name."
+    search_fields = ("name",)
+    search_help_text = "Search by id, name or search name."
     sortable_by = ("id", "name")
     autocomplete_fields = ("parent", "synonym_of", "projects")
+
+    def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return named(queryset, term)
 
     def save_model(self, request: HttpRequest, obj: Taxon, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

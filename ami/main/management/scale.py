@@ -49,7 +49,9 @@ NUMBERED: dict[str, type[models.Model]] = {
 @dataclass(frozen=True)
 class Sizes:
     """How many rows to write. A night has 100 captures, a deployment 20 nights, a project 5
-    deployments. Raises ValueError for numbers that do not go together.
+    deployments; `taxa` are there to be searched, beside the species of the rows.
+
+    Raises ValueError for numbers that do not go together.
     """
 
     captures: int = 1_000_000
@@ -57,6 +59,7 @@ class Sizes:
     detections: int = 1_400_000
     classifications: int = 2_200_000
     identifications: int = 65_000
+    taxa: int = 30_000
 
     def __post_init__(self) -> None:
         self._require("captures", 1)
@@ -64,6 +67,7 @@ class Sizes:
         self._require("detections", self.occurrences)
         self._require("classifications", self.detections, 2 * self.detections)
         self._require("identifications", 0, self.occurrences)
+        self._require("taxa", 0)
 
     def _require(self, name: str, low: int, high: int | None = None) -> None:
         value = getattr(self, name)
@@ -152,6 +156,7 @@ def _steps(sizes: Sizes, params: dict[str, Any]) -> dict[str, Callable[[], int]]
         return partial(_in_chunks, verb, range(params[first], params[first] + size))
 
     return {
+        "taxa": insert(scale_sql.TAXA),
         "projects": insert(scale_sql.PROJECTS),
         "deployments": insert(scale_sql.DEPLOYMENTS),
         "jobs": partial(_create_jobs, params),

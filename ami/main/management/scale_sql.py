@@ -6,6 +6,19 @@ that nothing is looked up: capture 2150 lies in night 21, deployment 1, project 
 is how many rows a table gets, `%(capture)s` the id of its first one.
 """
 
+# Twelve species a genus; every third one has two further names.
+TAXA = """
+INSERT INTO main_taxon (
+    created_at, updated_at, name, rank, active, identifiable, search_names, notes)
+SELECT now(), now(), initcap(left(md5((t / 12)::text), 9)) || ' ' || left(md5(t::text), 9) || t,
+       'SPECIES', true, true,
+       CASE WHEN mod(t, 3) = 0
+            THEN ARRAY['Common moth ' || t, 'Former name ' || left(md5(t::text), 9)]
+            ELSE '{}' END, ''
+FROM generate_series(1, %(taxa)s) t
+ON CONFLICT DO NOTHING
+"""
+
 PROJECTS = """
 INSERT INTO main_project (id, created_at, updated_at, name)
 SELECT %(project)s + p, now(), now(), 'Seeded project ' || p + 1

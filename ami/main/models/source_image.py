@@ -1,10 +1,20 @@
 from django.db import models
+from django.db.models import F, Func, Value
+from django.db.models.functions import Collate, Upper
 
 from ami.base.models import BaseModel
 from ami.main.counts import CountField
 from ami.main.models.deployment import Deployment
 from ami.main.models.event import Event
 from ami.main.models.project import Project
+
+# What a search by the beginning of a path, or of a file name, goes by. Bytes are compared, so that
+# an index finds a beginning.
+PATH_KEY = Collate(Upper("path"), "C")
+FILE_NAME = Func(
+    F("path"), Value("/"), Value(-1), function="split_part", output_field=models.TextField()
+)
+FILE_KEY = Collate(Upper(FILE_NAME), "C")
 
 
 class SourceImage(BaseModel):
@@ -41,6 +51,9 @@ class SourceImage(BaseModel):
         indexes = [
             models.Index(fields=["project", "id"], name="capture_project_id"),
             models.Index(fields=["deployment", "id"], name="capture_deployment_id"),
+            models.Index(PATH_KEY, name="capture_path_key"),
+            models.Index(FILE_KEY, name="capture_file_key"),
+            models.Index(fields=["timestamp"], name="capture_timestamp"),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -17,10 +17,16 @@ from ami.main.models import (
     Project,
     SourceImage,
     SourceImageCollection,
+    Taxon,
 )
 
 SIZES = Sizes(
-    captures=250, occurrences=1_000, detections=1_150, classifications=1_800, identifications=50
+    captures=250,
+    occurrences=1_000,
+    detections=1_150,
+    classifications=1_800,
+    identifications=50,
+    taxa=30,
 )
 
 
@@ -58,6 +64,8 @@ def test_sizes_that_do_not_fit_are_refused(db: None, options: dict[str, int], me
 
 def test_sizes_are_exact(seeded: None) -> None:
     assert SourceImage.objects.count() == 250
+    assert Taxon.objects.count() == 100 + 30
+    assert Taxon.objects.exclude(search_names=[]).count() == 10
     assert Occurrence.objects.count() == 1_000
     assert Detection.objects.count() == 1_150
     assert Classification.objects.count() == 1_800
