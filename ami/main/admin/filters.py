@@ -133,14 +133,10 @@ class _Range:
     def render_range(self, pair: list[tuple[str, str]], title: str) -> SafeString:
         return format_html_join(
             "",
-            "{}",
+            '<label class="bound"><span>{}</span> {}</label>',
             (
-                [
-                    forms.TextInput(
-                        {**self.attrs, "aria-label": f"{title}, {end}", "placeholder": end}
-                    ).render(name, value)
-                ]
-                for (name, value), end in zip(pair, ("from", "to"), strict=True)
+                (end, forms.TextInput({**self.attrs, "aria-label": f"{title}, {end}"}).render(*own))
+                for own, end in zip(pair, ("from", "to"), strict=True)
             ),
         )
 
@@ -235,7 +231,7 @@ class RunFilter(_TypedListFilter):
 class IdentifiedFilter(admin.SimpleListFilter):
     """Whether a person has said what an occurrence is, and has not withdrawn it."""
 
-    title = "identified"
+    title = "identification"
     parameter_name = "identified"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
