@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import warnings
+from typing import IO, Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +17,47 @@ from config.servers import ServiceError
 
 NEED_NO_SERVER = {"check", "collectstatic", "diffsettings", "help", "makemigrations"}
 NOBODY_READS = 128 + signal.SIGPIPE
+
+
+class OutputError(Exception):
+    """What a command writes cannot be written, as the disk is full; the message says why."""
+
+
+class Output:
+    """The standard output, which a command must not mistake for another file when it fails.
+
+    A fault is raised again by the last flush, even where its writer went on.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._fault: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as fault:
+            raise self._told(fault) from None
+
+    def flush(self) -> None:
+        try:
+            if self._fault:
+                raise self._fault
+            self._stream.flush()
+        except OSError as fault:
+            raise self._told(fault) from None
+
+    def discard(self) -> None:
+        """Let what is left go nowhere: Python flushes once more at its end."""
+        self._fault = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def _told(self, fault: OSError) -> Exception:
+        self._fault = fault
+        return fault if isinstance(fault, BrokenPipeError) else OutputError(fault.strerror)
 
 
 class CommandLine(ManagementUtility):
@@ -32,14 +74,19 @@ def main() -> None:
     # makemigrations also looks at the database, where one runs.
     warnings.filterwarnings("ignore", "Got an error checking a consistent migration history")
     _open_what_is_closed()
+    output = Output(sys.stdout)
+    sys.stdout = output
     try:
         try:
             CommandLine(sys.argv).execute()
         finally:
-            sys.stdout.flush()
+            output.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        output.discard()
         sys.exit(NOBODY_READS)
+    except OutputError as fault:
+        output.discard()
+        sys.exit(f"The output cannot be written: {fault}.")
     except (ImproperlyConfigured, ServiceError) as error:
         sys.exit(str(error))
 

@@ -59,6 +59,22 @@ def test_command_ends_quietly_where_nobody_reads(project: Path, buffered: str) -
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_command_says_that_its_output_cannot_be_written(project: Path, buffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "diffsettings"],
+            cwd=project,
+            env=bare_environment() | {"PYTHONUNBUFFERED": buffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    sentence = "The output cannot be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
+
+
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])
 def test_command_runs_where_its_output_is_closed(project: Path, closed: str) -> None:
     done = subprocess.run(
