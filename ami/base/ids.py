@@ -1,6 +1,7 @@
 from collections.abc import Callable, Generator, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
+from django.db.models import Model
 from pydantic import ConstrainedInt
 from pydantic.errors import IntegerError
 
@@ -27,8 +28,12 @@ def parse_ids(texts: Iterable[str], *, noun: str) -> set[int]:
 
 
 class RowId(ConstrainedInt):
-    """The id of a row. True and 1.7 are none, though an int could be made of them."""
+    """The id of a row. True and 1.7 are none, though an int could be made of them.
 
+    A subclass names the `model` where the row must exist when a run is launched.
+    """
+
+    model: ClassVar[type[Model] | None] = None
     ge = 1
     le = MAX_ID
 

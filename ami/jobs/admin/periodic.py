@@ -39,10 +39,8 @@ class PeriodicTaskForm(BasePeriodicTaskForm):  # type: ignore[misc]
 
     def clean(self) -> dict[str, Any]:
         """Tell of a name that was refused already; the library's own would fail at it."""
-        if "task" in self.errors:
-            return self.cleaned_data
-        data: dict[str, Any] = super().clean()
-        if data["task"].startswith(OWN) and not {"args", "kwargs"} & set(self.errors):
+        data: dict[str, Any] = self.cleaned_data if "task" in self.errors else super().clean()
+        if data.get("task", "").startswith(OWN) and not {"args", "kwargs"} & set(self.errors):
             args, kwargs = json.loads(data["args"]), json.loads(data["kwargs"])
             try:
                 require_runnable(data["task"], args, kwargs)

@@ -13,6 +13,7 @@ from ami.ml.post_processing.service import (
     launch,
     task_of,
 )
+from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
 
 
@@ -53,7 +54,10 @@ def run_again(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
     if changes:
         raise ScopeChangedError(changes)
     row = LaunchRow(job.name, job.project, job.params["config"], applies=job)
-    return launch(type(task), [row], user=user, launch_key=key)[0]
+    try:
+        return launch(type(task), [row], user=user, launch_key=key)[0]
+    except ConfigValidationErrors as invalid:
+        raise RunAgainRefusedError(str(invalid)) from None
 
 
 def scope_changes(job: Job) -> list[str]:

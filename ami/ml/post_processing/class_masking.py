@@ -23,7 +23,7 @@ from ami.ml.post_processing.derived.labels import listed_taxa, read_label_taxa
 from ami.ml.post_processing.derived.masking import LIKELY_OFF_LIST, Masking
 from ami.ml.post_processing.derived.rows import CategoryMaps, rows_a_batch
 from ami.ml.post_processing.registry import register
-from ami.ml.post_processing.scopes import ScopedConfig, existing_row
+from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, TaxaListId, existing_row
 
 logger = getLogger(__name__)
 
@@ -68,10 +68,10 @@ def listed_classes(taxa_list: TaxaList, source: Algorithm, *, maps: CategoryMaps
 class ClassMaskingConfig(ScopedConfig):
     source_image_collection_id: RowId | None = None
     occurrence_id: RowId | None = None
-    taxa_list_id: RowId = Field(
+    taxa_list_id: TaxaListId = Field(
         ..., title="Taxa list", description="Its taxa stay, and all that lies under them."
     )
-    algorithm_id: RowId = Field(
+    algorithm_id: AlgorithmId = Field(
         ..., title="Algorithm", description="The classifier whose classifications are masked."
     )
     reweight: bool = Field(

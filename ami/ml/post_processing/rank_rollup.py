@@ -31,7 +31,7 @@ from ami.ml.post_processing.derived.rows import (
     softmax,
 )
 from ami.ml.post_processing.registry import register
-from ami.ml.post_processing.scopes import ScopedConfig, existing_row
+from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, existing_row
 
 # UNKNOWN stands outside the order, and is tried last.
 FINEST_FIRST = [*TaxonRank.values[-2::-1], TaxonRank.UNKNOWN.value]
@@ -147,7 +147,7 @@ class RankRollupConfig(ScopedConfig):
         description="Constrained: only what the best class lies under. Global: the best taxon of "
         "the rank.",
     )
-    algorithm_id: RowId | None = Field(
+    algorithm_id: AlgorithmId | None = Field(
         None, title="Algorithm", description="Only its classifications; those of all where empty."
     )
 

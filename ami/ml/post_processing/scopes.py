@@ -9,8 +9,17 @@ from pydantic import BaseModel, root_validator, validator
 from pydantic.errors import IntegerError
 from pydantic.fields import ModelField
 
+from ami.base.ids import RowId
 from ami.jobs.states import JobFailedError
-from ami.main.models import Detection, Event, Occurrence, SourceImage, SourceImageCollection
+from ami.main.models import (
+    Detection,
+    Event,
+    Occurrence,
+    SourceImage,
+    SourceImageCollection,
+    TaxaList,
+)
+from ami.ml.models import Algorithm
 
 M = TypeVar("M", bound=Model)
 
@@ -84,6 +93,18 @@ SCOPES = (
 SCOPE_FIELDS = frozenset(filter(None, (f for s in SCOPES for f in (s.field, s.several))))
 
 
+class TaxaListId(RowId):
+    """The id of a taxa list, which must exist when a run is launched."""
+
+    model = TaxaList
+
+
+class AlgorithmId(RowId):
+    """The id of an algorithm, which must exist when a run is launched."""
+
+    model = Algorithm
+
+
 class ScopedConfig(BaseModel):
     """Base of a method's options: no unknown option, and exactly one of its scopes."""
 
@@ -118,6 +139,23 @@ def scopes_of(config_schema: type[BaseModel]) -> list[Scope]:
 def options_of(config_schema: type[BaseModel]) -> list[ModelField]:
     """The fields of a schema that a person fills in: all but its scopes."""
     return [field for name, field in config_schema.__fields__.items() if name not in SCOPE_FIELDS]
+
+
+def missing_rows(config: BaseModel) -> list[tuple[str | None, str]]:
+    """A sentence for each option that names a row which does not exist, with the option's name."""
+    faults: list[tuple[str | None, str]] = []
+    for name, option in config.__fields__.items():
+        kind, value = option.type_, getattr(config, name)
+        model = kind.model if isinstance(kind, type) and issubclass(kind, RowId) else None
+        if model is None or value is None:
+            continue
+        asked = {value} if isinstance(value, int) else set(value)
+        found = set(model._default_manager.filter(pk__in=asked).values_list("pk", flat=True))
+        noun = model._meta.verbose_name
+        faults += [
+            (name, f"There is no {noun} {pk}: choose another {name}.") for pk in asked - found
+        ]
+    return faults
 
 
 def chosen_scope(config: BaseModel) -> tuple[Scope, list[int]]:

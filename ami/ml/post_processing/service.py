@@ -12,6 +12,7 @@ from ami.jobs.states import JobFailedError
 from ami.main.models import Project
 from ami.ml.post_processing.base import BasePostProcessingTask, OwnRun
 from ami.ml.post_processing.registry import get_postprocessing_task
+from ami.ml.post_processing.scopes import missing_rows
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config, stored_config
 from ami.users.models import User
 
@@ -85,7 +86,9 @@ def _validate(
     faults: dict[tuple[str | None, str], None] = {}
     for row in rows:
         try:
-            configs.append(stored_config(parse_config(task_cls.config_schema, row.config)))
+            config = parse_config(task_cls.config_schema, row.config)
+            faults |= dict.fromkeys(missing_rows(config))
+            configs.append(stored_config(config))
         except ConfigValidationErrors as invalid:
             faults |= dict.fromkeys(invalid.errors)
     if faults:

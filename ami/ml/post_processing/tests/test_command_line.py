@@ -76,6 +76,7 @@ FILES: dict[str, bytes] = {
     "scope.json": b'{"occurrence_id": 1}',
     "nan.json": b'{"size_threshold": NaN}',
     "latin.json": b"\xff\xfe{",
+    "twice.json": b'{"size_threshold": 0.1, "size_threshold": 0.2}',
 }
 BAD: list[list[str]] = [
     [],
@@ -144,6 +145,34 @@ def test_bad_usage_is_one_sentence_on_stderr(
 def test_method_with_its_own_run_cannot_be_tried(shell: Shell, picky: None) -> None:
     ended = shell("picky", "--occurrence", make_occurrence().pk, "--dry-run")
     assert (ended.code, ended.err) == (2, "Picky cannot be tried; run it.\n")
+    assert not Job.objects.exists()
+
+
+def test_a_key_that_stands_twice_is_named(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "twice.json"
+    file.write_bytes(FILES["twice.json"])
+    ended = shell("small_size_filter", "--occurrence", make_occurrence().pk, "--config", file)
+    assert "The key 'size_threshold' stands more than once; keep one." in ended.err
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    file.write_text('{"size_threshold": 0.25}', encoding="utf-8-sig")
+    target = ("--occurrence", make_occurrence().pk)
+    ended = shell("small_size_filter", *target, "--no-wait", "--config", file)
+    assert ended.code == 0, ended.err
+    assert Job.objects.get().params["config"]["size_threshold"] == 0.25
+
+
+@pytest.mark.parametrize("method", ["class_masking", "rank_rollup"])
+def test_rows_that_do_not_exist_are_refused_before_a_job_is_made(shell: Shell, method: str) -> None:
+    options = ["--set", "algorithm_id=987654"]
+    if method == "class_masking":
+        options += ["--set", "taxa_list_id=987655"]
+    ended = shell(method, "--occurrence", make_occurrence().pk, "--no-wait", *options)
+    assert ended.code == 2
+    assert "There is no algorithm 987654: choose another algorithm_id." in ended.err
+    assert ("There is no taxa list 987655" in ended.err) == (method == "class_masking")
     assert not Job.objects.exists()
 
 

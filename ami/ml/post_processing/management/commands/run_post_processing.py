@@ -9,6 +9,7 @@ from pydantic.fields import ModelField
 from pydantic.json import pydantic_encoder
 
 from ami.base.commands import BAD_USAGE, FAILED, ScriptableCommand, whole_number
+from ami.base.json_text import JSONTextError, parse_json
 from ami.base.registry import UnknownKeyError
 from ami.jobs.management.tell import BLANK, outcome_of, write_outcome
 from ami.jobs.management.watch import counted_interrupts, watch
@@ -167,9 +168,10 @@ def _from_file(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise CommandError(f"{path} cannot be read: {fault}.", returncode=BAD_USAGE) from None
+        config = parse_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        reason = str(fault).rstrip(".")
+        raise CommandError(f"{path} cannot be read: {reason}.", returncode=BAD_USAGE) from None
     if not isinstance(config, dict):
         raise CommandError(f"{path} must hold one JSON object.", returncode=BAD_USAGE)
     return config
@@ -190,6 +192,6 @@ def _value(option: ModelField | None, text: str) -> Any:
     if option and option.outer_type_ is str:
         return text
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except JSONTextError:
         return text
