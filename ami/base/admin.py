@@ -10,7 +10,7 @@ from django.db.models import F, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from ami.base.deletion import DELETE_LIMIT, touches_more_than
+from ami.base.deletion import DELETE_LIMIT, reasons_to_keep, touches_more_than
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY
 
@@ -49,7 +49,10 @@ class IdSearchAdminMixin(admin.ModelAdmin[Any]):
 
 
 class BoundedDeletionMixin(admin.ModelAdmin[Any]):
-    """Refuses to delete what would touch more rows than one request should hold in memory."""
+    """Refuses to delete what is in use, or would touch more rows than one request should hold."""
+
+    delete_confirmation_template = "admin/main/deletion/one.html"
+    delete_selected_confirmation_template = "admin/main/deletion/selected.html"
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest
@@ -59,6 +62,8 @@ class BoundedDeletionMixin(admin.ModelAdmin[Any]):
             if isinstance(objs, QuerySet)
             else [obj.pk for obj in objs]
         )
+        if reasons := reasons_to_keep(self.model, ids):
+            return [], {}, set(), reasons
         if touches_more_than(DELETE_LIMIT, model=self.model, ids=ids):
             refusal = (
                 f"More than {DELETE_LIMIT:,} rows would be deleted or changed, too many for one "

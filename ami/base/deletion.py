@@ -1,9 +1,22 @@
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 from django.db.models import CASCADE, Model
 from django.db.models.deletion import get_candidate_relations_to_delete
 
+from ami.base.registry import Registry
+
 DELETE_LIMIT = 1_000
+
+# Why rows of the model with these ids must stay for now: sentences that say what to do.
+DeletionGuard: TypeAlias = Callable[[type[Model], list[Any]], Iterable[str]]
+DELETION_GUARDS: Registry[DeletionGuard] = Registry("deletion guard")
+
+
+def reasons_to_keep(model: type[Model], ids: list[Any]) -> list[str]:
+    """What all guards say of these rows, each sentence once."""
+    said = (reason for key in DELETION_GUARDS for reason in DELETION_GUARDS[key](model, ids))
+    return list(dict.fromkeys(said))
 
 
 def touches_more_than(limit: int, *, model: type[Model], ids: list[Any]) -> bool:

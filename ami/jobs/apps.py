@@ -7,6 +7,6 @@ class JobsConfig(AppConfig):
     name = "ami.jobs"
 
     def ready(self) -> None:
-        """Register system checks, what workers hear and tell, and job types."""
-        for module in ("checks", "signals", "vitals", "revert", "repairs"):
+        """Register what checks, keeps rows, hears workers, and makes job types."""
+        for module in ("checks", "deletion", "signals", "vitals", "revert", "repairs"):
             import_module(f"{self.name}.{module}")

@@ -58,10 +58,6 @@ class JobAdmin(ControlMixin, JournalMixin, LogMixin, AgainMixin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        """Nobody deletes a Job that has not ended: its workers would write on for nothing."""
-        return super().has_delete_permission(request, obj) and (obj is None or obj.is_final)
-
     def get_urls(self) -> list[URLPattern]:
         views = {
             "live/": self.live_view,
@@ -94,7 +90,7 @@ class JobAdmin(ControlMixin, JournalMixin, LogMixin, AgainMixin):
         context = {
             **self._frame(request, job, title=job.name),
             **self._live(request, job),
-            "has_delete_permission": self.has_delete_permission(request, job),
+            "has_delete_permission": job.is_final and self.has_delete_permission(request, job),
         }
         return render(request, "admin/jobs/job/page.html", context)
 
