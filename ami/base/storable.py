@@ -3,21 +3,51 @@
 from math import isfinite
 from typing import Any
 
-
-def storable_text(text: str) -> str:
-    """`text` without NUL characters; a lone surrogate becomes a question mark."""
-    return text.replace("\x00", "").encode(errors="replace").decode()
+DEEPEST = 20
+LONGEST_NUMBER_BITS = 4_096
 
 
-def storable(value: Any) -> Any:
-    """`value` as a JSON column can hold it; what JSON does not know becomes its text."""
+def storable_text(value: object) -> str:
+    """The text of `value` without NUL characters; a lone surrogate becomes a question mark.
+
+    What cannot tell its text is told by its type.
+    """
+    try:
+        return str(value).replace("\x00", "").encode(errors="replace").decode()
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def storable(value: Any, *, within: tuple[int, ...] = ()) -> Any:
+    """`value` as a JSON column can hold it; what JSON does not know becomes its text.
+
+    So does what is nested too deeply or holds itself, and a number of more than 1,200 digits.
+    `within` has the identities of what holds it.
+    """
+    try:
+        return _storable(value, within)
+    except Exception:
+        return storable_text(value)
+
+
+def _storable(value: Any, within: tuple[int, ...]) -> Any:
+    inner = (*within, id(value))
+    stored: Any
     match value:
-        case None | bool() | int():
-            return value
-        case float():
-            return value if isfinite(value) else str(value)
+        case _ if id(value) in within or len(within) > DEEPEST:
+            stored = storable_text(value)
+        case None | bool():
+            stored = value
+        case int() if value.bit_length() <= LONGEST_NUMBER_BITS:
+            stored = int(value)
+        case float() if isfinite(value):
+            stored = float(value)
         case dict():
-            return {storable_text(str(key)): storable(item) for key, item in value.items()}
+            stored = {storable_text(k): storable(item, within=inner) for k, item in value.items()}
         case list() | tuple():
-            return [storable(item) for item in value]
-    return storable(value.tolist()) if hasattr(value, "tolist") else storable_text(str(value))
+            stored = [storable(item, within=inner) for item in value]
+        case _ if hasattr(value, "tolist"):
+            stored = storable(value.tolist(), within=inner)
+        case _:
+            stored = storable_text(value)
+    return stored

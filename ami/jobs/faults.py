@@ -2,6 +2,8 @@
 
 from django.db import DatabaseError, Error, InterfaceError, OperationalError, connection
 
+from ami.base.faults import sqlstate
+
 # By SQLSTATE or its class: connection, a session that was read-only or waited for too long,
 # rollback (deadlock), resources, lock or lack of it, operator's intervention, system.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -15,7 +17,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same batch may well pass when it is tried again."""
     if not isinstance(error, Error):
         return False
-    code = getattr(error.__cause__, "pgcode", None)
+    code = sqlstate(error)
     return code.startswith(TRANSIENT_CODES) if code else type(error) in WITHOUT_CODE
 
 

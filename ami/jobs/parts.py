@@ -14,7 +14,9 @@ from django.db.models import Sum
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
+from ami.base.faults import is_programming_error
 from ami.base.registry import UnknownKeyError
+from ami.base.storable import storable_text
 from ami.jobs.batches import advance, do_batch, prepare
 from ami.jobs.faults import drop_dead_connection, is_transient
 from ami.jobs.models import Job, JobPart
@@ -29,7 +31,7 @@ from ami.jobs.states import (
     PartState,
 )
 from ami.jobs.summary import title
-from ami.jobs.work import Planned, PlannedWork, WholeWork, Work
+from ami.jobs.work import Planned, PlannedWork, Skipped, WholeWork, Work
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +156,7 @@ class _Walk:
 
     def _take_up_counts(self) -> None:
         self.work.counts = Counter(dict.fromkeys(self.work.counters, 0) | dict(self.part.counts))
-        self.work.skipped = dict(self.part.skipped)
+        self.work.skipped = {why: Skipped(*told) for why, told in self.part.skipped.items()}
 
     def _step(self) -> None:
         batch, status = self.part.next_batch, self.part.job_status()
@@ -179,6 +181,8 @@ class _Walk:
             except (JobFailedError, JobStoppedError, SoftTimeLimitExceeded):
                 raise
             except Exception as fault:
+                if is_programming_error(fault):
+                    raise
                 if not is_transient(fault):
                     self._isolate(batch, fault)
                     return
@@ -220,7 +224,7 @@ class _Walk:
             "Skipped, as it fails: %s. %s: %s",
             ", ".join(map(str, ids)) or f"{batch.rows} rows",
             type(fault).__name__,
-            str(fault).strip(),
+            storable_text(fault).strip(),
             exc_info=fault if not self.part.rows_failed else None,
         )
         self._raise_if_too_many(batch, fault)
@@ -234,7 +238,7 @@ class _Walk:
         if failed > FAULTS_TOLERATED and failed > share * done:
             raise JobFailedError(
                 f"{failed} of {done} rows failed, more than {share:.0%}, the last "
-                f"with {type(fault).__name__}: {fault}"
+                f"with {type(fault).__name__}: {storable_text(fault)}"
             )
 
     def _tick(self) -> None:
@@ -267,7 +271,7 @@ def _ending(part: JobPart) -> Iterator[None]:
         job.settle()  # it may have been stopped right after its own last commit
     except (JobFailedError, UnknownKeyError) as failure:
         job.logger.error("%s", failure)
-        _fail(part, str(failure))
+        _fail(part, storable_text(failure))
     except Exception as crash:
         if is_transient(crash):
             raise
@@ -295,4 +299,5 @@ def worn_out(name: str, *, claims: int, missed: str) -> str:
 
 
 def crash_sentence(crash: Exception) -> str:
-    return f"The run crashed: {type(crash).__name__}: {crash} (the log has the traceback)."
+    told = f"{type(crash).__name__}: {storable_text(crash)}"
+    return f"The run crashed: {told} (the log has the traceback)."

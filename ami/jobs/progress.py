@@ -4,9 +4,9 @@ from typing import Any
 
 from django.db import models
 from django.utils.text import slugify
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, validator
 
-from ami.base.storable import storable
+from ami.base.storable import storable, storable_text
 from ami.jobs.states import JobState
 
 
@@ -14,7 +14,7 @@ def snake_case(name: str) -> str:
     return slugify(name, allow_unicode=True).replace("-", "_")
 
 
-class StageParam(BaseModel):
+class StageParam(BaseModel, validate_assignment=True):
     """One figure of a stage, such as a counter; `warning` says what to heed unless it is 0."""
 
     name: str
@@ -22,15 +22,38 @@ class StageParam(BaseModel):
     value: Any = None
     warning: str = ""
 
+    @validator("value", pre=True)
+    def _storable(cls, value: Any) -> Any:  # noqa: N805
+        return storable(value)
 
-class JobStage(BaseModel):
-    """One step of a Job; `progress` runs from 0 to 1."""
+    @property
+    def sentence(self) -> str:
+        """What to heed; nothing where there is nothing to heed."""
+        if not (self.warning and self.value):
+            return ""
+        value = f"{self.value:,}" if isinstance(self.value, int | float) else self.value
+        return f"{self.name}: {value}. {self.warning}"
+
+
+class JobStage(BaseModel, validate_assignment=True):
+    """One step of a Job. `progress` runs from 0 to 1; `skipped` counts rows by reason."""
 
     key: str
     name: str
     status: JobState = JobState.CREATED
     progress: float = 0.0
     params: list[StageParam] = Field(default_factory=list)
+    skipped: dict[str, int] = Field(default_factory=dict)
+
+    @validator("progress")
+    def _share(cls, progress: float) -> float:  # noqa: N805
+        return max(0.0, min(progress, 1.0))  # 0 for NaN
+
+    @property
+    def figures(self) -> list[tuple[str, Any]]:
+        """What a page shows of it: names and values, the skipped rows last."""
+        skipped = [(f"Skipped: {reason}", rows) for reason, rows in self.skipped.items()]
+        return [(param.name, param.value) for param in self.params] + skipped
 
 
 class JobProgress(BaseModel):
@@ -63,9 +86,9 @@ class JobProgress(BaseModel):
 
         What JSON does not know, such as NaN, is kept as its text.
         """
-        value = storable(value)
+        name = storable_text(name)
         stage = self.get_stage(stage) if isinstance(stage, str) else stage
-        key = snake_case(name)
+        key = snake_case(name) or name
         for param in stage.params:
             if param.key == key:
                 param.value = value
@@ -86,27 +109,21 @@ class JobProgress(BaseModel):
 
     @property
     def skipped(self) -> int:
-        """How many rows could not be worked on: the figures that are called "Skipped: …"."""
-        params = [param for stage in self.stages for param in stage.params]
-        return sum(param.value for param in params if param.key.startswith("skipped_"))
+        """How many rows could not be worked on."""
+        return sum(rows for stage in self.stages for rows in stage.skipped.values())
 
     @property
     def warnings(self) -> list[str]:
         """A sentence for each figure that is to be heeded."""
         params = [param for stage in self.stages for param in stage.params]
-        return [
-            f"{param.name}: {param.value:,}. {param.warning}"
-            for param in params
-            if param.warning and param.value
-        ]
+        return [sentence for param in params if (sentence := param.sentence)]
 
     @property
     def fraction(self) -> float:
         """The share done over all stages, 0 to 1."""
         if not self.stages:
             return 0.0
-        shares = [max(0.0, min(stage.progress, 1.0)) for stage in self.stages]
-        return sum(shares) / len(shares)
+        return sum(stage.progress for stage in self.stages) / len(self.stages)
 
 
 class ProgressField(models.JSONField):
@@ -125,7 +142,8 @@ class ProgressField(models.JSONField):
             return JobProgress()
 
     def get_prep_value(self, value: Any) -> Any:
-        return value.dict() if isinstance(value, JobProgress) else value
+        """Whatever a method has put into it can be stored: its Job must be able to end."""
+        return storable(value.dict()) if isinstance(value, JobProgress) else value
 
     def value_to_string(self, obj: models.Model) -> Any:
         return self.get_prep_value(self.value_from_object(obj))

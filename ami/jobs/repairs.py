@@ -70,18 +70,23 @@ class Repair(WholeWork):
         self.on_batch = on_batch
         self.on_check = on_check
         self.ended = 0
+        self.crashes: list[Exception] = []
 
     def touched(self) -> QuerySet[Detection]:
         return in_scope(Detection.objects.all(), self.scope.project_id, self.scope.job_id)
 
     def run(self) -> None:
-        """Raises JobFailedError where a check could not run to its end, and JobCanceledError."""
+        """Raises JobFailedError where a check could not run to its end, and JobCanceledError.
+
+        Where that was an error of the program, raises the first one, once all checks have run.
+        """
         if self.scope.job_id and not Job.objects.filter(pk=self.scope.job_id).exists():
             raise JobFailedError(f"Job {self.scope.job_id}, whose rows to repair, is gone.")
         context = RepairContext(
             transaction=partial(_batch, self.job),
             interrupts=INTERRUPTS,
             on_batch=self.on_batch,
+            on_crash=self.crashes.append,
         )
         try:
             kept = run_checks(
@@ -98,6 +103,8 @@ class Repair(WholeWork):
             raise JobFailedError(OUT_OF_TIME) from None
         self.job.logger.info("Repair of %s: %d repaired.", kept.scope, self.counts["rows_repaired"])
         self.job.logger.info("Integrity run %d lists the rows.", kept.pk)
+        if self.crashes:
+            raise self.crashes[0]
         if broken := list(kept.results.exclude(error="").order_by("pk")):
             raise JobFailedError(
                 f"{len(broken)} of {len(self.checks)} checks could not run to the end. "
@@ -116,10 +123,11 @@ class Repair(WholeWork):
             rows_found=result.found, rows_repaired=result.fixed, rows_remaining=result.remaining
         )
         if result.unfixable:
-            self.count(**{"Skipped: could not be repaired": result.unfixable})
+            self.skip("could not be repaired", rows=result.unfixable, ids=[])
         stage = self.job.progress.update_stage(self.key, progress=self.ended / len(self.checks))
         for name, value in self.counts.items():
             self.job.progress.add_or_update_stage_param(stage, title(name), value)
+        stage.skipped = {reason: skipped.rows for reason, skipped in self.skipped.items()}
         drop_dead_connection()
         self.job.checkpoint()
         log = self.job.logger.warning if result.remaining or result.error else self.job.logger.info

@@ -10,6 +10,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.registry import UnknownKeyError
+from ami.base.storable import storable_text
 from ami.jobs import parts
 from ami.jobs.admission import admit
 from ami.jobs.faults import drop_dead_connection, is_transient
@@ -71,7 +72,7 @@ def run(job_id: int, *, task_id: str | None = None, make: WorkFactory | None = N
         logger.warning("%s This one stops.", lost)
     except (JobFailedError, UnknownKeyError) as failure:
         job.logger.error("%s", failure)
-        job.finish(Outcome.FAILED, error=str(failure))
+        job.finish(Outcome.FAILED, error=storable_text(failure))
     except Exception as crash:
         if is_transient(crash):
             raise

@@ -1,15 +1,16 @@
 """What the parts of a Job have done so far, taken together."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import Count, F, FloatField, Max, Q, Sum
 from django.db.models.functions import Extract
 
 from ami.jobs.progress import JobProgress
 from ami.jobs.states import PartState
-from ami.jobs.work import SAMPLES
+from ami.jobs.work import SAMPLES, Skipped
 
 if TYPE_CHECKING:
     from ami.jobs.models.run_state import RunState
@@ -61,35 +62,43 @@ def summary_of(job: "RunState") -> Summary:
 def progress_of(job: "RunState") -> JobProgress:
     """The Job's progress with the share done and the counters of all its parts."""
     progress: JobProgress = job.progress.copy(deep=True)
-    parts = list(job.parts.order_by("number").values_list("counts", "rows_total", "rows_done"))
+    columns = ("counts", "skipped", "rows_total", "rows_done")
+    parts = list(job.parts.order_by("number").values_list(*columns))
     if not (parts and progress.stages):
         return progress
     stage, counts = progress.stages[0], Counter[str]()
-    for part_counts, _, _ in parts:
+    for part_counts, *_ in parts:
         counts.update(dict(part_counts))
     for name, value in counts.items():
         progress.add_or_update_stage_param(stage, title(name), value)
-    total = sum(rows for _, rows, _ in parts)
-    stage.progress = sum(done for _, _, done in parts) / total if total else stage.progress
+    stage.skipped = {why: skip.rows for why, skip in _together(part[1] for part in parts).items()}
+    total = sum(rows for *_, rows, _ in parts)
+    stage.progress = sum(done for *_, done in parts) / total if total else stage.progress
     return progress
 
 
 def skipped_in(job: "RunState") -> list[str]:
     """A sentence for each reason for which rows were skipped, with the first ids."""
-    rows, ids = Counter[str](), dict[str, list[int]]()
-    for counts, skipped in job.parts.order_by("number").values_list("counts", "skipped"):
-        rows.update(dict(counts))
-        for reason, samples in skipped.items():
-            ids.setdefault(reason, []).extend(samples)
+    parts = job.parts.order_by("number").values_list("skipped", flat=True)
+    return skipped_sentences(_together(parts))
+
+
+def skipped_sentences(skipped: Mapping[str, Skipped]) -> list[str]:
     return [
-        skipped_sentence(reason, rows=rows[f"Skipped: {reason}"], ids=samples[:SAMPLES])
-        for reason, samples in ids.items()
+        f"Skipped {rows}: {reason}. Ids: {', '.join(map(str, ids[:SAMPLES]))}"
+        f"{', …' if rows > len(ids[:SAMPLES]) else '.'}"
+        for reason, (rows, ids) in skipped.items()
     ]
 
 
-def skipped_sentence(reason: str, *, rows: int, ids: list[int]) -> str:
-    more = ", …" if rows > len(ids) else "."
-    return f"Skipped {rows}: {reason}. Ids: {', '.join(map(str, ids))}{more}"
+def _together(parts: Iterable[Mapping[str, Sequence[Any]]]) -> dict[str, Skipped]:
+    """What all parts have skipped."""
+    skipped: dict[str, Skipped] = {}
+    for part in parts:
+        for reason, (rows, ids) in part.items():
+            former = skipped.get(reason, Skipped(0, []))
+            skipped[reason] = Skipped(former.rows + rows, [*former.ids, *ids])
+    return skipped
 
 
 def title(name: str) -> str:

@@ -20,6 +20,13 @@ class Planned(NamedTuple):
     key: Any
 
 
+class Skipped(NamedTuple):
+    """How many rows could not be worked on for one reason, and the ids of the first of them."""
+
+    rows: int
+    ids: list[int]
+
+
 class Work(ABC):
     """One worker's run of a Job: planned, or whole. `key` and `name` are those of its stage.
 
@@ -42,7 +49,7 @@ class Work(ABC):
     def count_anew(self) -> None:
         """Set all counters to 0."""
         self.counts: Counter[str] = Counter(dict.fromkeys(self.counters, 0))
-        self.skipped: dict[str, list[int]] = {}
+        self.skipped: dict[str, Skipped] = {}
 
     def count(self, **figures: int) -> None:
         """Add to the run's counters."""
@@ -50,9 +57,9 @@ class Work(ABC):
 
     def skip(self, reason: str, *, rows: int, ids: Iterable[int]) -> None:
         """Count rows that cannot be worked on, by reason; the log names the first 20 `ids`."""
-        self.counts[f"Skipped: {reason}"] += rows
-        samples = self.skipped.setdefault(reason, [])
-        samples += list(ids)[: SAMPLES - len(samples)]
+        former = self.skipped.get(reason, Skipped(0, []))
+        samples = [*former.ids, *list(ids)[: SAMPLES - len(former.ids)]]
+        self.skipped[reason] = Skipped(former.rows + rows, samples)
 
 
 class WholeWork(Work):

@@ -51,4 +51,4 @@ def write_outcome(job: Job, out: OutputWrapper, err: OutputWrapper) -> None:
 
 
 def _figures(job: Job) -> dict[str, Any]:
-    return {param.name: param.value for stage in job.progress.stages for param in stage.params}
+    return {name: value for stage in job.progress.stages for name, value in stage.figures}

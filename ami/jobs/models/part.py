@@ -30,7 +30,7 @@ class JobPart(BaseModel):
     rows_done = models.PositiveBigIntegerField(default=0)
     rows_failed = models.PositiveBigIntegerField(default=0)
     counts = models.JSONField(default=list, help_text="Pairs of a counter's name and its value.")
-    skipped = models.JSONField(default=dict, help_text="By reason, the first ids.")
+    skipped = models.JSONField(default=dict, help_text="By reason, the rows and the first ids.")
     task_id = models.CharField(max_length=255, blank=True)
     claim_token = models.UUIDField(null=True, editable=False)
     attempts = models.PositiveSmallIntegerField(

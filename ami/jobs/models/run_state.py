@@ -150,12 +150,13 @@ class RunState(BaseModel):
         rows = self._rows().filter(pk=self.pk).exclude(status__in=FINAL)
         rows.update(progress=self.progress, heartbeat_at=timezone.now())
 
-    def lock(self) -> None:
+    def lock(self, where: Q | None = None) -> bool:
         """Have everybody else wait who would move the Job, until the transaction ends.
 
-        Not those who commit a row that names it.
+        Not those who commit a row that names it. False where the row is not as `where` says.
         """
-        list(self._rows().select_for_update(no_key=True).filter(pk=self.pk).values("pk"))
+        rows = self._rows().select_for_update(no_key=True)
+        return bool(rows.filter(where or Q(), pk=self.pk).values("pk"))
 
     def _rows(self) -> "QuerySet[Any]":
         return type(self)._default_manager.all()
@@ -175,36 +176,40 @@ class RunState(BaseModel):
         return moved
 
     def _end(self, where: Q, outcome: Outcome, *, error: str = "") -> bool:
-        """Compare and set: end the Job if it is as `where` says, and wake who waits for it."""
+        """Compare and set: end the Job if it is as `where` says, and wake who waits for it.
+
+        What is in memory moves last: where anything fails, it is still as the row is.
+        """
         with transaction.atomic():
-            ended = self._move(
-                where=where,
+            if not self.lock(where):
+                return False
+            # Take the claims of the workers that still have a part, and sum up what was done.
+            running = self.parts.filter(state=PartState.RUNNING)
+            running.update(state=PartState.QUEUED, claim_token=None)
+            progress = self._final_progress(STATUS_OF[outcome])
+            if outcome == Outcome.SUCCEEDED and progress.skipped:
+                outcome = Outcome.PROBLEMS
+            for sentence in [*progress.warnings, *skipped_in(self)]:
+                self.logger.warning(sentence)
+            transaction.on_commit(self._wake)
+            return self._move(
                 status=STATUS_OF[outcome],
                 outcome=outcome,
+                progress=progress,
                 error=storable_text(error),
                 claim_token=None,
                 waits_for=None,
                 admitted_at=None,
                 finished_at=timezone.now(),
             )
-            if ended:
-                self._close()
-                transaction.on_commit(self._wake)
-        return ended
 
-    def _close(self) -> None:
-        """Take the claims of the workers that still have a part, and sum up what was done."""
-        self.parts.filter(state=PartState.RUNNING).update(state=PartState.QUEUED, claim_token=None)
+    def _final_progress(self, status: JobState) -> JobProgress:
         progress = progress_of(self)
         for stage in progress.stages:
-            stage.status = JobState(self.status)
-            if self.status == JobState.SUCCESS:
+            stage.status = status
+            if status == JobState.SUCCESS:
                 stage.progress = 1.0
-        if self.outcome == Outcome.SUCCEEDED and progress.skipped:
-            self.outcome = Outcome.PROBLEMS
-        self._move(progress=progress, outcome=self.outcome)
-        for sentence in [*progress.warnings, *skipped_in(self)]:
-            self.logger.warning(sentence)
+        return progress
 
     def _wake(self) -> None:
         for job in self._rows().filter(waits_for=self.pk).order_by("pk"):

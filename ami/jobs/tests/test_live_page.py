@@ -127,9 +127,9 @@ def test_outcomes_are_told_apart(
 def test_problems_are_counted_with_their_first_examples(operator: Client) -> None:
     job = make_job(status=JobState.SUCCESS, outcome=Outcome.PROBLEMS)
     stage = job.progress.add_stage("Stage")
-    job.progress.add_or_update_stage_param(stage, "Skipped: no box", 3)
+    stage.skipped = {"no box": 3}
     job.save()
-    make_parts(job, DONE, counts=[["Skipped: no box", 3]], skipped={"no box": [7, 8]})
+    make_parts(job, DONE, skipped={"no box": [3, [7, 8]]})
     page = operator.get(page_of(job)).text
     assert "Succeeded with problems" in page
     assert "3 rows were skipped." in page

@@ -45,7 +45,7 @@ def queue(*keys: str, scope: Scope = EVERYTHING, **fields: Any) -> Job:
 
 
 def figures(job: Job) -> dict[str, Any]:
-    return {param.name: param.value for param in job.progress.stages[0].params}
+    return dict(job.progress.stages[0].figures)
 
 
 def test_worker_repairs_and_tells(world: World) -> None:
@@ -89,10 +89,20 @@ def test_row_that_cannot_be_repaired_is_a_problem() -> None:
     assert figures(job)["Rows repaired"] == 19
 
 
+def test_error_of_the_program_crashes_the_repair_after_the_other_checks(world: World) -> None:
+    poison(*make_undetermined(2), code="undefined_column")
+
+    job = run_to_end(queue("missing_determination", "occurrence_without_detections"))
+
+    assert job.outcome == Outcome.CRASHED
+    assert job.error.startswith("The run crashed: ProgrammingError: Row ")
+    assert job.logs.filter(message__startswith="Occurrence without detections: ").exists()
+
+
 def test_check_that_cannot_run_fails_the_job_after_the_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ami.main.checks.taxon_loop.loop_members", lambda *args: "nonsense")
+    monkeypatch.setattr("ami.main.checks.taxon_loop.loop_members", lambda *args: 1 / 0)
 
     job = run_to_end(queue("taxon_loop", *KEYS))
 

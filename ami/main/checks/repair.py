@@ -8,6 +8,7 @@ from typing import Any
 from django.db import Error, connection, transaction
 from django.db.models import QuerySet
 
+from ami.base.faults import is_programming_error, sqlstate
 from ami.main.checks.schemas import SAMPLES, IntegrityCheckResult
 
 TRIES = 5
@@ -27,12 +28,13 @@ class RepairContext:
 
     `transaction` opens the transaction of a batch: a layer above hands in one that keeps a
     journal. Errors of the types `interrupts` end the whole run, not one check alone. `on_batch`
-    is told how many rows at fault a batch has dealt with.
+    is told how many rows at fault a batch has dealt with, `on_crash` of an error of the program.
     """
 
     transaction: Callable[[], AbstractContextManager[None]] = transaction.atomic
     interrupts: tuple[type[BaseException], ...] = ()
     on_batch: Callable[[int], object] = lambda rows: None
+    on_crash: Callable[[Exception], object] = lambda crash: None
     batch_size: int = 5_000
 
 
@@ -60,7 +62,8 @@ def reconcile(
 
     A batch that fails is split until the bad row is alone; where another transaction was in the
     way, it is first tried again. Rows that `fix` leaves at fault are unfixable, too: `otherwise`
-    says why. Raises RepairStoppedError where anything else ends it, such as a lost connection.
+    says why. Raises RepairStoppedError where anything else ends it, such as a lost connection, or
+    an error of the program, which every row would meet.
     """
     if dry_run:
         return IntegrityCheckResult(checked=rows.count())
@@ -125,7 +128,7 @@ class _Repair:
                 self.fix(ids)
                 left = list(self.rows.filter(pk__any_of=set(ids)))
         except (Error, ValueError) as error:
-            if self._is_cut():
+            if self._is_cut() or is_programming_error(error):
                 raise
             if tries > 1 and _was_in_the_way(error):
                 self._repair(ids, tries=tries - 1)
@@ -158,4 +161,4 @@ def first_line(error: Exception) -> str:
 
 def _was_in_the_way(error: Exception) -> bool:
     """Whether another transaction was what failed the batch: nothing is wrong with its rows."""
-    return (getattr(error.__cause__, "pgcode", None) or "").startswith(ROLLED_BACK)
+    return sqlstate(error).startswith(ROLLED_BACK)

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Func
 from django.utils import timezone
 
+from ami.base.faults import is_programming_error
 from ami.main.checks.declarations import Check, Pair
 from ami.main.checks.history import acknowledged_rows, prune_history
 from ami.main.checks.repair import INTERRUPTED, RepairContext, RepairStoppedError, first_line
@@ -100,6 +101,7 @@ def examine(
         raise
     except Exception as error:
         logger.exception("The check %s could not run.", check.key)
+        _tell_crash(error, context)
         result.error = result.error or f"{type(error).__name__}: {first_line(error)}"
         _reconnect()
     finally:
@@ -128,9 +130,15 @@ def _repair(check: Check, scope: Scope, result: IntegrityResult, context: Repair
             if isinstance(stopped.__cause__, context.interrupts):
                 raise stopped.__cause__ from None
             logger.exception("The repair of %s stopped.", check.key)
+            _tell_crash(stopped.__cause__, context)
             _reconnect()
             return
         _add(result, pair, done)
+
+
+def _tell_crash(error: BaseException | None, context: RepairContext) -> None:
+    if isinstance(error, Exception) and is_programming_error(error):
+        context.on_crash(error)
 
 
 def _add(result: IntegrityResult, pair: Pair, done: IntegrityCheckResult) -> None:

@@ -10,10 +10,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from pydantic import BaseModel
 
+from ami.base.storable import storable_text
 from ami.jobs.models import Job
 from ami.jobs.parts import run_here
 from ami.jobs.states import JobFailedError
-from ami.jobs.summary import skipped_sentence, title
+from ami.jobs.summary import skipped_sentences, title
 from ami.jobs.work import SAMPLES, Planned, PlannedWork, WholeWork
 from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
@@ -89,9 +90,8 @@ class BasePostProcessingTask(PlannedWork):
                     self.work_on(batch)
                     refresh_counts()
         finally:
-            for reason, ids in self.skipped.items():
-                rows = self.counts[f"Skipped: {reason}"]
-                self.logger.warning(skipped_sentence(reason, rows=rows, ids=ids))
+            for sentence in skipped_sentences(self.skipped):
+                self.logger.warning(sentence)
         self.report_stage_metrics(self.counts)
 
     def plan(self) -> list[Planned]:
@@ -153,9 +153,10 @@ class BasePostProcessingTask(PlannedWork):
             return
         stage = self.job.progress.add_stage(self.name, key=self.key)
         for key, value in metrics.items():
-            self.job.progress.add_or_update_stage_param(stage, title(key), value)
+            self.job.progress.add_or_update_stage_param(stage, title(storable_text(key)), value)
+        stage.skipped = {reason: skipped.rows for reason, skipped in self.skipped.items()}
         if progress is not None:
-            stage.progress = max(0.0, min(progress, 1.0))  # 0 for NaN
+            stage.progress = progress
         self.job.checkpoint()
 
     def _batch(self, batch: Planned) -> Batch:

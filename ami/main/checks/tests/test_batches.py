@@ -21,7 +21,7 @@ from ami.main.models import Identification, IntegrityStatus, Occurrence
 
 POISON = """
 CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION 'Row %% is poisoned.', OLD.id; END $$;
+BEGIN RAISE {code} USING MESSAGE = format('Row %%s is poisoned.', OLD.id); END $$;
 CREATE TRIGGER poison BEFORE UPDATE ON main_occurrence FOR EACH ROW
 WHEN (OLD.id IN ({ids})) EXECUTE FUNCTION poison()
 """
@@ -36,8 +36,8 @@ def make_undetermined(count: int) -> list[int]:
     return [row.pk for row in rows]
 
 
-def poison(*ids: int) -> None:
-    execute(POISON.replace("{ids}", ", ".join(map(str, ids))))
+def poison(*ids: int, code: str = "raise_exception") -> None:
+    execute(POISON.replace("{ids}", ", ".join(map(str, ids))).replace("{code}", code))
 
 
 @pytest.mark.django_db
@@ -171,6 +171,28 @@ def test_run_tells_where_it_stopped_and_the_other_checks_go_on() -> None:
     assert other.found == 32
     assert run.finished_at
     assert run_checks(checks[:1], dry_run=False).results.get().fixed == 20
+
+
+@pytest.mark.django_db
+def test_error_of_the_program_ends_the_repair_on_its_first_occurrence() -> None:
+    poison(*make_undetermined(30), code="undefined_function")
+    crashes: list[Exception] = []
+    opened = []
+
+    @contextmanager
+    def counted() -> Iterator[None]:
+        opened.append(1)
+        with transaction.atomic():
+            yield
+
+    context = RepairContext(transaction=counted, on_crash=crashes.append)
+    check = CHECKS["missing_determination"]
+    run = run_checks([check], dry_run=False, context=context)
+    (result,) = run.results.all()
+    assert len(opened) == len(crashes) == 1
+    assert (result.fixed, result.unfixable, result.remaining) == (0, 0, 30)
+    assert result.status == IntegrityStatus.COULD_NOT_RUN
+    assert "is poisoned" in result.error
 
 
 @pytest.mark.django_db

@@ -50,6 +50,12 @@ class PartingTask(CountingTask):
         self.skip("too odd", rows=1, ids=[1])
 
 
+def told(task: BasePostProcessingTask) -> dict[str, int]:
+    """What a method without a Job has counted, and skipped by reason."""
+    skipped = {f"Skipped: {reason}": rows for reason, (rows, _) in task.skipped.items()}
+    return {name: count for name, count in task.counts.items() if count} | skipped
+
+
 @contextmanager
 def registered(task_cls: type[BasePostProcessingTask]) -> Iterator[None]:
     """Register a method, and forget it afterwards."""

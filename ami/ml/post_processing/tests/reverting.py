@@ -83,7 +83,7 @@ def ended(job: Job) -> Job:
 
 
 def figures(job: Job) -> dict[str, Any]:
-    return {param.name: param.value for stage in job.progress.stages for param in stage.params}
+    return {name: value for stage in job.progress.stages for name, value in stage.figures}
 
 
 def left(job: Job) -> list[tuple[str, int, str]]:

@@ -1,6 +1,6 @@
 """A method that leaves a trace on each detection, and fails on those that a test names."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -12,6 +12,10 @@ from ami.ml.post_processing.tests.methods import CountingTask, registered
 from ami.ml.post_processing.tests.workers import Broker, assert_sound, played_broker, queued
 
 
+def raise_value_error(told: str) -> None:
+    raise ValueError(told)
+
+
 class SeeingTask(CountingTask):
     """Writes to its detections; raises on those whose ids are in `odd`."""
 
@@ -20,13 +24,14 @@ class SeeingTask(CountingTask):
     batch_size = 16
     part_batches = 2
     odd: ClassVar[set[int]] = set()
+    fault: ClassVar[Callable[[str], object]] = raise_value_error
 
     def process(self, batch: Batch) -> None:
         super().process(batch)
         ids = set(batch.detections.values_list("pk", flat=True))
         batch.detections.update(path="seen")
         if odd := ids & self.odd:
-            raise ValueError(f"Odd: {min(odd)}.")
+            type(self).fault(f"Odd: {min(odd)}.")
 
 
 @pytest.fixture
@@ -59,4 +64,4 @@ def worked(
 
 
 def figures(job: Job) -> dict[str, Any]:
-    return {param.name: param.value for stage in job.progress.stages for param in stage.params}
+    return {name: value for stage in job.progress.stages for name, value in stage.figures}

@@ -1,13 +1,15 @@
 """A unit that fails is left out alone, shown and counted."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from ami.jobs.states import Outcome
+from ami.jobs.states import JobState, Outcome
+from ami.main.models import Detection
 from ami.ml.post_processing.tests.methods import make_scope
 from ami.ml.post_processing.tests.seeing import (
     SeeingTask,
@@ -134,3 +136,57 @@ def test_job_goes_on_where_less_than_half_fails(
     assert job.outcome == Outcome.PROBLEMS
     assert unseen() == sorted(SeeingTask.odd)
     assert len(unseen()) > 50
+
+
+def execute(sql: str) -> Callable[[str], None]:
+    def fault(told: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    return fault
+
+
+def raiser(error: type[Exception]) -> Callable[[str], None]:
+    def fault(told: str) -> None:
+        raise error(told)
+
+    return fault
+
+
+PROGRAMMING_ERRORS = {
+    "an undefined function": execute("SELECT no_such_function(1)"),
+    "an undefined table": execute("SELECT 1 FROM no_such_table"),
+    "bad syntax": execute("SELEKT 1"),
+    "a feature that is not supported": execute("DO $$ BEGIN RAISE SQLSTATE '0A000'; END $$"),
+    "an undefined schema": execute("CREATE TABLE no_such_schema.t (id int)"),
+    "an unknown field": lambda told: Detection.objects.order_by("no_such_field"),
+    **{
+        error.__name__: raiser(error)
+        for error in (NameError, UnboundLocalError, AttributeError, TypeError)
+    },
+    "ImportError": raiser(ImportError),
+    "ModuleNotFoundError": lambda told: import_module("no_such_module"),
+}
+
+
+@pytest.mark.parametrize("fault", PROGRAMMING_ERRORS.values(), ids=PROGRAMMING_ERRORS)
+def test_programming_error_ends_the_run_on_its_first_occurrence(
+    broker: Broker, fault: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[str] = []
+
+    def meet(told: str) -> None:
+        met.append(told)
+        fault(told)
+
+    scope = make_scope(*[1] * 32)
+    SeeingTask.odd.update(detections()[16:])
+    monkeypatch.setattr(SeeingTask, "fault", staticmethod(meet))
+    job = worked(broker, scope)
+    assert (job.status, job.outcome) == (JobState.FAILURE, Outcome.CRASHED)
+    assert job.error.startswith("The run crashed: ")
+    assert len(met) == 1
+    assert unseen() == detections()[16:]
+    assert figures(job) == {"Seen": 16}
+    assert job.changes.count() == 16
+    assert "Traceback" in job.logs.get(level="ERROR").message

@@ -46,11 +46,11 @@ def run(*, sizes: tuple[int, ...], by_hand: bool) -> Job:
 def test_what_is_counted_in_planning_is_counted_once(sizes: tuple[int, ...], by_hand: bool) -> None:
     job = run(sizes=sizes, by_hand=by_hand)
     assert job.parts.count() == (3 if sizes and not by_hand else 1)
-    assert {figure.key: figure.value for figure in job.progress.stages[0].params} == {
-        "planned": 7,
-        "never": 0,
-        "seen": len(sizes),
-        "skipped_an_odd_plan": 2,
+    assert dict(job.progress.stages[0].figures) == {
+        "Planned": 7,
+        "Never": 0,
+        "Seen": len(sizes),
+        "Skipped: an odd plan": 2,
     }
 
 

@@ -68,7 +68,7 @@ def run_job(task_cls: type[BasePostProcessingTask], capture_set: SourceImageColl
 
 def figures(job: Job) -> dict[str, Any]:
     job.refresh_from_db()
-    return {param.name: param.value for stage in job.progress.stages for param in stage.params}
+    return {name: value for stage in job.progress.stages for name, value in stage.figures}
 
 
 def in_trouble(at: int, act: Any) -> type[WritingTask]:
@@ -314,7 +314,7 @@ def test_skipped_rows_of_a_batch_that_was_rolled_back_are_not_named() -> None:
     class Crashing(SkippingTask):
         def process(self, batch: Batch) -> None:
             super().process(batch)
-            if self.counts["Skipped: too odd"] > 2:
+            if self.skipped["too odd"].rows > 2:
                 raise RuntimeError("Trouble.")
 
     job = run_job(Crashing, make_scope(2, 2))

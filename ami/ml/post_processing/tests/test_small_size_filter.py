@@ -26,6 +26,7 @@ from ami.main.models import (
 )
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
+from ami.ml.post_processing.tests.methods import told
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +39,7 @@ def run(capture_set: SourceImageCollection | None = None, **options: Any) -> dic
         options["source_image_collection_id"] = capture_set.pk
     task = SmallSizeFilterTask(**options)
     task.run()
-    return {name: count for name, count in task.counts.items() if count}
+    return told(task)
 
 
 def flags() -> list[Classification]:

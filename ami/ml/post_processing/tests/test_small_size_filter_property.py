@@ -73,7 +73,7 @@ def test_filter_does_as_the_plain_one(rows: list[tuple[Box, Frame]], threshold: 
     assert [detection.pk in set(flagged) for detection in detections] == [
         verdict == "small" for verdict in verdicts
     ]
-    skipped = {f"Skipped: {v}": verdicts.count(v) for v in verdicts if v not in {"small", "large"}}
-    assert {name: n for name, n in task.counts.items() if name.startswith("Skipped")} == skipped
+    skipped = {v: verdicts.count(v) for v in verdicts if v not in {"small", "large"}}
+    assert {reason: rows for reason, (rows, _) in task.skipped.items()} == skipped
     assert task.counts["detections_skipped"] == sum(skipped.values())
     assert task.counts["detections_checked"] == len(rows)

@@ -13,6 +13,7 @@ from ami.base.tests.factories import (
 from ami.main.models import Classification, SourceImageCollection, TaxaList, Taxon, TaxonRank
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
 from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.tests.methods import told
 
 
 def make_map(*labels: str | dict[str, Any]) -> AlgorithmCategoryMap:
@@ -58,7 +59,7 @@ def run(task_cls: type[BasePostProcessingTask], **options: Any) -> dict[str, int
         options.setdefault("source_image_collection_id", everything().pk)
     task = task_cls(**options)
     task.run()
-    return {name: count for name, count in task.counts.items() if count}
+    return told(task)
 
 
 def make_ranks(*names: str) -> list[Taxon]:
