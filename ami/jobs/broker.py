@@ -1,6 +1,7 @@
 """What the broker holds: messages that wait in its queues, and messages that a worker has taken."""
 
 import json
+import time
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from itertools import count
@@ -9,22 +10,36 @@ from typing import Any, NamedTuple
 from celery import current_app
 from redis import Redis
 
+from ami.jobs.vitals import ALIVE_SECONDS, tags_in_hand
+
 CHUNK = 1_000
+# Two heartbeats of a worker, and some: so long may what it tells of itself be late.
+LOOK_AGAIN_SECONDS = 5.0
 
 
 class Held(NamedTuple):
-    """Task ids, by where their messages are."""
+    """Task ids, by where their messages are.
+
+    `taken` has what was taken in the last 30 seconds; a task that a worker has not begun in that
+    time, it will not begin any more.
+    """
 
     waiting: set[str]
     taken: set[str]
 
 
 class Store(NamedTuple):
-    """The broker's own Redis: its client, its lists of messages, and its hash of taken ones."""
+    """The broker's own Redis: its client, its lists of messages, and its hash of taken ones.
+
+    `taken_at` has when each was taken, by its delivery tag.
+    """
 
     client: "Redis"
+    channel: Any
+    prefix: str
     lists: list[str]
     taken: str
+    taken_at: str
 
 
 def find(task_ids: Set[str]) -> Held:
@@ -37,13 +52,33 @@ def find(task_ids: Set[str]) -> Held:
         return Held(set(), set())
     with _store() as store:
         waiting = {pk for key in store.lists for pk in _ids(_waiting(store.client, key), task_ids)}
-        return Held(waiting, set(_ids(_taken(store), task_ids)))
+        old = _taken_long_ago(store)
+        lately = (message for tag, message in _taken(store) if tag not in old)
+        return Held(waiting, set(_ids(lately, task_ids)))
 
 
 def depth() -> int:
     """How many messages wait in all queues."""
     with _store() as store:
         return sum(int(store.client.llen(key)) for key in store.lists)
+
+
+def give_back() -> set[str]:
+    """Give the messages back to their queues that no worker which answers has in hand.
+
+    Those of a worker that was killed, or whose connection broke: Redis itself would give them back
+    after the visibility timeout. Returns the ids of their tasks.
+    """
+    with _store() as store:
+        abandoned = _abandoned(store)
+        if not abandoned:
+            return set()
+        time.sleep(LOOK_AGAIN_SECONDS)
+        abandoned &= _abandoned(store)
+        given = [message for tag, message in _taken(store) if tag in abandoned]
+        for tag in abandoned:
+            store.channel.qos.restore_by_tag(tag)
+        return set(_ids(iter(given)))
 
 
 @contextmanager
@@ -59,7 +94,8 @@ def _store() -> Iterator[Store]:
                 for priority in channel.priority_steps
             ]
             bare = Redis(connection_pool=client.connection_pool)
-            yield Store(bare, lists, f"{prefix}{channel.unacked_key}")
+            taken, index = f"{prefix}{channel.unacked_key}", f"{prefix}{channel.unacked_index_key}"
+            yield Store(bare, channel, prefix, lists, taken, index)
 
 
 def _waiting(client: "Redis", key: str) -> Iterator[Any]:
@@ -71,11 +107,23 @@ def _waiting(client: "Redis", key: str) -> Iterator[Any]:
             return
 
 
-def _taken(store: Store) -> Iterator[Any]:
-    return (message for _, message in store.client.hscan_iter(store.taken, count=CHUNK))
+def _taken(store: Store) -> Iterator[tuple[str, Any]]:
+    """Taken messages by their delivery tags."""
+    for tag, message in store.client.hscan_iter(store.taken, count=CHUNK):
+        yield tag.decode(), message
 
 
-def _ids(messages: Iterator[Any], wanted: Set[str]) -> Iterator[str]:
+def _taken_long_ago(store: Store) -> set[str]:
+    tags: Any = store.client.zrangebyscore(store.taken_at, 0, time.time() - ALIVE_SECONDS)
+    return {tag.decode() for tag in tags}
+
+
+def _abandoned(store: Store) -> set[str]:
+    """The delivery tags of messages that no worker which answers has in hand."""
+    return _taken_long_ago(store) - tags_in_hand(store.client, store.prefix)
+
+
+def _ids(messages: Iterator[Any], wanted: Set[str] | None = None) -> Iterator[str]:
     """The wanted ones; a taken message stands first in a list with where it came from."""
     for text in messages:
         try:
@@ -83,5 +131,5 @@ def _ids(messages: Iterator[Any], wanted: Set[str]) -> Iterator[str]:
             task_id = (message[0] if isinstance(message, list) else message)["headers"]["id"]
         except (LookupError, TypeError, ValueError):  # another program's
             continue
-        if task_id in wanted:
+        if wanted is None or task_id in wanted:
             yield task_id

@@ -7,9 +7,10 @@ from django.db import Error
 
 from ami.jobs import health, integrity, parts, runner
 from ami.jobs.faults import is_transient
-from ami.jobs.health import Findings, check_stale_jobs
+from ami.jobs.health import Findings
 from ami.jobs.integrity import check_integrity
 from ami.jobs.models import Pulse
+from ami.jobs.stale import check_stale_jobs
 
 __all__ = [
     "check_data_integrity",
@@ -46,8 +47,12 @@ def jobs_health_check() -> dict[str, Findings]:
 
 @shared_task
 def tick() -> None:
-    """Tell that beat, the broker, a worker and the database all do their part; every minute."""
+    """Tell that beat, the broker, a worker and the database do their part; find lost messages.
+
+    Every minute.
+    """
     Pulse.record(Pulse.Name.TICK)
+    health.check_messages()
 
 
 def _check_data_integrity(task: Any, *args: Any, **kwargs: Any) -> dict[str, dict[str, int]]:

@@ -1,18 +1,19 @@
 """Whether database, broker, workers and beat do their part, told without waiting for any of them.
 
 Workers tell of themselves: Celery has each one send a heartbeat every two seconds, and this notes
-it in Redis, by the queues that the worker serves. Beat is heard of by its tick, a task of every
-minute that goes all the way: beat, broker, worker, database.
+it in Redis, by the queues that the worker serves, with the messages that it has in hand. Beat is
+heard of by its tick, a task of every minute that goes all the way: beat, broker, worker, database.
 """
 
+import json
 import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, ClassVar, NamedTuple, TypedDict
 
 from celery import current_app
-from celery.signals import heartbeat_sent
+from celery.signals import heartbeat_sent, worker_ready
 from django.conf import settings
 from django.db import Error, connection, transaction
 from django.utils import timezone
@@ -28,6 +29,7 @@ TICK_EVERY = timedelta(minutes=1)
 TICKS_MISSED = 2
 ALIVE_SECONDS = 30
 PATIENCE_SECONDS = 1
+FORGOTTEN_SECONDS = 24 * 60 * 60
 # A table may be locked, by a migration for one.
 PATIENCE = f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'"
 
@@ -55,28 +57,59 @@ class Vitals(TypedDict):
     warnings: list[str]
 
 
+class Hand:
+    """What this process consumes messages with, where it is a worker."""
+
+    consumer: ClassVar[Any] = None
+
+
+@worker_ready.connect
+def note_consumer(sender: Any, **kwargs: Any) -> None:
+    Hand.consumer = sender
+
+
 @heartbeat_sent.connect
 def note_worker(sender: Any, **kwargs: Any) -> None:
-    """Note, in a worker, that it lives and which queues it serves."""
+    """Note, in a worker, that it lives, which queues it serves, and what it has in hand."""
     now, pipeline = time.time(), _redis().pipeline(transaction=False)
+    name, prefix = sender.eventer.hostname, _prefix()
+    pipeline.zadd(f"{prefix}hands", {name: now})
+    pipeline.zremrangebyscore(f"{prefix}hands", 0, now - FORGOTTEN_SECONDS)
+    pipeline.set(f"{prefix}hand:{name}", json.dumps(_own_tags()), ex=ALIVE_SECONDS)
     for queue in current_app.amqp.queues.consume_from:
         key = _key(queue)
-        pipeline.zadd(key, {sender.eventer.hostname: now})
+        pipeline.zadd(key, {name: now})
         pipeline.zremrangebyscore(key, 0, now - ALIVE_SECONDS)
         pipeline.expire(key, ALIVE_SECONDS)
     pipeline.execute()
 
 
+def _own_tags() -> list[str]:
+    """The delivery tags of what this worker has taken and not acknowledged.
+
+    A new connection begins with none: what the former one took, it can no longer acknowledge.
+    """
+    tasks = getattr(Hand.consumer, "task_consumer", None)
+    return [*tasks.channel.qos._delivered] if tasks else []
+
+
+def tags_in_hand(client: Redis, prefix: str) -> set[str]:
+    """The delivery tags of the messages that workers have in hand which answer."""
+    names: Any = client.zrange(f"{prefix}hands", 0, -1)
+    hands: Any = client.mget([f"{prefix}hand:{name.decode()}" for name in names]) if names else []
+    return {tag for hand in hands if hand for tag in json.loads(hand)}
+
+
 def vitals() -> Vitals:
     """A few queries and one request to Redis, whatever there is."""
-    workers, signs = _workers(), _signs()
-    served = all((workers or {"": 0}).values())
+    by_queue, signs = workers(), _signs()
+    served = all((by_queue or {"": 0}).values())
     database, told = _database(signs), _beat(signs)
     return {
         "ok": served and database["ok"] and told["ok"],
         "database": database,
-        "broker": {"ok": workers is not None},
-        "workers": {"ok": served, "by_queue": workers or {}},
+        "broker": {"ok": by_queue is not None},
+        "workers": {"ok": served, "by_queue": by_queue or {}},
         "beat": told,
         "health_check": {"age": _age(signs, Pulse.Name.HEALTH_CHECK)},
         "warnings": _warnings(signs),
@@ -88,7 +121,7 @@ def beat() -> dict[str, Any]:
     return _beat(_signs())
 
 
-def _workers() -> dict[str, int] | None:
+def workers() -> dict[str, int] | None:
     """How many serve each queue; None where the broker does not answer."""
     queues, since = list(settings.CELERY_TASK_QUEUES), time.time() - ALIVE_SECONDS
     pipeline = _redis().pipeline(transaction=False)
@@ -166,5 +199,8 @@ def _redis() -> Redis:
 
 
 def _key(queue: str) -> str:
-    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("global_keyprefix", "")
-    return f"{prefix}workers:{queue}"
+    return f"{_prefix()}workers:{queue}"
+
+
+def _prefix() -> str:
+    return str(settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("global_keyprefix", ""))

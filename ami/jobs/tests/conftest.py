@@ -5,7 +5,7 @@ import pytest
 from celery import Celery
 from celery.signals import after_task_publish
 
-from ami.jobs import health
+from ami.jobs import broker, health, stale
 from ami.jobs.tests.queues import purge
 
 
@@ -34,7 +34,8 @@ def broker_down(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def empty_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A broker without a message, of which nothing is waited for."""
-    monkeypatch.setattr(health, "LOOK_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(stale, "LOOK_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(broker, "LOOK_AGAIN_SECONDS", 0)
     monkeypatch.setattr(health, "PING_SECONDS", 0.01)
     purge()
     yield

@@ -10,7 +10,7 @@ from ami.jobs.models import Job, JobPart
 
 def purge() -> None:
     with broker._store() as store:
-        store.client.delete(*store.lists, store.taken)
+        store.client.delete(*store.lists, store.taken, store.taken_at)
 
 
 def waiting(*rows: Job | JobPart) -> int:

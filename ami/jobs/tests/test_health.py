@@ -1,6 +1,8 @@
 """Looking after Jobs, on a real broker; the tests play the workers."""
 
+import json
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -15,10 +17,11 @@ from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
 from ami.base.tests.snapshots import snapshot
 from ami.jobs import broker, health
-from ami.jobs.models import Job, JobPart, JobState
+from ami.jobs.models import Job, JobPart, JobState, Pulse
 from ami.jobs.service import create_jobs
 from ami.jobs.states import PartState
-from ami.jobs.tasks import jobs_health_check
+from ami.jobs.summary import summary_of
+from ami.jobs.tasks import jobs_health_check, tick
 from ami.jobs.tests.job_types import make_job
 from ami.jobs.tests.queues import take_message, waiting
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
@@ -88,7 +91,7 @@ def test_message_that_moves_between_two_looks_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, published: Messages
 ) -> None:
     job = queued_job()
-    monkeypatch.setattr("ami.jobs.health.time.sleep", lambda seconds: job.publish())
+    monkeypatch.setattr("ami.jobs.stale.time.sleep", lambda seconds: job.publish())
     assert health.lost_enqueues()["fixed"] == 0
     assert len(published) == 1
 
@@ -227,3 +230,150 @@ def test_messages_of_other_programs_are_passed_over() -> None:
             store.client.rpush(key, '{"headers": {}}', "no JSON", "[]")
         store.client.hset(store.taken, "tag", "[]")
     assert waiting(job) == 1
+
+
+def test_snapshot_that_fails_for_one_job_is_written_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = [running_job() for _ in range(3)]
+    tell = summary_of
+
+    def fail_at_the_first(job: Job) -> Any:
+        if job.pk == jobs[0].pk:
+            raise RuntimeError("It has no summary.")
+        return tell(job)
+
+    monkeypatch.setattr("ami.jobs.health.summary_of", fail_at_the_first)
+    assert health.running_job_snapshots() == {"checked": 3, "fixed": 0, "unfixable": 1}
+    assert [job.logs.count() for job in jobs] == [0, 1, 1]
+
+
+def test_message_that_cannot_be_sent_leaves_the_others_to_be_sent(
+    monkeypatch: pytest.MonkeyPatch, published: Messages
+) -> None:
+    first, *others = (queued_job() for _ in range(3))
+    send = Job.publish
+
+    def fail_at_the_first(job: Job) -> bool:
+        if job.pk == first.pk:
+            raise RuntimeError("It cannot be sent.")
+        return send(job)
+
+    monkeypatch.setattr(Job, "publish", fail_at_the_first)
+    assert health.lost_enqueues() == {"checked": 3, "fixed": 2, "unfixable": 1}
+    assert published == [(job.task_id, [job.pk]) for job in others]
+
+
+def summaries(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if record.getMessage().startswith("Looked after Jobs.")
+    ]
+
+
+@pytest.mark.parametrize("look", [jobs_health_check, tick])
+def test_each_round_writes_one_line(
+    look: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="ami.jobs.health")
+    served: list[dict[str, int] | None] = [{"ami": 1, "post_processing": 2}]
+    monkeypatch.setattr("ami.jobs.vitals.workers", lambda: served[-1])
+    Pulse.record(Pulse.Name.TICK)
+    look()
+    ((level, line),) = summaries(caplog)
+    assert level == "INFO"
+    assert "lost_enqueues: 0 checked, 0 repaired, 0 failed; " in line
+    assert line.endswith("; workers by queue: 1 of ami, 2 of post_processing.")
+
+    for unserved in ({"ami": 1, "post_processing": 0}, None):
+        served.append(unserved)
+        caplog.clear()
+        look()
+        assert [level for level, _ in summaries(caplog)] == ["WARNING"]
+
+
+def test_round_with_an_error_warns(
+    unreadable: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ami.jobs.vitals.workers", lambda: {"ami": 1})
+    queued_job()
+    tick()
+    ((level, line),) = summaries(caplog)
+    assert (level, "1 failed" in line) == ("WARNING", True)
+    assert Pulse.objects.filter(name=Pulse.Name.TICK).exists()
+
+
+def age_what_was_taken(seconds: float) -> None:
+    with broker._store() as store:
+        taken: Any = store.client.zrange(store.taken_at, 0, -1, withscores=True)
+        for tag, at in taken:
+            store.client.zadd(store.taken_at, {tag: at - seconds})
+
+
+def hold(*tags: str) -> None:
+    """Have a worker answer that has these messages in hand."""
+    with broker._store() as store:
+        store.client.zadd(f"{store.prefix}hands", {"other@localhost": time.time()})
+        store.client.set(f"{store.prefix}hand:other@localhost", json.dumps(tags), ex=30)
+
+
+@pytest.fixture
+def no_hands() -> Iterator[None]:
+    yield
+    with broker._store() as store:
+        store.client.delete(f"{store.prefix}hands", f"{store.prefix}hand:other@localhost")
+
+
+@pytest.mark.usefixtures("no_hands")
+@pytest.mark.parametrize("state", [PartState.QUEUED, PartState.RUNNING])
+def test_message_of_a_worker_that_no_longer_answers_goes_back_to_its_queue(
+    state: PartState, published: Messages
+) -> None:
+    part = make_part(running_job(), state)
+    part.publish()
+    message = take_message()
+    hold(message.delivery_tag)
+    age_what_was_taken(60)
+    assert broker.give_back() == set()
+    hold("of another")
+    assert health.lost_enqueues()["fixed"] == 0
+    assert waiting(part) == len(published) == 1
+    assert take_message().headers["id"] == part.task_id
+    assert not take_message()
+    assert part.job.logs.get().message == (
+        f"{part} was taken by a worker that no longer answers; its message is back in its queue."
+    )
+
+
+@pytest.mark.usefixtures("no_hands")
+def test_message_that_was_just_taken_is_left_to_its_worker() -> None:
+    part = make_part(running_job(), PartState.QUEUED)
+    part.publish()
+    assert take_message()
+    assert broker.give_back() == set()
+    assert waiting(part) == 0
+
+
+@pytest.mark.usefixtures("no_hands")
+def test_part_that_a_worker_took_and_did_not_begin_is_sent_again(published: Messages) -> None:
+    """Its process may be suspended; the worker itself answers."""
+    part = make_part(running_job(), PartState.QUEUED)
+    part.publish()
+    hold(take_message().delivery_tag)
+    age_what_was_taken(60)
+    assert health.lost_enqueues() == {"checked": 1, "fixed": 1, "unfixable": 0}
+    assert health.lost_enqueues()["fixed"] == 0
+    assert len(published) == 2
+
+
+@pytest.mark.usefixtures("no_hands")
+def test_worker_that_is_late_to_tell_what_it_has_in_hand_keeps_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    part = make_part(running_job(), PartState.QUEUED)
+    part.publish()
+    tag = take_message().delivery_tag
+    age_what_was_taken(60)
+    monkeypatch.setattr("ami.jobs.broker.time.sleep", lambda seconds: hold(tag))
+    assert broker.give_back() == set()

@@ -24,14 +24,22 @@ def test_part_of_a_silent_worker_is_handed_on(published: Messages) -> None:
     heard.save_as_holder()
     silence(silent)
     before = snapshot(Job, JobPart, JobLog)
-    expected = {"job": job.pk, "action": "updated", "previous_status": JobState.STARTED}
+    expected = {
+        "job": job.pk,
+        "part": None,
+        "reason": f"Nothing was heard of {silent} for {Job.STALLED_JOBS_MAX_MINUTES} minutes.",
+        "action": "updated",
+        "previous_status": JobState.STARTED,
+        "status": JobState.STARTED,
+        "error": "",
+    }
     (told,) = check_stale_jobs(dry_run=True)
-    assert told == {**expected, "status": JobState.STARTED, "fixed": False}
+    assert told == {**expected, "fixed": False}
     assert snapshot(Job, JobPart, JobLog) == before
     assert not published
 
     (told,) = check_stale_jobs()
-    assert told == {**expected, "status": JobState.STARTED, "fixed": True}
+    assert told == {**expected, "fixed": True}
     assert published == [(silent.task_id, [silent.pk])]
     assert check_stale_jobs() == []
     assert JobPart.claim(silent.pk, task_id=silent.task_id)
@@ -117,3 +125,23 @@ def test_job_with_parts_in_the_queue_is_not_stale() -> None:
     make_part(job, PartState.QUEUED)
     silence(job)
     assert check_stale_jobs() == []
+
+
+def test_error_at_one_job_leaves_the_others_to_be_looked_after(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = [running_job(status=JobState.CANCELING) for _ in range(3)]
+    silence(*jobs)
+    cancel = Job.cancel
+
+    def fail_at_the_first(job: Job) -> bool:
+        if job.pk == jobs[0].pk:
+            raise RuntimeError("It cannot be canceled.")
+        return cancel(job)
+
+    monkeypatch.setattr(Job, "cancel", fail_at_the_first)
+    assert health.stale_jobs() == {"checked": 3, "fixed": 2, "unfixable": 1}
+    statuses = [Job.objects.get(pk=job.pk).status for job in jobs]
+    assert statuses == [JobState.CANCELING, JobState.REVOKED, JobState.REVOKED]
+    assert f"Job {jobs[0].pk} could not be looked after." in caplog.text
+    assert "It cannot be canceled." in caplog.text

@@ -229,7 +229,9 @@ class TestHealthCheck:
     def test_beat_that_is_late_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
         aged(Pulse.Name.TICK, 600)
         assert health.beat()["unfixable"] == 1
-        assert re.search(r"Beat does not tick; it was last heard of 60\d\.\d s ago\.", caplog.text)
+        assert re.search(
+            r"Beat does not tick; it was last heard of 60\d\.\d seconds ago\.", caplog.text
+        )
         Pulse.objects.all().delete()
         health.beat()
         assert "Beat does not tick; it was never heard of." in caplog.text

@@ -1,0 +1,66 @@
+import sys
+from argparse import ArgumentParser, BooleanOptionalAction
+from typing import Any
+
+from django.core.management.base import CommandError
+from kombu.exceptions import OperationalError as BrokerError
+from redis import RedisError
+
+from ami.base.commands import FAILED, ScriptableCommand
+from ami.jobs import vitals
+from ami.jobs.stale import StaleJob, check_lost_enqueues, check_stale_jobs
+
+DONE = {
+    "sent": ("Its message would be sent again.", "Its message was sent again."),
+    "updated": ("It would go on.", "It goes on."),
+    "revoked": ("It would end as canceled.", "It ended as canceled."),
+}
+
+
+class Command(ScriptableCommand):
+    help = (
+        "Look for Jobs that do not go on: of which the broker lacks a message, or whose worker is "
+        "silent. Exit code: 0 there is none, or each was repaired, 1 some remain, 2 bad usage."
+    )
+    blank = {"dry_run": True, "jobs": [], "workers": None}
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--dry-run",
+            action=BooleanOptionalAction,
+            default=True,
+            help="only report (the default); --no-dry-run has the Jobs go on",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        dry_run = options["dry_run"]
+        try:
+            found = [*check_lost_enqueues(dry_run=dry_run), *check_stale_jobs(dry_run=dry_run)]
+        except (BrokerError, RedisError) as fault:
+            raise CommandError(f"The broker does not answer: {fault}", returncode=FAILED) from None
+        workers = vitals.workers()
+        if options["format"] == "json":
+            self.write_json({"dry_run": dry_run, "jobs": found, "workers": workers, "error": ""})
+        else:
+            self._write(found, workers or {}, dry_run=dry_run)
+        if not all(job["fixed"] for job in found):
+            sys.exit(FAILED)
+
+    def _write(self, found: list[StaleJob], workers: dict[str, int], *, dry_run: bool) -> None:
+        for job in found:
+            self.stdout.write(f"{job['reason']} {_outcome(job, dry_run=dry_run)}")
+        if not found:
+            self.stdout.write("Every Job goes on, or waits its turn.")
+        elif dry_run:
+            self.stdout.write("Nothing was done; `manage.py check_jobs --no-dry-run` does it.")
+        for queue, number in workers.items():
+            if not number:
+                self.stderr.write(f"No worker serves the queue {queue}.")
+
+
+def _outcome(job: StaleJob, *, dry_run: bool) -> str:
+    would_be, done = DONE[job["action"]]
+    if dry_run:
+        return would_be
+    return done if job["fixed"] else f"It could not be repaired. {job['error']}".rstrip()
