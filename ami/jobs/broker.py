@@ -63,6 +63,13 @@ def depth() -> int:
         return sum(int(store.client.llen(key)) for key in store.lists)
 
 
+def abandoned(task_ids: Set[str]) -> set[str]:
+    """Which of `task_ids` have a message that no worker which answers has in hand."""
+    with _store() as store:
+        tags = _abandoned(store)
+        return set(_ids((message for tag, message in _taken(store) if tag in tags), task_ids))
+
+
 def give_back() -> set[str]:
     """Give the messages back to their queues that no worker which answers has in hand.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import Count, F, FloatField, Max, Q, Sum
+from django.db.models import Count, F, FloatField, Max, Min, Q, Sum
 from django.db.models.functions import Extract
 
 from ami.jobs.progress import JobProgress
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Summary(NamedTuple):
     """Figures for the page of a running Job; `rate` is in rows a second, over the parts that run.
 
-    `states` counts the parts by state.
+    `states` counts the parts by state; `queued_at` is since when the first of them is queued.
     """
 
     rows_total: int
@@ -28,6 +28,7 @@ class Summary(NamedTuple):
     states: dict[PartState, int]
     rate: float | None
     heartbeat_at: datetime | None
+    queued_at: datetime | None
 
     @property
     def seconds_left(self) -> float | None:
@@ -47,6 +48,7 @@ def summary_of(job: "RunState") -> Summary:
             filter=Q(state=PartState.RUNNING, heartbeat_at__gt=F("claimed_at")),
         ),
         heartbeat=Max("heartbeat_at"),
+        queued_at=Min("updated_at", filter=Q(state=PartState.QUEUED)),
         **{f"parts_{state}": Count("pk", filter=Q(state=state)) for state in PartState},
     )
     return Summary(
@@ -56,6 +58,7 @@ def summary_of(job: "RunState") -> Summary:
         states={state: figures[f"parts_{state}"] for state in PartState},
         rate=figures["rate"],
         heartbeat_at=figures["heartbeat"],
+        queued_at=figures["queued_at"],
     )
 
 

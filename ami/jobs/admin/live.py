@@ -12,6 +12,7 @@ from ami.jobs.admin.pages import badges
 from ami.jobs.models import Job, JobPart
 from ami.jobs.states import RUNNING, JobState, Outcome, PartState
 from ami.jobs.summary import Summary, skipped_in, summary_of
+from ami.jobs.waiting import what_it_waits_for
 from ami.main.models import Classification
 
 LOG_LINES = 30
@@ -42,6 +43,7 @@ def live_of(job: Job) -> dict[str, Any]:
         "is_crashed": job.outcome == Outcome.CRASHED,
         "progress": _progress(job, summary),
         "parts": _parts(job, summary),
+        "waits": "" if job.error else what_it_waits_for(job, summary),
         "took": whole_seconds(job.duration),
         "parameters": _parameters(job.params),
         "lines": lines[LOG_LINES - 1 :: -1],

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -16,6 +17,7 @@ from ami.base.commands import FAILED
 from ami.jobs.models import Job
 from ami.jobs.states import JobState
 from ami.jobs.summary import Summary, summary_of
+from ami.jobs.waiting import what_it_waits_for
 
 POLL_SECONDS = 0.5
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}{postfix}"
@@ -41,20 +43,23 @@ def counted_interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, former)
 
 
-def watch(job: Job, interrupts: list[int]) -> None:
-    """Wait until `job` has ended; the first of the `interrupts` cancels it.
+def watch(job: Job, interrupts: list[int], *, timeout: float | None = None) -> None:
+    """Wait until `job` has ended, or for `timeout` seconds; the first of `interrupts` cancels it.
 
-    The second one leaves it canceling. Raises CommandError where the Job is deleted.
+    The second one leaves it canceling. What it waits for is told on stderr, again where that
+    changes. Raises CommandError where the Job is deleted.
     """
     told, asked = "", False
+    deadline = time.monotonic() + (inf if timeout is None else timeout)
     with tqdm(bar_format=BAR, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
-        while not job.is_final and len(interrupts) < 2:
+        while not job.is_final and len(interrupts) < 2 and time.monotonic() < deadline:
+            summary = summary_of(job)
             if interrupts and not asked:
                 asked = True
                 job.cancel(by=operator_name())
             elif not bar.disable:
-                _draw(bar, job, summary_of(job))
-            if (notice := _notice(job)) != told:
+                _draw(bar, job, summary)
+            if (notice := _notice(job, summary)) != told:
                 told = notice
                 tqdm.write(notice, file=sys.stderr) if notice else None
             time.sleep(POLL_SECONDS)
@@ -70,15 +75,13 @@ def _refresh(job: Job) -> None:
         raise CommandError(f"Job {job.pk} was deleted.", returncode=FAILED) from None
 
 
-def _notice(job: Job) -> str:
+def _notice(job: Job, summary: Summary) -> str:
     """What a person should know of a Job that does not simply run."""
     if job.status == JobState.PAUSED:
         return f"Job {job.pk} is paused; `manage.py job resume {job.pk}` lets it go on."
     if job.status == JobState.CANCELING:
         return f"Job {job.pk} stops after its present batches; Ctrl-C again does not wait for it."
-    if job.error and not job.is_final:
-        return job.error
-    return ""
+    return what_it_waits_for(job, summary)
 
 
 def _draw(bar: Any, job: Job, summary: Summary) -> None:

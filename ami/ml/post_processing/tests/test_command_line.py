@@ -115,6 +115,8 @@ BAD_OPTIONS: list[list[str]] = [
     *(["--config", name] for name in FILES),
     ["--dry-run=yes"],
     ["--wait=no"],
+    *(["--timeout", value] for value in ("-1", "x", "", "1e3", "9" * 5000, "NaN")),
+    ["--timeout"],
     ["--format", "xml"],
     ["--verbosity", "9"],
 ]
@@ -305,9 +307,35 @@ def test_what_holds_a_job_up_is_told_once() -> None:
         ({"error": "", "status": JobState.PAUSED}, f"Job {job.pk} is paused"),
     ]:
         Job.objects.filter(pk=job.pk).update(**fields)
-        assert stderr.readline().startswith(sentence)
+        line = stderr.readline()
+        while "has waited for a worker" in line:
+            line = stderr.readline()
+        assert line.startswith(sentence)
     Job.objects.filter(pk=job.pk).update(status=JobState.SUCCESS, outcome=Outcome.SUCCEEDED)
     assert command.end() == Ended(0, f"Job {job.pk}: Succeeded.\n", "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_job_without_a_worker_says_what_it_waits_for() -> None:
+    command = Process("small_size_filter", "--occurrence", make_occurrence().pk)
+    job, stderr = the_job(), command.process.stderr
+    assert stderr
+    line = stderr.readline()
+    assert line.startswith(f"Job {job.pk} has waited for a worker since ")
+    assert line.endswith(": no worker serves the queue post_processing.\n")
+    command.interrupt()
+    assert command.end().code == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_timeout_ends_the_wait_and_leaves_the_job() -> None:
+    arguments = ("--occurrence", make_occurrence().pk, "--format", "json", "--timeout", 1)
+    ended = Process("small_size_filter", *arguments).end()
+    job = Job.objects.get()
+    assert (ended.code, job.status) == (3, JobState.PENDING)
+    assert ended.json["status"] == JobState.PENDING
+    assert conforms(ended.json, schema="run_post_processing")
+    assert f"Job {job.pk} has not ended in time, and goes on without this command" in ended.err
 
 
 @pytest.mark.django_db(transaction=True)
@@ -341,7 +369,8 @@ def test_pipe_shows_no_bar() -> None:
     capture_set = make_capture_set([make_detection(bbox=[0, 0, 10, 10]).source_image])
     command = Process("small_size_filter", "--collection", capture_set.pk, "--format", "json")
     ended = command.end()
-    assert (ended.code, ended.err) == (0, "")
+    assert ended.code == 0, ended.err
+    assert "%|" not in ended.err
     told = json.loads(ended.out)
     assert told["rows"] == {"total": 1, "done": 1, "failed": 0}
     assert told["figures"]["Detections flagged"] == 1

@@ -1,6 +1,6 @@
 import json
 import sys
-from argparse import ArgumentParser, BooleanOptionalAction
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,17 @@ from ami.ml.post_processing.scopes import SCOPE_FIELDS, SCOPES, Scope, options_o
 from ami.ml.post_processing.service import LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 
+TIMED_OUT = 3
+MOST_SECONDS = 10**9
+
 Method = type[BasePostProcessingTask]
 
 
 class Command(ScriptableCommand):
     help = (
         "Run a post-processing method as a Job, and wait for its end; Ctrl-C cancels it. Exit "
-        "code: 0 succeeded, 1 failed, canceled or succeeded with problems, 2 bad usage."
+        "code: 0 succeeded, 1 failed, canceled or succeeded with problems, 2 bad usage, 3 not "
+        "ended within --timeout."
     )
     blank = BLANK
 
@@ -51,6 +55,12 @@ class Command(ScriptableCommand):
         parser.add_argument(
             "--wait", action=BooleanOptionalAction, default=True, help="wait for the Job's end"
         )
+        parser.add_argument(
+            "--timeout",
+            type=_seconds,
+            metavar="SECONDS",
+            help="wait no longer, and leave the Job running; exit code 3",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         as_json = options["format"] == "json"
@@ -63,14 +73,21 @@ class Command(ScriptableCommand):
         with counted_interrupts() as interrupts:
             job = _launch(task_cls, row, config | {scope.field: row.pk}, options["dry_run"])
             if options["wait"]:
-                watch(job, interrupts)
+                watch(job, interrupts, timeout=options["timeout"])
         job.refresh_from_db()
         if as_json:
             self.write_json(outcome_of(job))
         else:
             write_outcome(job, self.stdout, self.stderr)
         if options["wait"] and job.outcome != Outcome.SUCCEEDED:
-            sys.exit(FAILED)
+            sys.exit(FAILED if job.is_final or interrupts else self._time_is_up(job))
+
+    def _time_is_up(self, job: Job) -> int:
+        self.stderr.write(
+            f"Job {job.pk} has not ended in time, and goes on without this command; "
+            f"`manage.py job show {job.pk}` tells how far it is."
+        )
+        return TIMED_OUT
 
     def _list(self, methods: list[Method], *, as_json: bool) -> None:
         if as_json:
@@ -85,6 +102,13 @@ class Command(ScriptableCommand):
                 default = "required" if option.required else _json(option.get_default())
                 about = option.field_info.description or ""
                 self.stdout.write(f"  --set {option.name}=…  [{default}]  {about}".rstrip())
+
+
+def _seconds(text: str) -> int:
+    seconds = whole_number(text)
+    if not 0 <= seconds <= MOST_SECONDS:
+        raise ArgumentTypeError(f"must be from 0 to {MOST_SECONDS} seconds, got {text[:50]}")
+    return seconds
 
 
 def _launch(task_cls: Method, row: Any, config: dict[str, Any], dry_run: bool) -> Job:

@@ -1,0 +1,103 @@
+"""What a Job is told to wait for, on its page and at the command line."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from ami.base.tests.factories import make_user
+from ami.jobs import vitals
+from ami.jobs.models import Job, JobPart, JobState
+from ami.jobs.states import PartState
+from ami.jobs.summary import summary_of
+from ami.jobs.tests.admin import page_of
+from ami.jobs.tests.queues import take_message
+from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
+from ami.jobs.tests.test_health import age_what_was_taken
+from ami.jobs.waiting import what_it_waits_for
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
+Served = dict[str, int] | None
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Served]:
+    """The last one is what workers there are, by queue; None where the broker is down."""
+    told: list[Served] = [{"ami": 1, "post_processing": 0}]
+    monkeypatch.setattr(vitals, "workers", lambda: told[-1])
+    return told
+
+
+def minutes_ago(row: Job | JobPart, minutes: int = 5) -> Any:
+    at = timezone.now() - timedelta(minutes=minutes)
+    type(row).objects.filter(pk=row.pk).update(updated_at=at)
+    row.refresh_from_db()
+    return row
+
+
+def told(job: Job) -> str:
+    return what_it_waits_for(Job.objects.get(pk=job.pk), summary_of(job))
+
+
+def test_queued_job_tells_what_keeps_it_from_a_worker(served: list[Served]) -> None:
+    job = minutes_ago(queued_job())
+    name = f"Job {job.pk} has waited for a worker since "
+    for workers, why in [
+        ({"ami": 1, "post_processing": 0}, "no worker serves the queue post_processing."),
+        ({"ami": 1}, "no worker serves the queue post_processing."),
+        (
+            {"post_processing": 2},
+            "workers that serve the queue post_processing: 2, and all are busy.",
+        ),
+        (None, "the broker does not answer."),
+    ]:
+        served.append(workers)
+        sentence = told(job)
+        assert sentence.startswith(name)
+        assert sentence.endswith(f": {why}")
+
+
+def test_job_that_was_just_queued_waits_for_nothing(served: list[Served]) -> None:
+    assert told(queued_job()) == ""
+
+
+@pytest.mark.parametrize("status", [JobState.PAUSED, JobState.CANCELING, JobState.SUCCESS])
+def test_job_that_is_not_to_go_on_waits_for_nothing(status: JobState, served: list[Served]) -> None:
+    assert told(minutes_ago(queued_job(status=status))) == ""
+
+
+def test_error_of_a_queued_job_is_told_as_it_is(served: list[Served]) -> None:
+    assert told(queued_job(error="Waits for Job 5 (A).")) == "Waits for Job 5 (A)."
+
+
+def test_parts_that_nobody_runs_are_told(served: list[Served]) -> None:
+    job = running_job()
+    part = minutes_ago(make_part(job, PartState.QUEUED))
+    make_part(job, PartState.DONE)
+    assert told(job).startswith(f"{part} has waited for a worker since ")
+    make_part(job, PartState.QUEUED)
+    assert told(job).startswith(f"Each of the 2 parts of Job {job.pk} that are left has waited")
+    make_part(job, PartState.RUNNING)
+    assert told(job) == ""
+
+
+@pytest.mark.parametrize("with_parts", [True, False])
+def test_worker_that_no_longer_answers_is_told(with_parts: bool, served: list[Served]) -> None:
+    job = running_job()
+    row = make_part(job, PartState.RUNNING) if with_parts else job
+    row.publish()
+    assert take_message()
+    assert told(job) == ""
+    silence(job, row)
+    assert told(job) == ""
+    age_what_was_taken(60)
+    assert told(job).startswith(f"A worker of Job {job.pk} no longer answers; it was last heard of")
+
+
+def test_page_tells_it(served: list[Served], client: Client) -> None:
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    job = minutes_ago(queued_job())
+    text = client.get(page_of(job, "live/")).text
+    assert f'<li class="warning">Job {job.pk} has waited for a worker since ' in text

@@ -1,0 +1,73 @@
+"""What a Job waits for, in a sentence for its page and for the command line."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
+from redis import RedisError
+
+from ami.jobs import broker, vitals
+from ami.jobs.models import Job
+from ami.jobs.states import WAITING, JobState, PartState
+from ami.jobs.summary import Summary
+
+QUEUE: str = settings.CELERY_TASK_ROUTES["ami.jobs.tasks.run_job"]["queue"]
+# A worker that is free takes a message within a moment.
+PATIENCE = timedelta(seconds=2)
+SILENCE = timedelta(seconds=vitals.ALIVE_SECONDS)
+
+
+def what_it_waits_for(job: Job, summary: Summary) -> str:
+    """Why `job` does not go on now: another Job, the broker or a worker. Empty where it does."""
+    if job.is_final or job.status in {JobState.PAUSED, JobState.CANCELING}:
+        return ""
+    if job.error:
+        return job.error
+    if job.status in WAITING:
+        return _waits_for_a_worker(f"Job {job.pk}", job.updated_at)
+    states = summary.states
+    if states[PartState.QUEUED] and not states[PartState.RUNNING]:
+        return _waits_for_a_worker(_queued_parts(job, states[PartState.QUEUED]), summary.queued_at)
+    heard = max(filter(None, (summary.heartbeat_at, job.heartbeat_at)), default=None)
+    if heard and timezone.now() - heard > SILENCE and _has_lost_its_worker(job):
+        return (
+            f"A worker of Job {job.pk} no longer answers; it was last heard of at {_time(heard)}. "
+            "What it had in hand goes to another worker within two minutes."
+        )
+    return ""
+
+
+def _queued_parts(job: Job, number: int) -> str:
+    if number > 1:
+        return f"Each of the {number:,} parts of Job {job.pk} that are left"
+    return str(job.parts.only("job", "number").get(state=PartState.QUEUED))
+
+
+def _waits_for_a_worker(name: str, since: datetime | None) -> str:
+    if since is None or timezone.now() - since < PATIENCE:
+        return ""
+    workers = vitals.workers()
+    if workers is None:
+        why = "the broker does not answer"
+    elif not (number := workers.get(QUEUE, 0)):
+        why = f"no worker serves the queue {QUEUE}"
+    else:
+        why = f"workers that serve the queue {QUEUE}: {number}, and all are busy"
+    return f"{name} has waited for a worker since {_time(since)}: {why}."
+
+
+def _has_lost_its_worker(job: Job) -> bool:
+    if vitals.workers() is None:
+        return False
+    running = job.parts.filter(state=PartState.RUNNING)
+    try:
+        return bool(broker.abandoned({job.task_id, *running.values_list("task_id", flat=True)}))
+    except (BrokerError, RedisError):
+        return False
+
+
+def _time(at: datetime) -> str:
+    at = timezone.localtime(at)
+    is_today = at.date() == timezone.localdate()
+    return f"{at:%H:%M:%S %Z}" if is_today else f"{at:%Y-%m-%d %H:%M:%S %Z}"
