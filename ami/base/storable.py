@@ -3,6 +3,8 @@
 from math import isfinite
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
+
 DEEPEST = 20
 LONGEST_NUMBER_BITS = 4_096
 
@@ -14,6 +16,8 @@ def storable_text(value: object) -> str:
     """
     try:
         return str(value).replace("\x00", "").encode(errors="replace").decode()
+    except SoftTimeLimitExceeded:
+        raise
     except Exception:
         return f"<{type(value).__name__}>"
 
@@ -26,6 +30,8 @@ def storable(value: Any, *, within: tuple[int, ...] = ()) -> Any:
     """
     try:
         return _storable(value, within)
+    except SoftTimeLimitExceeded:
+        raise
     except Exception:
         return storable_text(value)
 

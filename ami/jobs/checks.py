@@ -11,7 +11,7 @@ from ami.base.postgresql import unsupported_version
 from ami.jobs import parts
 
 HOME = "config/settings/celery.py"
-LONG_TASKS = ("ami.jobs.tasks.run_job", "ami.jobs.tasks.run_part")
+LONG_TASKS = tuple(f"ami.jobs.tasks.{name}" for name in ("run_job", "run_part", "run_whole"))
 
 # id, setting, what it must be, what happens otherwise
 SWITCHES = (

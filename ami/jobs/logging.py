@@ -1,10 +1,13 @@
 """A Job's log: a standard logger whose lines become rows."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import transaction
+from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
+from django.db import connection, transaction
 
 from ami.base.storable import storable_text
 from ami.jobs.models.log import JobLog
@@ -12,25 +15,35 @@ from ami.jobs.models.log import JobLog
 logger = logging.getLogger(__name__)
 
 LEVEL_LENGTH = JobLog._meta.get_field("level").max_length
+BULK = 1_000
+BULK_SECONDS = 1.0
+# As many are kept back while a transaction is open, which may yet be rolled back.
+MOST_KEPT = 20_000
 
 
 class JobLogHandler(logging.Handler):
-    """Appends each record as a :class:`JobLog` row; never raises."""
+    """Appends each record from `JOB_LOG_LEVEL` up as a :class:`JobLog` row.
+
+    Never raises, but for the time limit of a task, which may strike anywhere.
+    """
 
     def __init__(self, job_id: int) -> None:
-        super().__init__()
+        super().__init__(settings.JOB_LOG_LEVEL)
         self.job_id = job_id
         self._lines: list[JobLog] = []
-        self._held = False
+        self._held = self._bulk = False
+        self._written = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             level, message = record.levelname[:LEVEL_LENGTH], storable_text(self.format(record))
+        except SoftTimeLimitExceeded:
+            raise
         except Exception:
             self.handleError(record)
             return
         self._lines.append(JobLog(job_id=self.job_id, level=level, message=message))
-        if not self._held:
+        if self._is_due():
             self._write()
 
     @contextmanager
@@ -43,6 +56,30 @@ class JobLogHandler(logging.Handler):
             self._held = False
             self._write()
 
+    @contextmanager
+    def in_bulk(self) -> Iterator[None]:
+        """Write many lines at once: a thousand, or those of a second."""
+        self._bulk = True
+        try:
+            yield
+        finally:
+            self._bulk = False
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept back, on the connection of this thread."""
+        with self.lock:  # type: ignore[union-attr]
+            self._write()
+
+    def _is_due(self) -> bool:
+        if self._held:
+            return False
+        if not self._bulk:
+            return True
+        if connection.in_atomic_block:
+            return len(self._lines) >= MOST_KEPT
+        return len(self._lines) >= BULK or time.monotonic() - self._written >= BULK_SECONDS
+
     def _write(self) -> None:
         lines, self._lines = self._lines, []
         if not lines:
@@ -50,9 +87,13 @@ class JobLogHandler(logging.Handler):
         try:
             # A savepoint, so that a failure leaves the caller's transaction usable.
             with transaction.atomic():
-                JobLog.objects.bulk_create(lines)
+                JobLog.objects.bulk_create(lines, batch_size=BULK)
+        except SoftTimeLimitExceeded:
+            self._lines[:0] = lines
+            raise
         except Exception:
             logger.exception("%d log lines of Job %d are lost.", len(lines), self.job_id)
+        self._written = time.monotonic()
 
 
 class JobLogger(logging.Logger):

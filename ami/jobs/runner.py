@@ -1,8 +1,11 @@
 """From a queued Job to its parts: one worker claims it, plans them, and hands them out."""
 
 import logging
+from datetime import datetime, timedelta
 from uuid import uuid4
 
+from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
 from django.db import Error, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
@@ -11,7 +14,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.registry import UnknownKeyError
 from ami.base.storable import storable_text
-from ami.jobs import parts
+from ami.jobs import heart, parts
 from ami.jobs.admission import admit
 from ami.jobs.faults import drop_dead_connection, is_transient
 from ami.jobs.journal import journaled_session
@@ -25,21 +28,26 @@ from ami.jobs.states import (
     JobState,
     Outcome,
     PartState,
+    StillRunsError,
 )
 from ami.jobs.work import PlannedWork, WholeWork
 
 logger = logging.getLogger(__name__)
 
 
-def claim(job_id: int, *, task_id: str | None = None) -> Job | None:
+def claim(job_id: int, *, task_id: str | None = None, only_silent: bool = False) -> Job | None:
     """Take a waiting Job for this worker, or a running one whose message `task_id` came again.
 
-    None where another worker was first, it has ended, or a newer message was sent for it.
+    With `only_silent`, a running one only where nothing was heard of its worker. None where another
+    worker was first, it has ended, or a newer message was sent for it.
     """
     now, token = timezone.now(), uuid4()
     mine = Q(status__in=WAITING)
     if task_id:
-        mine = Q(status__in=WAITING | {JobState.STARTED}, task_id=task_id)
+        again = Q(status=JobState.STARTED)
+        if only_silent:
+            again &= Q(heartbeat_at__lt=_silence())
+        mine = (mine | again) & Q(task_id=task_id)
     Job.objects.filter(mine, pk=job_id).update(
         status=JobState.STARTED,
         claim_token=token,
@@ -53,18 +61,29 @@ def claim(job_id: int, *, task_id: str | None = None) -> Job | None:
     return Job.objects.filter(pk=job_id, claim_token=token).first()
 
 
-def run(job_id: int, *, task_id: str | None = None, make: WorkFactory | None = None) -> None:
-    """Run a queued Job: whole where it is small, else as far as handing out its parts.
+def run(
+    job_id: int,
+    *,
+    task_id: str | None = None,
+    make: WorkFactory | None = None,
+    hand_over: bool = False,
+    only_silent: bool = False,
+) -> None:
+    """Run a queued Job: whole where it is one call, else as far as handing out its parts.
 
     `make` makes its work, in place of what its type registers, for one that somebody looks on at.
+    With `hand_over`, what is one call goes to a task with time limits of its own. With
+    `only_silent`, raises StillRunsError where the Job runs, and its worker was heard of lately.
     """
-    job = claim(job_id, task_id=task_id)
+    job = claim(job_id, task_id=task_id, only_silent=only_silent)
     if job is None:
+        if only_silent and _still_runs(job_id, task_id):
+            raise StillRunsError(f"Job {job_id} still runs.")
         logger.info("Job %s does not wait for a worker; its message is dropped.", job_id)
         _end_canceled(job_id, task_id)
         return
     try:
-        _begin(job, make or JOB_TYPES[job.job_type_key])
+        _begin(job, make or JOB_TYPES[job.job_type_key], hand_over=hand_over)
     except JobCanceledError:
         job.logger.warning("Canceled; what it has committed stays.")
         job.finish(Outcome.CANCELED)
@@ -79,13 +98,16 @@ def run(job_id: int, *, task_id: str | None = None, make: WorkFactory | None = N
         _crash(job, crash)
 
 
-def _begin(job: Job, make: WorkFactory) -> None:
+def _begin(job: Job, make: WorkFactory, *, hand_over: bool) -> None:
     if job.is_worn_out:
         told = parts.worn_out(f"Job {job.pk}", claims=job.attempts, missed="its end")
         raise JobFailedError(told)
     work = make(job)
     if job.dry_run and isinstance(work, WholeWork):
         raise JobFailedError(f"{work.name} has a run of its own, which cannot be tried; run it.")
+    if isinstance(work, WholeWork) and hand_over:
+        _hand_over(job)
+        return
     parts.open_stage(job, work)
     if not admit(job, work):
         return
@@ -103,10 +125,40 @@ def _end_canceled(job_id: int, task_id: str | None) -> None:
         job.finish(Outcome.CANCELED)
 
 
+def _silence() -> datetime:
+    return timezone.now() - timedelta(seconds=heart.SILENT_SECONDS)
+
+
+def _still_runs(job_id: int, task_id: str | None) -> bool:
+    running = Job.objects.filter(status__in=(JobState.STARTED, JobState.CANCELING))
+    return running.filter(pk=job_id, task_id=task_id, heartbeat_at__gte=_silence()).exists()
+
+
+def _hand_over(job: Job) -> None:
+    """Queue the Job for the task whose limits are those of whole work.
+
+    Under a new id: the message that it came with may come again, and counts no more.
+    """
+    held = Q(claim_token=job.claim_token)
+    values = {"task_id": str(uuid4()), "claim_token": None, "attempts": job.attempts - 1}
+    if not job.move(JobState.STARTED, where=held, status=JobState.PENDING, **values):
+        job.raise_if_canceled()
+        raise ClaimLostError(f"Job {job.pk} is held by another worker, or was ended.")
+    job.publish("ami.jobs.tasks.run_whole")
+
+
 def _run_whole(job: Job, work: WholeWork) -> None:
+    if job.attempts > 1:
+        job.logger.warning("Its worker was lost; the run begins anew, attempt %d.", job.attempts)
     try:
-        with journaled_session(job):
+        with journaled_session(job), heart.beating(job), job.logger.rows.in_bulk():
             work.run()
+    except SoftTimeLimitExceeded:
+        hours = settings.OWN_RUN_TIME_LIMIT / 3600
+        raise JobFailedError(
+            f"{work.name} reached the time limit of {hours:g} hours (OWN_RUN_TIME_LIMIT). What it "
+            "has committed stays."
+        ) from None
     except Error as crash:  # it has transactions of its own: how far it came, nobody knows
         _crash(job, crash)
     else:

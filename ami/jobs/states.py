@@ -58,5 +58,9 @@ class JobCanceledError(JobStoppedError):
     """Somebody canceled the Job."""
 
 
+class StillRunsError(Exception):
+    """The message of a run came again while its worker still works on it."""
+
+
 class ClaimLostError(Exception):
     """Another worker holds the Job, or its part, now; this one must not write for it."""

@@ -3,6 +3,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import shared_task
+from django.conf import settings
 from django.db import Error
 
 from ami.jobs import health, integrity, parts, runner
@@ -11,6 +12,7 @@ from ami.jobs.health import Findings
 from ami.jobs.integrity import check_integrity
 from ami.jobs.models import Pulse
 from ami.jobs.stale import check_stale_jobs
+from ami.jobs.states import StillRunsError
 
 __all__ = [
     "check_data_integrity",
@@ -19,17 +21,35 @@ __all__ = [
     "jobs_health_check",
     "run_job",
     "run_part",
+    "run_whole",
     "tick",
 ]
 
+AGAIN_SECONDS = 30
 PATIENCE: dict[str, Any] = {"default_retry_delay": 5, "max_retries": None}
 
 
 @shared_task(bind=True, **PATIENCE)
 def run_job(self: Any, job_id: int) -> None:
-    """Run one queued Job, or hand out its parts."""
+    """Run one queued Job, or hand out its parts; called as a function, run it here."""
+    here = self.request.called_directly or self.request.is_eager
     with _again_later(self):
-        runner.run(job_id, task_id=self.request.id)
+        runner.run(job_id, task_id=self.request.id, hand_over=not here)
+
+
+@shared_task(
+    bind=True,
+    soft_time_limit=settings.OWN_RUN_TIME_LIMIT,
+    time_limit=settings.OWN_RUN_TIME_LIMIT + settings.OWN_RUN_CLEAN_UP,
+    **PATIENCE,
+)
+def run_whole(self: Any, job_id: int) -> None:
+    """Run a Job whose work is one call, for hours if it must."""
+    with _again_later(self):
+        try:
+            runner.run(job_id, task_id=self.request.id, only_silent=True)
+        except StillRunsError:
+            raise self.retry(countdown=AGAIN_SECONDS) from None
 
 
 @shared_task(bind=True, **PATIENCE)

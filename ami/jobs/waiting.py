@@ -26,16 +26,27 @@ def what_it_waits_for(job: Job, summary: Summary) -> str:
         return job.error
     if job.status in WAITING:
         return _waits_for_a_worker(f"Job {job.pk}", job.updated_at)
-    states = summary.states
-    if states[PartState.QUEUED] and not states[PartState.RUNNING]:
-        return _waits_for_a_worker(_queued_parts(job, states[PartState.QUEUED]), summary.queued_at)
+    queued = summary.states[PartState.QUEUED]
+    if queued and not summary.states[PartState.RUNNING]:
+        return _waits_for_a_worker(_queued_parts(job, queued), summary.queued_at)
+    return _misses_a_worker(job, summary)
+
+
+def _misses_a_worker(job: Job, summary: Summary) -> str:
     heard = max(filter(None, (summary.heartbeat_at, job.heartbeat_at)), default=None)
-    if heard and timezone.now() - heard > SILENCE and _has_lost_its_worker(job):
+    if heard is None or timezone.now() - heard < SILENCE:
+        return ""
+    if _has_lost_its_worker(job):
         return (
             f"A worker of Job {job.pk} no longer answers; it was last heard of at {_time(heard)}. "
             "What it had in hand goes to another worker within two minutes."
         )
-    return ""
+    if any(summary.states.values()):  # a batch may take a while
+        return ""
+    return (
+        f"Nothing has been heard of the worker of Job {job.pk} since {_time(heard)}. If it was "
+        "lost, another one begins the run anew."
+    )
 
 
 def _queued_parts(job: Job, number: int) -> str:

@@ -5,7 +5,8 @@ What Celery 5.7 and Redis do, each seen with real workers:
 - SIGTERM, then the soft shutdown: what has ended by then is acknowledged, what has not is
   stopped, and its message is back in the queue.
 - A pool process that dies, or runs into the hard limit: its message is back in the queue.
-- A whole worker that dies: its messages come back after the visibility timeout.
+- A whole worker that dies: its messages come back after the visibility timeout. A tick of ami.jobs
+  gives them back sooner.
 """
 
 import socket
@@ -16,6 +17,15 @@ import socket
 CELERY_TASK_SOFT_TIME_LIMIT = 10 * 60
 CELERY_TASK_TIME_LIMIT = 12 * 60
 CELERY_VISIBILITY_TIMEOUT = 30 * 60
+
+# Of work that is one call, such as a method with a `run` of its own, which gives no message back
+# in between. It may be longer than the visibility timeout: a message that comes again waits.
+OWN_RUN_TIME_LIMIT = 12 * 60 * 60
+# From its soft to its hard limit.
+OWN_RUN_CLEAN_UP = 2 * 60
+
+# What is below goes to the log of the worker alone.
+JOB_LOG_LEVEL = "INFO"
 
 # Batches are committed as they end, so little is lost by stopping soon.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
@@ -40,6 +50,7 @@ CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {"ami": {}, "post_processing"
 CELERY_TASK_ROUTES = {
     "ami.jobs.tasks.run_job": {"queue": "post_processing"},
     "ami.jobs.tasks.run_part": {"queue": "post_processing"},
+    "ami.jobs.tasks.run_whole": {"queue": "post_processing"},
     "ami.jobs.tasks.data_integrity_check": {"queue": "post_processing"},
     "ami.jobs.tasks.check_data_integrity": {"queue": "post_processing"},
     "ami.main.tasks.check_data_integrity": {"queue": "post_processing"},

@@ -155,7 +155,7 @@ class Job(RunState):
             if self._end(Q(status__in=WAITING), Outcome.CANCELED):
                 self._record("Canceled", by)
                 return True
-            if not self._move(*RUNNING, status=JobState.CANCELING):
+            if not self.move(*RUNNING, status=JobState.CANCELING):
                 return False
             self._record("Canceled; it stops after the present batches", by)
         silent = timezone.now() - timedelta(minutes=self.STALLED_JOBS_MAX_MINUTES)
@@ -169,7 +169,7 @@ class Job(RunState):
     def pause(self, *, by: str = "") -> bool:
         """Stop a running Job after its present batches, to be resumed. False in other states."""
         with transaction.atomic():
-            moved = self._move(JobState.STARTED, where=self._has_parts(), status=JobState.PAUSED)
+            moved = self.move(JobState.STARTED, where=self._has_parts(), status=JobState.PAUSED)
             if moved:
                 self._record("Paused", by)
         return moved

@@ -83,12 +83,12 @@ class RunState(BaseModel):
         """Whether too many workers began it, left no part, and were never heard of again."""
         return self.attempts > ATTEMPTS and not self.parts.exists()
 
-    def publish(self) -> bool:
+    def publish(self, task: str = "ami.jobs.tasks.run_job") -> bool:
         """Send the Job's message. False where the broker is down; the Job says so, and stays."""
         try:
-            current_app.send_task("ami.jobs.tasks.run_job", args=[self.pk], task_id=self.task_id)
+            current_app.send_task(task, args=[self.pk], task_id=self.task_id)
         except OperationalError as error:
-            self._move(
+            self.move(
                 JobState.PENDING,
                 JobState.STARTED,
                 error=f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
@@ -170,7 +170,7 @@ class RunState(BaseModel):
     def _send(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
         """Move the Job, and send its message under a new id when the transaction commits."""
         with transaction.atomic():
-            moved = self._move(*states, where=where, task_id=str(uuid4()), attempts=0, **values)
+            moved = self.move(*states, where=where, task_id=str(uuid4()), attempts=0, **values)
             if moved:
                 transaction.on_commit(self.publish)
         return moved
@@ -192,7 +192,7 @@ class RunState(BaseModel):
             for sentence in [*progress.warnings, *skipped_in(self)]:
                 self.logger.warning(sentence)
             transaction.on_commit(self._wake)
-            return self._move(
+            return self.move(
                 status=STATUS_OF[outcome],
                 outcome=outcome,
                 progress=progress,
@@ -219,7 +219,7 @@ class RunState(BaseModel):
         """Have a Job that waits for `blocker` look again, once however many see its end."""
         self._send(JobState.PENDING, where=Q(waits_for=blocker.pk, task_id=self.task_id))
 
-    def _move(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
+    def move(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
         """Compare and set: write `values` if the row is in one of `states`, and as `where` says."""
         rows = self._rows().filter(where or Q(), pk=self.pk)
         if states:

@@ -31,7 +31,7 @@ BROKEN = [
     ("E014", {"worker_prefetch_multiplier": 4}),
     ("E015", {"worker_cancel_long_running_tasks_on_connection_loss": False}),
     ("E016", {"task_track_started": False}),
-    ("E021", {"task_routes": {"ami.jobs.tasks.run_job": "post_processing"}}),
+    ("E021", {"task_routes": {"ami.jobs.tasks.run_[jp]*": "post_processing"}}),
     ("E022", {"task_queues": {"ami": {}}}),
     ("E022", {"task_queues": {"post_processing": {}}}),
     ("E031", {"broker_transport_options": {**BROKER, "socket_keepalive": False}}),

@@ -1,9 +1,13 @@
 import logging
 from contextlib import suppress
+from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
+from ami.base.storable import storable
 from ami.jobs.models import Job, JobLog
 from ami.jobs.tests.job_types import make_job
 
@@ -16,9 +20,76 @@ def lines(job: Job) -> list[tuple[str, str]]:
 
 def test_lines_become_rows_in_order() -> None:
     job = make_job()
-    job.logger.debug("one")
+    job.logger.info("one")
     job.logger.warning("%d and %s", 2, "three")
-    assert lines(job) == [("DEBUG", "one"), ("WARNING", "2 and three")]
+    assert lines(job) == [("INFO", "one"), ("WARNING", "2 and three")]
+
+
+def test_debug_lines_go_to_the_server_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    job = make_job()
+    with caplog.at_level(logging.DEBUG, logger="ami.jobs"):
+        job.logger.debug("one")
+    assert (lines(job), caplog.messages) == ([], ["one"])
+
+
+def test_setting_lets_debug_lines_in(settings: Any) -> None:
+    settings.JOB_LOG_LEVEL = "DEBUG"
+    job = make_job()
+    job.logger.debug("one")
+    assert lines(job) == [("DEBUG", "one")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_lines_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ami.jobs.logging.BULK_SECONDS", 1_000)
+    job = make_job()
+    with CaptureQueriesContext(connection) as queries, job.logger.rows.in_bulk():
+        for number in range(3_500):
+            job.logger.info("line %d", number)
+    inserts = [query for query in queries if query["sql"].startswith("INSERT")]
+    assert len(inserts) <= 5
+    assert lines(job) == [("INFO", f"line {number}") for number in range(3_500)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lines_in_bulk_survive_the_rollback_of_a_transaction_around_them() -> None:
+    job = make_job()
+    with job.logger.rows.in_bulk():
+        with suppress(RuntimeError), transaction.atomic():
+            for number in range(1_500):
+                job.logger.info("line %d", number)
+            raise RuntimeError
+        assert not JobLog.objects.exists()
+    assert job.logs.count() == 1_500
+
+
+@pytest.mark.parametrize("where", ["storable_text", "JobLog.objects.bulk_create"])
+def test_time_limit_is_not_swallowed_and_loses_no_line(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job()
+
+    def strike(*args: object, **kwargs: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"ami.jobs.logging.{where}", strike)
+        with pytest.raises(SoftTimeLimitExceeded):
+            job.logger.info("one")
+    job.logger.info("two")
+    messages = [message for _, message in lines(job)]
+    assert messages == (["two"] if where == "storable_text" else ["one", "two"])
+
+
+class SlowText:
+    def __str__(self) -> str:
+        raise SoftTimeLimitExceeded
+
+
+def test_time_limit_that_strikes_as_a_value_is_made_storable_is_not_swallowed() -> None:
+    for value in (SlowText(), [SlowText()], {SlowText(): 1}):
+        with pytest.raises(SoftTimeLimitExceeded):
+            storable(value)
 
 
 def test_lines_go_on_to_the_server_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -91,9 +91,16 @@ def test_worker_that_no_longer_answers_is_told(with_parts: bool, served: list[Se
     assert take_message()
     assert told(job) == ""
     silence(job, row)
-    assert told(job) == ""
+    assert "no longer answers" not in told(job)
     age_what_was_taken(60)
     assert told(job).startswith(f"A worker of Job {job.pk} no longer answers; it was last heard of")
+
+
+def test_silent_run_without_parts_is_told(served: list[Served]) -> None:
+    job = running_job()
+    assert told(job) == ""
+    silence(job)
+    assert told(job).startswith(f"Nothing has been heard of the worker of Job {job.pk} since ")
 
 
 def test_page_tells_it(served: list[Served], client: Client) -> None:

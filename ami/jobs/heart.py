@@ -1,0 +1,49 @@
+"""Signs of life of a run that may say nothing of itself for hours."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from django.db import Error, connection
+from django.utils import timezone
+
+from ami.jobs.models import Job
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10.0
+# Of a run that was not heard of for as long, the process is gone, or stands still.
+SILENT_SECONDS = 60.0
+JOIN_SECONDS = 5
+
+
+@contextmanager
+def beating(job: Job) -> Iterator[None]:
+    """Note every ten seconds that this process works on `job`, while it holds it.
+
+    What is logged meanwhile is written then at the latest.
+    """
+    over = Event()
+    heart = Thread(target=_beat, args=(job, over), name=f"heart of Job {job.pk}", daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        over.set()
+        heart.join(JOIN_SECONDS)
+
+
+def _beat(job: Job, over: Event) -> None:
+    held = Job.objects.filter(pk=job.pk, claim_token=job.claim_token)
+    try:
+        while not over.wait(BEAT_SECONDS):
+            try:
+                if not held.update(heartbeat_at=timezone.now()):
+                    return
+                job.logger.rows.flush()
+            except Error:  # the database may be back at the next beat
+                logger.warning("The heart of Job %d missed a beat.", job.pk, exc_info=True)
+                connection.close()
+    finally:
+        connection.close()

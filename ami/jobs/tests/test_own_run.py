@@ -1,0 +1,159 @@
+"""Work that is one call: a task of its own for it, messages that come again, and its time limit."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+from celery.exceptions import Retry, SoftTimeLimitExceeded
+from django.conf import settings
+from django.utils import timezone
+
+from ami.jobs import heart, runner, tasks
+from ami.jobs.models import Job, JobState
+from ami.jobs.states import Outcome, StillRunsError
+from ami.jobs.tests.job_types import job_type
+from ami.jobs.tests.rows import queued_job, running_job, silence
+from config.tests.processes import wait_until
+
+Messages = list[tuple[str, list[Any]]]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
+
+
+def fresh(job: Job) -> Job:
+    return Job.objects.get(pk=job.pk)
+
+
+@contextmanager
+def whole(run: Callable[[Job], None]) -> Iterator[list[int]]:
+    """Work that notes when it is begun."""
+    begun: list[int] = []
+
+    def work(job: Job) -> None:
+        begun.append(job.attempts)
+        run(job)
+
+    with job_type(work):
+        yield begun
+
+
+def nothing(job: Job) -> None:
+    pass
+
+
+def test_it_goes_to_a_task_with_limits_of_its_own(published: Messages) -> None:
+    job = queued_job()
+    with whole(nothing) as begun:
+        runner.run(job.pk, task_id=job.task_id, hand_over=True)
+        handed = fresh(job)
+        assert (handed.status, handed.attempts, begun) == (JobState.PENDING, 0, [])
+        assert handed.task_id != job.task_id
+        assert published == [(handed.task_id, [job.pk])]
+
+        runner.run(job.pk, task_id=job.task_id, hand_over=True)  # the first message, once more
+        assert (fresh(job).task_id, len(published)) == (handed.task_id, 1)
+
+        runner.run(job.pk, task_id=handed.task_id, only_silent=True)
+    assert (fresh(job).status, begun) == (JobState.SUCCESS, [1])
+
+
+def test_limits_of_that_task_are_those_of_the_settings() -> None:
+    assert tasks.run_whole.soft_time_limit == settings.OWN_RUN_TIME_LIMIT == 12 * 60 * 60
+    assert tasks.run_whole.time_limit > tasks.run_whole.soft_time_limit
+
+
+def test_task_that_is_called_as_a_function_runs_it_here() -> None:
+    job = queued_job()
+    with whole(nothing) as begun:
+        tasks.run_job(job.pk)
+    assert (fresh(job).status, begun) == (JobState.SUCCESS, [1])
+
+
+@pytest.mark.parametrize("status", [JobState.STARTED, JobState.CANCELING])
+def test_message_that_comes_again_while_it_runs_changes_nothing_and_is_not_lost(
+    status: JobState,
+) -> None:
+    job = running_job(status=status, attempts=1)
+    before = Job.objects.values().get(pk=job.pk)
+    with whole(nothing) as begun:
+        with pytest.raises(StillRunsError):
+            runner.run(job.pk, task_id=job.task_id, only_silent=True)
+        tasks.run_whole.push_request(id=job.task_id, args=[job.pk], called_directly=False)
+        try:
+            with pytest.raises(Retry) as again:
+                tasks.run_whole.run(job.pk)
+        finally:
+            tasks.run_whole.pop_request()
+    assert again.value.when == tasks.AGAIN_SECONDS
+    assert (Job.objects.values().get(pk=job.pk), begun) == (before, [])
+
+
+def test_silent_run_is_begun_anew_and_says_so() -> None:
+    job = running_job(attempts=1)
+    silence(job)
+    with whole(nothing) as begun:
+        runner.run(job.pk, task_id=job.task_id, only_silent=True)
+    assert (fresh(job).status, begun) == (JobState.SUCCESS, [2])
+    assert job.logs.get(level="WARNING").message == (
+        "Its worker was lost; the run begins anew, attempt 2."
+    )
+
+
+def test_run_that_was_canceled_and_has_lost_its_worker_ends() -> None:
+    job = running_job(status=JobState.CANCELING)
+    silence(job)
+    runner.run(job.pk, task_id=job.task_id, only_silent=True)
+    assert fresh(job).status == JobState.REVOKED
+
+
+def test_message_of_a_run_that_has_ended_is_dropped() -> None:
+    job = queued_job(status=JobState.SUCCESS)
+    runner.run(job.pk, task_id=job.task_id, only_silent=True)
+    assert fresh(job).status == JobState.SUCCESS
+
+
+def test_time_limit_fails_the_run_with_what_it_is() -> None:
+    def strike(job: Job) -> None:
+        raise SoftTimeLimitExceeded
+
+    job = queued_job()
+    with whole(strike):
+        runner.run(job.pk, task_id=job.task_id, only_silent=True)
+    job = fresh(job)
+    assert (job.status, job.outcome) == (JobState.FAILURE, Outcome.FAILED)
+    assert job.error.startswith("Stage reached the time limit of 12 hours (OWN_RUN_TIME_LIMIT).")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_heart_beats_and_writes_the_log_while_the_method_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("ami.jobs.logging.BULK_SECONDS", 1_000)
+    long_ago = timezone.now() - timedelta(hours=1)
+
+    def say_nothing(job: Job) -> None:
+        job.logger.rows._written = float("inf")
+        job.logger.info("Begun.")
+        Job.objects.filter(pk=job.pk).update(heartbeat_at=long_ago)
+        wait_until(lambda: (fresh(job).heartbeat_at or long_ago) > long_ago)
+        wait_until(job.logs.filter(message="Begun.").exists)
+
+    job = queued_job()
+    with whole(say_nothing):
+        runner.run(job.pk, task_id=job.task_id)
+    assert fresh(job).status == JobState.SUCCESS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_heart_stops_where_the_claim_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.01)
+    over = Event()
+    job = running_job()
+    Job.objects.filter(pk=job.pk).update(claim_token=None)
+    heart._beat(job, over)  # it returns
+    assert not over.is_set()
