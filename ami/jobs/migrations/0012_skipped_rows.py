@@ -43,7 +43,7 @@ WHERE progress @? '$.stages[*].params[*].name ? (@ starts with "Skipped: ")'
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0010_job_attempts")]
+    dependencies = [("jobs", "0011_journal_postgresql_15")]
 
     operations = [
         migrations.AlterField(
