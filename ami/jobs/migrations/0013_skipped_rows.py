@@ -43,7 +43,7 @@ WHERE progress @? '$.stages[*].params[*].name ? (@ starts with "Skipped: ")'
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0011_journal_postgresql_15")]
+    dependencies = [("jobs", "0012_leave_no_job_unknown")]
 
     operations = [
         migrations.AlterField(
