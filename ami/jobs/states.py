@@ -24,6 +24,17 @@ RUNNING = frozenset({JobState.STARTED, JobState.PAUSED, JobState.CANCELING})
 FINAL = frozenset({JobState.SUCCESS, JobState.FAILURE, JobState.REVOKED})
 
 
+class JobDispatchMode(models.TextChoices):
+    """Where the work of a Job is done: by the worker itself, or by a service that it calls.
+
+    All Jobs of this project are internal; the others are those of the platform.
+    """
+
+    INTERNAL = "internal", "Internal"
+    SYNC_API = "sync_api", "Synchronous API"
+    ASYNC_API = "async_api", "Asynchronous API"
+
+
 class Outcome(models.TextChoices):
     """How a Job ended."""
 

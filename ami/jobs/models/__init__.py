@@ -3,6 +3,14 @@ from ami.jobs.models.job import Job
 from ami.jobs.models.log import JobLog
 from ami.jobs.models.part import JobPart
 from ami.jobs.models.pulse import Pulse
-from ami.jobs.states import JobState
+from ami.jobs.states import JobDispatchMode, JobState
 
-__all__ = ["Job", "JobChange", "JobLog", "JobPart", "JobState", "Pulse"]
+__all__ = [
+    "Job",
+    "JobChange",
+    "JobDispatchMode",
+    "JobLog",
+    "JobPart",
+    "JobState",
+    "Pulse",
+]

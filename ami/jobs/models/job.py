@@ -9,7 +9,16 @@ from django.utils import timezone
 
 from ami.jobs.models.run_state import RunState
 from ami.jobs.progress import JobProgress
-from ami.jobs.states import FINAL, RUNNING, WAITING, JobCanceledError, JobState, Outcome, PartState
+from ami.jobs.states import (
+    FINAL,
+    RUNNING,
+    WAITING,
+    JobCanceledError,
+    JobDispatchMode,
+    JobState,
+    Outcome,
+    PartState,
+)
 
 
 class Job(RunState):
@@ -26,6 +35,9 @@ class Job(RunState):
     )
     job_type_key = models.CharField("type", max_length=255, default="unknown")
     params = models.JSONField("parameters", default=dict, blank=True)
+    dispatch_mode = models.CharField(
+        max_length=16, choices=JobDispatchMode, default=JobDispatchMode.INTERNAL, editable=False
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,

@@ -8,7 +8,7 @@ from django.utils import timezone
 from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
 from ami.jobs import runner
-from ami.jobs.models import Job, JobState
+from ami.jobs.models import Job, JobDispatchMode, JobState
 from ami.jobs.progress import JobProgress
 from ami.jobs.service import create_jobs
 from ami.jobs.states import (
@@ -25,6 +25,12 @@ from ami.jobs.tests.rows import make_part, running_job
 
 pytestmark = pytest.mark.django_db
 Messages = list[tuple[str, list[Any]]]
+
+
+def test_job_is_internal_unless_the_platform_says_otherwise() -> None:
+    assert make_job().dispatch_mode == JobDispatchMode.INTERNAL
+    assert make_job(dispatch_mode="async_api").dispatch_mode == JobDispatchMode.ASYNC_API
+    assert JobDispatchMode.values == ["internal", "sync_api", "async_api"]
 
 
 def test_created_job_is_queued_and_published_on_commit(

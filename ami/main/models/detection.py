@@ -5,6 +5,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 
 from ami.base.models import BaseModel, score_constraint
+from ami.main.boxes import BoundingBox
 from ami.main.models.source_image import SourceImage
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class Detection(BaseModel):
 
     def __str__(self) -> str:
         return f"Detection {self.pk}"
+
+    def get_bbox(self) -> BoundingBox | None:
+        """The box; None where there is none, or none that could be drawn."""
+        return BoundingBox.from_coords(self.bbox, raise_on_error=False)
 
     def associate_new_occurrence(self) -> "Occurrence":
         """Give this detection an occurrence of its own, unless it has one; return it."""

@@ -1,3 +1,4 @@
+from operator import itemgetter
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -5,6 +6,8 @@ from django.db import models
 from django.utils.text import slugify
 
 from ami.base.models import BaseModel
+from ami.main.models import Taxon
+from ami.ml.models.labels import resolve_labels
 
 
 class AlgorithmTaskType(models.TextChoices):
@@ -38,10 +41,23 @@ class AlgorithmCategoryMap(BaseModel):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self.data:
-            self.labels = [
-                entry["label"] for entry in sorted(self.data, key=lambda entry: entry["index"])
-            ]
+            self.labels = [entry["label"] for entry in sorted(self.data, key=itemgetter("index"))]
         super().save(*args, **kwargs)
+
+    def with_taxa(self) -> list[dict[str, Any]]:
+        """The classes in the order of the scores, each with the `taxon` that its label stands for.
+
+        None for a label that stands for none. What else `data` has of a class is there, too.
+        """
+        ids, _ = resolve_labels(self)
+        taxa = Taxon.objects.in_bulk({pk for pk in ids if pk is not None})
+        classes = sorted(self.data, key=itemgetter("index")) or [
+            {"index": index, "label": label} for index, label in enumerate(self.labels)
+        ]
+        return [
+            {**one, "taxon": None if pk is None else taxa[pk]}
+            for one, pk in zip(classes, ids, strict=True)
+        ]
 
 
 class Algorithm(BaseModel):

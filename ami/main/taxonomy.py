@@ -1,0 +1,55 @@
+"""What lies above taxa: their parents, and the accepted names of synonyms."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from django.db import connection
+
+# `UNION` drops what was seen, so that the walk ends in a loop of parents or synonyms, too.
+LINKS = """
+WITH RECURSIVE up (id) AS (
+    SELECT unnest(%s::bigint[])
+    UNION
+    SELECT link.id FROM up JOIN main_taxon t ON t.id = up.id,
+           LATERAL (VALUES (t.parent_id), (t.synonym_of_id)) AS link (id)
+    WHERE link.id IS NOT NULL
+)
+SELECT t.id, t.rank, t.parent_id, t.synonym_of_id FROM up JOIN main_taxon t ON t.id = up.id
+"""
+
+
+class Links(NamedTuple):
+    """The rank of a taxon, and the taxa that it leads to."""
+
+    rank: str
+    parent: int | None
+    synonym_of: int | None
+
+
+class Taxonomy(dict[int, Links]):
+    """Taxa by id, with all that their parents and accepted names lead to."""
+
+    @classmethod
+    def above(cls, taxon_ids: Collection[int]) -> "Taxonomy":
+        """Read those taxa and what they lead to, in one query."""
+        with connection.cursor() as cursor:
+            cursor.execute(LINKS, [list(taxon_ids)])
+            return cls({pk: Links(*links) for pk, *links in cursor.fetchall()})
+
+    def accepted(self, taxon_id: int) -> int:
+        """The taxon that a synonym stands for; itself where its synonyms run in a loop."""
+        seen = [taxon_id]
+        while (following := self[seen[-1]].synonym_of) is not None:
+            if following in seen:
+                return taxon_id
+            seen.append(following)
+        return seen[-1]
+
+    def lineage(self, taxon_id: int) -> list[int]:
+        """The taxon and its ancestors, nearest first."""
+        found: dict[int, None] = {}
+        following: int | None = taxon_id
+        while following is not None and following not in found:
+            found[following] = None
+            following = self[following].parent
+        return list(found)
