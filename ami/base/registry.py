@@ -1,6 +1,6 @@
 """The one way in which a low layer learns of things that higher ones declare."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,10 +13,11 @@ class UnknownKeyError(KeyError):
         return str(self.args[0])
 
 
-class Registry(Mapping[str, T]):
-    """A read-only mapping, key → entry, filled through :meth:`register`.
+class Registry(MutableMapping[str, T]):
+    """A mapping, key → entry, in the order of the keys; a key is never given to another entry.
 
-    `noun` is the word for an entry in messages ("method", "check").
+    `registry[key] = entry` registers as :meth:`register` does, and `del` forgets. `noun` is the
+    word for an entry in messages ("method", "check").
     """
 
     def __init__(self, noun: str) -> None:
@@ -25,9 +26,16 @@ class Registry(Mapping[str, T]):
 
     def register(self, key: str, entry: T) -> T:
         """Add `entry` and return it. Raises ValueError where the key is taken by another one."""
+        self[key] = entry
+        return entry
+
+    def __setitem__(self, key: str, entry: T) -> None:
         if self._entries.setdefault(key, entry) is not entry:
             raise ValueError(f"Two {self.noun}s claim the key {key!r}; rename one of them.")
-        return entry
+
+    def __delitem__(self, key: str) -> None:
+        self[key]
+        del self._entries[key]
 
     def __getitem__(self, key: str) -> T:
         try:

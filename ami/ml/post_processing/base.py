@@ -28,9 +28,11 @@ class BasePostProcessingTask(PlannedWork):
     """A method, set up with its options; :meth:`run` runs it.
 
     A concrete subclass declares `key`, `name` and `config_schema`, and either `process` or a
-    `run` of its own; TypeError at its definition names what is missing. `counters` lists the
-    figures that are shown even while they are 0, `unit` names what no batch splits. Raises
-    pydantic's ValidationError for options that the schema refuses.
+    `run` of its own; TypeError at its definition names what is missing. A subclass with neither
+    `process` nor `run` is an intermediary: it may leave all of these to its children, and can be
+    neither made nor registered. `counters` lists the figures that are shown even while they are
+    0, `unit` names what no batch splits. Raises pydantic's ValidationError for options that the
+    schema refuses.
     """
 
     config_schema: ClassVar[type[BaseModel]]
@@ -40,13 +42,9 @@ class BasePostProcessingTask(PlannedWork):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if ABC in cls.__bases__ or _abstract_methods(cls):
+        if ABC in cls.__bases__ or not cls._does_something() or _abstract_methods(cls):
             return
-        missing = [n for n in ("key", "name", "config_schema") if not getattr(cls, n, None)]
-        base = BasePostProcessingTask
-        if cls.run is base.run and cls.process is base.process:
-            missing.append("process")
-        if missing:
+        if missing := cls.missing():
             raise TypeError(f"{cls.__name__} must define {', '.join(missing)}.")
         if not (isinstance(cls.config_schema, type) and issubclass(cls.config_schema, BaseModel)):
             raise TypeError(f"{cls.__name__}.config_schema must be a pydantic model class.")
@@ -54,6 +52,9 @@ class BasePostProcessingTask(PlannedWork):
     def __init__(
         self, job: Job | None = None, logger: logging.Logger | None = None, **config: Any
     ) -> None:
+        if missing := self.missing():
+            name = type(self).__name__
+            raise TypeError(f"{name} cannot be made: it must define {', '.join(missing)}.")
         super().__init__()
         self.job = job
         self.config: Any = self.config_schema(**config)
@@ -72,6 +73,17 @@ class BasePostProcessingTask(PlannedWork):
         Raises JobFailedError where another algorithm has its name.
         """
         return get_author(self.key, name=self.name, description=self.description)
+
+    @classmethod
+    def missing(cls) -> list[str]:
+        """What this class has yet to define before it is a method that can be run."""
+        missing = [n for n in ("key", "name", "config_schema") if not getattr(cls, n, None)]
+        return missing + (_abstract_methods(cls) if cls._does_something() else ["process or run"])
+
+    @classmethod
+    def _does_something(cls) -> bool:
+        base = BasePostProcessingTask
+        return cls.run is not base.run or cls.process is not base.process
 
     @classmethod
     def has_own_run(cls) -> bool:

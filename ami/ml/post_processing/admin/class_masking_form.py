@@ -4,9 +4,9 @@ from django.db.models import Model, Q, QuerySet
 
 from ami.main.models import TaxaList
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.admin.forms import FORM_CLASSES, BasePostProcessingActionForm
+from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
 from ami.ml.post_processing.admin.offers import Offer, every
-from ami.ml.post_processing.class_masking import ClassMaskingConfig, ClassMaskingTask
+from ami.ml.post_processing.class_masking import ClassMaskingConfig
 
 
 class ClassMaskingActionForm(BasePostProcessingActionForm):
@@ -29,6 +29,3 @@ class ClassMaskingActionForm(BasePostProcessingActionForm):
         self.offer(
             "algorithm_id", algorithms, otherwise="No classification in the selection has logits."
         )
-
-
-FORM_CLASSES.register(ClassMaskingTask.key, ClassMaskingActionForm)

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from importlib import import_module
+from importlib.util import find_spec
+from math import ceil, floor
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from django import forms
@@ -69,8 +72,8 @@ class NumbersField(forms.MultiValueField):
 class BasePostProcessingActionForm(forms.Form):
     """The options of a method, one field each; a subclass may declare some by hand.
 
-    The fields that are not declared are drawn from `config_schema`: type, choices, bounds as
-    hints to the browser, help text and default. Scopes are left out, for the selection gives
+    The fields that are not declared are drawn from `config_schema`: type, choices, bounds that
+    a browser can check, help text and default. Scopes are left out, for the selection gives
     them. `scope_queryset` holds the selected rows, for fields that depend on them.
     """
 
@@ -123,14 +126,40 @@ FORM_CLASSES: Registry[type[BasePostProcessingActionForm]] = Registry("form")
 
 
 def form_class_for(task_cls: type[BasePostProcessingTask]) -> type[BasePostProcessingActionForm]:
-    """The form registered in FORM_CLASSES under the method's key, else one from its schema."""
+    """The form of a method.
+
+    The one that FORM_CLASSES has under its key, else the one that `admin/<key>_form.py` defines,
+    else one drawn from its schema.
+    """
     if task_cls.key in FORM_CLASSES:
         return FORM_CLASSES[task_cls.key]
-    return type(
+    return _form_beside(task_cls.key) or type(
         f"{task_cls.__name__}Form",
         (BasePostProcessingActionForm,),
         {"config_schema": task_cls.config_schema},
     )
+
+
+def _form_beside(key: str) -> type[BasePostProcessingActionForm] | None:
+    """Raises ValueError where the module defines several forms, of which none is for all."""
+    name = f"{__package__}.{key}_form"
+    if not key.isidentifier() or find_spec(name) is None:
+        return None
+    forms_there = [
+        found
+        for found in vars(import_module(name)).values()
+        if isinstance(found, type)
+        and issubclass(found, BasePostProcessingActionForm)
+        and found.__module__ == name
+    ]
+    last = [
+        one
+        for one in forms_there
+        if not any(other is not one and issubclass(other, one) for other in forms_there)
+    ]
+    if len(last) > 1:
+        raise ValueError(f"{name} defines several forms; register one of them in FORM_CLASSES.")
+    return last[0] if last else None
 
 
 def _form_field(option: ModelField) -> forms.Field:
@@ -188,11 +217,14 @@ def _number_class(kind: type) -> type[forms.Field] | None:
 
 
 def _bounds(constraints: Any, kind: type) -> dict[str, Any]:
-    """As hints to the browser; `constraints` has the names that pydantic gives them."""
+    """What a browser can check; `constraints` has the names that pydantic gives them.
+
+    Its `min` and `max` are legal values themselves, so an exclusive bound is left to the schema,
+    except that of a whole number: the next one is legal.
+    """
     gt, ge, lt, le = (getattr(constraints, name, None) for name in ("gt", "ge", "lt", "le"))
-    bounds = {
-        "min": gt if ge is None else ge,
-        "max": lt if le is None else le,
-        "step": "1" if issubclass(kind, int) else "any",
-    }
+    if issubclass(kind, int):
+        ge = floor(gt) + 1 if ge is None and gt is not None else ge
+        le = ceil(lt) - 1 if le is None and lt is not None else le
+    bounds = {"min": ge, "max": le, "step": "1" if issubclass(kind, int) else "any"}
     return {name: bound for name, bound in bounds.items() if bound is not None}

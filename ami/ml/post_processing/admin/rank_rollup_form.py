@@ -3,9 +3,9 @@ from typing import Any
 from django.db.models import Model, Q, QuerySet
 
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.admin.forms import FORM_CLASSES, BasePostProcessingActionForm
+from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
 from ami.ml.post_processing.admin.offers import Offer, every
-from ami.ml.post_processing.rank_rollup import RankRollupConfig, RankRollupTask
+from ami.ml.post_processing.rank_rollup import RankRollupConfig
 
 
 class RankRollupActionForm(BasePostProcessingActionForm):
@@ -26,6 +26,3 @@ class RankRollupActionForm(BasePostProcessingActionForm):
             algorithms,
             otherwise="No classification in the selection has scores or logits.",
         )
-
-
-FORM_CLASSES.register(RankRollupTask.key, RankRollupActionForm)

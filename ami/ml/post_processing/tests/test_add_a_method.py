@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from ami.jobs.tests.job_types import forget
-from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, register_all
 from ami.ml.post_processing.tests.methods import make_scope
 from ami.ml.post_processing.tests.vectors import (
     make_classifier,
@@ -25,7 +26,9 @@ def examples() -> Iterator[None]:
     known = set(POSTPROCESSING_TASKS)
     try:
         for code in re.findall("```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL):
-            exec(code, {"__name__": "example"})  # noqa: S102 -- our own page
+            module = ModuleType("example")
+            exec(code, vars(module))  # noqa: S102 -- our own page
+            register_all(module)
         yield
     finally:
         for key in set(POSTPROCESSING_TASKS) - known:

@@ -22,7 +22,7 @@ def define(*bases: type, **attributes: Any) -> type:
     return type("Method", bases or (BasePostProcessingTask,), attributes)
 
 
-@pytest.mark.parametrize("lacking", sorted(COMPLETE))
+@pytest.mark.parametrize("lacking", ["config_schema", "key", "name"])
 def test_definition_names_what_is_missing(lacking: str) -> None:
     attributes = {name: value for name, value in COMPLETE.items() if name != lacking}
     with pytest.raises(TypeError, match=rf"^Method must define {lacking}\.$"):
@@ -30,8 +30,23 @@ def test_definition_names_what_is_missing(lacking: str) -> None:
 
 
 def test_definition_names_all_that_is_missing() -> None:
-    with pytest.raises(TypeError, match=r"must define key, name, config_schema, process\."):
-        define()
+    with pytest.raises(TypeError, match=r"^Method must define key, name, config_schema\.$"):
+        define(process=COMPLETE["process"])
+
+
+@pytest.mark.parametrize("attributes", [{}, {"key": "whole", "name": "Whole"}])
+def test_intermediary_leaves_the_rest_to_its_children(attributes: dict[str, Any]) -> None:
+    between = define(**attributes)
+    with pytest.raises(TypeError, match=r"^Method cannot be made: it must define .*process or run"):
+        between(occurrence_id=1)
+    assert define(between, **COMPLETE)(occurrence_id=1).config.occurrence_id == 1
+    with pytest.raises(TypeError, match=r"must define .*config_schema\."):
+        define(between, run=print)
+
+
+def test_base_itself_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="BasePostProcessingTask"):
+        BasePostProcessingTask()
 
 
 @pytest.mark.parametrize("schema", [None, dict, "ScopeConfig", ScopeConfig(occurrence_id=1)])
@@ -63,8 +78,7 @@ def test_abstract_classes_may_lack_everything() -> None:
 
     for abstract in (Named, Unfinished, StillUnfinished):
         define(abstract, **COMPLETE)
-    with pytest.raises(TypeError, match=r"must define key, name, config_schema, process\."):
-        define(Named)
+    define(Named)
     with pytest.raises(TypeError, match=r"must define key, name, config_schema\."):
         define(Unfinished, process=COMPLETE["process"])
 

@@ -4,9 +4,10 @@ from typing import Any, Literal
 
 import pytest
 from django import forms
-from pydantic import Field
+from pydantic import BaseModel, Field, confloat
 
 from ami.jobs.tests.job_types import forget
+from ami.main.models import TaxonRank
 from ami.ml.post_processing.admin.forms import (
     FORM_CLASSES,
     BasePostProcessingActionForm,
@@ -29,7 +30,7 @@ class Strictness(StrEnum):
 
 class AllConfig(ScopeConfig):
     whole: int = Field(3, ge=1, le=9, description="How many.")
-    share: float = Field(0.5, gt=0, lt=1, title="The share")
+    share: float = Field(0.5, ge=0, le=1, title="The share")
     switch: bool = False
     lit: bool = True
     mode: Literal["first", "second_best"] = "second_best"
@@ -110,6 +111,24 @@ def test_labels_help_texts_and_bounds_are_shown() -> None:
         assert attribute in form()["whole"].as_widget()
     for attribute in ('min="0"', 'max="1"', 'step="any"'):
         assert attribute in form()["share"].as_widget()
+
+
+class Exclusive(BaseModel):
+    share: float = Field(0.5, gt=0, lt=1)
+    half: float = Field(0.5, ge=0, lt=1)
+    whole: int = Field(3, gt=0, lt=10)
+    shares: dict[TaxonRank, confloat(gt=0, le=1)] = {}  # type: ignore[valid-type]
+
+
+def test_exclusive_bounds_are_not_drawn_as_inclusive_ones() -> None:
+    class ExclusiveForm(BasePostProcessingActionForm):
+        config_schema = Exclusive
+
+    drawn = {field.name: field.as_widget() for field in ExclusiveForm()}
+    assert re.findall("(min|max)=", drawn["share"]) == []
+    assert re.findall('(?:min|max)=".*?"', drawn["half"]) == ['min="0"']
+    assert re.findall('(?:min|max)=".*?"', drawn["whole"]) == ['min="1"', 'max="9"']
+    assert set(re.findall('(?:min|max)=".*?"', drawn["shares"])) == {'max="1"'}
 
 
 def test_choices_are_named_and_the_default_is_selected() -> None:
@@ -233,6 +252,13 @@ def test_registered_form_class_comes_before_the_drawn_one() -> None:
     finally:
         forget(FORM_CLASSES, AllTask.key)
     assert form_class_for(AllTask) is not SmallSizeFilterActionForm
+
+
+def test_key_that_names_no_module_has_a_drawn_form() -> None:
+    class Dotted(CountingTask):
+        key = "small_size_filter_form.not-there"
+
+    assert form_class_for(Dotted).config_schema is CountingTask.config_schema
 
 
 def test_small_size_filter_starts_from_the_schemas_default() -> None:

@@ -1,6 +1,11 @@
+from functools import partial
+from operator import setitem
+from typing import Any
+
 import pytest
 
 from ami.base.registry import UnknownKeyError
+from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import (
     POSTPROCESSING_TASKS,
     get_postprocessing_task,
@@ -30,7 +35,35 @@ def test_second_method_of_a_key_is_refused() -> None:
 
     with registered(CountingTask):
         assert register(CountingTask) is CountingTask
-        with pytest.raises(ValueError, match="Two methods claim the key 'counting'"):
-            register(Impostor)
+        for claim in (register, partial(setitem, POSTPROCESSING_TASKS, "counting")):
+            with pytest.raises(ValueError, match="Two methods claim the key 'counting'"):
+                claim(Impostor)
         assert get_postprocessing_task("counting") is CountingTask
     assert "counting" not in POSTPROCESSING_TASKS
+
+
+def test_method_is_registered_and_forgotten_as_an_item() -> None:
+    POSTPROCESSING_TASKS["counting"] = CountingTask
+    assert get_postprocessing_task("counting") is CountingTask
+    assert POSTPROCESSING_TASKS.pop("counting") is CountingTask
+    with pytest.raises(UnknownKeyError):
+        del POSTPROCESSING_TASKS["counting"]
+
+
+def test_method_is_registered_under_its_own_key_alone() -> None:
+    with pytest.raises(ValueError, match="CountingTask has the key 'counting'; register it"):
+        POSTPROCESSING_TASKS["other"] = CountingTask
+    assert "other" not in POSTPROCESSING_TASKS
+
+
+class Between(BasePostProcessingTask):
+    """Leaves everything but its key to its children."""
+
+    key = "between"
+
+
+@pytest.mark.parametrize("odd", [Between, BasePostProcessingTask, dict, CountingTask.run, None])
+def test_what_is_no_concrete_method_is_refused(odd: Any) -> None:
+    with pytest.raises(TypeError, match=r"cannot be registered|is a subclass of Base"):
+        POSTPROCESSING_TASKS["between"] = odd
+    assert "between" not in POSTPROCESSING_TASKS
