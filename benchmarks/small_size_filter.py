@@ -9,7 +9,6 @@ from django.db import connection
 from ami.jobs.models import Job
 from ami.main.management.scale import Sizes
 from ami.ml.post_processing.batches import plan_batches
-from ami.ml.post_processing.scopes import chosen_scope
 from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from benchmarks import databases, peers
@@ -116,8 +115,7 @@ def _count_queries(database: str) -> tuple[int, int]:
         with QueryCounter() as counter:
             run_task()
         task = SmallSizeFilterTask(source_image_collection_id=capture_set())
-        scope, ids = chosen_scope(task.config)
-        return counter.count, len(plan_batches(scope.detections(ids), size=task.batch_size))
+        return counter.count, len(plan_batches(task.scope, size=task.batch_size))
 
 
 def _memory(small: str, large: str, *, detections: int) -> list[Figure]:

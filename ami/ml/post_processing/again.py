@@ -1,5 +1,7 @@
 """Doing again what a Job did: applying a dry run, or a run that was reverted."""
 
+from logging import getLogger
+
 from django.db.models import Model, QuerySet
 
 from ami.jobs.models import Job
@@ -15,6 +17,8 @@ from ami.ml.post_processing.service import (
 )
 from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
+
+logger = getLogger(__name__)
 
 
 class RunAgainRefusedError(Exception):
@@ -65,8 +69,8 @@ def scope_changes(job: Job) -> list[str]:
 
     So do the rows that its method consults. Raises JobFailedError where one is gone.
     """
-    # Without the Job: its log has told already what planning tells.
-    task = type(task_of(job))(**job.params["config"])
+    # With another logger: the Job's log has told already what planning tells.
+    task = type(task_of(job))(job=job, logger=logger, **job.params["config"])
     since: list[tuple[type[Model], QuerySet[Model]]] = [
         (Detection, task.scope),
         (Classification, Classification.objects.filter(detection__in=task.scope.values("pk"))),

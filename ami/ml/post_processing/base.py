@@ -21,7 +21,7 @@ from ami.main.determinations import update_determinations
 from ami.main.models import Detection
 from ami.ml.models import Algorithm, AlgorithmTaskType
 from ami.ml.post_processing.batches import OCCURRENCE, Batch, Unit, plan_batches
-from ami.ml.post_processing.scopes import chosen_scope
+from ami.ml.post_processing.scopes import Chosen, chosen_scope
 
 
 class BasePostProcessingTask(PlannedWork):
@@ -63,8 +63,7 @@ class BasePostProcessingTask(PlannedWork):
     @cached_property
     def scope(self) -> QuerySet[Detection]:
         """The detections that the options name. Raises JobFailedError where they are gone."""
-        scope, ids = chosen_scope(self.config)
-        return scope.detections(ids)
+        return self._chosen.scope.detections(self._chosen.ids)
 
     @cached_property
     def algorithm(self) -> Algorithm:
@@ -107,6 +106,9 @@ class BasePostProcessingTask(PlannedWork):
         self.report_stage_metrics(self.counts)
 
     def plan(self) -> list[Planned]:
+        if foreign := self._chosen.foreign:
+            noun = self._chosen.scope.model._meta.verbose_name_plural
+            self.skip(f"{noun} of another project", rows=len(foreign), ids=foreign)
         return plan_batches(self.scope, size=self.batch_size, unit=self.unit)
 
     def split(self, batch: Planned) -> list[Planned]:
@@ -170,6 +172,10 @@ class BasePostProcessingTask(PlannedWork):
         if progress is not None:
             stage.progress = progress
         self.job.checkpoint()
+
+    @cached_property
+    def _chosen(self) -> Chosen:
+        return chosen_scope(self.config, project_id=self.job.project_id if self.job else None)
 
     def _batch(self, batch: Planned) -> Batch:
         return Batch(self.scope, self.unit, *batch.key)

@@ -20,14 +20,13 @@ from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask, get_author
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.derived.labels import listed_taxa, read_label_taxa
-from ami.ml.post_processing.derived.masking import LIKELY_OFF_LIST, Masking
+from ami.ml.post_processing.derived.masking import LIKELY_OFF_LIST, MASKED_BY, Masking
 from ami.ml.post_processing.derived.rows import CategoryMaps, rows_a_batch
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, TaxaListId, existing_row
 
 logger = getLogger(__name__)
 
-MASKED_BY = "_filtered_by_taxa_list_"
 MAX_NAME = 255
 
 
@@ -176,15 +175,15 @@ def make_classifications_filtered_by_taxa_list(
     *,
     batch_size: int = 200,
     reweight: bool = True,
-    on_setup: Callable[[dict[str, int]], object] | None = None,
+    on_setup: Callable[[int], object] | None = None,
     on_batch: Callable[[dict[str, int]], object] | None = None,
 ) -> dict[str, int]:
     """Mask those of `classifications` that `algorithm` gave, writing as `new_algorithm`.
 
-    Each batch of that many is one transaction, with the determinations; after it, `on_batch` gets
-    the counters so far, as are returned at the end. `on_setup` gets them once before, with
-    `classifications` in all. Raises JobFailedError, before anything is written, where no class of
-    the algorithm is in the list.
+    `on_setup` gets the number of classifications once, before anything is written. Each batch of
+    `batch_size` is one transaction, with the determinations; after it, `on_batch` gets the
+    counters so far, as are returned at the end. Raises JobFailedError, before anything is
+    written, where no class of the algorithm is in the list.
     """
     maps = CategoryMaps(logger)
     counts = Counts(dict.fromkeys(ClassMaskingTask.counters, 0))
@@ -196,7 +195,7 @@ def make_classifications_filtered_by_taxa_list(
     )
     ids = sorted(classifications.values_list("pk", flat=True))
     if on_setup:
-        on_setup({"classifications": len(ids), **counts})
+        on_setup(len(ids))
     for start in range(0, len(ids), batch_size):
         rows = Classification.objects.filter(pk__any_of=set(ids[start : start + batch_size]))
         with transaction.atomic():

@@ -1,8 +1,8 @@
 """What a run can be pointed at, and which captures and detections that means."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db.models import Model, QuerySet
 from pydantic import BaseModel, root_validator, validator
@@ -132,8 +132,18 @@ class ScopedConfig(BaseModel):
 
 
 def scopes_of(config_schema: type[BaseModel]) -> list[Scope]:
-    """The scopes that a schema has an option for."""
-    return [scope for scope in SCOPES if scope.field in config_schema.__fields__]
+    """The scopes that a schema has an option for, be it for one row or for several."""
+    names = config_schema.__fields__
+    return [scope for scope in SCOPES if scope.field in names or scope.several in names]
+
+
+def scope_options(
+    config_schema: type[BaseModel], scope: Scope, ids: Sequence[int]
+) -> dict[str, Any]:
+    """The option by which a schema takes those rows of one of its scopes."""
+    if len(ids) == 1 and scope.field in config_schema.__fields__:
+        return {scope.field: ids[0]}
+    return {str(scope.several): sorted(ids)}
 
 
 def options_of(config_schema: type[BaseModel]) -> list[ModelField]:
@@ -158,18 +168,32 @@ def missing_rows(config: BaseModel) -> list[tuple[str | None, str]]:
     return faults
 
 
-def chosen_scope(config: BaseModel) -> tuple[Scope, list[int]]:
-    """The scope that `config` names, and the ids of its rows.
+class Chosen(NamedTuple):
+    """What a run is pointed at: the ids of rows of a scope.
+
+    `foreign` holds those that were listed, too, and are left out, as another project owns them.
+    """
+
+    scope: Scope
+    ids: list[int]
+    foreign: list[int]
+
+
+def chosen_scope(config: BaseModel, *, project_id: int | None = None) -> Chosen:
+    """The rows that `config` names, for a run of that project.
 
     Raises JobFailedError where it names none, or where a row is gone.
     """
     for scope in scopes_of(type(config)):
-        pk = getattr(config, scope.field)
+        pk = getattr(config, scope.field, None)
         ids = [pk] if pk is not None else getattr(config, scope.several or "", None)
-        if ids is None:
+        if not ids:
             continue
-        existing_rows(scope.model, ids)
-        return scope, ids
+        rows: list[Any] = existing_rows(scope.model, ids)
+        if pk is not None or project_id is None:
+            return Chosen(scope, ids, foreign=[])
+        foreign = [row.pk for row in rows if row.project_id not in {None, project_id}]
+        return Chosen(scope, sorted(set(ids) - set(foreign)), foreign)
     raise JobFailedError("The options name nothing to run on.")
 
 

@@ -19,7 +19,7 @@ from ami.users.models import User
 JOB_TYPE = "post_processing"
 
 
-def default_job_name(row: Any, task_cls: type[BasePostProcessingTask]) -> str:
+def default_job_name(task_cls: type[BasePostProcessingTask], row: Any) -> str:
     return f"{task_cls.name} on {row._meta.verbose_name} {row}"
 
 

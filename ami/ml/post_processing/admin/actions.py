@@ -1,6 +1,6 @@
 """The two steps from selected rows to Jobs: a page of options, then the launch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 from uuid import UUID, uuid4
@@ -10,6 +10,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, AdminForm
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -20,7 +21,7 @@ from ami.main.models import Project
 from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
 from ami.ml.post_processing.admin.selection import Selection, SelectionError
 from ami.ml.post_processing.base import BasePostProcessingTask
-from ami.ml.post_processing.scopes import Scope
+from ami.ml.post_processing.scopes import Scope, scope_options
 from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
@@ -33,12 +34,13 @@ __all__ = [
 ]
 
 PERMISSION = "jobs.add_job"
+CONFIRM = "confirm"
 LAUNCH_KEY = "launch_key"
 DRY_RUN = "_dry_run"
 
 ScopeResolver: TypeAlias = Callable[[Any], dict[str, Any]]
 ProjectResolver: TypeAlias = Callable[[Any], Project | None]
-NameResolver: TypeAlias = Callable[[Any, type[BasePostProcessingTask]], str]
+NameResolver: TypeAlias = Callable[[type[BasePostProcessingTask], Any], str]
 BuildJobs: TypeAlias = Callable[..., list[int]]
 
 
@@ -48,23 +50,24 @@ def default_project_resolver(row: Any) -> Project | None:
 
 def default_build_jobs(
     *,
-    model_admin: admin.ModelAdmin[Any],
-    request: HttpRequest,
+    model_admin: admin.ModelAdmin[Any] | None = None,
+    request: HttpRequest | None = None,
     config: dict[str, Any],
     queryset: QuerySet[Any],
     task_cls: type[BasePostProcessingTask],
-    form_field_names: list[str],
+    form_field_names: Collection[str],
     scope_resolver: ScopeResolver,
     project_resolver: ProjectResolver,
     name_resolver: NameResolver,
 ) -> list[int]:
     """Launch one Job for each row of `queryset`, all or none; return their ids.
 
-    Raises ConfigValidationErrors; a fault that the rows share is in it once.
+    Without a `request` the Jobs have no user. Raises ConfigValidationErrors; a fault that the rows
+    share is in it once.
     """
     rows = [
         LaunchRow(
-            name_resolver(row, task_cls), project_resolver(row), {**config, **scope_resolver(row)}
+            name_resolver(task_cls, row), project_resolver(row), {**config, **scope_resolver(row)}
         )
         for row in queryset
     ]
@@ -84,7 +87,7 @@ class JobsByProject:
         config: dict[str, Any],
         queryset: QuerySet[Any],
         task_cls: type[BasePostProcessingTask],
-        form_field_names: list[str],
+        form_field_names: Collection[str],
         project_resolver: ProjectResolver,
         name_resolver: NameResolver,
         **_: Any,
@@ -94,41 +97,40 @@ class JobsByProject:
             groups.setdefault(project_resolver(row), []).append(row)
         rows = [
             LaunchRow(
-                _group_name(group, task_cls, name_resolver), project, config | self._ids(group)
+                _group_name(group, task_cls, name_resolver),
+                project,
+                config
+                | scope_options(task_cls.config_schema, self.scope, [row.pk for row in group]),
             )
             for project, group in groups.items()
         ]
         return _launch(rows, request=request, task_cls=task_cls, form_field_names=form_field_names)
-
-    def _ids(self, group: list[Any]) -> dict[str, Any]:
-        if len(group) == 1:
-            return {self.scope.field: group[0].pk}
-        return {str(self.scope.several): sorted(row.pk for row in group)}
 
 
 def _group_name(
     group: list[Any], task_cls: type[BasePostProcessingTask], name_resolver: NameResolver
 ) -> str:
     if len(group) == 1:
-        return name_resolver(group[0], task_cls)
+        return name_resolver(task_cls, group[0])
     return f"{task_cls.name} on {len(group)} {group[0]._meta.verbose_name_plural}"
 
 
 def _launch(
     rows: list[LaunchRow],
     *,
-    request: HttpRequest,
+    request: HttpRequest | None,
     task_cls: type[BasePostProcessingTask],
-    form_field_names: list[str],
+    form_field_names: Collection[str],
 ) -> list[int]:
+    asked: dict[str, Any] = {}
+    if request is not None:
+        asked = {
+            "user": cast(User, request.user),
+            "launch_key": _launch_key(request),
+            "dry_run": DRY_RUN in request.POST,
+        }
     try:
-        jobs = launch(
-            task_cls,
-            rows,
-            user=cast(User, request.user),
-            launch_key=_launch_key(request),
-            dry_run=DRY_RUN in request.POST,
-        )
+        jobs = launch(task_cls, rows, **asked)
     except ConfigValidationErrors as invalid:
         raise ConfigValidationErrors(
             [(name if name in form_field_names else None, text) for name, text in invalid.errors]
@@ -171,14 +173,18 @@ class PostProcessingAction:
         except SelectionError as refused:
             model_admin.message_user(request, str(refused), messages.WARNING)
             return None
-        confirmed = LAUNCH_KEY in request.POST
+        confirmed = LAUNCH_KEY in request.POST or bool(request.POST.get(CONFIRM))
         form = self.form_class(request.POST if confirmed else None, scope_queryset=queryset)
         if confirmed and selection.vanished:
             form.add_error(None, selection.vanished)
         if confirmed and DRY_RUN in request.POST and not self.offers_dry_run:
-            form.add_error(None, f"{self.task_cls.name} cannot be tried; nothing was started.")
-        if confirmed and form.is_valid() and self._launch(model_admin, request, queryset, form):
-            return None
+            form.add_error(
+                None, f"{self.task_cls.name} does not support dry runs; nothing was queued."
+            )
+        if confirmed and form.is_valid():
+            rows = f"{len(selection.ids):,} {selection.noun}"
+            if self._launch(model_admin, request, queryset, form, rows=rows):
+                return None
         return self._page(model_admin, request, selection, form)
 
     def _launch(
@@ -187,11 +193,13 @@ class PostProcessingAction:
         request: HttpRequest,
         queryset: QuerySet[Any],
         form: BasePostProcessingActionForm,
+        *,
+        rows: str,
     ) -> bool:
         """Launch and tell so; False where the options were refused, and the form says why."""
-        level, text = messages.SUCCESS, "{method}: started {jobs}."
+        level, text = messages.SUCCESS, "{method}: queued {number} for {rows}: {jobs}."
         if DRY_RUN in request.POST:
-            text = "{method}: started {jobs}, a dry run. Nothing is written."
+            text = "{method}: queued {number} for {rows} as a dry run: {jobs}. Nothing is written."
         try:
             job_ids = self.build_jobs(
                 model_admin=model_admin,
@@ -209,11 +217,12 @@ class PostProcessingAction:
             job_ids = former.job_ids
             level = messages.WARNING
             text = (
-                "{method}: this form was submitted before and had started {jobs}; "
-                "nothing new was started. To run it again, select the rows anew."
+                "{method}: this form was submitted before and queued {jobs} then; "
+                "nothing new was queued. To run it again, select the rows anew."
             )
+        number = f"{len(job_ids):,} Job{pluralize(len(job_ids))}"
         links = _links(model_admin, job_ids)
-        message = format_html(text, method=self.task_cls.name, jobs=links)
+        message = format_html(text, method=self.task_cls.name, number=number, rows=rows, jobs=links)
         model_admin.message_user(request, message, level)
         return True
 
@@ -226,7 +235,7 @@ class PostProcessingAction:
     ) -> TemplateResponse:
         return TemplateResponse(
             request,
-            "admin/post_processing/confirm.html",
+            self._templates("confirmation.html"),
             {
                 **model_admin.admin_site.each_context(request),
                 "title": self.title,
@@ -236,6 +245,7 @@ class PostProcessingAction:
                 "opts": model_admin.opts,
                 "media": model_admin.media + form.media,
                 "adminform": AdminForm(form, [("Options", {"fields": list(form.fields)})], {}),  # type: ignore[arg-type]
+                "form_fieldset": self._templates("_form_fieldset.html"),
                 "offers_dry_run": self.offers_dry_run,
                 "dry_run_name": DRY_RUN,
                 "is_dry_run": DRY_RUN in request.POST,
@@ -245,6 +255,11 @@ class PostProcessingAction:
                 "selection": selection,
             },
         )
+
+    def _templates(self, name: str) -> list[str]:
+        """Where a template is looked for: first among those of the method itself."""
+        folder = "admin/post_processing"
+        return [f"{folder}/{self.task_cls.key}/{name}", f"{folder}/{name}"]
 
 
 def make_post_processing_action(

@@ -29,6 +29,7 @@ from ami.ml.post_processing.derived.rows import (
 
 SAME = 1e-9  # probability that may be removed without a trace
 LIKELY_OFF_LIST = 0.9
+MASKED_BY = "_filtered_by_taxa_list_"  # in the key of the author, after that of the classifier
 
 
 class Kept(NamedTuple):

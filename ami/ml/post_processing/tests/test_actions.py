@@ -97,6 +97,9 @@ def test_confirm_launches_a_job_a_row_and_links_them(
         assert job.project == row.project
         assert job.name == f"Small size filter on capture set {row.name}"
     (message,) = told(response)
+    assert re.sub("<.*?>", "", message) == (
+        f"Small size filter: queued 2 Jobs for 2 capture sets: Job {jobs[0].pk}, Job {jobs[1].pk}."
+    )
     for job in jobs:
         url = reverse("admin:jobs_job_change", args=[job.pk])
         assert f'<a href="{url}">Job {job.pk}</a>' in message
@@ -153,7 +156,7 @@ def test_double_submit_launches_once_and_links_the_first_jobs(client: Client) ->
     assert again.status_code == 302
     assert f">Job {job.pk}</a>" in told(again)[-1]
     assert "submitted before" in told(again)[-1]
-    assert "nothing new was started" in told(again)[-1]
+    assert "nothing new was queued" in told(again)[-1]
     assert Job.objects.count() == 1
 
 

@@ -122,7 +122,7 @@ def test_number_that_the_browser_cannot_read_is_not_taken_for_none(operator: Pag
     assert not Job.objects.exists()
     threshold.fill("0.5")
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_text("Rank rollup: started")).to_be_visible()
+    expect(page.get_by_text("Rank rollup: queued 1 Job for 1 capture set: Job")).to_be_visible()
     assert Job.objects.get().params["config"]["thresholds"]["GENUS"] == 0.5
 
 

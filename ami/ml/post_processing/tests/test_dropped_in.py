@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -141,3 +142,39 @@ def test_confirm_takes_the_place_of_the_key_of_a_form(client: Client, drop: Drop
     job = Job.objects.get()
     assert job.params["config"] == {"source_image_collection_id": row.pk, "strictness": 0.75}
     assert job.launch_key is None
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("operator")
+def test_method_overrides_a_piece_of_its_page(
+    client: Client, drop: Drop, tmp_path: Path, settings: Any
+) -> None:
+    folder = tmp_path / "admin" / "post_processing" / "dust"
+    folder.mkdir(parents=True)
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [str(tmp_path)]}]
+    (folder / "confirmation.html").write_text(
+        '{% extends "admin/post_processing/confirmation.html" %}'
+        "{% block intro %}<p>Mind the dust.</p>{{ block.super }}{% endblock %}"
+    )
+    (folder / "_form_fieldset.html").write_text("<b>Nothing to choose.</b>")
+    drop("dust.py", METHOD.replace('name = "Dust"', 'name = "Dust"; description = "Dusts."'))
+    start()
+    row = make_scope(1)
+    page = post(client, [row.pk], action="run_dust").text
+    for text in ("<p>Mind the dust.</p><p>Dusts.</p>", "<b>Nothing to choose.</b>", "1 selected"):
+        assert text in page
+    assert "strictness" not in page
+    other = post(client, [row.pk]).text
+    assert "Mind the dust" not in other
+    assert "size_threshold" in other
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("operator")
+def test_form_without_options_draws_no_empty_box(client: Client, drop: Drop) -> None:
+    drop("dust.py", METHOD)
+    drop("admin/dust_form.py", FORM.replace("    strictness = forms", "    pass\n\nODD = forms"))
+    start()
+    page = post(client, [make_scope(1).pk], action="run_dust").text
+    assert ">Selection</h2>" in page
+    assert ">Options</h2>" not in page

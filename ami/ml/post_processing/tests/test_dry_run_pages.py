@@ -61,7 +61,7 @@ def test_ticked_form_launches_a_dry_run(client: Client, capture_set: SourceImage
     (text,) = told(confirm(client, [capture_set.pk], _dry_run="on"))
     job = Job.objects.get()
     assert job.dry_run
-    assert "a dry run. Nothing is written." in text
+    assert "queued 1 Job for 1 capture set as a dry run: " in text
 
 
 @pytest.mark.usefixtures("operator")
@@ -86,7 +86,7 @@ def test_method_with_a_run_of_its_own_offers_no_dry_run(
     with registered(OwnRunTask):
         assert "_dry_run" not in post(client, [capture_set.pk], action="run_own_run").text
         page = confirm(client, [capture_set.pk], action="run_own_run", _dry_run="on").text
-    assert "Own run cannot be tried; nothing was started." in page
+    assert "Own run does not support dry runs; nothing was queued." in page
     assert not Job.objects.exists()
 
 

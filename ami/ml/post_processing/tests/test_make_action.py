@@ -48,7 +48,7 @@ PLAIN = make_post_processing_action(
     SmallSizeFilterActionForm,
     scope_resolver=occurrence_of,
     project_resolver=shared_project,
-    name_resolver=lambda row, task_cls: f"{task_cls.key} {row.pk}",
+    name_resolver=lambda task_cls, row: f"{task_cls.key} {row.pk}",
 )
 CUSTOM = make_post_processing_action(
     SmallSizeFilterTask,
@@ -179,3 +179,29 @@ def test_scope_resolver_is_handed_on_where_given(operator: User) -> None:
         build_jobs=build_jobs,
     )
     assert action.resolvers["scope_resolver"] is occurrence_of
+
+
+def build_without_request(**config: Any) -> list[int]:
+    return default_build_jobs(
+        request=None,
+        model_admin=None,
+        config=config,
+        queryset=Occurrence.objects.all(),
+        task_cls=SmallSizeFilterTask,
+        form_field_names={"size_threshold"},
+        scope_resolver=occurrence_of,
+        project_resolver=lambda row: row.project,
+        name_resolver=lambda task_cls, row: f"{task_cls.name} {row.pk}",
+    )
+
+
+def test_jobs_are_built_without_a_request(published: list[Any]) -> None:
+    make_scope(1, 1)
+    jobs = Job.objects.in_bulk(build_without_request(size_threshold=0.5))
+    assert {(job.name, job.user, job.dry_run) for job in jobs.values()} == {
+        (f"Small size filter {row.pk}", None, False) for row in Occurrence.objects.all()
+    }
+    with pytest.raises(ConfigValidationErrors) as refused:
+        build_without_request(size_threshold=7, treshold=1)
+    assert [option for option, _ in refused.value.errors] == ["size_threshold", None]
+    assert Job.objects.count() == 2

@@ -262,7 +262,7 @@ def test_masking_is_launched_from_the_list_of_occurrences(
     response = post(
         client, ids, url=OCCURRENCES, action="run_class_masking", launch_key=KEY, **sent
     )
-    assert "Class masking: started" in told(response)[0]
+    assert "Class masking: queued 1 Job for 1 occurrence: " in told(response)[0]
     assert Job.objects.get().params["config"] == {
         "occurrence_id": ids[0],
         "taxa_list_id": taxa_list.pk,

@@ -11,10 +11,17 @@ from ami.base.tests.factories import (
 )
 from ami.jobs.states import JobFailedError
 from ami.main.models import Event, Occurrence, SourceImageCollection
-from ami.ml.post_processing.scopes import SCOPES, chosen_scope, scopes_of
+from ami.ml.post_processing.scopes import (
+    SCOPES,
+    Chosen,
+    chosen_scope,
+    scope_options,
+    scopes_of,
+)
 from ami.ml.post_processing.tests.methods import ScopeConfig, make_scope
+from ami.ml.post_processing.tests.nights import make_event
 
-SETS, OCCURRENCES, EVENTS = SCOPES
+SETS, OCCURRENCES, NIGHTS = SCOPES
 
 
 @pytest.mark.parametrize(
@@ -47,14 +54,20 @@ def test_schema_tells_its_scopes() -> None:
         threshold: float
 
     assert scopes_of(ScopeConfig) == [SETS, OCCURRENCES]
+
+    class NightsOnly(BaseModel):
+        event_ids: list[int] = []
+
     assert scopes_of(OccurrenceOnly) == [OCCURRENCES]
+    assert scopes_of(NightsOnly) == [NIGHTS]
     assert [scope.model for scope in SCOPES] == [SourceImageCollection, Occurrence, Event]
 
 
 @pytest.mark.django_db
 def test_scope_names_its_row() -> None:
     occurrence = make_occurrence()
-    assert chosen_scope(ScopeConfig(occurrence_id=occurrence.pk)) == (OCCURRENCES, [occurrence.pk])
+    chosen = chosen_scope(ScopeConfig(occurrence_id=occurrence.pk))
+    assert chosen == Chosen(OCCURRENCES, [occurrence.pk], foreign=[])
 
 
 @pytest.mark.django_db
@@ -65,6 +78,31 @@ def test_scope_names_its_row() -> None:
 def test_vanished_scope_is_named(field: str, noun: str) -> None:
     with pytest.raises(JobFailedError, match=rf"^{noun} 987654 no longer exists\.$"):
         chosen_scope(ScopeConfig(**{field: 987654}))
+
+
+def test_rows_are_given_by_the_option_that_takes_as_many() -> None:
+    class Several(BaseModel):
+        event_ids: list[int] = []
+
+    class Both(Several):
+        event_id: int | None = None
+
+    assert scope_options(Both, NIGHTS, [7]) == {"event_id": 7}
+    assert scope_options(Both, NIGHTS, [9, 7]) == {"event_ids": [7, 9]}
+    assert scope_options(Several, NIGHTS, [7]) == {"event_ids": [7]}
+
+
+@pytest.mark.django_db
+def test_option_for_several_rows_is_enough() -> None:
+    class Several(BaseModel):
+        source_image_collection_id: int | None = None
+        event_ids: list[int] = []
+
+    event = make_event()
+    assert chosen_scope(Several(event_ids=[event.pk])) == Chosen(NIGHTS, [event.pk], foreign=[])
+    capture_set = make_scope(1)
+    chosen = chosen_scope(Several(source_image_collection_id=capture_set.pk))
+    assert chosen == Chosen(SETS, [capture_set.pk], foreign=[])
 
 
 def test_options_without_any_scope_are_refused() -> None:

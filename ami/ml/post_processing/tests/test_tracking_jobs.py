@@ -8,9 +8,11 @@ from django.test import Client
 
 from ami.base.tests.factories import make_classification, make_deployment, make_taxon, make_user
 from ami.jobs.models import Job, JobState
+from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Detection, Event, Identification, Occurrence
 from ami.ml.post_processing import tracking
+from ami.ml.post_processing.again import run_again
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.tests.clicks import KEY, post, told
 from ami.ml.post_processing.tests.nights import (
@@ -107,6 +109,34 @@ def test_job_of_several_events_tracks_each() -> None:
     job = run_to_end(launch(TrackingTask, [row])[0])
     assert job.status == JobState.SUCCESS
     assert [tracks(night) for night in nights] == [{(0, 1)}, {(0, 1)}]
+
+
+def test_events_of_another_project_are_left_alone_and_told() -> None:
+    own, foreign = (make_night([A], [A], event=make_event()) for _ in range(2))
+    row = LaunchRow("Tracking", own.project, {"event_ids": [foreign.pk, own.pk]})
+    job = run_to_end(launch(TrackingTask, [row])[0])
+    assert (tracks(own), tracks(foreign)) == ({(0, 1)}, {(0,), (1,)})
+    assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.PROBLEMS)
+    told = job.logs.filter(level="WARNING").values_list("message", flat=True)
+    assert list(told) == [f"Skipped 1: events of another project. Ids: {foreign.pk}."]
+
+
+def test_single_event_and_a_job_without_project_take_all() -> None:
+    trap = make_deployment()
+    for config in ("event_id", "event_ids"):
+        event = make_night([A], [A], event=make_event(deployment=trap))
+        options = {config: event.pk if config == "event_id" else [event.pk]}
+        project = make_deployment().project if config == "event_id" else None
+        run_to_end(launch(TrackingTask, [LaunchRow("Tracking", project, options)])[0])
+        assert tracks(event) == {(0, 1)}
+
+
+def test_dry_run_that_left_events_alone_is_applied() -> None:
+    own, foreign = (make_night([A], [A], event=make_event()) for _ in range(2))
+    row = LaunchRow("Tracking", own.project, {"event_ids": [own.pk, foreign.pk]})
+    dry = run_to_end(launch(TrackingTask, [row], dry_run=True)[0])
+    run_to_end(run_again(dry, user=None))
+    assert (tracks(own), tracks(foreign)) == ({(0, 1)}, {(0,), (1,)})
 
 
 def test_vanished_event_is_named() -> None:

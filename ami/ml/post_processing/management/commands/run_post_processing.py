@@ -17,7 +17,14 @@ from ami.jobs.models import Job
 from ami.jobs.states import Outcome
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, get_postprocessing_task
-from ami.ml.post_processing.scopes import SCOPE_FIELDS, SCOPES, Scope, options_of, scopes_of
+from ami.ml.post_processing.scopes import (
+    SCOPE_FIELDS,
+    SCOPES,
+    Scope,
+    options_of,
+    scope_options,
+    scopes_of,
+)
 from ami.ml.post_processing.service import LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 
@@ -70,8 +77,9 @@ class Command(ScriptableCommand):
         task_cls = _method(options["method"])
         scope, row = _target(task_cls, options)
         config = _config(task_cls, options, scope)
+        target = scope_options(task_cls.config_schema, scope, [row.pk])
         with counted_interrupts() as interrupts:
-            job = _launch(task_cls, row, config | {scope.field: row.pk}, options["dry_run"])
+            job = _launch(task_cls, row, config | target, options["dry_run"])
             if options["wait"]:
                 watch(job, interrupts, timeout=options["timeout"])
         job.refresh_from_db()
@@ -112,7 +120,7 @@ def _seconds(text: str) -> int:
 
 
 def _launch(task_cls: Method, row: Any, config: dict[str, Any], dry_run: bool) -> Job:
-    rows = [LaunchRow(default_job_name(row, task_cls), row.project, config)]
+    rows = [LaunchRow(default_job_name(task_cls, row), row.project, config)]
     try:
         return launch(task_cls, rows, dry_run=dry_run)[0]
     except ConfigValidationErrors as invalid:
@@ -141,12 +149,18 @@ def _described(task_cls: Method) -> dict[str, Any]:
         "description": task_cls.description,
         "dry_run": not task_cls.has_own_run(),
         "scopes": [
-            {"flag": f"--{scope.flag}", "option": scope.field}
+            {"flag": f"--{scope.flag}", "option": _option_of(task_cls, scope)}
             for scope in scopes_of(task_cls.config_schema)
         ],
         "options": [_option(option) for option in options_of(task_cls.config_schema)],
         "schema": json.loads(task_cls.config_schema.schema_json()),
     }
+
+
+def _option_of(task_cls: Method, scope: Scope) -> str:
+    """The option that takes a row of the scope."""
+    (name,) = scope_options(task_cls.config_schema, scope, [1])
+    return name
 
 
 def _option(option: ModelField) -> dict[str, Any]:
