@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import F, Model, QuerySet
+from django.db.models.fields.related import RelatedField
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
@@ -139,6 +140,16 @@ class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
         rows: QuerySet[M] = super().get_queryset(request)
         return cast("QuerySet[M]", rows.defer(*self.deferred).annotate(**self.annotations))
+
+    def get_field_queryset(
+        self, db: str | None, db_field: RelatedField[Any, Any], request: HttpRequest
+    ) -> QuerySet[Any] | None:
+        """The rows of a choice, without the columns that are too large to transfer."""
+        rows: QuerySet[Any] | None = super().get_field_queryset(db, db_field, request)
+        related = self.admin_site._registry.get(db_field.remote_field.model)
+        if rows is None or not isinstance(related, LargeTableAdmin):
+            return rows
+        return rows.defer(*related.deferred)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return LargeTableChangeList

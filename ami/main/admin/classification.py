@@ -1,7 +1,9 @@
 from typing import Any, NamedTuple
 
+from django import forms
 from django.contrib import admin
 from django.db import connection
+from django.db.models import F
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
@@ -19,7 +21,6 @@ from ami.main.admin.filters import (
 from ami.main.admin.history import DetailsMixin, format_score
 from ami.main.admin.search import TaxonSearchMixin
 from ami.main.models import Classification, Detection, Occurrence
-from ami.ml.models import AlgorithmCategoryMap
 
 TOP = 5
 TOP_SCORES = """
@@ -45,6 +46,25 @@ def top_scores(classification_id: int) -> list[Score]:
         return [Score(*row) for row in cursor.fetchall()]
 
 
+class ClassificationForm(forms.ModelForm[Classification]):
+    def clean_applied_to(self) -> Classification | None:
+        """The chosen one, unless it supersedes this one, be it through others."""
+        chosen: Classification | None = self.cleaned_data["applied_to"]
+        rows = Classification.objects.values_list("applied_to_id", flat=True)
+        seen: set[int] = set()
+        step: int | None = chosen.pk if chosen else None
+        while step is not None and step not in seen:
+            if step == self.instance.pk:
+                raise forms.ValidationError(
+                    f"{chosen} supersedes {self.instance} already; choose another one."
+                    if chosen != self.instance
+                    else "A classification cannot supersede itself; choose another one."
+                )
+            seen.add(step)
+            step = rows.get(pk=step)
+        return chosen
+
+
 @admin.register(Classification)
 class ClassificationAdmin(
     TaxonSearchMixin,
@@ -54,8 +74,13 @@ class ClassificationAdmin(
     LargeTableAdmin[Classification],
 ):
     named_by = "taxon"
+    form = ClassificationForm
     occurrence_lookup = "detections__classifications"
-    annotations = {"scores_number": cardinality("scores"), "logits_number": cardinality("logits")}
+    annotations = {
+        "occurrence_pk": F("detection__occurrence_id"),
+        "scores_number": cardinality("scores"),
+        "logits_number": cardinality("logits"),
+    }
     deferred = ("scores", "logits")
     list_display = (
         "id",
@@ -81,7 +106,7 @@ class ClassificationAdmin(
         ("detection__occurrence", IdFilter),
         ("applied_to", IdFilter),
     )
-    list_select_related = ("taxon", "algorithm", "detection")
+    list_select_related = ("taxon", "algorithm")
     list_only = (
         "score",
         "terminal",
@@ -91,29 +116,34 @@ class ClassificationAdmin(
         "taxon__name",
         "algorithm__name",
         "algorithm__version",
-        "detection__occurrence_id",
+        "detection_id",
     )
-    autocomplete_fields = ("taxon", "algorithm", "category_map")
-    raw_id_fields = ("detection", "applied_to", "job")
+    autocomplete_fields = ("detection", "taxon", "algorithm", "category_map", "applied_to")
+    raw_id_fields = ("job",)
+    editable = (
+        "detection",
+        "taxon",
+        "score",
+        "terminal",
+        "timestamp",
+        "algorithm",
+        "category_map",
+        "applied_to",
+        "metadata",
+    )
     readonly_fields = (
-        "detection_link",
         "occurrence_link",
-        "applied_to_link",
         "derived_link",
         "job_link",
-        "category_map_link",
         "scores_length",
         "logits_length",
         "created_at",
         "updated_at",
     )
-    editable = ("taxon", "score", "terminal", "timestamp", "algorithm", "metadata")
 
     def get_fields(self, request: HttpRequest, obj: Classification | None = None) -> Any:
-        """What it was made from is chosen once: a field for it would load the whole row."""
-        if obj is None:
-            return ("detection", *self.editable, "category_map", "applied_to", "job")
-        return (*self.editable, *self.readonly_fields)
+        """The run that wrote a row is told on its page; a person may name one when adding it."""
+        return (*self.editable, "job") if obj is None else (*self.editable, *self.readonly_fields)
 
     @admin.display(description="score")
     def rounded_score(self, obj: Classification) -> str:
@@ -124,8 +154,9 @@ class ClassificationAdmin(
         return change_link(Detection, obj.detection_id, obj.detection_id)
 
     @admin.display(description="occurrence")
-    def occurrence_link(self, obj: Classification) -> str:
-        return change_link(Occurrence, obj.detection.occurrence_id, obj.detection.occurrence_id)
+    def occurrence_link(self, obj: Any) -> str:
+        pk = getattr(obj, "occurrence_pk", None)
+        return change_link(Occurrence, pk, pk)
 
     @admin.display(description="applied to")
     def applied_to_link(self, obj: Classification) -> str:
@@ -134,10 +165,6 @@ class ClassificationAdmin(
     @admin.display(description="run")
     def job_link(self, obj: Classification) -> str:
         return change_link(Job, obj.job_id, obj.job_id)
-
-    @admin.display(description="category map")
-    def category_map_link(self, obj: Classification) -> str:
-        return change_link(AlgorithmCategoryMap, obj.category_map_id)
 
     @admin.display(description="superseded by")
     def derived_link(self, obj: Classification) -> str:

@@ -22,7 +22,6 @@ from ami.base.tests.factories import (
 )
 from ami.jobs.models import Job
 from ami.main.models import Deployment, Detection, Identification, Occurrence
-from ami.ml.models import AlgorithmCategoryMap
 
 pytestmark = pytest.mark.django_db
 
@@ -175,50 +174,6 @@ def test_saving_a_detection_leaves_its_vector_alone(admin_client: Client) -> Non
     detection.refresh_from_db()
     assert detection.bbox == [1, 2, 3, 4]
     assert detection.similarity_vector == [0.5, 0.25]
-
-
-def test_classification_shows_its_top_labels_without_loading_its_scores(
-    admin_client: Client,
-) -> None:
-    labels = [{"index": index, "label": f"Label {index}"} for index in range(40)]
-    classification = make_classification(
-        scores=[index / 1000 for index in range(40)],
-        logits=[0.0] * 40,
-        category_map=AlgorithmCategoryMap.objects.create(data=labels),
-    )
-
-    with CaptureQueriesContext(connection) as queries:
-        text = page(admin_client, classification)
-
-    assert text.index("Label 39") < text.index("Label 35")
-    assert "Label 34" not in text
-    assert "0.0390" in text
-    for query in queries:
-        assert '"main_classification"."logits",' not in query["sql"]
-        assert '"main_classification"."scores",' not in query["sql"]
-
-
-def test_editing_a_classification_updates_the_determination(
-    admin_client: Client, occurrence: Occurrence
-) -> None:
-    classification = make_classification(detection=make_detection(occurrence=occurrence))
-    other = make_taxon()
-
-    response = admin_client.post(
-        change_url(classification),
-        {
-            "taxon": other.pk,
-            "score": 0.5,
-            "terminal": "on",
-            "timestamp_0": "2022-06-20",
-            "timestamp_1": "23:00:00",
-            "metadata": "{}",
-        },
-    )
-
-    assert response.status_code == 302
-    occurrence.refresh_from_db()
-    assert (occurrence.determination, occurrence.determination_score) == (other, 0.5)
 
 
 @pytest.mark.parametrize(
