@@ -1,4 +1,4 @@
-"""Detections too small to be told are given "Not identifiable"."""
+"""Detections too small to identify are given "Not identifiable"."""
 
 import json
 from typing import NamedTuple
@@ -99,7 +99,7 @@ class SmallSizeFilterConfig(ScopedConfig):
 class SmallSizeFilterTask(BasePostProcessingTask):
     key = "small_size_filter"
     name = "Small size filter"
-    description = "Gives detections that are too small to be told the name “Not identifiable”."
+    description = "Gives detections that are too small to identify the name “Not identifiable”."
     config_schema = SmallSizeFilterConfig
     counters = (
         "detections_checked",
