@@ -30,7 +30,6 @@ from ami.jobs.states import (
     JobStoppedError,
     PartState,
 )
-from ami.jobs.summary import title
 from ami.jobs.work import Planned, PlannedWork, Skipped, WholeWork, Work
 
 logger = logging.getLogger(__name__)
@@ -79,8 +78,9 @@ def run_here(job: Job, work: PlannedWork) -> None:
 def open_stage(job: Job, work: Work) -> None:
     """Show the stage and its counters at 0, before the first query that may take long."""
     stage = job.progress.add_stage(work.name, key=work.key)
+    job.progress.work = stage.key
     for name in work.counters:
-        figure = job.progress.add_or_update_stage_param(stage, title(name), 0)
+        figure = job.progress.add_or_update_stage_param(stage, name, 0)
         figure.warning = work.warnings.get(name, "")
     job.checkpoint()
 

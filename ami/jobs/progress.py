@@ -15,7 +15,10 @@ def snake_case(name: str) -> str:
 
 
 class StageParam(BaseModel, validate_assignment=True):
-    """One figure of a stage, such as a counter; `warning` says what to heed unless it is 0."""
+    """One figure of a stage, such as a counter, under the name that it was reported by.
+
+    `warning` says what to heed unless it is 0.
+    """
 
     name: str
     key: str
@@ -27,12 +30,17 @@ class StageParam(BaseModel, validate_assignment=True):
         return storable(value)
 
     @property
+    def title(self) -> str:
+        """The name for people: "rows_done" is "Rows done"."""
+        return (self.name[:1].upper() + self.name[1:]).replace("_", " ")
+
+    @property
     def sentence(self) -> str:
         """What to heed; nothing where there is nothing to heed."""
         if not (self.warning and self.value):
             return ""
         value = f"{self.value:,}" if isinstance(self.value, int | float) else self.value
-        return f"{self.name}: {value}. {self.warning}"
+        return f"{self.title}: {value}. {self.warning}"
 
 
 class JobStage(BaseModel, validate_assignment=True):
@@ -51,15 +59,25 @@ class JobStage(BaseModel, validate_assignment=True):
 
     @property
     def figures(self) -> list[tuple[str, Any]]:
-        """What a page shows of it: names and values, the skipped rows last."""
+        """What a page shows of it: titles and values, the skipped rows last."""
         skipped = [(f"Skipped: {reason}", rows) for reason, rows in self.skipped.items()]
-        return [(param.name, param.value) for param in self.params] + skipped
+        return [(param.title, param.value) for param in self.params] + skipped
 
 
 class JobProgress(BaseModel):
-    """The stages of a Job, in the order in which they were added."""
+    """The stages of a Job, in the order in which they were added.
+
+    `work` is the key of the one whose counters and share done are those of the Job's parts.
+    """
 
     stages: list[JobStage] = Field(default_factory=list)
+    work: str = ""
+
+    @property
+    def work_stage(self) -> JobStage | None:
+        """The stage of the work itself; the first one, where none is named."""
+        named = (stage for stage in self.stages if stage.key == self.work)
+        return next(named, self.stages[0] if self.stages else None)
 
     def add_stage(self, name: str, key: str | None = None) -> JobStage:
         """Return the stage `key` (made from the name where None), adding it if it is missing."""

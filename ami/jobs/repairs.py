@@ -15,7 +15,6 @@ from ami.jobs.models import Job
 from ami.jobs.registry import JOB_TYPES
 from ami.jobs.runner import run
 from ami.jobs.states import ClaimLostError, JobCanceledError, JobFailedError, JobState, Outcome
-from ami.jobs.summary import title
 from ami.jobs.work import WholeWork
 from ami.main.checks.declarations import CHECKS, Check, chosen_checks
 from ami.main.checks.repair import RepairContext
@@ -126,7 +125,7 @@ class Repair(WholeWork):
             self.skip("could not be repaired", rows=result.unfixable, ids=[])
         stage = self.job.progress.update_stage(self.key, progress=self.ended / len(self.checks))
         for name, value in self.counts.items():
-            self.job.progress.add_or_update_stage_param(stage, title(name), value)
+            self.job.progress.add_or_update_stage_param(stage, name, value)
         stage.skipped = {reason: skipped.rows for reason, skipped in self.skipped.items()}
         drop_dead_connection()
         self.job.checkpoint()

@@ -67,13 +67,13 @@ def progress_of(job: "RunState") -> JobProgress:
     progress: JobProgress = job.progress.copy(deep=True)
     columns = ("counts", "skipped", "rows_total", "rows_done")
     parts = list(job.parts.order_by("number").values_list(*columns))
-    if not (parts and progress.stages):
+    stage, counts = progress.work_stage, Counter[str]()
+    if not parts or stage is None:
         return progress
-    stage, counts = progress.stages[0], Counter[str]()
     for part_counts, *_ in parts:
         counts.update(dict(part_counts))
     for name, value in counts.items():
-        progress.add_or_update_stage_param(stage, title(name), value)
+        progress.add_or_update_stage_param(stage, name, value)
     stage.skipped = {why: skip.rows for why, skip in _together(part[1] for part in parts).items()}
     total = sum(rows for *_, rows, _ in parts)
     stage.progress = sum(done for *_, done in parts) / total if total else stage.progress
@@ -102,8 +102,3 @@ def _together(parts: Iterable[Mapping[str, Sequence[Any]]]) -> dict[str, Skipped
             former = skipped.get(reason, Skipped(0, []))
             skipped[reason] = Skipped(former.rows + rows, [*former.ids, *ids])
     return skipped
-
-
-def title(name: str) -> str:
-    """A counter's name for people: "rows_done" is "Rows done"."""
-    return (name[:1].upper() + name[1:]).replace("_", " ")

@@ -10,11 +10,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from pydantic import BaseModel
 
-from ami.base.storable import storable_text
 from ami.jobs.models import Job
 from ami.jobs.parts import run_here
 from ami.jobs.states import JobFailedError
-from ami.jobs.summary import skipped_sentences, title
+from ami.jobs.summary import skipped_sentences
 from ami.jobs.work import SAMPLES, Planned, PlannedWork, WholeWork
 from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
@@ -167,7 +166,7 @@ class BasePostProcessingTask(PlannedWork):
             return
         stage = self.job.progress.add_stage(self.name, key=self.key)
         for key, value in metrics.items():
-            self.job.progress.add_or_update_stage_param(stage, title(storable_text(key)), value)
+            self.job.progress.add_or_update_stage_param(stage, key, value)
         stage.skipped = {reason: skipped.rows for reason, skipped in self.skipped.items()}
         if progress is not None:
             stage.progress = progress
@@ -192,6 +191,7 @@ class OwnRun(WholeWork):
 
     def run(self) -> None:
         self.task.run()
+        self.task.report_stage_metrics(+self.task.counts)
 
     def touched(self) -> QuerySet[Detection]:
         return self.task.touched()

@@ -79,8 +79,8 @@ class Command(BaseCommand):
         )
         job = _wait_for_job(job_id(url), children)
         self.stdout.write(f"\n{job.name}: {job.get_status_display()}")
-        for param in (param for stage in job.progress.stages for param in stage.params):
-            self.stdout.write(f"    {param.name}: {param.value}")
+        for name, value in (figure for stage in job.progress.stages for figure in stage.figures):
+            self.stdout.write(f"    {name}: {value}")
         self.stdout.write(f"\nJob:    {url}\nAdmin:  {site}/admin/")
         self.stdout.write(f"Log in: {EMAIL}, password {PASSWORD}\n")
         if job.status != JobState.SUCCESS:
