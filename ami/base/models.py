@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
@@ -12,6 +15,28 @@ class BaseModel(models.Model):
 
     class Meta:
         abstract = True
+
+
+class ScoreField(models.FloatField[float | None, float | None]):
+    """A score from 0 to 1.
+
+    Sums of shares are off by a rounding error; what they are beyond the bounds by, up to
+    `ROUNDING`, is cut off. All else beyond them is left to :func:`score_constraint` to refuse.
+    """
+
+    ROUNDING = 1e-9
+
+    def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
+        """For migrations it is the plain field that its column is."""
+        name, _, args, options = super().deconstruct()
+        return name, "django.db.models.FloatField", args, options
+
+    def get_prep_value(self, value: Any) -> Any:
+        number = super().get_prep_value(value)
+        if number is None or 0 <= number <= 1:
+            return number
+        nearest = min(max(number, 0.0), 1.0)
+        return nearest if abs(number - nearest) <= self.ROUNDING else number
 
 
 def score_constraint(field: str, *, name: str) -> models.CheckConstraint:

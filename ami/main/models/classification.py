@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from ami.base.models import BaseModel, score_constraint
+from ami.base.models import BaseModel, ScoreField, score_constraint
 from ami.main.models.detection import Detection
 from ami.main.models.taxon import Taxon
 from ami.main.querysets.classification import ClassificationQuerySet
@@ -30,7 +30,7 @@ class Classification(BaseModel):
         related_name="classifications",
         db_index=False,
     )
-    score = models.FloatField(null=True, blank=True)
+    score = ScoreField(null=True, blank=True)
     scores = ArrayField(models.FloatField(), null=True, blank=True)
     logits = ArrayField(models.FloatField(), null=True, blank=True)
     terminal = models.BooleanField(default=True)

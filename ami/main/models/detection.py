@@ -4,7 +4,7 @@ from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 
-from ami.base.models import BaseModel, score_constraint
+from ami.base.models import BaseModel, ScoreField, score_constraint
 from ami.main.boxes import BoundingBox
 from ami.main.models.source_image import SourceImage
 
@@ -44,7 +44,7 @@ class Detection(BaseModel):
         related_name="detections",
         db_index=False,
     )
-    detection_score = models.FloatField(null=True, blank=True)
+    detection_score = ScoreField(null=True, blank=True)
     similarity_vector = ArrayField(models.FloatField(), null=True, blank=True)
     next_detection = models.ForeignKey(
         "self",

@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.db.models import F
 
-from ami.base.models import BaseModel, score_constraint
+from ami.base.models import BaseModel, ScoreField, score_constraint
 from ami.main.determinations import update_occurrence_determination
 from ami.main.models.classification import Classification
 from ami.main.models.deployment import Deployment
@@ -28,7 +28,7 @@ class Occurrence(BaseModel):
         related_name="occurrences",
         db_index=False,
     )
-    determination_score = models.FloatField(null=True, blank=True)
+    determination_score = ScoreField(null=True, blank=True)
     event = models.ForeignKey(
         Event, on_delete=models.SET_NULL, null=True, blank=True, related_name="occurrences"
     )

@@ -53,6 +53,20 @@ class TestDatabase:
         refuse(Occurrence, determination_score=score)
         refuse(Detection, source_image=make_capture(), detection_score=score)
 
+    @pytest.mark.parametrize(
+        ("score", "stored"), [(1.0000000000000002, 1.0), (-1e-17, 0.0), (1 - 1e-16, 1 - 1e-16)]
+    )
+    def test_score_is_beyond_its_bounds_by_no_rounding_error(
+        self, score: float, stored: float
+    ) -> None:
+        row = make_classification(score=score)
+        Classification.objects.bulk_create([Classification(detection=row.detection, score=score)])
+        Classification.objects.filter(pk=row.pk).update(score=score)
+        row.detection.detection_score = score
+        row.detection.save()
+        scores = set(Classification.objects.values_list("score", flat=True))
+        assert scores | set(Detection.objects.values_list("detection_score", flat=True)) == {stored}
+
     @pytest.mark.parametrize("score", [0, 1, None])
     def test_score_of_0_to_1_is_taken(self, score: float | None) -> None:
         make_classification(score=score)
