@@ -12,6 +12,8 @@ from ami.base.tests.factories import make_capture, make_capture_set, make_detect
 from ami.jobs.models import Job
 from ami.jobs.states import JobState
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
+from ami.ml.post_processing.tests.methods import registered
+from ami.ml.post_processing.tests.shapes import TinyTask
 
 
 def run(*arguments: Any) -> str:
@@ -117,3 +119,12 @@ def test_list_shows_methods_with_their_options() -> None:
     text = run("--list")
     assert "small_size_filter (--collection ID | --occurrence ID)" in text
     assert "--set size_threshold=…  [0.0008]" in text
+
+
+def test_method_whose_texts_are_lazy_is_listed() -> None:
+    with registered(TinyTask):
+        text = run("--list", "tiny")
+        (tiny,) = json.loads(run("--list", "tiny", "--format", "json"))["methods"]
+    assert "--set smallest_share=…  [0.001]  Of the frame." in text
+    assert tiny["description"] == "Names what is too small to identify."
+    assert tiny["schema"]["properties"]["smallest_share"]["title"] == "Smallest share"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.utils.functional import Promise
 from pydantic.fields import ModelField
 from pydantic.json import pydantic_encoder
 
@@ -145,15 +146,15 @@ def _described(task_cls: Method) -> dict[str, Any]:
     """A method for programs; `schema` is the JSON schema of its options, its scopes among them."""
     return {
         "method": task_cls.key,
-        "name": task_cls.name,
-        "description": task_cls.description,
+        "name": str(task_cls.name),
+        "description": str(task_cls.description),
         "dry_run": not task_cls.has_own_run(),
         "scopes": [
             {"flag": f"--{scope.flag}", "option": _option_of(task_cls, scope)}
             for scope in scopes_of(task_cls.config_schema)
         ],
         "options": [_option(option) for option in options_of(task_cls.config_schema)],
-        "schema": json.loads(task_cls.config_schema.schema_json()),
+        "schema": json.loads(_json(task_cls.config_schema.schema())),
     }
 
 
@@ -168,12 +169,17 @@ def _option(option: ModelField) -> dict[str, Any]:
         "name": option.name,
         "required": bool(option.required),
         "default": json.loads(_json(option.get_default())),
-        "description": option.field_info.description or "",
+        "description": str(option.field_info.description or ""),
     }
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, default=pydantic_encoder)
+    return json.dumps(value, default=_encode)
+
+
+def _encode(value: Any) -> Any:
+    """What JSON does not know; texts may be lazy, to be translated."""
+    return str(value) if isinstance(value, Promise) else pydantic_encoder(value)
 
 
 def _target(task_cls: Method, options: dict[str, Any]) -> tuple[Scope, Any]:
