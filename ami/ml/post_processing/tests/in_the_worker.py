@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
-from ami.jobs import heart, tasks, undo
+from ami.jobs import heart, tasks, undo, vitals
 from ami.jobs.tests.chaos import NAME
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
@@ -16,7 +16,8 @@ from ami.ml.post_processing.tests.methods import MergingTask
 
 SmallSizeFilterTask.batch_size = undo.BATCH_SIZE = MergingTask.batch_size
 register(MergingTask)
-# A run without parts whose worker is killed need not be silent for a minute.
+# A worker that is killed counts as gone after 3 seconds, and its run without parts after one.
+vitals.ALIVE_SECONDS = 3
 heart.BEAT_SECONDS, heart.SILENT_SECONDS, tasks.AGAIN_SECONDS = 0.2, 1.0, 1
 
 

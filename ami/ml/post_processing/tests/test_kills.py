@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from random import randrange
 from typing import Any, TypeAlias
 
@@ -123,6 +124,23 @@ def test_killed_workers(site: Site, method: str, dry_run: bool, like_undisturbed
     like_undisturbed(found, method, dry_run=dry_run)
 
 
+def test_ticks_alone_bring_back_what_a_killed_worker_had_in_hand(
+    site: Site, like_undisturbed: Compare
+) -> None:
+    """Nothing takes anything for silent, and Redis's visibility timeout is what it is."""
+    with trial(site, "merging") as attempt:
+        attempt.begin()
+        for number in range(1, ROUNDS + 1):
+            attempt.reach_share(number / (ROUNDS + 1))
+            site.process_that_is(site.random.choice(MOMENTS))
+            site.kill_workers()
+            note("killed a whole worker")
+            site.start_worker()
+            wait_until(partial(attempt.goes_on_by_ticks, beyond=attempt.rows_done()), seconds=60)
+        found = attempt.result()
+    like_undisturbed(found, "merging")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_killed_workers_of_a_revert(site: Site, method: str) -> None:
     with trial(site, method) as attempt:
@@ -233,7 +251,12 @@ def test_zombie_that_wakes(site: Site, moment: str, like_undisturbed: Compare) -
         os.kill(zombie, signal.SIGSTOP)
         site.start_worker()
         attempt.heal()
-        wait_until(lambda: attempt.has_ended() or bool(site.processes("waiting for a lock")))
+
+        def is_replaced() -> bool:
+            attempt.tick()
+            return attempt.has_ended() or bool(site.processes("waiting for a lock"))
+
+        wait_until(is_replaced)
         os.kill(zombie, signal.SIGCONT)
         note("woke a process that another had replaced")
         found = attempt.result()

@@ -106,6 +106,20 @@ class Trial:
             pid = self.site.process_that_is(moment)
         return pid
 
+    def tick(self) -> bool:
+        """Look for lost messages, as beat has it done every minute. True where the Job has ended.
+
+        A worker counts as gone after 3 seconds, not 30.
+        """
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ami.jobs.broker.ALIVE_SECONDS", 3)
+            lost_enqueues()
+        return self.has_ended()
+
+    def goes_on_by_ticks(self, *, beyond: int) -> bool:
+        """Whether more rows are done than `beyond`, after one more tick."""
+        return self.tick() or self.rows_done() > beyond
+
     def heal(self) -> None:
         """Have the health check take everything for silent."""
         with pytest.MonkeyPatch.context() as patch:
