@@ -74,11 +74,12 @@ def give_back() -> set[str]:
     """Give the messages back to their queues that no worker which answers has in hand.
 
     Those of a worker that was killed, or whose connection broke: Redis itself would give them back
-    after the visibility timeout. Returns the ids of their tasks.
+    after the visibility timeout. Returns the ids of their tasks. Where no worker tells of itself,
+    nothing is known, and nothing done.
     """
     with _store() as store:
         abandoned = _abandoned(store)
-        if not abandoned:
+        if not abandoned or not tags_in_hand(store.client, store.prefix):
             return set()
         time.sleep(LOOK_AGAIN_SECONDS)
         abandoned &= _abandoned(store)
@@ -127,7 +128,7 @@ def _taken_long_ago(store: Store) -> set[str]:
 
 def _abandoned(store: Store) -> set[str]:
     """The delivery tags of messages that no worker which answers has in hand."""
-    return _taken_long_ago(store) - tags_in_hand(store.client, store.prefix)
+    return _taken_long_ago(store).difference(*tags_in_hand(store.client, store.prefix))
 
 
 def _ids(messages: Iterator[Any], wanted: Set[str] | None = None) -> Iterator[str]:

@@ -93,11 +93,11 @@ def _own_tags() -> list[str]:
     return [*tasks.channel.qos._delivered] if tasks else []
 
 
-def tags_in_hand(client: Redis, prefix: str) -> set[str]:
-    """The delivery tags of the messages that workers have in hand which answer."""
+def tags_in_hand(client: Redis, prefix: str) -> list[set[str]]:
+    """The delivery tags of the messages that each worker has in hand which answers."""
     names: Any = client.zrange(f"{prefix}hands", 0, -1)
     hands: Any = client.mget([f"{prefix}hand:{name.decode()}" for name in names]) if names else []
-    return {tag for hand in hands if hand for tag in json.loads(hand)}
+    return [set(json.loads(hand)) for hand in hands if hand]
 
 
 def vitals() -> Vitals:

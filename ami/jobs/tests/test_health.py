@@ -347,6 +347,16 @@ def test_message_of_a_worker_that_no_longer_answers_goes_back_to_its_queue(
 
 
 @pytest.mark.usefixtures("no_hands")
+def test_where_no_worker_tells_what_it_has_in_hand_nothing_is_given_back() -> None:
+    part = make_part(running_job(), PartState.RUNNING)
+    part.publish()
+    assert take_message()
+    age_what_was_taken(60)
+    assert broker.give_back() == set()
+    assert waiting(part) == 0
+
+
+@pytest.mark.usefixtures("no_hands")
 def test_message_that_was_just_taken_is_left_to_its_worker() -> None:
     part = make_part(running_job(), PartState.QUEUED)
     part.publish()
