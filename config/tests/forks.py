@@ -49,6 +49,11 @@ class CeleryProcess:
         assert self._process.pid
         os.kill(self._process.pid, signum)
 
+    def children(self) -> list[int]:
+        """The ids of the processes of its pool."""
+        pid = self._process.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def stop(self) -> int | None:
         """Ask it to stop, as a deployment does; returns its exit code."""
         self._process.terminate()

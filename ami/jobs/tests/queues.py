@@ -13,6 +13,12 @@ def purge() -> None:
         store.client.delete(*store.lists, store.taken, store.taken_at)
 
 
+def messages_in_hand() -> int:
+    """How many messages were taken and not acknowledged."""
+    with broker._store() as store:
+        return int(store.client.hlen(store.taken))
+
+
 def waiting(*rows: Job | JobPart) -> int:
     return len(broker.find({row.task_id for row in rows}).waiting)
 

@@ -21,6 +21,7 @@ from ami.jobs.repairs import new_repair
 from ami.jobs.revert import request_revert
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.chaos import SLOW_MOMENTS, Site
+from ami.jobs.tests.queues import messages_in_hand
 from ami.main.checks.declarations import chosen_checks
 from ami.main.checks.runner import EVERYTHING
 from ami.main.models import Occurrence
@@ -239,6 +240,26 @@ def test_two_workers_given_the_same_parts(site: Site, like_undisturbed: Compare)
         note("gave two workers the same parts")
         found = attempt.result()
         assert any("is held by another worker" in worker.log.read_text() for worker in workers)
+    like_undisturbed(found, "merging")
+
+
+def test_process_that_is_suspended_between_two_messages(
+    site: Site, like_undisturbed: Compare
+) -> None:
+    """Its worker answers, and gives it a message, which counts as taken and is never begun."""
+    with trial(site, "merging") as attempt:
+        attempt.begin()
+        attempt.reach_share(0.2)
+        attempt.job.pause()
+        wait_until(lambda: not messages_in_hand())
+        zombie = site.random.choice(site.workers[-1].children())
+        os.kill(zombie, signal.SIGSTOP)
+        attempt.job.resume()
+        wait_until(attempt.tick, seconds=60)
+        os.kill(zombie, signal.SIGCONT)
+        note("suspended an idle process")
+        found = attempt.result()
+        assert attempt.job.logs.filter(message__contains="was sent again").exists()
     like_undisturbed(found, "merging")
 
 
