@@ -27,3 +27,10 @@ def take_message(queue: str = "post_processing") -> Any:
     """Take a message as a worker does that has not acknowledged it."""
     channel: Any = current_app.connection_for_write().channel()
     return channel.basic_get(queue)
+
+
+def age_what_was_taken(seconds: float) -> None:
+    with broker._store() as store:
+        taken: Any = store.client.zrange(store.taken_at, 0, -1, withscores=True)
+        for tag, at in taken:
+            store.client.zadd(store.taken_at, {tag: at - seconds})

@@ -1,8 +1,6 @@
 """Looking after Jobs, on a real broker; the tests play the workers."""
 
-import json
 import re
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -302,94 +300,3 @@ def test_round_with_an_error_warns(
     ((level, line),) = summaries(caplog)
     assert (level, "1 failed" in line) == ("WARNING", True)
     assert Pulse.objects.filter(name=Pulse.Name.TICK).exists()
-
-
-def age_what_was_taken(seconds: float) -> None:
-    with broker._store() as store:
-        taken: Any = store.client.zrange(store.taken_at, 0, -1, withscores=True)
-        for tag, at in taken:
-            store.client.zadd(store.taken_at, {tag: at - seconds})
-
-
-def hold(*tags: str) -> None:
-    """Have a worker answer that has these messages in hand."""
-    with broker._store() as store:
-        store.client.zadd(f"{store.prefix}hands", {"other@localhost": time.time()})
-        store.client.set(f"{store.prefix}hand:other@localhost", json.dumps(tags), ex=30)
-
-
-@pytest.fixture
-def no_hands() -> Iterator[None]:
-    """No worker tells what it has in hand, none of another test either."""
-
-    def forget() -> None:
-        with broker._store() as store:
-            store.client.delete(f"{store.prefix}hands")
-
-    forget()
-    yield
-    forget()
-
-
-@pytest.mark.usefixtures("no_hands")
-@pytest.mark.parametrize("state", [PartState.QUEUED, PartState.RUNNING])
-def test_message_of_a_worker_that_no_longer_answers_goes_back_to_its_queue(
-    state: PartState, published: Messages
-) -> None:
-    part = make_part(running_job(), state)
-    part.publish()
-    message = take_message()
-    hold(message.delivery_tag)
-    age_what_was_taken(60)
-    assert broker.give_back() == set()
-    hold("of another")
-    assert health.lost_enqueues()["fixed"] == 0
-    assert waiting(part) == len(published) == 1
-    assert take_message().headers["id"] == part.task_id
-    assert not take_message()
-    assert part.job.logs.get().message == (
-        f"{part} was taken by a worker that no longer answers; its message is back in its queue."
-    )
-
-
-@pytest.mark.usefixtures("no_hands")
-def test_where_no_worker_tells_what_it_has_in_hand_nothing_is_given_back() -> None:
-    part = make_part(running_job(), PartState.RUNNING)
-    part.publish()
-    assert take_message()
-    age_what_was_taken(60)
-    assert broker.give_back() == set()
-    assert waiting(part) == 0
-
-
-@pytest.mark.usefixtures("no_hands")
-def test_message_that_was_just_taken_is_left_to_its_worker() -> None:
-    part = make_part(running_job(), PartState.QUEUED)
-    part.publish()
-    assert take_message()
-    assert broker.give_back() == set()
-    assert waiting(part) == 0
-
-
-@pytest.mark.usefixtures("no_hands")
-def test_part_that_a_worker_took_and_did_not_begin_is_sent_again(published: Messages) -> None:
-    """Its process may be suspended; the worker itself answers."""
-    part = make_part(running_job(), PartState.QUEUED)
-    part.publish()
-    hold(take_message().delivery_tag)
-    age_what_was_taken(60)
-    assert health.lost_enqueues() == {"checked": 1, "fixed": 1, "unfixable": 0}
-    assert health.lost_enqueues()["fixed"] == 0
-    assert len(published) == 2
-
-
-@pytest.mark.usefixtures("no_hands")
-def test_worker_that_is_late_to_tell_what_it_has_in_hand_keeps_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    part = make_part(running_job(), PartState.QUEUED)
-    part.publish()
-    tag = take_message().delivery_tag
-    age_what_was_taken(60)
-    monkeypatch.setattr("ami.jobs.broker.time.sleep", lambda seconds: hold(tag))
-    assert broker.give_back() == set()

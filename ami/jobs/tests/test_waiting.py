@@ -13,9 +13,8 @@ from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import PartState
 from ami.jobs.summary import summary_of
 from ami.jobs.tests.admin import page_of
-from ami.jobs.tests.queues import take_message
+from ami.jobs.tests.queues import age_what_was_taken, take_message
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
-from ami.jobs.tests.test_health import age_what_was_taken
 from ami.jobs.waiting import what_it_waits_for
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
