@@ -138,6 +138,7 @@ def test_ticks_alone_bring_back_what_a_killed_worker_had_in_hand(
             note("killed a whole worker")
             site.start_worker()
             wait_until(partial(attempt.goes_on_by_ticks, beyond=attempt.rows_done()), seconds=60)
+        wait_until(attempt.tick, seconds=60)
         found = attempt.result()
     like_undisturbed(found, "merging")
 
