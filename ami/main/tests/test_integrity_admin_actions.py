@@ -108,7 +108,7 @@ class TestSchedule:
         run = IntegrityRun.objects.create(schedule="main.data_integrity_check", error=why)
 
         said = text_of(operator.get(LIST))
-        assert said.count(f"Could not run : {why}") == 2
+        assert said.count(f"Could not run {why}") == 2
 
         said = text_of(page(operator, run))
         assert why in said

@@ -147,6 +147,8 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
 
     @admin.display(description="scope")
     def scope(self, run: IntegrityRun) -> SafeString | str:
+        if run.error:
+            return EMPTY
         scope = [
             *([change_link(Project, run.project_id, run.project)] if run.project else []),
             *([change_link(Job, run.job_id)] if run.job_id else []),
@@ -155,8 +157,11 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
 
     @admin.display(description="outcome")
     def state(self, run: Any) -> SafeString:
-        why = f": {Truncator(run.error).chars(REASON_SHOWN)}" if run.error else ""
-        return format_html('<span class="integrity integrity-{}">{}</span>{}', *_state(run), why)
+        badge = format_html('<span class="integrity integrity-{}">{}</span>', *_state(run))
+        if not run.error:
+            return badge
+        why = Truncator(run.error).chars(REASON_SHOWN)
+        return format_html('{}<div class="integrity-why">{}</div>', badge, why)
 
     @admin.display(description="rows at fault")
     def rows(self, run: Any) -> str:
@@ -172,7 +177,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
 
     @admin.display(description="took")
     def took(self, run: IntegrityRun) -> str:
-        if run.finished_at is None:
+        if run.finished_at is None or run.error:
             return EMPTY
         return f"{(run.finished_at - run.created_at).total_seconds():,.1f} s"
 
