@@ -137,4 +137,4 @@ def test_few_rows_are_sorted_and_many_read_from_the_newest(
             assert found(admin_client, "occurrence") == newest_first
         ids = 'SELECT "main_occurrence"."id" AS "pk"'
         (pages,) = [query["sql"] for query in queries if query["sql"].startswith(ids)]
-        assert pages.endswith(f"ORDER BY {order}")
+        assert f"ORDER BY {order}" in pages
