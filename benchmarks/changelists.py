@@ -63,7 +63,7 @@ FILTERS: dict[str, tuple[dict[str, str], ...]] = {
     ),
     "main_sourceimage": (
         {"timestamp__gte": "2022-06-12", "timestamp__lt": "2022-06-13"},
-        {"q": "7", "deployment__id__exact": "300"},
+        {"q": "7.", "deployment__id__exact": "300"},
         {"deployment__id__exact": "7"},
     ),
 }
