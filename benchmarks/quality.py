@@ -1,6 +1,8 @@
 """`python -m benchmarks.quality`: how well tracking finds the links of known tracks."""
 
+import os
 import sys
+from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
 
@@ -10,13 +12,24 @@ EXPORT = Path(__file__).resolve().parents[2] / "shared/data/vermont-occurrences.
 
 
 def main() -> None:
-    if not EXPORT.exists():
-        sys.exit(f"{EXPORT} is absent: the known tracks are read from it.")
+    parser = ArgumentParser("python -m benchmarks.quality", description=__doc__)
+    parser.add_argument(
+        "export",
+        nargs="?",
+        type=Path,
+        help="An occurrence export with known tracks. Without it, that of the folder shared is "
+        "measured, and the table of docs/reference/methods/tracking.md is written anew.",
+    )
+    named = parser.parse_args().export
+    export = named or EXPORT
+    if not export.exists():
+        sys.exit(f"{os.path.relpath(export)} is absent. Name an occurrence export to measure.")
     django.setup()
     links = import_module("benchmarks.links")  # needs Django to be ready
-    text = links.report(links.read_nights(EXPORT))
+    text = links.report(links.read_nights(export))
     sys.stdout.write(text)
-    links.write_page(text)
+    if not named:
+        links.write_page(text)
 
 
 if __name__ == "__main__":

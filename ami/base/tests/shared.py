@@ -1,14 +1,37 @@
-"""Real data that lies beside the project; tests that read it are skipped where it is absent."""
+"""The files that tests read: small ones of the project's own, and large ones of third parties.
 
+Those of third parties lie in `shared`, beside the project. A test that reads one runs on an own
+file as well: give a fixture both as its parameters, the latter by `third_party`.
+"""
+
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from django.conf import settings
 
-DATA: Path = settings.ROOT.parent / "shared/data"
-EXPORT = DATA / "vermont-occurrences.json"
-CHECKLIST = DATA / "quebec-vermont-moths.csv"
+OWN = Path(__file__).with_name("data")
+OWN_EXPORT = OWN / "occurrences.json"
+OWN_CHECKLIST = OWN / "checklist.csv"
+OWN_HIERARCHY = OWN / "hierarchy.json"
+
+SHARED: Path = settings.ROOT.parent / "shared/data"
+EXPORT = SHARED / "vermont-occurrences.json"
+CHECKLIST = SHARED / "quebec-vermont-moths.csv"
+HIERARCHY = SHARED / "quebec-vermont-hierarchy.json"
 
 
-def needs(path: Path) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not path.exists(), reason=f"{path} is absent")
+def third_party(value: Any, *files: Path) -> ParameterSet:
+    """Return `value` as a parameter of a fixture that needs the files.
+
+    Where one is absent, the tests are skipped. pytest sums them up in one line per test file, as
+    long as the test functions have no decorator: use fixtures instead of marks.
+    """
+    absent = next((file for file in files if not file.exists()), None)
+    if not absent:
+        return pytest.param(value, id=files[0].stem)
+    path = os.path.relpath(absent, settings.ROOT)
+    reason = f"{path} is absent; put the folder shared beside the project."
+    return pytest.param(value, id=files[0].stem, marks=pytest.mark.skip(reason=reason))

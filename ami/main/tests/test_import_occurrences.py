@@ -1,13 +1,15 @@
 import sys
 from collections.abc import Callable
 from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ami.base.tests.shared import EXPORT, needs
+from ami.base.tests.shared import EXPORT, OWN_EXPORT, third_party
 from ami.base.tests.snapshots import snapshot
 from ami.main.models import (
     Classification,
@@ -27,43 +29,71 @@ from ami.ml.models import Algorithm, AlgorithmTaskType
 pytestmark = pytest.mark.django_db
 
 
-@needs(EXPORT)
-def test_real_file_is_loaded_whole() -> None:
-    call_command("import_occurrences", str(EXPORT), "--project=Vermont", stdout=StringIO())
+class Export(NamedTuple):
+    """An export and what it holds."""
+
+    path: Path
+    occurrences: int
+    detections: int
+    captures: int
+    frame: tuple[int, int]
+    taxa: int
+    nights: int
+
+
+OWN = Export(
+    OWN_EXPORT, occurrences=5, detections=10, captures=6, frame=(800, 600), taxa=5, nights=2
+)
+VERMONT = Export(
+    EXPORT, occurrences=95, detections=333, captures=120, frame=(4096, 2160), taxa=46, nights=4
+)
+
+
+@pytest.fixture(params=[pytest.param(OWN, id="own"), third_party(VERMONT, EXPORT)])
+def export(request: pytest.FixtureRequest) -> Export:
+    found: Export = request.param
+    return found
+
+
+def import_file(path: Path) -> str:
+    out = StringIO()
+    call_command("import_occurrences", str(path), "--project=Vermont", stdout=out)
+    return out.getvalue()
+
+
+def test_file_is_loaded_whole(export: Export) -> None:
+    import_file(export.path)
 
     project = Project.objects.get(name="Vermont")
     algorithm = Algorithm.objects.get()
     capture_set = project.sourceimage_collections.get()
-    assert project.occurrences.count() == 95
-    assert Detection.objects.count() == Classification.objects.count() == 333
-    assert project.captures.filter(width=4096, height=2160).count() == 120
-    assert capture_set.images.count() == 120
+    assert project.occurrences.count() == export.occurrences
+    assert Detection.objects.count() == Classification.objects.count() == export.detections
+    width, height = export.frame
+    assert project.captures.filter(width=width, height=height).count() == export.captures
+    assert capture_set.images.count() == export.captures
     assert set(Taxon.objects.values_list("rank", flat=True)) == {TaxonRank.SPECIES}
-    assert project.taxa.count() == 46
+    assert project.taxa.count() == export.taxa
     assert algorithm.task_type == AlgorithmTaskType.CLASSIFICATION
     assert algorithm.category_map is not None
     assert sorted(algorithm.category_map.labels) == sorted(
         project.taxa.values_list("name", flat=True)
     )
     assert not project.occurrences.filter(determination=None).exists()
-    assert project.events.count() == 4
+    assert project.events.count() == export.nights
 
 
-@needs(EXPORT)
-def test_second_import_of_real_file_changes_nothing() -> None:
-    call_command("import_occurrences", str(EXPORT), "--project=Vermont", stdout=StringIO())
+def test_second_import_changes_nothing(export: Export) -> None:
+    import_file(export.path)
     before = snapshot(*MODELS)
-    out = StringIO()
 
-    call_command("import_occurrences", str(EXPORT), "--project=Vermont", stdout=out)
+    assert "nothing changed" in import_file(export.path)
 
     assert snapshot(*MODELS) == before
-    assert "nothing changed" in out.getvalue()
 
 
-@needs(EXPORT)
-def test_nights_of_real_file_are_those_of_the_grouping() -> None:
-    call_command("import_occurrences", str(EXPORT), "--project=Vermont", stdout=StringIO())
+def test_nights_of_the_file_are_those_of_the_grouping(export: Export) -> None:
+    import_file(export.path)
     before = list(SourceImage.objects.order_by("pk").values_list("event_id", flat=True))
 
     group_images_into_events(Deployment.objects.get())

@@ -1,14 +1,14 @@
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ami.base.tests.shared import CHECKLIST, needs
+from ami.base.tests.shared import CHECKLIST, OWN_CHECKLIST, third_party
 from ami.main.models import TaxaList, Taxon, TaxonRank
 
 pytestmark = pytest.mark.django_db
@@ -59,37 +59,65 @@ def lineage(name: str) -> list[str]:
     return names
 
 
-@needs(CHECKLIST)
-def test_real_checklist_becomes_a_tree() -> None:
-    out = import_file(CHECKLIST)
+class Checklist(NamedTuple):
+    """A checklist and what it becomes."""
 
-    ranks = Taxon.objects.values_list("rank", flat=True)
-    assert {rank: list(ranks).count(rank) for rank in set(ranks)} == {
-        "ORDER": 1,
-        "FAMILY": 66,
-        "GENUS": 933,
-        "SPECIES": 3251,
-    }
-    assert Taxon.objects.filter(synonym_of__isnull=False).count() == 92
-    assert out.count("is unmatched; skipped.") == 74
-    assert "line 7: 'Ypsolopha dentiferella' is unmatched; skipped." in out
+    path: Path
+    ranks: dict[str, int]
+    synonyms: int
+    unmatched: int
+    first_unmatched: str
+    lineage: list[str]  # of a species whose name does not begin with its genus, and of its genus
+
+
+OWN = Checklist(
+    OWN_CHECKLIST,
+    ranks={"ORDER": 1, "FAMILY": 3, "GENUS": 7, "SPECIES": 12},
+    synonyms=2,
+    unmatched=1,
+    first_unmatched="line 5: 'Agrotis invisibilis'",
+    lineage=["Boarmia punctinalis", "Hypomecis", "Geometridae", "Lepidoptera"],
+)
+QUEBEC = Checklist(
+    CHECKLIST,
+    ranks={"ORDER": 1, "FAMILY": 66, "GENUS": 933, "SPECIES": 3251},
+    synonyms=92,
+    unmatched=74,
+    first_unmatched="line 7: 'Ypsolopha dentiferella'",
+    lineage=["Epelis truncataria", "Macaria", "Geometridae", "Lepidoptera"],
+)
+
+
+@pytest.fixture(params=[pytest.param(OWN, id="own"), third_party(QUEBEC, CHECKLIST)])
+def checklist(request: pytest.FixtureRequest) -> Checklist:
+    found: Checklist = request.param
+    return found
+
+
+def test_checklist_becomes_a_tree(checklist: Checklist) -> None:
+    out = import_file(checklist.path)
+
+    ranks = list(Taxon.objects.values_list("rank", flat=True))
+    assert {rank: ranks.count(rank) for rank in set(ranks)} == checklist.ranks
+    assert Taxon.objects.filter(synonym_of__isnull=False).count() == checklist.synonyms
+    assert out.count("is unmatched; skipped.") == checklist.unmatched
+    assert f"{checklist.first_unmatched} is unmatched; skipped." in out
     assert set(Taxon.objects.filter(parent=None).values_list("name", flat=True)) == {"Lepidoptera"}
-    assert TaxaList.objects.get().taxa.count() == 3251
+    assert TaxaList.objects.get().taxa.count() == checklist.ranks["SPECIES"]
 
 
-@needs(CHECKLIST)
-def test_genus_comes_from_its_column_not_from_the_name() -> None:
-    import_file(CHECKLIST)
+def test_genus_comes_from_its_column_not_from_the_name(checklist: Checklist) -> None:
+    import_file(checklist.path)
 
-    assert lineage("Epelis truncataria") == ["Macaria", "Geometridae", "Lepidoptera"]
+    name, *above = checklist.lineage
+    assert lineage(name) == above
 
 
-@needs(CHECKLIST)
-def test_second_import_of_real_checklist_changes_nothing() -> None:
-    import_file(CHECKLIST)
+def test_second_import_changes_nothing(checklist: Checklist) -> None:
+    import_file(checklist.path)
     before = snapshot()
 
-    assert "nothing changed" in import_file(CHECKLIST)
+    assert "nothing changed" in import_file(checklist.path)
 
     assert snapshot() == before
 

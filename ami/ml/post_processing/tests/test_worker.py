@@ -1,8 +1,9 @@
-"""The main job on real input: import, the two steps in the admin, a real Celery worker."""
+"""The main job on an export: import, the two steps in the admin, a real Celery worker."""
 
 import re
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from django.core.management import call_command
@@ -10,16 +11,34 @@ from django.test import Client
 from django.urls import reverse
 
 from ami.base.tests.factories import make_user
-from ami.base.tests.shared import EXPORT, needs
+from ami.base.tests.shared import EXPORT, OWN_EXPORT, third_party
 from ami.jobs.models import Job, JobState
 from ami.main.models import Classification, Occurrence, SourceImageCollection
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("celery_worker"),
-    needs(EXPORT),
 ]
 CHANGELIST = "admin:main_sourceimagecollection_changelist"
+
+
+class Export(NamedTuple):
+    """An export and what the filter finds in it."""
+
+    path: Path
+    checked: int
+    flagged: int
+    updated: int
+
+
+OWN = Export(OWN_EXPORT, checked=10, flagged=2, updated=1)
+VERMONT = Export(EXPORT, checked=333, flagged=31, updated=13)
+
+
+@pytest.fixture(params=[pytest.param(OWN, id="own"), third_party(VERMONT, EXPORT)])
+def export(request: pytest.FixtureRequest) -> Export:
+    found: Export = request.param
+    return found
 
 
 @pytest.fixture
@@ -48,26 +67,28 @@ def figures(job: Job) -> dict[str, Any]:
     return {p.key: p.value for p in job.progress.get_stage("small_size_filter").params}
 
 
-def test_filter_runs_on_the_real_export(operator: Client) -> None:
-    call_command("import_occurrences", str(EXPORT), project="Vermont", verbosity=0)
+def test_filter_runs_on_the_export(operator: Client, export: Export) -> None:
+    call_command("import_occurrences", str(export.path), project="Vermont", verbosity=0)
     capture_set = SourceImageCollection.objects.get()
 
     job = ended(launch(operator, capture_set, size_threshold="0.003"))
     assert (job.status, job.error) == (JobState.SUCCESS, "")
     assert {
-        "detections_checked": 333,
-        "detections_flagged": 31,
+        "detections_checked": export.checked,
+        "detections_flagged": export.flagged,
         "detections_skipped": 0,
-        "occurrences_updated": 13,
+        "occurrences_updated": export.updated,
     }.items() <= figures(job).items()
-    assert Occurrence.objects.filter(determination__name="Not identifiable").count() == 13
+    assert (
+        Occurrence.objects.filter(determination__name="Not identifiable").count() == export.updated
+    )
     flags = Classification.objects.filter(taxon__name="Not identifiable", terminal=True)
     assert set(flags.values_list("job", flat=True)) == {job.pk}
-    assert flags.count() == 31
+    assert flags.count() == export.flagged
 
     again = ended(launch(operator, capture_set, size_threshold="0.003"))
     assert again.status == JobState.SUCCESS
-    assert figures(again)["detections_checked"] == 333
+    assert figures(again)["detections_checked"] == export.checked
     assert figures(again)["detections_flagged"] == 0
     assert figures(again)["occurrences_updated"] == 0
-    assert flags.count() == 31
+    assert flags.count() == export.flagged

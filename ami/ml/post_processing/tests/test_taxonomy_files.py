@@ -1,15 +1,22 @@
-"""Masking and rollup over the labels of a real classifier and a real checklist."""
+"""Masking and rollup over the labels of a classifier and a checklist, as their files name them."""
 
 import csv
 import json
 from collections import defaultdict
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from ami.base.tests.factories import make_capture, make_capture_set
-from ami.base.tests.shared import CHECKLIST, DATA, needs
+from ami.base.tests.shared import (
+    CHECKLIST,
+    HIERARCHY,
+    OWN_CHECKLIST,
+    OWN_HIERARCHY,
+    third_party,
+)
 from ami.base.vectors import Vector
 from ami.main.importers.taxa import import_taxa
 from ami.main.importers.taxa_file import read_checklist
@@ -20,15 +27,57 @@ from ami.ml.post_processing.rank_rollup import RankRollupTask
 from ami.ml.post_processing.tests.derived_reference import plain_softmax
 from ami.ml.post_processing.tests.vectors import make_classifier
 
-HIERARCHY = DATA / "quebec-vermont-hierarchy.json"
 ROWS = 12
 
-pytestmark = [pytest.mark.django_db, needs(HIERARCHY), needs(CHECKLIST)]
+pytestmark = pytest.mark.django_db
 
 
-def read_hierarchy() -> dict[str, tuple[str, str]]:
+class Names(NamedTuple):
+    """The labels of a classifier, a checklist, and what is known of the two."""
+
+    hierarchy: Path
+    checklist: Path
+    labels: int
+    off_list: int
+    synonyms: int
+    spread: float  # of the logits: with these thresholds, each rank is reached by some rows
+    thresholds: dict[str, float]
+
+
+OWN = Names(
+    OWN_HIERARCHY,
+    OWN_CHECKLIST,
+    labels=12,
+    off_list=4,
+    synonyms=3,
+    spread=1,
+    thresholds={"GENUS": 0.5, "FAMILY": 0.45},
+)
+QUEBEC = Names(
+    HIERARCHY,
+    CHECKLIST,
+    labels=3108,
+    off_list=177,
+    synonyms=93,
+    spread=3,
+    thresholds={"GENUS": 0.25, "FAMILY": 0.2},
+)
+
+
+@pytest.fixture(params=[pytest.param(OWN, id="own"), third_party(QUEBEC, HIERARCHY, CHECKLIST)])
+def names(request: pytest.FixtureRequest) -> Names:
+    found: Names = request.param
+    return found
+
+
+@pytest.fixture(params=["constrained", "global"])
+def lineage(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def read_hierarchy(path: Path) -> dict[str, tuple[str, str]]:
     """Genus and family of each label; one label, "-1", is no name."""
-    entries: dict[str, Any] = json.loads(HIERARCHY.read_text())
+    entries: dict[str, Any] = json.loads(path.read_text())
     return {name: (above[0], above[1]) for name, above in entries.items() if name != "Note"}
 
 
@@ -61,20 +110,20 @@ def generated(labels: int, *, spread: float) -> Vector:
     return np.random.default_rng(5).normal(0, spread, (ROWS, labels))
 
 
-@pytest.mark.parametrize("lineage", ["constrained", "global"])
-def test_rolled_up_scores_equal_a_plain_sum(lineage: str) -> None:
-    hierarchy = read_hierarchy()
-    assert len(hierarchy) > 3_000
+def test_rolled_up_scores_equal_a_plain_sum(names: Names, lineage: str) -> None:
+    hierarchy = read_hierarchy(names.hierarchy)
+    assert len(hierarchy) == names.labels
     write_hierarchy(hierarchy)
-    logits = generated(len(hierarchy), spread=3)
+    logits = generated(len(hierarchy), spread=names.spread)
     capture_set = make_rows(make_classifier(*hierarchy), logits)
-    thresholds = {"GENUS": 0.05, "FAMILY": 0.1}
+    thresholds = names.thresholds
     RankRollupTask(
         source_image_collection_id=capture_set.pk, thresholds=thresholds, lineage=lineage
     ).run()
 
     # As written: of a genus in two families, the first counts.
     families = dict(reversed(list(hierarchy.values())))
+    outcomes = set()
     sources = Classification.objects.filter(logits__isnull=False).order_by("pk")
     for source, row in zip(sources, logits, strict=True):
         shares = plain_softmax(row.tolist())
@@ -87,16 +136,18 @@ def test_rolled_up_scores_equal_a_plain_sum(lineage: str) -> None:
         if lineage == "global":
             best = {rank: max(totals, key=totals.__getitem__) for rank, totals in sums.items()}
         reached = [rank for rank in thresholds if sums[rank][best[rank]] >= thresholds[rank]]
+        outcomes.add(next(iter(reached), None))
         result = source.derived_classifications.first()
         assert bool(result) == bool(reached)
         if result:
             assert str(result.taxon) == best[reached[0]]
             assert result.score == pytest.approx(sums[reached[0]][best[reached[0]]])
+    assert outcomes == {*thresholds, None}
 
 
-def read_accepted() -> dict[str, str]:
+def read_accepted(path: Path) -> dict[str, str]:
     """The name that each name of the checklist stands for; some matched nothing."""
-    with CHECKLIST.open() as file:
+    with path.open() as file:
         rows = [row for row in csv.DictReader(file) if row["status"] != "NotAvail"]
     matched = {row["search_species"]: row["gbif_species"] for row in rows}
     return {name: name for name in matched.values()} | {
@@ -104,22 +155,22 @@ def read_accepted() -> dict[str, str]:
     }
 
 
-def read_synonyms() -> list[str]:
-    with CHECKLIST.open() as file:
+def read_synonyms(path: Path) -> list[str]:
+    with path.open() as file:
         return [row["search_species"] for row in csv.DictReader(file) if row["status"] == "SYNONYM"]
 
 
-def test_real_classifier_is_masked_by_the_real_checklist() -> None:
-    import_taxa(read_checklist(CHECKLIST).rows, list_name="Quebec and Vermont")
+def test_classifier_is_masked_by_the_checklist(names: Names) -> None:
+    import_taxa(read_checklist(names.checklist).rows, list_name="Checklist")
     taxa_list = TaxaList.objects.get()
     taxa_list.taxa.remove(*Taxon.objects.filter(synonym_of__isnull=False))
-    accepted, synonyms = read_accepted(), read_synonyms()
-    assert len(synonyms) == 93
-    labels = list(dict.fromkeys([*read_hierarchy(), *synonyms]))
+    accepted, synonyms = read_accepted(names.checklist), read_synonyms(names.checklist)
+    assert len(synonyms) == names.synonyms
+    labels = list(dict.fromkeys([*read_hierarchy(names.hierarchy), *synonyms]))
     kept = [label in accepted for label in labels]
     off_list = [place for place, stays in enumerate(kept) if not stays]
     logits = generated(len(labels), spread=8)
-    logits[range(ROWS), off_list[:ROWS]] = 99  # of these the classifier is all but sure
+    logits[range(ROWS), np.resize(off_list, ROWS)] = 99  # of these the classifier is all but sure
     classifier = make_classifier(*labels)
     task = ClassMaskingTask(
         source_image_collection_id=make_rows(classifier, logits).pk,
@@ -128,7 +179,7 @@ def test_real_classifier_is_masked_by_the_real_checklist() -> None:
     )
     task.run()
 
-    assert task.counts["labels_unresolved"] == len(off_list) > 100
+    assert task.counts["labels_unresolved"] == len(off_list) == names.off_list
     assert task.counts["likely_off_list"] == task.counts["classifications_masked"] == ROWS
     results = Classification.objects.filter(terminal=True).order_by("applied_to")
     for result, row in zip(results, logits, strict=True):
