@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0012_skipped_rows'),
+        ('jobs', '0013_skipped_rows'),
     ]
 
     operations = [

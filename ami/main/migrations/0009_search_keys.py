@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('main', '0007_detection_links'),
+        ('main', '0008_true_counts'),
     ]
 
     operations = [
