@@ -12,8 +12,9 @@ from ami.base.registry import UnknownKeyError
 from ami.jobs.faults import drop_dead_connection
 from ami.jobs.journal import journaled
 from ami.jobs.models import Job
-from ami.jobs.registry import JOB_TYPES
+from ami.jobs.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.runner import run
+from ami.jobs.service import create_jobs
 from ami.jobs.states import ClaimLostError, JobCanceledError, JobFailedError, JobState, Outcome
 from ami.jobs.work import WholeWork
 from ami.main.checks.declarations import CHECKS, Check, chosen_checks
@@ -206,4 +207,11 @@ def _sentence(result: IntegrityResult) -> str:
     return f"{told} {result.error}" if result.error else told
 
 
+def queue_again(job: Job, user: User | None) -> Job:
+    """A new repair by the same checks in the same scope. Raises JobFailedError."""
+    repair = Repair(job)
+    return create_jobs([new_repair(repair.checks, scope=repair.scope, user=user)])[0]
+
+
 JOB_TYPES.register(JOB_TYPE, Repair)
+RUNS_AGAIN.register(JOB_TYPE, queue_again)

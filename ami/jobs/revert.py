@@ -59,8 +59,7 @@ def request_revert(job: Job, *, user: User | None = None) -> Job:
         if reason := refusal(job):
             raise RevertRefusedError(reason)
         if former := revert_of(job):
-            if not former.resume():
-                former.retry()
+            former.resume()
             return former
         name = f"Revert of Job {job.pk}: {job.name}"
         revert = Job(

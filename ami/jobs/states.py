@@ -21,7 +21,8 @@ class JobState(models.TextChoices):
 
 WAITING = frozenset({JobState.CREATED, JobState.PENDING, JobState.RECEIVED, JobState.RETRY})
 RUNNING = frozenset({JobState.STARTED, JobState.PAUSED, JobState.CANCELING})
-FINAL = frozenset({JobState.SUCCESS, JobState.FAILURE, JobState.REVOKED})
+STOPPED_SHORT = frozenset({JobState.FAILURE, JobState.REVOKED})
+FINAL = STOPPED_SHORT | {JobState.SUCCESS}
 
 
 class JobDispatchMode(models.TextChoices):

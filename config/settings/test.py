@@ -22,5 +22,3 @@ PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "main")
 CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_BROKER_TRANSPORT_OPTIONS | {
     "global_keyprefix": os.environ.get("TEST_KEYPREFIX", f"test-{PROCESS}:")
 }
-
-CELERY_IMPORTS = ["ami.ml.post_processing.tests.shapes_in_the_worker"]

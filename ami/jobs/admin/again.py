@@ -1,31 +1,69 @@
-"""Applying a dry run, and applying again what was reverted, from a Job's page."""
+"""Doing what a Job did once more, from its page and from the list, as a new Job."""
 
-from django.contrib import messages
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.html import format_html
 
+from ami.jobs import repairs
 from ami.jobs.admin.pages import JobPagesMixin, job_link, operator_of, page_url
 from ami.jobs.models import Job
-from ami.ml.post_processing.again import RunAgainRefusedError, ScopeChangedError, run_again
+from ami.jobs.service import RunAgainRefusedError, refuse_to_run_again
+from ami.ml.post_processing.admin.again import confirmation_page
+from ami.ml.post_processing.again import ApplyRefusedError, ScopeChangedError, apply
 from ami.ml.post_processing.service import AlreadyLaunchedError
 
 
 class AgainMixin(JobPagesMixin):
-    """One click to do what a Job did once more."""
+    """Running again, which asks for the options first, and applying, which is one click."""
+
+    @admin.action(description="Run selected jobs again", permissions=["launch"])
+    def run_jobs_again(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
+        """Show the page that asks for the options, filled in with those that the Jobs share."""
+        try:
+            return self._ask_for_options(request, list(queryset.order_by("pk")))
+        except RunAgainRefusedError as refused:
+            self.message_user(request, str(refused), messages.WARNING)
+            return None
+
+    def has_launch_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.add_job")
+
+    def run_again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The page that asks for the options, filled in with those of this Job."""
+        job = self._job(request, object_id)
+        if not self.has_launch_permission(request):
+            raise PermissionDenied
+        try:
+            return self._ask_for_options(request, [job])
+        except RunAgainRefusedError as refused:
+            self.message_user(request, str(refused), messages.WARNING)
+            return HttpResponseRedirect(page_url(job))
+
+    def _ask_for_options(self, request: HttpRequest, jobs: list[Job]) -> HttpResponse:
+        """Raises RunAgainRefusedError and PermissionDenied."""
+        for job in jobs:
+            refuse_to_run_again(job)
+        if jobs[0].job_type_key != repairs.JOB_TYPE:
+            return confirmation_page(request, jobs, site=self.admin_site)
+        if len(jobs) > 1:
+            raise RunAgainRefusedError("Repairs are run again one by one: select one Job.")
+        return HttpResponseRedirect(_repair_url(jobs[0]))
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """A POST launches; where a dry run saw another scope, the page says so and asks again."""
+        """A POST applies; where a dry run saw another scope, the page says so and asks again."""
         job = self._job(request, object_id)
-        if not request.user.has_perm("jobs.add_job"):
+        if not self.has_launch_permission(request):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseRedirect(page_url(job))
         try:
-            again = run_again(
-                job, user=operator_of(request), confirmed="_confirmed" in request.POST
-            )
+            again = apply(job, user=operator_of(request), confirmed="_confirmed" in request.POST)
         except ScopeChangedError as changed:
             context = {
                 **self._frame(request, job, title=f"Apply dry run {job.pk}"),
@@ -34,7 +72,7 @@ class AgainMixin(JobPagesMixin):
             return render(request, "admin/jobs/job/again.html", context)
         except AlreadyLaunchedError as former:
             return self._lead_to_former(request, job, former.job_ids[0])
-        except RunAgainRefusedError as refused:
+        except ApplyRefusedError as refused:
             self.message_user(request, str(refused), messages.WARNING)
             return HttpResponseRedirect(page_url(job))
         self.log_change(request, job, f"Applied by Job {again.pk}.")
@@ -47,3 +85,13 @@ class AgainMixin(JobPagesMixin):
         text = f"Job {former} applies Job {job.pk} already; nothing new was started."
         self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(page_url(Job(pk=former)))
+
+
+def _repair_url(job: Job) -> str:
+    given = {
+        "check": job.params.get("checks"),
+        "project": job.project_id,
+        "job": job.params.get("job"),
+    }
+    query = urlencode({name: value for name, value in given.items() if value}, doseq=True)
+    return f"{reverse('admin:main_integrityrun_repair')}?{query}"

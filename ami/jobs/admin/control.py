@@ -1,4 +1,4 @@
-"""Pausing, resuming, canceling and repeating Jobs, from a Job's page and from the list."""
+"""Pausing, resuming and canceling Jobs, from a Job's page and from the list."""
 
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ VERBS = (
         "Resume",
         "Go on where it stopped.",
         "resumed",
-        "only a paused, canceled or failed Job with parts left, of which nothing was reverted, "
+        "only a paused, canceled or failed Job with work left, of which nothing was reverted, "
         "can be resumed",
     ),
     Verb(
@@ -49,13 +49,6 @@ VERBS = (
         "canceled",
         "only a Job that has not ended, and was not canceled before, can be canceled",
     ),
-    Verb(
-        "retry",
-        "Run again",
-        "Begin anew, from the start.",
-        "queued again",
-        "only a Job that has ended, and was not reverted, can be run again",
-    ),
 )
 BY_NAME = {verb.name: verb for verb in VERBS}
 
@@ -63,7 +56,7 @@ BY_NAME = {verb.name: verb for verb in VERBS}
 class ControlMixin(JobPagesMixin):
     """The buttons of a Job's page, and the actions of the list that do the same."""
 
-    actions = ("pause_jobs", "resume_jobs", "cancel_jobs", "retry_jobs")
+    actions = ("pause_jobs", "resume_jobs", "cancel_jobs", "run_jobs_again")
 
     @admin.action(description="Pause selected jobs", permissions=["change"])
     def pause_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
@@ -76,10 +69,6 @@ class ControlMixin(JobPagesMixin):
     @admin.action(description="Cancel selected jobs", permissions=["change"])
     def cancel_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         self._ask_all(request, queryset, BY_NAME["cancel"])
-
-    @admin.action(description="Run selected jobs again", permissions=["change"])
-    def retry_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        self._ask_all(request, queryset, BY_NAME["retry"])
 
     def _control(self, request: HttpRequest, job: Job) -> HttpResponse:
         """Do what the pressed button says. Raises PermissionDenied."""

@@ -15,7 +15,8 @@ from ami.jobs.admin.live import live_of, whole_seconds
 from ami.jobs.admin.log import LogMixin
 from ami.jobs.admin.pages import badges
 from ami.jobs.models import Job
-from ami.ml.post_processing.again import can_run_again
+from ami.jobs.service import can_run_again
+from ami.ml.post_processing.again import can_apply
 
 
 @admin.register(Job)
@@ -65,6 +66,7 @@ class JobAdmin(ControlMixin, JournalMixin, LogMixin, AgainMixin):
             "changes.csv": self.changes_view,
             "revert/": self.revert_view,
             "again/": self.again_view,
+            "run-again/": self.run_again_view,
         }
         own = [
             path(
@@ -119,6 +121,7 @@ class JobAdmin(ControlMixin, JournalMixin, LogMixin, AgainMixin):
         return live_of(job) | {
             "verbs": [verb for verb in VERBS if may_control and verb.allowed(job)],
             "may_launch": may_launch,
-            "runs_again": may_launch and job.is_final and can_run_again(job),
+            "applicable": may_launch and job.is_final and can_apply(job),
+            "runs_again": may_launch and can_run_again(job),
             "journal": journal_of(job) if job.is_final else None,
         }

@@ -8,10 +8,9 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from ami.jobs.models.run_state import RunState
-from ami.jobs.progress import JobProgress
 from ami.jobs.states import (
-    FINAL,
     RUNNING,
+    STOPPED_SHORT,
     WAITING,
     JobCanceledError,
     JobDispatchMode,
@@ -94,23 +93,15 @@ class Job(RunState):
 
     @property
     def can_resume(self) -> bool:
-        """Whether it stopped with parts left to do."""
-        if self.status not in {JobState.PAUSED, JobState.REVOKED, JobState.FAILURE}:
-            return False
-        if self.pruned_at:
-            return False
-        return self._undone_parts().exists() and not self.is_reverted
+        """Whether it stopped with something left to do."""
+        if self.status == JobState.PAUSED:
+            return True
+        rows = Job.objects.filter(self._left_undone(), pk=self.pk, status__in=STOPPED_SHORT)
+        return rows.exists() and not self.is_reverted
 
     @property
     def can_cancel(self) -> bool:
         return self.status in WAITING | RUNNING - {JobState.CANCELING}
-
-    @property
-    def can_retry(self) -> bool:
-        """Whether it may begin anew; what a revert has put back, it cannot put back again."""
-        begun_revert = self.reverts_id is not None and self.parts.exists()
-        is_whole = self.is_final and self.pruned_at is None
-        return is_whole and not self.is_reverted and not begun_revert
 
     @property
     def is_reverted(self) -> bool:
@@ -131,36 +122,11 @@ class Job(RunState):
         """
         return self._send(JobState.CREATED, status=JobState.PENDING)
 
-    def retry(self, *, by: str = "") -> bool:
-        """Queue a Job that has ended once more, from its start.
-
-        False where it has not ended, or is reverted. Here and below, `by` names who asked for it,
-        for the Job's log.
-        """
-        with transaction.atomic():
-            self.lock()
-            moved = self.can_retry and self._send(
-                *FINAL,
-                where=Q(pruned_at=None),
-                status=JobState.PENDING,
-                progress=JobProgress(),
-                outcome="",
-                error="",
-                started_at=None,
-                finished_at=None,
-            )
-            if moved:
-                self.parts.all().delete()
-                if self.dry_run:  # what it told is told anew; what a run did is to be reverted
-                    self.changes.all().delete()
-                self._record("Queued again", by)
-        return moved
-
     def cancel(self, *, by: str = "") -> bool:
         """Stop a waiting Job now, and a running one after its batches. False where it has ended.
 
         A running one that has given no sign of life for STALLED_JOBS_MAX_MINUTES ends now: its
-        workers are gone, or can write nothing more.
+        workers are gone, or can write nothing more. `by` names who asked for it, for the log.
         """
         with transaction.atomic():
             self.lock()  # or a Job that runs now may wait for another one the next moment
@@ -187,19 +153,18 @@ class Job(RunState):
         return moved
 
     def resume(self, *, by: str = "") -> bool:
-        """Go on with the parts that are left, where the Job was paused, canceled or failed.
+        """Go on with what is left, where the Job was paused, canceled or failed.
 
-        False in other states, where nothing is left, and where its revert has begun.
+        False in other states, where nothing is left, and where its revert has begun. `by` names
+        who asked for it, for the Job's log.
         """
         with transaction.atomic():
             self.lock()
-            left = Q(Exists(self._undone_parts()), pruned_at=None)
             moved = self._send(JobState.PAUSED, status=JobState.STARTED) or (
                 not self.is_reverted
                 and self._send(
-                    JobState.REVOKED,
-                    JobState.FAILURE,
-                    where=left,
+                    *STOPPED_SHORT,
+                    where=self._left_undone(),
                     status=JobState.PENDING,
                     outcome="",
                     error="",
@@ -217,6 +182,11 @@ class Job(RunState):
                 )
                 self._record("Resumed", by)
         return moved
+
+    def _left_undone(self) -> Q:
+        """It has parts that are not done, or had not even begun to write."""
+        untouched = ~self._has_parts() & ~Q(Exists(self.changes.all()))
+        return Q(pruned_at=None) & (Q(Exists(self._undone_parts())) | untouched)
 
     def raise_if_canceled(self) -> None:
         """Raises JobCanceledError where somebody has asked the running Job to stop."""

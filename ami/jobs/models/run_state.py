@@ -26,6 +26,7 @@ from ami.jobs.summary import progress_of, skipped_in
 if TYPE_CHECKING:
     from ami.jobs.models.part import JobPart
 
+ENDED = Q(status__in=FINAL)
 STATUS_OF = {
     Outcome.SUCCEEDED: JobState.SUCCESS,
     Outcome.PROBLEMS: JobState.SUCCESS,
@@ -104,8 +105,7 @@ class RunState(BaseModel):
         Raises ClaimLostError where another worker holds it by now, or it was ended.
         """
         rows = self._rows().filter(pk=self.pk, claim_token=self.claim_token)
-        if self.claim_token:
-            rows = rows.filter(status__in=RUNNING)
+        rows = rows.filter(status__in=RUNNING) if self.claim_token else rows.exclude(ENDED)
         if not rows.update(progress=self.progress, heartbeat_at=timezone.now()):
             raise ClaimLostError(f"Job {self.pk} is held by another worker, or was ended.")
 
@@ -147,7 +147,7 @@ class RunState(BaseModel):
         """Store what the parts have done so far, until the Job ends: its end stores all."""
         self.refresh_from_db(fields=["progress"])
         self.progress = progress_of(self)
-        rows = self._rows().filter(pk=self.pk).exclude(status__in=FINAL)
+        rows = self._rows().filter(pk=self.pk).exclude(ENDED)
         rows.update(progress=self.progress, heartbeat_at=timezone.now())
 
     def lock(self, where: Q | None = None) -> bool:
@@ -220,10 +220,12 @@ class RunState(BaseModel):
         self._send(JobState.PENDING, where=Q(waits_for=blocker.pk, task_id=self.task_id))
 
     def move(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
-        """Compare and set: write `values` if the row is in one of `states`, and as `where` says."""
+        """Compare and set: write `values` if the row is in one of `states`, and as `where` says.
+
+        Where no states are given, in any but a final one: what a Job tells when it has ended stays.
+        """
         rows = self._rows().filter(where or Q(), pk=self.pk)
-        if states:
-            rows = rows.filter(status__in=states)
+        rows = rows.filter(status__in=states) if states else rows.exclude(ENDED)
         if not rows.update(updated_at=timezone.now(), **values):
             return False
         for name, value in values.items():

@@ -35,10 +35,10 @@ def buttons(page: str) -> list[str]:
         (JobState.STARTED, [DONE, QUEUED], ["pause", "cancel"]),
         (JobState.PAUSED, [DONE, QUEUED], ["resume", "cancel"]),
         (JobState.CANCELING, [DONE, QUEUED], []),
-        (JobState.REVOKED, [DONE, QUEUED], ["resume", "retry"]),
-        (JobState.FAILURE, [DONE, PartState.FAILED], ["resume", "retry"]),
-        (JobState.FAILURE, [], ["retry"]),
-        (JobState.SUCCESS, [DONE, DONE], ["retry"]),
+        (JobState.REVOKED, [DONE, QUEUED], ["resume"]),
+        (JobState.FAILURE, [DONE, PartState.FAILED], ["resume"]),
+        (JobState.FAILURE, [], ["resume"]),
+        (JobState.SUCCESS, [DONE, DONE], []),
         (JobState.UNKNOWN, [], []),
     ],
 )
@@ -57,7 +57,6 @@ def test_page_offers_what_the_state_allows(
         (JobState.PAUSED, "_resume", JobState.STARTED, "Resumed by rosa@example.org."),
         (JobState.REVOKED, "_resume", JobState.PENDING, "Resumed by rosa@example.org."),
         (JobState.PENDING, "_cancel", JobState.REVOKED, "Canceled by rosa@example.org."),
-        (JobState.FAILURE, "_retry", JobState.PENDING, "Queued again by rosa@example.org."),
     ],
 )
 def test_button_is_obeyed_and_recorded_with_its_user(
@@ -80,7 +79,6 @@ def test_button_is_obeyed_and_recorded_with_its_user(
     ("status", "button", "state", "only"),
     [
         (JobState.SUCCESS, "_cancel", "succeeded", "only a Job that has not ended"),
-        (JobState.STARTED, "_retry", "running", "only a Job that has ended"),
         (JobState.PENDING, "_pause", "queued", "only a Job that runs in parts"),
         (JobState.SUCCESS, "_resume", "succeeded", "only a paused, canceled or failed Job"),
     ],
@@ -111,7 +109,6 @@ def test_who_may_only_view_has_no_buttons(client: Client) -> None:
         ("pause_jobs", "1 paused.", "only a Job that runs in parts can be paused."),
         ("resume_jobs", "1 resumed.", "only a paused,"),
         ("cancel_jobs", "2 canceled.", "only a Job that has not ended,"),
-        ("retry_jobs", "1 queued again.", "only a Job that has ended,"),
     ],
 )
 def test_action_tells_what_was_done_and_what_was_left_alone(

@@ -7,8 +7,10 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
+from ami.base.tests.snapshots import snapshot
 from ami.jobs import runner
-from ami.jobs.models import Job, JobDispatchMode, JobState
+from ami.jobs.models import Job, JobChange, JobDispatchMode, JobPart, JobState
+from ami.jobs.parts import run_here
 from ami.jobs.progress import JobProgress
 from ami.jobs.service import create_jobs
 from ami.jobs.states import (
@@ -20,7 +22,7 @@ from ami.jobs.states import (
     Outcome,
     PartState,
 )
-from ami.jobs.tests.job_types import make_job
+from ami.jobs.tests.job_types import Idle, make_job
 from ami.jobs.tests.rows import make_part, running_job
 
 pytestmark = pytest.mark.django_db
@@ -77,25 +79,27 @@ def test_broker_that_is_down_leaves_the_job_queued_with_the_reason(
     assert job.error == ""
 
 
-@pytest.mark.parametrize("status", sorted(JobState))
-def test_retry_queues_what_has_ended(
-    status: JobState,
-    published: Messages,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-) -> None:
-    job = make_job(status=status, task_id="former", error="Why.", started_at=timezone.now())
-    job.progress.add_stage("Stage").progress = 0.5
+@pytest.mark.parametrize("status", sorted(FINAL))
+def test_what_an_ended_job_tells_is_not_written_again(status: JobState) -> None:
+    """Whatever is asked of it: only what has failed, or was canceled, is resumed."""
+    now = timezone.now()
+    job = make_job(status=status, outcome="problems", started_at=now, finished_at=now, error="Why.")
+    JobPart.objects.create(job=job, number=1, state=PartState.DONE, rows_total=9, rows_done=9)
+    job.progress.add_or_update_stage_param(job.progress.add_stage("Stage"), "Rows done", 9)
     job.save()
-    with django_capture_on_commit_callbacks(execute=True):
-        assert job.retry() == (status in FINAL)
-    job.refresh_from_db()
-    if status not in FINAL:
-        assert (job.status, job.task_id, job.error) == (status, "former", "Why.")
-        return
-    assert (job.status, job.error, job.progress) == (JobState.PENDING, "", JobProgress())
-    assert (job.started_at, job.finished_at, job.duration) == (None, None, None)
-    assert job.task_id != "former"
-    assert published == [(job.task_id, [job.pk])]
+    before = snapshot(Job, JobPart, JobChange)
+    for ask in (job.resume, job.cancel, job.pause, job.enqueue, lambda: job.fail("No.")):
+        assert not ask()
+    assert not job.finish(Outcome.CRASHED)
+    job.settle()
+    job.refresh_progress()
+    job.wake(job)
+    with pytest.raises(ClaimLostError):
+        job.checkpoint()
+    with pytest.raises(ClaimLostError):
+        run_here(job, Idle(job))
+    runner.run(job.pk, task_id=job.task_id)
+    assert snapshot(Job, JobPart, JobChange) == before
 
 
 @pytest.mark.parametrize("status", sorted(JobState))

@@ -12,7 +12,7 @@ from ami.base.tests.commands import Ended, conforms, run_command
 from ami.base.tests.snapshots import snapshot
 from ami.jobs.management import watch
 from ami.jobs.models import Job, JobLog, JobPart, JobState
-from ami.jobs.states import Outcome, PartState
+from ami.jobs.states import PartState
 from ami.jobs.tests.job_types import make_job
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +37,7 @@ def running_job(**fields: Any) -> Job:
     return job
 
 
-def test_pause_resume_cancel_and_retry_go_through_the_states(shell: Shell) -> None:
+def test_pause_resume_and_cancel_go_through_the_states(shell: Shell) -> None:
     job = running_job()
     steps = [
         ("pause", JobState.PAUSED, f"Job {job.pk} was paused."),
@@ -49,11 +49,7 @@ def test_pause_resume_cancel_and_retry_go_through_the_states(shell: Shell) -> No
         job.refresh_from_db()
         assert job.status == status
         job.parts.filter(number=1).update(state=PartState.RUNNING)  # as after a worker's claim
-    Job.objects.filter(pk=job.pk).update(status=JobState.REVOKED, outcome=Outcome.CANCELED)
-    assert shell("retry", job.pk) == Ended(0, f"Job {job.pk} was queued again.\n", "")
-    lines = list(job.logs.order_by("pk").values_list("message", flat=True))
-    assert lines[0] == "Paused by ann at the command line."
-    assert lines[-1] == "Queued again by ann at the command line."
+    assert job.logs.earliest("pk").message == "Paused by ann at the command line."
 
 
 def test_waiting_job_is_canceled_at_once(shell: Shell) -> None:
@@ -66,9 +62,8 @@ def test_waiting_job_is_canceled_at_once(shell: Shell) -> None:
     [
         ("pause", "paused", JobState.PENDING, "cancel"),
         ("resume", "resumed", JobState.STARTED, "cancel, pause"),
-        ("cancel", "canceled", JobState.SUCCESS, "retry"),
+        ("cancel", "canceled", JobState.SUCCESS, "nothing"),
         ("cancel", "canceled", JobState.CANCELING, "nothing"),
-        ("retry", "queued again", JobState.PAUSED, "cancel, resume"),
     ],
 )
 def test_what_the_status_does_not_allow_is_told(

@@ -19,7 +19,7 @@ from ami.jobs.revert import RevertRefusedError, request_revert
 from ami.jobs.states import FINAL
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import Classification
-from ami.ml.post_processing.again import RunAgainRefusedError, run_again
+from ami.ml.post_processing.again import ApplyRefusedError, apply
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -111,22 +111,20 @@ def test_provenance_of_classifications_survives() -> None:
     assert prune() == deleted(jobs=1)
 
 
-def test_emptied_job_is_neither_reverted_nor_retried_nor_applied() -> None:
+def test_emptied_job_is_neither_reverted_nor_resumed_nor_applied() -> None:
     job, dry_run = ended_job(400), ended_job(400, dry_run=True, job_type_key="post_processing")
     for named in (job, dry_run):
         make_classification(job=named)
-    assert job.can_retry
     stale = Job.objects.get(pk=job.pk)
     prune()
     job.refresh_from_db()
     dry_run.refresh_from_db()
     with pytest.raises(RevertRefusedError, match=r"journal of Job \d+ was deleted on"):
         request_revert(job)
-    with pytest.raises(RunAgainRefusedError, match="was emptied on"):
-        run_again(dry_run, user=None)
-    assert not job.can_retry
+    with pytest.raises(ApplyRefusedError, match="was emptied on"):
+        apply(dry_run, user=None)
     assert not job.can_resume
-    assert not stale.retry()
+    assert not stale.resume()
 
 
 @pytest.mark.parametrize("reference", ["reverts", "applies", "waits_for"])

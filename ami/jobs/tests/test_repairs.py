@@ -16,7 +16,7 @@ from ami.jobs.journal import JOURNALED
 from ami.jobs.models import Job, JobState
 from ami.jobs.repairs import JOB_TYPE, OUT_OF_TIME, must_wait, new_repair, repair_here
 from ami.jobs.revert import request_revert
-from ami.jobs.service import create_jobs
+from ami.jobs.service import create_jobs, run_again
 from ami.jobs.states import JobCanceledError, Outcome
 from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.checks.declarations import CHECKS, chosen_checks
@@ -111,7 +111,7 @@ def test_check_that_cannot_run_fails_the_job_after_the_others(
     assert not Occurrence.objects.filter(pk=world.occurrence.pk, determination=None).exists()
 
 
-def test_canceled_repair_stops_after_its_batch_and_can_be_run_again(
+def test_canceled_repair_stops_after_its_batch_and_can_be_resumed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = queue()
@@ -126,7 +126,7 @@ def test_canceled_repair_stops_after_its_batch_and_can_be_run_again(
     assert job.status == JobState.REVOKED
     assert not job.changes.exists()
 
-    assert job.retry()
+    assert job.resume()
     assert run_to_end(job).status == JobState.SUCCESS
     assert job.changes.count() == 1
 
@@ -280,10 +280,11 @@ def test_cut_connection_fails_the_job_which_says_where_and_goes_on_when_run_agai
     assert job.status == JobState.FAILURE
     assert f"stopped after id {ids[4_999]}" in job.error
     assert job.changes.count() == 5_000
-    assert job.retry()
-    assert run_to_end(job).status == JobState.SUCCESS
+    assert not job.resume()
+    again = run_to_end(run_again(job))
+    assert (again.status, again.params) == (JobState.SUCCESS, job.params)
     assert not Occurrence.objects.filter(pk__in=ids, determination=None).exists()
-    assert job.changes.count() == 5_010
+    assert (job.changes.count(), again.changes.count()) == (5_000, 10)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -205,7 +205,7 @@ def test_worker_that_lost_its_claim_while_it_planned_makes_no_parts() -> None:
 
 
 @pytest.mark.django_db
-def test_job_that_always_loses_its_worker_fails_and_may_be_run_again() -> None:
+def test_job_that_always_loses_its_worker_fails_and_may_be_resumed() -> None:
     def run(job: Job) -> None:
         raise KeyboardInterrupt
 
@@ -219,7 +219,7 @@ def test_job_that_always_loses_its_worker_fails_and_may_be_run_again() -> None:
     assert job.status == JobState.FAILURE
     assert job.error.startswith(f"Job {job.pk} was begun 3 times and never came to its end: ")
 
-    job.retry()
+    assert job.resume()
     with job_type(lambda job: None):
         runner.run(job.pk)
     job.refresh_from_db()
@@ -227,7 +227,7 @@ def test_job_that_always_loses_its_worker_fails_and_may_be_run_again() -> None:
 
 
 @pytest.mark.django_db
-def test_retried_job_runs_again() -> None:
+def test_job_that_had_not_begun_to_write_is_resumed_from_its_start() -> None:
     outcomes = iter([JobFailedError("Not yet."), JobCanceledError(), None])
 
     def run(job: Job) -> None:
@@ -241,5 +241,5 @@ def test_retried_job_runs_again() -> None:
             runner.run(job.pk)
             job.refresh_from_db()
             seen.append((job.status, job.error))
-            job.retry()
+            assert job.resume() == (job.status != JobState.SUCCESS)
     assert seen == [(JobState.FAILURE, "Not yet."), (JobState.REVOKED, ""), (JobState.SUCCESS, "")]

@@ -1,4 +1,4 @@
-"""Doing again what a Job did: applying a dry run, or a run that was reverted."""
+"""Doing what a Job did once more: applying a dry run, or a run that was reverted."""
 
 from logging import getLogger
 
@@ -21,8 +21,8 @@ from ami.users.models import User
 logger = getLogger(__name__)
 
 
-class RunAgainRefusedError(Exception):
-    """The Job cannot be done again as it stands; the message says why."""
+class ApplyRefusedError(Exception):
+    """The Job cannot be applied as it stands; the message says why."""
 
 
 class ScopeChangedError(Exception):
@@ -33,19 +33,19 @@ class ScopeChangedError(Exception):
         self.changes = changes
 
 
-def can_run_again(job: Job) -> bool:
+def can_apply(job: Job) -> bool:
     """Whether `job` is a dry run to apply, or a reverted run to apply again."""
     return _refusal(job) is None and _standing(job) is None
 
 
-def run_again(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
+def apply(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
     """Launch what `job` did once more: the same method, options and scope.
 
-    Raises RunAgainRefusedError, AlreadyLaunchedError where that was done and stands, and, unless
+    Raises ApplyRefusedError, AlreadyLaunchedError where that was done and stands, and, unless
     `confirmed`, ScopeChangedError where a dry run saw another scope.
     """
     if reason := _refusal(job):
-        raise RunAgainRefusedError(reason)
+        raise ApplyRefusedError(reason)
     # Counted first: whoever applies it in between is seen below, or takes the same key.
     key = f"again-{job.pk}-{job.applied_by.count()}"
     if standing := _standing(job):
@@ -54,14 +54,14 @@ def run_again(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
         task = task_of(job)
         changes = scope_changes(job) if job.dry_run and not confirmed else []
     except JobFailedError as gone:
-        raise RunAgainRefusedError(str(gone)) from None
+        raise ApplyRefusedError(str(gone)) from None
     if changes:
         raise ScopeChangedError(changes)
     row = LaunchRow(job.name, job.project, job.params["config"], applies=job)
     try:
         return launch(type(task), [row], user=user, launch_key=key)[0]
     except ConfigValidationErrors as invalid:
-        raise RunAgainRefusedError(str(invalid)) from None
+        raise ApplyRefusedError(str(invalid)) from None
 
 
 def scope_changes(job: Job) -> list[str]:

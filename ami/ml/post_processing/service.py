@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 from django.db import IntegrityError
 
 from ami.jobs.models import Job
-from ami.jobs.registry import JOB_TYPES
+from ami.jobs.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.service import create_jobs
 from ami.jobs.states import JobFailedError
 from ami.main.models import Project
 from ami.ml.post_processing.base import BasePostProcessingTask, OwnRun
 from ami.ml.post_processing.registry import get_postprocessing_task
-from ami.ml.post_processing.scopes import missing_rows
+from ami.ml.post_processing.scopes import chosen_scope, missing_rows
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config, stored_config
 from ami.users.models import User
 
@@ -118,4 +118,15 @@ def work_of(job: Job) -> BasePostProcessingTask | OwnRun:
     return OwnRun(task) if task.has_own_run() else task
 
 
+def launch_again(job: Job, user: User | None) -> Job:
+    """A new Job of the method of `job` with its options. Raises JobFailedError as `task_of` does,
+    and where what it ran on is gone.
+    """
+    task = task_of(job)
+    chosen_scope(task.config)
+    row = LaunchRow(job.name, job.project, job.params["config"])
+    return launch(type(task), [row], user=user, dry_run=job.dry_run)[0]
+
+
 JOB_TYPES.register(JOB_TYPE, work_of)
+RUNS_AGAIN.register(JOB_TYPE, launch_again)

@@ -9,6 +9,7 @@ from ami.base.commands import BAD_USAGE, FAILED, ScriptableCommand, whole_number
 from ami.jobs.management.tell import outcome_of, write_outcome
 from ami.jobs.management.watch import operator_name
 from ami.jobs.models import Job
+from ami.jobs.service import RunAgainRefusedError, can_run_again, run_again
 from ami.jobs.states import PartState
 from ami.jobs.summary import summary_of
 
@@ -16,30 +17,34 @@ DONE = {
     "cancel": "canceled",
     "pause": "paused",
     "resume": "resumed",
-    "retry": "queued again",
+    "run-again": "run again",
 }
+OTHER_NAMES = {"retry": "run-again"}
 
 
 class Command(ScriptableCommand):
     help = (
-        "Show, cancel, pause, resume or retry Jobs. Exit code: 0 done, 1 where the state of a Job "
-        "does not allow it, 2 bad usage."
+        "Show, cancel, pause or resume Jobs, or run them again, each as a new Job. Exit code: 0 "
+        "done, 1 where the state of a Job does not allow it, 2 bad usage."
     )
     blank = {"jobs": []}
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("action", choices=["show", *DONE])
+        parser.add_argument(
+            "action", choices=["show", *DONE], type=lambda name: OTHER_NAMES.get(name, name)
+        )
         parser.add_argument("ids", nargs="+", type=whole_number, metavar="ID")
 
     def handle(self, *args: Any, **options: Any) -> None:
         action, as_json = options["action"], options["format"] == "json"
         told, all_done = [], True
-        for job in _jobs(options["ids"]):
-            done = action == "show" or _ask(job, action)
+        for asked in _jobs(options["ids"]):
+            job, message = _ask(asked, action)
+            done = job is not None
             all_done = all_done and done
+            job = job or asked
             job.refresh_from_db()
-            message = "" if action == "show" else _message(job, action, done=done)
             if as_json:
                 told.append({**_described(job), "done": done, "message": message})
             elif action == "show":
@@ -73,26 +78,55 @@ def _jobs(ids: list[int]) -> list[Job]:
     return [jobs[pk] for pk in dict.fromkeys(ids)]
 
 
-def _ask(job: Job, action: str) -> bool:
-    """Let the Job's own method decide, but for a cancel that was asked for before."""
-    return action in _allowed(job) and bool(getattr(job, action)(by=operator_name()))
+def _ask(job: Job, action: str) -> tuple[Job | None, str]:
+    """The Job that did what was asked for, None where it may not, and the sentence to tell.
+
+    The Job's own method decides, but for a cancel that was asked for before.
+    """
+    if action == "show":
+        return job, ""
+    if action == "run-again":
+        return _run_again(job)
+    if action in _allowed(job) and getattr(job, action)(by=operator_name()):
+        job.refresh_from_db()
+        return job, _done_sentence(job, action)
+    job.refresh_from_db()
+    return None, _refused_sentence(job, action)
+
+
+def _run_again(job: Job) -> tuple[Job | None, str]:
+    try:
+        again = run_again(job)
+    except RunAgainRefusedError as refused:
+        return None, str(refused)
+    again.logger.info("Job %d run again by %s.", job.pk, operator_name())
+    return (
+        again,
+        f"Job {again.pk} runs Job {job.pk} again.{f' {again.error}' if again.error else ''}",
+    )
 
 
 def _allowed(job: Job) -> list[str]:
-    return [action for action in DONE if getattr(job, f"can_{action}")]
+    verbs = [verb for verb in ("cancel", "pause", "resume") if getattr(job, f"can_{verb}")]
+    return [*verbs, "run-again"] if can_run_again(job) else verbs
 
 
-def _message(job: Job, action: str, *, done: bool) -> str:
-    if not done:
-        allowed = ", ".join(_allowed(job)) or "nothing"
-        status = job.get_status_display().lower()
-        return (
-            f"Job {job.pk} cannot be {DONE[action]} while its status is {status!r}; "
-            f"allowed: {allowed}."
-        )
+def _refused_sentence(job: Job, action: str) -> str:
+    allowed = ", ".join(_allowed(job)) or "nothing"
+    status = job.get_status_display().lower()
+    return (
+        f"Job {job.pk} cannot be {DONE[action]} while its status is {status!r}; allowed: {allowed}."
+    )
+
+
+def _done_sentence(job: Job, action: str) -> str:
     if action == "cancel" and not job.is_final:
         return f"Job {job.pk} stops after its present batches."
-    return f"Job {job.pk} was {DONE[action]}.{f' {job.error}' if job.error else ''}"
+    return f"Job {job.pk} was {DONE[action]}.{_reason(job)}"
+
+
+def _reason(job: Job) -> str:
+    return f" {job.error}" if job.error else ""
 
 
 def _described(job: Job) -> dict[str, Any]:

@@ -187,6 +187,18 @@ class PostProcessingAction:
                 return None
         return self._page(model_admin, request, selection, form)
 
+    def filled_in(
+        self,
+        model_admin: admin.ModelAdmin[Any],
+        request: HttpRequest,
+        queryset: QuerySet[Any],
+        *,
+        options: dict[str, Any],
+    ) -> TemplateResponse:
+        """The page of options for these rows, with `options` in it."""
+        form = self.form_class(initial=options, scope_queryset=queryset)
+        return self._page(model_admin, request, Selection.of_rows(queryset), form)
+
     def _launch(
         self,
         model_admin: admin.ModelAdmin[Any],

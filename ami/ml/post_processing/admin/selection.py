@@ -1,7 +1,7 @@
 """What an operator has selected, and whether a run can be started on it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -32,33 +32,41 @@ class Selection:
     noun: str
     captures: int | None
     detections: int | None
-    vanished: str
+    vanished: str = ""
 
     @classmethod
     def of(cls, request: HttpRequest, queryset: QuerySet[Any]) -> "Selection":
         """Raises SelectionError where there is nothing to run on, or too much."""
-        asked = refuse_unusable(request, noun=str(queryset.model._meta.verbose_name_plural))
-        ids = sorted(queryset.order_by().values_list("pk", flat=True))
         opts = queryset.model._meta
-        if not ids:
+        asked = refuse_unusable(request, noun=str(opts.verbose_name_plural))
+        selection = cls.of_rows(queryset)
+        if not selection.ids:
             raise SelectionError(
                 f"The selected {opts.verbose_name_plural} are no longer in this list: "
                 "deleted since, or left out by its filters."
             )
+        gone = len(asked) - len(selection.ids)
+        if not gone:
+            return selection
+        return replace(
+            selection,
+            vanished=(
+                f"{gone} of the {len(asked)} selected {opts.verbose_name_plural} are no longer in "
+                "the list. Nothing was started; check the selection, then run it on the rest."
+            ),
+        )
+
+    @classmethod
+    def of_rows(cls, queryset: QuerySet[Any]) -> "Selection":
+        opts = queryset.model._meta
+        ids = sorted(queryset.order_by().values_list("pk", flat=True))
         scope = next((scope for scope in SCOPES if scope.model is queryset.model), None)
-        gone = len(asked) - len(ids)
         return cls(
             ids=ids,
             rows=list(queryset.order_by("pk")[:SHOWN_ROWS]),
             noun=str(opts.verbose_name if len(ids) == 1 else opts.verbose_name_plural),
             captures=scope.captures(ids).count() if scope else None,
             detections=scope.detections(ids).count() if scope else None,
-            vanished=(
-                f"{gone} of the {len(asked)} selected {opts.verbose_name_plural} are no longer in "
-                "the list. Nothing was started; check the selection, then run it on the rest."
-                if gone
-                else ""
-            ),
         )
 
     @property

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 
 from ami.base.tests.factories import (
     make_classification,
@@ -112,14 +113,17 @@ class SupersedingTask(CountingTask):
     name = "Superseding"
 
     def process(self, batch: Batch) -> None:
+        self.supersede(batch.detections)
+
+    def supersede(self, detections: QuerySet[Detection]) -> None:
         for former in Classification.objects.filter(
-            detection__in=batch.detections, terminal=True
+            detection__in=detections, terminal=True
         ).select_related("detection"):
             Classification.objects.filter(pk=former.pk).update(terminal=False)
             make_classification(
                 detection=former.detection, applied_to=former, job=self.job, score=0.9
             )
-        self.update_determinations(batch.detections.values_list("occurrence_id", flat=True))
+        self.update_determinations(detections.values_list("occurrence_id", flat=True))
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from ami.jobs.revert import request_revert
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Detection, Identification, Occurrence, SourceImageCollection
 from ami.ml.post_processing.again import (
-    RunAgainRefusedError,
+    ApplyRefusedError,
     ScopeChangedError,
-    can_run_again,
-    run_again,
+    apply,
+    can_apply,
 )
 from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
@@ -41,7 +41,7 @@ def run(capture_set: SourceImageCollection, *, dry_run: bool) -> Job:
 def test_applied_dry_run_does_what_it_said(capture_set: SourceImageCollection) -> None:
     dry = run(capture_set, dry_run=True)
     user = make_user()
-    job = run_to_end(run_again(dry, user=user))
+    job = run_to_end(apply(dry, user=user))
     assert (job.dry_run, job.user, job.applies, job.params) == (False, user, dry, dry.params)
     assert job.progress.stages[0].params == dry.progress.stages[0].params
     assert job.changes.count() == dry.changes.count() > 0
@@ -49,12 +49,12 @@ def test_applied_dry_run_does_what_it_said(capture_set: SourceImageCollection) -
 
 def test_dry_run_is_applied_once(capture_set: SourceImageCollection) -> None:
     dry = run(capture_set, dry_run=True)
-    job = run_again(dry, user=None)
+    job = apply(dry, user=None)
     for _ in range(2):
         with pytest.raises(AlreadyLaunchedError) as known:
-            run_again(dry, user=None)
+            apply(dry, user=None)
         assert known.value.job_ids == [job.pk]
-        assert not can_run_again(dry)
+        assert not can_apply(dry)
         run_to_end(job)
 
 
@@ -64,7 +64,7 @@ def test_of_two_clicks_at_once_one_applies(capture_set: SourceImageCollection) -
 
     def click(_: int) -> int:
         try:
-            return run_again(Job.objects.get(pk=dry.pk), user=None).pk
+            return apply(Job.objects.get(pk=dry.pk), user=None).pk
         except AlreadyLaunchedError as known:
             return known.job_ids[0]
         finally:
@@ -77,23 +77,23 @@ def test_of_two_clicks_at_once_one_applies(capture_set: SourceImageCollection) -
 
 def test_what_is_no_dry_run_is_refused(capture_set: SourceImageCollection) -> None:
     job = run(capture_set, dry_run=False)
-    with pytest.raises(RunAgainRefusedError, match="is no dry run and was not reverted"):
-        run_again(job, user=None)
+    with pytest.raises(ApplyRefusedError, match="is no dry run and was not reverted"):
+        apply(job, user=None)
 
 
 def test_unfinished_dry_run_is_refused(capture_set: SourceImageCollection) -> None:
     dry = run(capture_set, dry_run=True)
     Job.objects.filter(pk=dry.pk).update(status=JobState.STARTED)
     dry.refresh_from_db()
-    with pytest.raises(RunAgainRefusedError, match="has not succeeded"):
-        run_again(dry, user=None)
+    with pytest.raises(ApplyRefusedError, match="has not succeeded"):
+        apply(dry, user=None)
 
 
 def test_deleted_scope_is_refused(capture_set: SourceImageCollection) -> None:
     dry = run(capture_set, dry_run=True)
     capture_set.delete()
-    with pytest.raises(RunAgainRefusedError, match="no longer exists"):
-        run_again(dry, user=None)
+    with pytest.raises(ApplyRefusedError, match="no longer exists"):
+        apply(dry, user=None)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -103,14 +103,14 @@ def test_changed_scope_is_told_and_asked_about(capture_set: SourceImageCollectio
     make_classification(detection=Detection.objects.earliest("pk"))
     Identification.objects.create(occurrence=Occurrence.objects.earliest("pk"), user=make_user())
     with pytest.raises(ScopeChangedError) as changed:
-        run_again(dry, user=None)
+        apply(dry, user=None)
     assert changed.value.changes == [
         "It held 3 detections, and holds 4 now.",
         "1 detection came or changed since.",
         "1 classification came or changed since.",
         "1 identification came or changed since.",
     ]
-    assert run_again(dry, user=None, confirmed=True).applies == dry
+    assert apply(dry, user=None, confirmed=True).applies == dry
 
 
 @pytest.mark.django_db(transaction=True)
@@ -121,16 +121,16 @@ def test_as_many_other_detections_are_told_of(capture_set: SourceImageCollection
     Detection.objects.latest("pk").delete()
     make_detection(source_image=capture)
     with pytest.raises(ScopeChangedError) as changed:
-        run_again(dry, user=None)
+        apply(dry, user=None)
     assert changed.value.changes[0] == "It holds other detections than before."
 
 
 def test_reverted_run_is_applied_again_and_again(capture_set: SourceImageCollection) -> None:
     job = run(capture_set, dry_run=False)
     for _ in range(2):
-        assert not can_run_again(job)
+        assert not can_apply(job)
         run_to_end(request_revert(job))
-        assert can_run_again(job)
-        former, job = job, run_to_end(run_again(job, user=None))
+        assert can_apply(job)
+        former, job = job, run_to_end(apply(job, user=None))
         assert job.progress.stages[0].params == former.progress.stages[0].params
         assert job.changes.count() == former.changes.count()

@@ -9,9 +9,9 @@ from ami.jobs.models import Job
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Classification, SourceImageCollection, TaxaList, Taxon
 from ami.ml.post_processing.again import (
-    RunAgainRefusedError,
+    ApplyRefusedError,
     ScopeChangedError,
-    run_again,
+    apply,
     scope_changes,
 )
 from ami.ml.post_processing.base import BasePostProcessingTask
@@ -124,8 +124,8 @@ def test_list_that_was_edited_since_the_dry_run_is_told_and_asked_about(
     dry = mask(night, dry_run=True)
     TaxaList.objects.get().save()
     with pytest.raises(ScopeChangedError) as changed:
-        run_again(dry, user=None)
+        apply(dry, user=None)
     assert changed.value.changes == ["1 taxa list came or changed since."]
     TaxaList.objects.all().delete()
-    with pytest.raises(RunAgainRefusedError, match="no longer exists"):
-        run_again(dry, user=None)
+    with pytest.raises(ApplyRefusedError, match="no longer exists"):
+        apply(dry, user=None)

@@ -177,13 +177,3 @@ def test_dry_run_is_not_reverted(broker: Broker, scope: SourceImageCollection) -
     dry = run(broker, SmallSizeFilterTask, scope, dry_run=True)
     run(broker, SmallSizeFilterTask, scope)
     assert refusal(dry) == f"Job {dry.pk} was a dry run; it has written nothing."
-
-
-def test_dry_run_that_is_run_again_tells_of_each_change_once(
-    broker: Broker, scope: SourceImageCollection
-) -> None:
-    job = run(broker, SupersedingTask, scope, dry_run=True)
-    told = job.changes.count()
-    assert job.retry()
-    broker.work()
-    assert assert_sound(job).changes.count() == told > 0

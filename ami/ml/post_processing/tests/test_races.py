@@ -157,25 +157,24 @@ def test_wait_against_the_end_of_whom_it_waits_for(
         assert assert_sound(job).outcome == Outcome.PROBLEMS
 
 
-def test_retry_against_cancel(broker: Broker, scope: SourceImageCollection, times: int) -> None:
-    job = queued(PartingTask, scope)
+def test_resume_against_cancel(broker: Broker, scope: SourceImageCollection, times: int) -> None:
     for _ in range(times):
+        job = queued(PartingTask, scope)
+        assert job.cancel()
+        resumed, _ = race(fresh(job).resume, fresh(job).cancel)
+        assert resumed
         broker.work(2)
         assert assert_sound(job).is_final
-        retried, _ = race(fresh(job).retry, fresh(job).cancel)
-        assert retried
-    broker.work(2)
-    assert assert_sound(job).is_final
 
 
-def test_message_from_before_a_retry_does_not_count(
+def test_message_from_before_a_resume_does_not_count(
     broker: Broker, scope: SourceImageCollection
 ) -> None:
     job = queued(PartingTask, scope)
     broker.forget()
     old = job.task_id
     job.cancel()
-    assert job.retry()
+    assert job.resume()
     runner.run(job.pk, task_id=old)
     assert fresh(job).status == JobState.PENDING
     broker.work(2)

@@ -137,14 +137,21 @@ def test_revert_that_is_stopped_between_two_batches_goes_on(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("methods")
 def test_changes_of_several_batches_compose(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A retried Job changes the same rows again, in other transactions."""
+    """A run of its own changes the same rows again, in other transactions."""
+
+    class Again(SupersedingTask):
+        key = "again"
+
+        def run(self) -> None:
+            for _ in range(2):
+                with transaction.atomic():
+                    self.supersede(self.scope)
+
     capture_set, _ = make_night()
     former = rows()
-    job = run(capture_set, SupersedingTask)
-    job.retry()
-    runner.run(job.pk)
+    with registered(Again):
+        job = run(capture_set, Again)
     assert job.changes.values("batch").distinct().count() == 2
     monkeypatch.setattr(undo, "BATCH_SIZE", 1)
     reverting = revert(job)

@@ -158,7 +158,7 @@ def test_job_is_reverted_once() -> None:
     runner.run(first.pk)
     with pytest.raises(RevertRefusedError, match=f"was reverted by Job {first.pk}"):
         request_revert(job)
-    assert not job.retry()
+    assert not job.resume()
 
 
 def test_canceled_revert_goes_on_when_asked_for_again() -> None:

@@ -20,7 +20,7 @@ from ami.jobs.models import Job
 from ami.jobs.revert import request_revert
 from ami.jobs.states import Outcome
 from ami.main.models import Classification, Detection, Occurrence, SourceImageCollection
-from ami.ml.post_processing.again import run_again
+from ami.ml.post_processing.again import apply
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
@@ -137,7 +137,7 @@ def check(broker: Broker, task_cls: type[BasePostProcessingTask], night: list[An
         return
     assert left(revert(broker, job)) == []
     assert exactly(rows()) == former
-    again = run_again(job, user=None)
+    again = apply(job, user=None)
     broker.work(2)
     again = assert_sound(again)
     assert (effect(again), figures(again)) == (effect(job), figures(job))

@@ -12,7 +12,7 @@ from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Detection, Event, Identification, Occurrence
 from ami.ml.post_processing import tracking
-from ami.ml.post_processing.again import run_again
+from ami.ml.post_processing.again import apply
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.tests.clicks import KEY, post, told
 from ami.ml.post_processing.tests.nights import (
@@ -135,7 +135,7 @@ def test_dry_run_that_left_events_alone_is_applied() -> None:
     own, foreign = (make_night([A], [A], event=make_event()) for _ in range(2))
     row = LaunchRow("Tracking", own.project, {"event_ids": [own.pk, foreign.pk]})
     dry = run_to_end(launch(TrackingTask, [row], dry_run=True)[0])
-    run_to_end(run_again(dry, user=None))
+    run_to_end(apply(dry, user=None))
     assert (tracks(own), tracks(foreign)) == ({(0, 1)}, {(0,), (1,)})
 
 

@@ -1,0 +1,85 @@
+"""The page that asks for a method's options, filled in with those of Jobs that have ended."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from ami.base.registry import UnknownKeyError
+from ami.jobs.models import Job
+from ami.jobs.service import RunAgainRefusedError
+from ami.jobs.states import JobFailedError
+from ami.ml.post_processing.admin.actions import PostProcessingAction
+from ami.ml.post_processing.admin.selection import MAX_ROWS
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.scopes import SCOPE_FIELDS, Scope, chosen_scope
+from ami.ml.post_processing.service import JOB_TYPE, task_of
+
+
+def confirmation_page(
+    request: HttpRequest, jobs: Sequence[Job], *, site: AdminSite
+) -> TemplateResponse:
+    """What the action of the list shows where all that the Jobs ran on is selected there.
+
+    Raises RunAgainRefusedError where there is no such page, and PermissionDenied.
+    """
+    task_cls, scope, ids, options = _shared(jobs)
+    model_admin = site.get_model_admin(scope.model)
+    offered: Any = model_admin.get_actions(request).get(f"run_{task_cls.key}")
+    if offered is None or not model_admin.has_view_permission(request):
+        raise PermissionDenied
+    action: PostProcessingAction = offered[0]
+    rows = model_admin.get_queryset(request).filter(pk__in=ids)
+    page = action.filled_in(model_admin, request, rows, options=options)
+    assert page.context_data is not None
+    page.context_data |= {
+        "is_dry_run": all(job.dry_run for job in jobs),
+        "form_url": _url(site, scope.model, "changelist"),
+        "cancel_url": _url(site, Job, "changelist")
+        if len(jobs) > 1
+        else _url(site, Job, "change", jobs[0].pk),
+    }
+    return page
+
+
+def _url(site: AdminSite, model: type[Model], view: str, *args: int) -> str:
+    opts = model._meta
+    return reverse(f"{site.name}:{opts.app_label}_{opts.model_name}_{view}", args=args)
+
+
+def _shared(
+    jobs: Sequence[Job],
+) -> tuple[type[BasePostProcessingTask], Scope, list[int], dict[str, Any]]:
+    """Their method, kind of scope, all of its rows, and options."""
+    found = [_read(job) for job in jobs]
+    first, ids = found[0], list[int]()
+    for job, (task_cls, scope, own_ids, options) in zip(jobs, found, strict=True):
+        if (task_cls, scope, options) != (first[0], first[1], first[3]):
+            raise RunAgainRefusedError(
+                f"Jobs {jobs[0].pk} and {job.pk} differ in method, options or kind of rows; "
+                "run them again one by one."
+            )
+        ids += own_ids
+    if len(ids) > MAX_ROWS:
+        raise RunAgainRefusedError(
+            f"Job {jobs[0].pk} ran on {len(ids)} {first[1].model._meta.verbose_name_plural}, and a "
+            f"page takes at most {MAX_ROWS}: use `manage.py job run-again {jobs[0].pk}`."
+        )
+    return first[0], first[1], ids, first[3]
+
+
+def _read(job: Job) -> tuple[type[BasePostProcessingTask], Scope, list[int], dict[str, Any]]:
+    if job.job_type_key != JOB_TYPE:
+        raise RunAgainRefusedError(f"Job {job.pk} is no run of a method; run it again by itself.")
+    try:
+        task = task_of(job)
+        scope, ids, _ = chosen_scope(task.config)
+    except (JobFailedError, UnknownKeyError) as gone:
+        raise RunAgainRefusedError(f"Job {job.pk} cannot be run again: {gone}") from None
+    config = job.params["config"]
+    return type(task), scope, ids, {k: v for k, v in config.items() if k not in SCOPE_FIELDS}
