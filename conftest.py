@@ -91,8 +91,8 @@ def session_worker(
     database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     arguments = ("worker", "--concurrency=1", "--without-gossip", "--without-mingle", "-n", node)
     # Methods of the tests, as a module is that is dropped in.
-    arguments += ("--include=ami.ml.post_processing.tests.shapes_in_the_worker",)
-    soft = ("--", "worker.soft_shutdown_timeout=0.1")
+    include = "--include=ami.ml.post_processing.tests.shapes_in_the_worker"
+    soft = (include, "--", "worker.soft_shutdown_timeout=0.1")
     log = tmp_path_factory.mktemp("worker") / "worker.log"
     with _keys_of_the_worker():
         worker = CeleryProcess(*arguments, *soft, log=log, DATABASE_URL=database.geturl())

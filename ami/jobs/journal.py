@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, connection, models, tran
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from ami.main.counts import refresh_counts
+from ami.main.determinations import INPUTS
 
 if TYPE_CHECKING:
     from ami.jobs.models import Job
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 # these, a migration calls `install_triggers` anew.
 JOURNALED = ("main.Classification", "main.Detection", "main.Identification", "main.Occurrence")
 SETTING = "ami.job"
+# The columns whose change records what the determination rests on at the time.
+DECIDED = {
+    "main.occurrence": {"determination_id", "determination_score"},
+    "main.detection": {"occurrence_id"},
+    "main.identification": {"occurrence_id"},
+}
 TOAST_VERSION = 170_000  # the first server with pg_column_toast_chunk_id
 
 # PostgreSQL plans the join of old and new rows once a session, for as many rows as there were then.
@@ -51,8 +58,9 @@ END $journal$
 """
 CHANGED = """
         INSERT INTO jobs_jobchange
-            (job_id, batch, created_at, kind, model, object_id, before, after)
-        SELECT this_job, this_batch, now(), 'changed', '{label}', o.id, {former}, {present}
+            (job_id, batch, created_at, kind, model, object_id, before, after, inputs)
+        SELECT this_job, this_batch, now(), 'changed', '{label}', o.id, {former}, {present},
+               {inputs}
         FROM old_rows o JOIN new_rows n ON n.id = o.id
         WHERE {differs} ORDER BY o.id;
 """
@@ -211,8 +219,18 @@ def _changed_sql(label: str, columns: Iterable[Column], *, by_place: bool) -> st
         label=label,
         former=_values(differences, row="o"),
         present=_values(differences, row="n"),
+        inputs=_inputs(label, columns),
         differs="\n           OR ".join(differences.values()),
     ).strip()
+
+
+def _inputs(label: str, columns: Iterable[Column]) -> str:
+    """What a determination rests on, where the row has another one, or belongs elsewhere now."""
+    if label not in INPUTS:
+        return "NULL"
+    decided = [column for column in columns if column.name in DECIDED[label]]
+    differs = " OR ".join(column.differs(by_place=False) for column in decided)
+    return f"CASE WHEN {differs} THEN {INPUTS[label]} END"
 
 
 def _values(differences: dict[Column, str], *, row: str) -> str:

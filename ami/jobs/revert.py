@@ -1,18 +1,27 @@
 """Reverting a Job: a Job of its own that undoes what the other one's journal tells."""
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from ami.jobs.models import Job
 from ami.jobs.registry import JOB_TYPES
 from ami.jobs.service import create_jobs
-from ami.jobs.states import JobFailedError, JobState
-from ami.jobs.undo import Portion, plan_portions, touched_by, undo
+from ami.jobs.states import STOPPED_SHORT, JobFailedError, JobState
+from ami.jobs.undo import Portion, Undone, plan_portions, touched_by, undo
 from ami.jobs.work import Planned, PlannedWork
 from ami.main.models import Detection
 from ami.users.models import User
 
 JOB_TYPE = "revert"
+NOBODY = 0  # stands for the revert that is not there yet
+PATIENCE = "SET LOCAL lock_timeout = '2s'"
+COUNTERS = {
+    "put back": "rows_put_back",
+    "removed": "rows_removed",
+    "restored": "rows_restored",
+    "renamed": "determinations_recomputed",
+    "left alone": "rows_left_alone",
+}
 
 
 class RevertRefusedError(Exception):
@@ -35,18 +44,24 @@ def refusal(job: Job) -> str | None:
 
 
 def _refusal_of_another(job: Job) -> str | None:
-    """Why the revert of `job` that there is allows no further one; None where there is none."""
-    if (former := revert_of(job)) and former.status not in {JobState.FAILURE, JobState.REVOKED}:
-        verb = "was" if former.is_final else "is being"
-        return f"Job {job.pk} {verb} reverted by Job {former.pk}."
-    if former and revert_of(former):
-        return f"Job {former.pk}, which began to revert Job {job.pk}, was reverted itself."
-    return None
+    """Why the revert of `job` that stands allows no further one; None where there is none."""
+    former = standing_revert(job)
+    if former is None or former.status in STOPPED_SHORT:
+        return None
+    verb = "was" if former.is_final else "is being"
+    return f"Job {job.pk} {verb} reverted by Job {former.pk}."
 
 
-def revert_of(job: Job) -> Job | None:
-    """The Job that reverts `job`, if there is one."""
-    return Job.objects.filter(reverts=job).first()
+def standing_revert(job: Job) -> Job | None:
+    """The Job that reverts `job`, or has; None where there is none, or it was reverted itself."""
+    newest = Job.objects.filter(reverts=job).order_by("pk").last()
+    return newest if newest and not is_undone(newest) else None
+
+
+def is_undone(job: Job) -> bool:
+    """Whether a revert of `job` has succeeded, and stands."""
+    revert = standing_revert(job)
+    return revert is not None and revert.status == JobState.SUCCESS
 
 
 def request_revert(job: Job, *, user: User | None = None) -> Job:
@@ -58,12 +73,11 @@ def request_revert(job: Job, *, user: User | None = None) -> Job:
         job = Job.objects.select_for_update().get(pk=job.pk)
         if reason := refusal(job):
             raise RevertRefusedError(reason)
-        if former := revert_of(job):
+        if former := standing_revert(job):
             former.resume()
             return former
-        name = f"Revert of Job {job.pk}: {job.name}"
         revert = Job(
-            name=name[: Job._meta.get_field("name").max_length],
+            name=_name(job),
             project=job.project,
             user=user,
             job_type_key=JOB_TYPE,
@@ -73,32 +87,92 @@ def request_revert(job: Job, *, user: User | None = None) -> Job:
         return create_jobs([revert])[0]
 
 
+def foretell(job: Job) -> list[Undone]:
+    """What the revert of `job` would do now: it is done here, and rolled back.
+
+    Raises RevertRefusedError, and django.db.OperationalError where somebody keeps a row locked.
+    """
+    if reason := refusal(job):
+        raise RevertRefusedError(reason)
+    begun = standing_revert(job)
+    portions = _portions_left(begun) if begun else plan_portions(job)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(PATIENCE)
+        undone = [
+            one
+            for portion in portions
+            for one in undo(job, portion, by=begun.pk if begun else NOBODY)
+        ]
+        transaction.set_rollback(True)
+    return undone
+
+
+def request_foretelling(job: Job, *, user: User | None = None) -> Job:
+    """Queue a dry run of the revert, for a Job whose changes are too many for a page to wait for.
+
+    Raises RevertRefusedError.
+    """
+    if reason := refusal(job):
+        raise RevertRefusedError(reason)
+    dry_run = Job(
+        name=_name(job),
+        project=job.project,
+        user=user,
+        job_type_key=JOB_TYPE,
+        params={"job": job.pk},
+        dry_run=True,
+    )
+    return create_jobs([dry_run])[0]
+
+
+def _name(job: Job) -> str:
+    return f"Revert of Job {job.pk}: {job.name}"[: Job._meta.get_field("name").max_length]
+
+
+def _portions_left(revert: Job) -> list[Portion]:
+    """What a revert that was stopped has still to do."""
+    parts = list(revert.parts.order_by("number"))
+    if not parts and revert.reverts:
+        return plan_portions(revert.reverts)
+    return [Portion(*key) for part in parts for _, key in part.batches[part.cursor :]]
+
+
 class Revert(PlannedWork):
-    """Undoes the changes of the Job that `job` reverts, the newest first, a portion a batch."""
+    """Undoes the changes of the Job that `job` reverts, the newest first, a portion a batch.
+
+    A dry run does all of them in one batch, as each stands on what the one before has put back.
+    """
 
     key = "revert"
     name = "Revert"
-    counters = ("rows_put_back", "rows_removed", "rows_restored", "rows_left_alone")
+    counters = tuple(COUNTERS.values())
     part_batches = None  # in order: a portion stands on what the one before it has put back
     skips_faults = False
 
     def __init__(self, job: Job) -> None:
         super().__init__()
-        if job.reverts is None:
+        former = job.reverts
+        if job.dry_run:
+            former = Job.objects.filter(pk=job.params["job"]).first()
+        if former is None:
             raise JobFailedError("The Job to revert no longer exists, nor does its journal.")
-        if not job.reverts.is_final:
-            raise JobFailedError(f"Job {job.reverts.pk} has not ended; a revert waits for its end.")
+        if not former.is_final:
+            raise JobFailedError(f"Job {former.pk} has not ended; a revert waits for its end.")
         self.job = job
-        self.former = job.reverts
+        self.former = former
 
     def plan(self) -> list[Planned]:
-        return [Planned(portion.size, portion) for portion in plan_portions(self.former)]
+        portions = plan_portions(self.former)
+        if self.job.dry_run and portions:
+            return [Planned(sum(portion.size for portion in portions), portions)]
+        return [Planned(portion.size, portion) for portion in portions]
 
     def work_on(self, batch: Planned) -> None:
-        for undone in undo(self.former, Portion(*batch.key), job=self.job):
-            self.count(**{f"rows_{undone.fate.replace(' ', '_')}": undone.rows})
-            if undone.reason:
-                self.skip(undone.reason, rows=undone.rows, ids=undone.ids)
+        for key in batch.key if self.job.dry_run else [batch.key]:
+            for undone in undo(self.former, Portion(*key), by=self.job.pk):
+                self.count(**{COUNTERS[undone.fate]: undone.rows})
+                if undone.reason:
+                    self.skip(undone.reason, rows=undone.rows, ids=undone.ids)
 
     def touched(self) -> QuerySet[Detection]:
         return touched_by(self.former)

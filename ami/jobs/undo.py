@@ -12,9 +12,10 @@ from django.db import connection, models
 from django.db.models import Q, QuerySet
 
 from ami.jobs import undo_sql
+from ami.jobs.blame_sql import blame
 from ami.jobs.journal import JOURNALED, columns_of
 from ami.jobs.models import Job
-from ami.main.determinations import update_determinations
+from ami.main.determinations import INPUTS, update_determinations
 from ami.main.models import Classification, Detection, Identification, Occurrence
 
 BATCH_SIZE = 10_000
@@ -30,10 +31,16 @@ class Portion(NamedTuple):
 
 
 class Undone(NamedTuple):
-    """How many rows had the same fate, why where they were left alone, and the first ids."""
+    """How many rows of a table had the same fate, and the first ids.
+
+    Where they were left alone, why, and because of which Job or user, if that is known.
+    """
 
     fate: str
+    model: str
     reason: str | None
+    by_job: int | None
+    by_user: int | None
     rows: int
     ids: list[int]
 
@@ -45,7 +52,7 @@ def plan_portions(job: Job) -> list[Portion]:
     did between two batches of the run.
     """
     with connection.cursor() as cursor:
-        cursor.execute(undo_sql.PLAN, [job.pk, BATCH_SIZE])
+        cursor.execute(undo_sql.PLAN, {"job": job.pk, "size": BATCH_SIZE})
         return [Portion(*row) for row in cursor.fetchall()]
 
 
@@ -65,43 +72,46 @@ def _changed(job: Job, model: type[models.Model]) -> Any:
     return job.changes.filter(model=model._meta.label_lower).values("object_id")
 
 
-def undo(former: Job, portion: Portion, *, job: Job) -> list[Undone]:
-    """Undo a portion of what `former` did, on behalf of `job`; what cannot be, is left alone.
+def undo(former: Job, portion: Portion, *, by: int) -> list[Undone]:
+    """Undo a portion of what `former` did, for the Job with the id `by`; what cannot be, is left.
 
-    To be called in a batch of `job`. The number of queries does not depend on the rows, but
+    To be called in a batch of that Job. The number of queries does not depend on the rows, but
     for the length of the longest chain of rows that are left alone for each other's sake.
     """
+    jobs = {"former": former.pk, "job": by}
     with connection.cursor() as cursor:
-        cursor.execute(
-            undo_sql.COLLECT,
-            {
-                "former": former.pk,
-                "job": job.pk,
-                "batches": portion.batches,
-                "first": portion.first,
-                "last": portion.last,
-            },
-        )
-        for model in _models():
-            cursor.execute(undo_sql.lock(model))
-        for model in _models():
-            cursor.execute(undo_sql.judge(model, columns_of(model)))
-        cursor.execute(undo_sql.IDENTIFIED)
-        cursor.execute(undo_sql.UNITS)
-        while True:
-            cursor.execute(undo_sql.SPREAD)
-            if not cursor.rowcount:
-                break
-        cursor.execute(undo_sql.UNSETTLED, [former.finished_at])
-        unsettled = [pk for (pk,) in cursor.fetchall()]
-        cursor.execute(undo_sql.LEAVE, [job.pk])
+        cursor.execute(undo_sql.COLLECT, jobs | portion._asdict())
+        unsettled = _judge(cursor, jobs)
         for statement in _statements():
             cursor.execute(statement)
+        update_determinations(unsettled)
+        cursor.execute(undo_sql.RENAME)
+        cursor.execute(undo_sql.LEAVE, [by])
         cursor.execute(undo_sql.FATES)
         fates = [Undone(*row) for row in cursor.fetchall()]
         cursor.execute("DROP TABLE undo, undo_unit")
-    update_determinations(unsettled)
     return fates
+
+
+def _judge(cursor: Any, jobs: dict[str, int]) -> list[int]:
+    """Say what is left alone and why; returns the occurrences that the rule must decide anew."""
+    tables = [(model, columns_of(model)) for model in _models()]
+    for model, _ in tables:
+        cursor.execute(undo_sql.lock(model))
+    for table in tables:
+        cursor.execute(undo_sql.judge(*table))
+    for table in tables:
+        cursor.execute(blame(*table), jobs)
+    cursor.execute(undo_sql.IDENTIFIED)
+    cursor.execute(undo_sql.UNITS)
+    while True:
+        cursor.execute(undo_sql.SPREAD)
+        if not cursor.rowcount:
+            break
+    for label in INPUTS:
+        cursor.execute(undo_sql.shake(apps.get_model(label)))
+    cursor.execute(undo_sql.UNSETTLED)
+    return [pk for (pk,) in cursor.fetchall()]
 
 
 def _models() -> Iterator[type[models.Model]]:
@@ -109,8 +119,9 @@ def _models() -> Iterator[type[models.Model]]:
 
 
 def _statements() -> Iterator[str]:
-    """What is referred to comes first, and goes last."""
+    """What is referred to comes first, and goes last; determinations find all else in place."""
     tables: list[tuple[Any, Any]] = [(model, columns_of(model)) for model in _models()]
     yield from (undo_sql.restore(*table) for table in reversed(tables))
-    yield from (undo_sql.put_back(*table) for table in tables)
-    yield from (undo_sql.remove(model) for model, _ in tables)
+    for model, columns in tables:
+        yield undo_sql.put_back(model, columns)
+        yield undo_sql.remove(model)

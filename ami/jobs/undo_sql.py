@@ -7,21 +7,47 @@ from django.apps import apps
 from django.db import models
 
 from ami.jobs.journal import JOURNALED, Column
+from ami.main.determinations import INPUTS, RULE
 
+# Whole batches, the newest first, in portions. Where something else changed a row between two
+# batches that changed it, the newer one ends its portion: each of the two is judged by itself.
 PLAN = """
-WITH batches AS (
-    SELECT batch, min(id) AS first, max(id) AS last, count(*) AS size
-    FROM jobs_jobchange WHERE job_id = %s AND kind <> 'left' GROUP BY batch
+WITH change AS MATERIALIZED (
+    SELECT id, batch, model, object_id FROM jobs_jobchange
+    WHERE job_id = %(job)s AND kind <> 'left'
+), batches AS (
+    SELECT batch, min(id) AS first, max(id) AS last, count(*) AS size FROM change GROUP BY batch
+), step AS (
+    SELECT c.batch, c.kind, c.before, lag(c.kind) OVER chain AS former_kind,
+           jobs_jsonb_merge(c.after) OVER (chain ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+               AS former_after
+    FROM (
+        SELECT model, object_id FROM change
+        GROUP BY model, object_id HAVING min(batch) <> max(batch)
+    ) several
+    JOIN jobs_jobchange c USING (model, object_id)
+    WHERE c.job_id = %(job)s AND c.kind <> 'left'
+    WINDOW chain AS (PARTITION BY model, object_id ORDER BY c.id)
+), cut AS (
+    SELECT DISTINCT batch FROM step
+    WHERE (former_kind = 'deleted') <> (kind = 'created')
+       OR EXISTS (
+           SELECT FROM jsonb_each_text(former_after) a JOIN jsonb_each_text(before) b USING (key)
+           WHERE a.value IS DISTINCT FROM b.value
+       )
 ), placed AS (
-    SELECT *, div(sum(size) OVER (ORDER BY last DESC) - size, %s) AS portion
-    FROM batches
+    SELECT batches.*, div(sum(size) OVER newest - size, %(size)s) AS portion,
+           count(cut.batch) OVER newest - count(cut.batch) OVER (newest ROWS CURRENT ROW) AS cuts
+    FROM batches LEFT JOIN cut USING (batch)
+    WINDOW newest AS (ORDER BY last DESC)
 )
 SELECT array_agg(batch), min(first), max(last), sum(size)::bigint
-FROM placed GROUP BY portion ORDER BY portion
+FROM placed GROUP BY cuts, portion ORDER BY cuts, portion
 """
 
 # The net effect on each row: whether it `existed` before these batches, and `stands` after them.
 # A determination is derived: it is put back where it can be, and else follows from the rule.
+# `inputs` is what it rested on then; decided in several batches, that is not known.
 COLLECT = """
 CREATE TEMPORARY TABLE undo ON COMMIT DROP AS
 WITH net AS (
@@ -31,6 +57,10 @@ WITH net AS (
            jobs_jsonb_merge(before ORDER BY id DESC) AS before,
            jobs_jsonb_merge(after ORDER BY id) AS after,
            max(created_at) AS written_at,
+           max(id) AS last,
+           (array_agg(inputs ORDER BY id DESC) FILTER (WHERE inputs IS NOT NULL))[1] AS inputs,
+           COALESCE(min(batch) FILTER (WHERE inputs IS NOT NULL)
+                    <> max(batch) FILTER (WHERE inputs IS NOT NULL), false) AS shaken,
            model = 'main.occurrence' AND bool_and(
                kind = 'changed'
                AND before - '{determination_id,determination_score}'::text[] = '{}'
@@ -40,10 +70,12 @@ WITH net AS (
       AND batch = ANY(%(batches)s) AND kind <> 'left'
     GROUP BY model, object_id
 ), former AS (
-    SELECT model, object_id, after->>'reason' AS reason
+    SELECT model, object_id, after->>'reason' AS reason,
+           (after->>'job')::bigint AS by_job, (after->>'user')::bigint AS by_user
     FROM jobs_jobchange WHERE job_id = %(job)s AND kind = 'left'
 )
-SELECT net.*, former.reason, former.reason IS NOT NULL AS left_before
+SELECT net.*, false AS renamed, former.reason, former.by_job, former.by_user,
+       former.reason IS NOT NULL AS left_before
 FROM net LEFT JOIN former USING (model, object_id)
 WHERE existed OR stands;
 CREATE INDEX ON undo (object_id);
@@ -52,7 +84,12 @@ ANALYZE undo
 
 # What a person has named as a whole since stays whole: nothing joins it, and nothing leaves it.
 IDENTIFIED = """
-UPDATE undo SET reason = 'identified since'
+UPDATE undo SET reason = 'identified since', by_user = (
+    SELECT i.user_id FROM main_identification i
+    WHERE i.occurrence_id IN ((before->>'occurrence_id')::bigint, (after->>'occurrence_id')::bigint)
+      AND NOT i.withdrawn AND i.created_at > written_at
+    ORDER BY i.created_at DESC, i.id DESC LIMIT 1
+)
 WHERE model = 'main.detection' AND reason IS NULL AND after ? 'occurrence_id' AND EXISTS (
     SELECT FROM main_identification i
     WHERE i.occurrence_id IN ((before->>'occurrence_id')::bigint, (after->>'occurrence_id')::bigint)
@@ -90,38 +127,62 @@ ANALYZE undo_unit
 """
 
 SPREAD = """
-UPDATE undo SET reason = 'its occurrence was left alone'
-WHERE reason IS NULL AND (model, object_id) IN (
-    SELECT m.model, m.object_id FROM undo_unit m WHERE (m.kind, m.unit) IN (
-        SELECT m.kind, m.unit FROM undo_unit m JOIN undo u USING (model, object_id)
-        WHERE u.reason IS NOT NULL AND NOT u.derived
-    )
-)
+UPDATE undo SET reason = 'its occurrence was left alone',
+                by_job = cause.by_job, by_user = cause.by_user
+FROM (
+    SELECT DISTINCT ON (m.model, m.object_id)
+           m.model, m.object_id, u.by_job, u.by_user
+    FROM undo u
+    JOIN undo_unit own ON own.model = u.model AND own.object_id = u.object_id
+    JOIN undo_unit m ON m.kind = own.kind AND m.unit = own.unit
+    WHERE u.reason IS NOT NULL AND NOT u.derived
+    ORDER BY m.model, m.object_id, u.by_job DESC NULLS LAST, u.by_user DESC NULLS LAST
+) cause
+WHERE undo.reason IS NULL AND undo.model = cause.model AND undo.object_id = cause.object_id
 """
 
-# Occurrences that something else has touched: their former determination may not hold any more.
-UNSETTLED = """
-SELECT o.id FROM main_occurrence o WHERE o.id IN (
-    SELECT m.unit FROM undo_unit m JOIN undo u USING (model, object_id)
-    WHERE m.kind = 'occurrence' AND (u.reason IS NOT NULL OR o.updated_at > %s)
-) AND NOT EXISTS (
-    SELECT FROM undo WHERE model = 'main.occurrence' AND object_id = o.id AND reason IS NULL
+# Occurrences whose determination must follow from the rule: a row of theirs is left alone; what
+# the former one rested on has changed since; or the run left it alone, and the rule gave it.
+UNSETTLED = f"""
+WITH unit AS (
+    SELECT m.unit AS id, bool_or(u.reason IS NOT NULL OR u.shaken) AS is_open,
+           bool_or(m.model = 'main.occurrence'
+                   AND u.before ?| '{{determination_id,determination_score}}') AS is_told
+    FROM undo_unit m JOIN undo u USING (model, object_id)
+    WHERE m.kind = 'occurrence' GROUP BY m.unit
+)
+SELECT id FROM unit WHERE is_open
+UNION ALL
+SELECT o.id FROM unit JOIN main_occurrence o USING (id) {RULE}
+WHERE NOT is_open AND NOT is_told
+  AND (o.determination_id, o.determination_score)
+      IS NOT DISTINCT FROM (rule.taxon_id, rule.score)
+"""
+
+# Where the rule decided otherwise than before the run.
+RENAME = """
+UPDATE undo u SET renamed = true FROM main_occurrence o
+WHERE u.model = 'main.occurrence' AND u.object_id = o.id AND u.existed AND u.reason IS NULL AND (
+    (u.before ? 'determination_id'
+     AND o.determination_id IS DISTINCT FROM (u.before->>'determination_id')::bigint)
+    OR (u.before ? 'determination_score'
+        AND o.determination_score IS DISTINCT FROM (u.before->>'determination_score')::float8)
 )
 """
 
 LEAVE = """
 INSERT INTO jobs_jobchange (job_id, batch, created_at, kind, model, object_id, after)
 SELECT %s::bigint, pg_current_xact_id()::text::bigint, now(), 'left', model, object_id,
-       jsonb_build_object('reason', reason)
+       jsonb_strip_nulls(jsonb_build_object('reason', reason, 'job', by_job, 'user', by_user))
 FROM undo WHERE reason IS NOT NULL AND NOT left_before
 ORDER BY model, object_id
 """
 
 FATES = """
 SELECT CASE WHEN reason IS NOT NULL THEN 'left alone' WHEN NOT existed THEN 'removed'
-            WHEN stands THEN 'put back' ELSE 'restored' END AS fate, reason, count(*),
-       (array_agg(object_id ORDER BY object_id))[1:20]
-FROM undo WHERE NOT left_before GROUP BY 1, 2 ORDER BY 1, 2
+            WHEN renamed THEN 'renamed' WHEN stands THEN 'put back' ELSE 'restored' END AS fate,
+       model, reason, by_job, by_user, count(*), (array_agg(object_id ORDER BY object_id))[1:20]
+FROM undo WHERE NOT left_before GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 """
 
 
@@ -154,6 +215,23 @@ UPDATE undo SET reason = judged.reason FROM (
 ) judged
 WHERE undo.model = '{model._meta.label_lower}' AND undo.object_id = judged.object_id
   AND judged.reason IS NOT NULL
+"""
+
+
+def shake(model: type[models.Model]) -> str:
+    """Mark the rows that a determination rests on, where that is not as the run left it.
+
+    To be called for occurrences first: one that is as it was answers for its detections.
+    """
+    label = model._meta.label_lower
+    answered = """AND NOT EXISTS (
+    SELECT FROM undo o WHERE o.model = 'main.occurrence' AND o.object_id = n.occurrence_id
+    AND o.inputs IS NOT NULL AND NOT o.shaken
+)"""
+    return f"""
+UPDATE undo SET shaken = true FROM {model._meta.db_table} n
+WHERE undo.model = '{label}' AND undo.object_id = n.id AND undo.inputs <> {INPUTS[label]}
+{answered if label == "main.detection" else ""}
 """
 
 

@@ -47,6 +47,25 @@ RULE = """
     ) rule
 """
 
+# What the rule reads of a row `n`, by its table, as one number that changes with any of it.
+CLASSIFICATIONS_READ = """
+    (SELECT bit_xor(hash_record_extended(
+                ROW(c.id, c.taxon_id, c.score, c.terminal, c.timestamp), 0))
+     FROM main_classification c WHERE c.detection_id = {detection}.id)"""
+INPUTS = {
+    "main.occurrence": f"""
+    hash_record_extended(ROW(
+        (SELECT bit_xor(hash_record_extended(
+                    ROW(d.id, {CLASSIFICATIONS_READ.format(detection="d")}), 0))
+         FROM main_detection d WHERE d.occurrence_id = n.id),
+        (SELECT bit_xor(hash_record_extended(
+                    ROW(i.id, i.taxon_id, i.withdrawn, i.created_at), 0))
+         FROM main_identification i WHERE i.occurrence_id = n.id)
+    ), 0)""",  # noqa: S608 -- constants
+    "main.detection": f"COALESCE({CLASSIFICATIONS_READ.format(detection='n')}, 0)",
+    "main.identification": "hash_record_extended(ROW(n.taxon_id, n.withdrawn, n.created_at), 0)",
+}
+
 UPDATE = f"""
 WITH decided AS (
     SELECT o.id, o.determination_id AS taxon_before, o.determination_score AS score_before,

@@ -16,6 +16,7 @@ from django.utils.text import Truncator
 from ami.base.admin import LargeTableAdmin, LargeTableChangeList
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
+from ami.jobs.admin.left import Causes
 from ami.jobs.journal import JOURNALED
 from ami.jobs.models import Job, JobChange
 from ami.main.models import Taxon
@@ -64,6 +65,10 @@ class JobChangeList(LargeTableChangeList):
         known = _known(self.result_list)
         for change in self.result_list:
             change.known = known
+        left = [c for c in self.result_list if c.kind == JobChange.Kind.LEFT]
+        causes = Causes((c.present.get("job") for c in left), (c.present.get("user") for c in left))
+        for change in left:
+            change.cause = causes.of(change.present.get("job"), change.present.get("user"))
 
 
 @admin.register(JobChange)
@@ -137,7 +142,7 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     @admin.display(description="before → after")
     def what(self, change: Any) -> SafeString:
         if change.kind == JobChange.Kind.LEFT:
-            return format_html("{}", change.present["reason"])
+            return format_html("{}, because of {}", change.present["reason"], change.cause)
         return format_html_join(" · ", '<span class="job-column">{}</span> {}', _columns(change))
 
     @admin.display(description="job")

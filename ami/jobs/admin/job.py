@@ -14,13 +14,14 @@ from ami.jobs.admin.journal import JournalMixin, journal_of
 from ami.jobs.admin.live import live_of, whole_seconds
 from ami.jobs.admin.log import LogMixin
 from ami.jobs.admin.pages import badges
+from ami.jobs.admin.revert import RevertMixin
 from ami.jobs.models import Job
 from ami.jobs.service import can_run_again
 from ami.ml.post_processing.again import can_apply
 
 
 @admin.register(Job)
-class JobAdmin(ControlMixin, JournalMixin, LogMixin, AgainMixin):
+class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
     """What has run, runs, and waits. Jobs are started elsewhere and never edited."""
 
     list_display = (

@@ -1,4 +1,4 @@
-"""What a Job's page tells of its journal, and the way to undo it."""
+"""What a Job's page tells of its journal."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -7,18 +7,16 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from django.apps import apps
-from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Count, TextField
 from django.db.models.functions import Cast
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.shortcuts import render
+from django.http import HttpRequest, StreamingHttpResponse
 
 from ami.base.links import list_url
-from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url
+from ami.jobs.admin.left import left_tables
+from ami.jobs.admin.pages import JobPagesMixin
 from ami.jobs.models import Job, JobChange
-from ami.jobs.revert import RevertRefusedError, refusal, request_revert, revert_of
+from ami.jobs.revert import refusal, standing_revert
 
 TRANSITIONS = 10
 CHUNK = 2_000
@@ -70,6 +68,7 @@ def journal_of(job: Job) -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute(TRANSITION, [job.pk, GONE, NEW if job.dry_run else GONE, TRANSITIONS])
         transitions = [Transition(*row) for row in cursor.fetchall()]
+    counts = list(counted.annotate(rows=Count("pk")))
     return {
         "counts": [
             {
@@ -78,13 +77,16 @@ def journal_of(job: Job) -> dict[str, Any]:
                 "rows": rows,
                 "url": list_url(JobChange, job__id__exact=job.pk, kind__exact=kind, table=model),
             }
-            for kind, model, rows in counted.annotate(rows=Count("pk"))
+            for kind, model, rows in counts
         ],
         "all_url": list_url(JobChange, job__id__exact=job.pk),
         "transitions": transitions,
         "more": _rest(transitions),
-        "revert": revert_of(job),
+        "revert": standing_revert(job),
         "revertible": refusal(job) is None,
+        "left": left_tables(
+            job, {model: rows for kind, model, rows in counts if kind == JobChange.Kind.LEFT}
+        ),
     }
 
 
@@ -113,7 +115,7 @@ def _csv(rows: Iterable[Iterable[Any]]) -> str:
 
 
 class JournalMixin(JobPagesMixin):
-    """The export of a Job's changes, and its revert."""
+    """The export of a Job's changes."""
 
     def changes_view(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         """Every change of a Job as CSV, streamed."""
@@ -123,29 +125,3 @@ class JournalMixin(JobPagesMixin):
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="job-{job.pk}-changes.csv"'},
         )
-
-    def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask whether to revert a Job; a POST queues the revert."""
-        job = self._job(request, object_id)
-        if not request.user.has_perm("jobs.add_job"):
-            raise PermissionDenied
-        if request.method == "POST":
-            return self._revert(request, job)
-        if reason := refusal(job):
-            self.message_user(request, reason, messages.WARNING)
-            return HttpResponseRedirect(page_url(job))
-        context = {
-            **self._frame(request, job, title=f"Revert Job {job.pk}"),
-            "journal": journal_of(job),
-        }
-        return render(request, "admin/jobs/job/revert.html", context)
-
-    def _revert(self, request: HttpRequest, job: Job) -> HttpResponse:
-        try:
-            revert = request_revert(job, user=operator_of(request))
-        except RevertRefusedError as refused:
-            self.message_user(request, str(refused), messages.WARNING)
-            return HttpResponseRedirect(page_url(job))
-        self.log_change(request, job, f"Reverted by Job {revert.pk}.")
-        self.message_user(request, f"Job {revert.pk} reverts Job {job.pk}.", messages.SUCCESS)
-        return HttpResponseRedirect(page_url(revert))

@@ -32,6 +32,11 @@ class JobChange(models.Model):
     object_id = models.BigIntegerField("object")
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
+    inputs = models.BigIntegerField(
+        null=True,
+        editable=False,
+        help_text="What the determination rested on when it was decided, or its row was moved.",
+    )
     created_at = models.DateTimeField("time", default=timezone.now)
 
     class Meta:

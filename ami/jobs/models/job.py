@@ -52,7 +52,7 @@ class Job(RunState):
         editable=False,
         help_text="By which a second submission of the same form finds this Job.",
     )
-    reverts = models.OneToOneField(
+    reverts = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
         null=True,
@@ -94,10 +94,9 @@ class Job(RunState):
     @property
     def can_resume(self) -> bool:
         """Whether it stopped with something left to do."""
-        if self.status == JobState.PAUSED:
-            return True
-        rows = Job.objects.filter(self._left_undone(), pk=self.pk, status__in=STOPPED_SHORT)
-        return rows.exists() and not self.is_reverted
+        if self.status not in STOPPED_SHORT:
+            return self.status == JobState.PAUSED
+        return Job.objects.filter(self._left_undone(), pk=self.pk).exists() and not self.is_reverted
 
     @property
     def can_cancel(self) -> bool:

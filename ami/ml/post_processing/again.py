@@ -5,6 +5,7 @@ from logging import getLogger
 from django.db.models import Model, QuerySet
 
 from ami.jobs.models import Job
+from ami.jobs.revert import is_undone
 from ami.jobs.states import JobFailedError, JobState
 from ami.jobs.work import Planned
 from ami.main.models import Classification, Detection, Identification
@@ -117,17 +118,13 @@ def _refusal(job: Job) -> str | None:
         return f"Job {job.pk} was emptied on {job.pruned_at:%Y-%m-%d}, as it is old; run it anew."
     if job.dry_run and job.status != JobState.SUCCESS:
         return f"Job {job.pk} has not succeeded; a dry run is applied after its end."
-    if not job.dry_run and not _is_undone(job):
+    if not job.dry_run and not is_undone(job):
         return f"Job {job.pk} is no dry run and was not reverted; there is nothing to apply."
     return None
-
-
-def _is_undone(job: Job) -> bool:
-    return Job.objects.filter(reverts=job, status=JobState.SUCCESS).exists()
 
 
 def _standing(job: Job) -> Job | None:
     """The Job that has done it again, if its work stands or is under way."""
     ended = (JobState.FAILURE, JobState.REVOKED)
     newest = job.applied_by.exclude(status__in=ended).order_by("pk").last()
-    return newest if newest and not _is_undone(newest) else None
+    return newest if newest and not is_undone(newest) else None

@@ -1,0 +1,84 @@
+"""The page before a revert, which foretells it, and the way to it."""
+
+from collections import Counter
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+
+from ami.jobs.admin.left import left_of
+from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url
+from ami.jobs.models import Job, JobChange
+from ami.jobs.revert import (
+    JOB_TYPE,
+    RevertRefusedError,
+    foretell,
+    refusal,
+    request_foretelling,
+    request_revert,
+    standing_revert,
+)
+
+AT_ONCE = 20_000  # changes that a page foretells while somebody waits
+FORETELL = "_foretell"
+
+
+class RevertMixin(JobPagesMixin):
+    """Reverting a Job, in two steps."""
+
+    def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Foretell the revert of a Job, and ask; a POST queues it, or a dry run of it."""
+        job = self._job(request, object_id)
+        if not request.user.has_perm("jobs.add_job"):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._revert(request, job)
+        if reason := refusal(job):
+            self.message_user(request, reason, messages.WARNING)
+            return HttpResponseRedirect(page_url(job))
+        context = {
+            **self._frame(request, job, title=f"Revert Job {job.pk}"),
+            **_foretold(job),
+            "begun": standing_revert(job),
+            "foretell_name": FORETELL,
+        }
+        return render(request, "admin/jobs/job/revert.html", context)
+
+    def _revert(self, request: HttpRequest, job: Job) -> HttpResponse:
+        is_dry_run = FORETELL in request.POST
+        queue = request_foretelling if is_dry_run else request_revert
+        try:
+            revert = queue(job, user=operator_of(request))
+        except RevertRefusedError as refused:
+            self.message_user(request, str(refused), messages.WARNING)
+            return HttpResponseRedirect(page_url(job))
+        if is_dry_run:
+            text = f"Job {revert.pk} foretells the revert of Job {job.pk}. Nothing is written."
+        else:
+            self.log_change(request, job, f"Reverted by Job {revert.pk}.")
+            text = f"Job {revert.pk} reverts Job {job.pk}."
+        self.message_user(request, text, messages.SUCCESS)
+        return HttpResponseRedirect(page_url(revert))
+
+
+def _foretold(job: Job) -> dict[str, Any]:
+    """What the page says will be done; where that takes long, which dry runs have said it."""
+    changes = JobChange.objects.filter(job=job).exclude(kind=JobChange.Kind.LEFT)
+    if changes[: AT_ONCE + 1].count() > AT_ONCE:
+        dry_runs = Job.objects.filter(job_type_key=JOB_TYPE, dry_run=True, params__job=job.pk)
+        return {"is_large": True, "dry_run": dry_runs.order_by("-pk").first()}
+    try:
+        undone = foretell(job)
+    except OperationalError:
+        return {"is_locked": True}
+    rows = Counter[str]()
+    for one in undone:
+        rows[one.fate.replace(" ", "_")] += one.rows
+    return {
+        "rows": rows,
+        "restored": rows["put_back"] + rows["removed"] + rows["restored"],
+        "left": left_of(undone),
+    }

@@ -1,0 +1,281 @@
+"""What the page before a revert says, and what the revert then does: the same."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from ami.base.tests.factories import make_classification, make_taxon, make_user
+from ami.jobs import parts, runner, undo
+from ami.jobs.models import Job, JobChange, JobState
+from ami.jobs.revert import COUNTERS, foretell, request_foretelling, request_revert
+from ami.jobs.tests.admin import page_of
+from ami.jobs.tests.job_types import make_job, run_to_end
+from ami.main.determinations import score_is_stale, taxon_is_stale
+from ami.main.models import (
+    Classification,
+    Detection,
+    Identification,
+    Occurrence,
+    SourceImageCollection,
+)
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.service import JOB_TYPE
+from ami.ml.post_processing.tests.every import make_rows_for
+from ami.ml.post_processing.tests.foretelling import tables
+from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
+from ami.ml.post_processing.tests.reverting import (
+    SupersedingTask,
+    ended,
+    exactly,
+    figures,
+    make_night,
+    methods,
+    revert,
+    rows,
+    run,
+)
+from ami.ml.post_processing.tests.seeing import broker
+from ami.ml.post_processing.tests.workers import Broker, fresh, queued, race
+from ami.ml.post_processing.tracking import TrackingTask
+from ami.users.models import User
+
+__all__ = ["broker", "methods"]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("methods")]
+Fate = tuple[str, str, str | None, int | None, int | None]
+
+
+def foretold(job: Job) -> tuple[dict[str, int], Counter[Fate]]:
+    """The counters, and what is left alone and why, as foretold; nothing is written."""
+    before = exactly(rows()), tables()
+    undone = foretell(job)
+    assert (exactly(rows()), tables()) == before
+    counters = dict.fromkeys(COUNTERS.values(), 0)
+    left: Counter[Fate] = Counter()
+    for one in undone:
+        counters[COUNTERS[one.fate]] += one.rows
+        if one.reason:
+            left[one.fate, one.model, one.reason, one.by_job, one.by_user] += one.rows
+    return counters, left
+
+
+def done(job: Job) -> tuple[dict[str, int], Counter[Fate]]:
+    """The same of a revert that has ended, by its counters and its journal."""
+    counters = {
+        name: figures(job)[name.capitalize().replace("_", " ")] for name in COUNTERS.values()
+    }
+    left: Counter[Fate] = Counter()
+    for change in job.changes.filter(kind=JobChange.Kind.LEFT):
+        told = change.after or {}
+        left["left alone", change.model, told["reason"], told.get("job"), told.get("user")] += 1
+    return counters, left
+
+
+def revert_as_foretold(job: Job) -> tuple[Job, Counter[Fate]]:
+    """Revert the Job, and hold that it does what was foretold, and leaves no name unsupported."""
+    expected = foretold(job)
+    reverting = revert(job)
+    assert done(reverting) == expected
+    assert not Occurrence.objects.filter(taxon_is_stale()).exists()
+    assert not Occurrence.objects.filter(score_is_stale()).exists()
+    return reverting, expected[1]
+
+
+@pytest.fixture
+def night() -> SourceImageCollection:
+    """Nights of tracks; every detection is named, and too small for a threshold of a half."""
+    make_rows_for("tracking")
+    return SourceImageCollection.objects.get()
+
+
+def flag(scope: SourceImageCollection) -> Job:
+    return run(scope, size_threshold=0.5)
+
+
+def supersede(scope: SourceImageCollection) -> Job:
+    config = {"source_image_collection_id": scope.pk}
+    params = {"task": SupersedingTask.key, "config": config}
+    return ended(run_to_end(make_job(job_type_key=JOB_TYPE, params=params)))
+
+
+def track(scope: SourceImageCollection) -> Job:
+    return run(scope, TrackingTask)
+
+
+@pytest.mark.parametrize("method", [flag, supersede])
+def test_run_under_tracking_is_reverted_without_a_name_that_nothing_supports(
+    night: SourceImageCollection, method: Callable[[SourceImageCollection], Job]
+) -> None:
+    """Tracking has moved the detections to other occurrences, and deleted their own."""
+    job, tracking = method(night), track(night)
+    _, left = revert_as_foretold(job)
+    assert {by_job for *_, by_job, _ in left} == {tracking.pk}
+    assert not Classification.objects.filter(job=job).exists()
+    revert_as_foretold(tracking)
+
+
+@pytest.mark.parametrize("method", [flag, supersede])
+def test_tracking_under_a_run_is_reverted_as_foretold(
+    night: SourceImageCollection, method: Callable[[SourceImageCollection], Job]
+) -> None:
+    before = exactly(rows())
+    tracking, job = track(night), method(night)
+    _, left = revert_as_foretold(tracking)
+    assert {by_job for *_, by_job, _ in left} <= {job.pk}
+    revert_as_foretold(job)
+    if not left:
+        assert exactly(rows()) == before
+
+
+def test_former_determination_comes_back_though_it_was_wrong(night: SourceImageCollection) -> None:
+    """Another run came and went in between: everything rests on what it rested on."""
+    Occurrence.objects.update(determination=make_taxon(), determination_score=0.125)
+    before = exactly(rows())
+    tracking = track(night)
+    flags = flag(night)
+    revert(flags)
+    revert(tracking)
+    assert exactly(rows()) == before
+
+
+def test_determination_is_recomputed_where_what_it_rested_on_was_deleted() -> None:
+    """The deletion has left no trace on any row."""
+    capture_set, occurrence = make_night(small=False)
+    first, second = Detection.objects.filter(occurrence=occurrence).order_by("pk")
+    best, other = make_taxon(), make_taxon()
+    Classification.objects.filter(detection=first).update(taxon=best, score=0.9)
+    Classification.objects.filter(detection=second).update(taxon=other, score=0.8)
+    occurrence.save()
+    Detection.objects.filter(pk=first.pk).update(occurrence=occurrence)
+
+    class One(SupersedingTask):
+        key = "one"
+
+        def run(self) -> None:
+            former = Classification.objects.get(detection=second, terminal=True)
+            former.terminal = False
+            former.save()
+            make_classification(detection=second, applied_to=former, score=0.99, job=self.job)
+            self.update_determinations([occurrence.pk])
+
+    with registered(One):
+        job = run(capture_set, One)
+        Classification.objects.filter(detection=first).delete()
+        revert_as_foretold(job)
+    occurrence.refresh_from_db()
+    assert occurrence.determination == other
+
+
+@pytest.mark.usefixtures("methods")
+def test_causes_are_named(night: SourceImageCollection, operator: User, client: Client) -> None:
+    job = flag(night)
+    written = list(Classification.objects.filter(job=job).order_by("pk"))
+    changed = job.changes.filter(model="main.occurrence").values_list("object_id", flat=True)
+    written = [one for one in written if one.detection.occurrence_id in set(changed)]
+    identified, edited, gone = written[:3]
+    person = make_user(name="Rosa")
+    Identification.objects.create(
+        occurrence_id=identified.detection.occurrence_id, taxon=make_taxon(), user=person
+    )
+    data = {"taxon": make_taxon().pk, "score": "0.5", "terminal": "on", "metadata": "{}"}
+    data |= {"timestamp_0": "2022-06-20", "timestamp_1": "23:00:00"}
+    client.post(f"/admin/main/classification/{edited.pk}/change/", data)
+    Classification.objects.filter(pk=gone.pk).delete()
+    page = client.get(page_of(job, "revert/"))
+    reverting, left = revert_as_foretold(job)
+    causes = {(model, reason, by_user) for _, model, reason, _, by_user in left}
+    assert causes >= {
+        ("main.occurrence", "changed since", person.pk),
+        ("main.classification", "changed since", operator.pk),
+        ("main.classification", "deleted since", None),
+        ("main.classification", "its occurrence was left alone", operator.pk),
+    }
+    for text in (page.text, client.get(page_of(reverting)).text):
+        assert f'<a href="/admin/users/user/{person.pk}/change/">Rosa</a>' in text
+        assert "a change outside of Jobs" in text
+        assert f'href="/admin/main/classification/{edited.pk}/change/"' in text
+        assert f"Classification {gone.pk}" in text
+
+
+def stopped_midway(broker: Broker, scope: Any, task_cls: type[BasePostProcessingTask]) -> Job:
+    """A Job in several parts that was canceled after its first."""
+    job = queued(task_cls, scope)
+    broker.forget()
+    runner.run(job.pk, task_id=job.task_id)
+    first = job.parts.earliest("number")
+    parts.run(first.pk, task_id=first.task_id)
+    broker.forget()
+    assert fresh(job).cancel()
+    assert fresh(job).status == JobState.REVOKED
+    return fresh(job)
+
+
+def test_job_resumed_after_another_one_is_reverted_change_by_change(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row: the Job's first part wrote it, then another Job, then the Job's second part."""
+
+    class Path(CountingTask):
+        key = "path"
+        batch_size = 1
+        part_batches = 1
+
+        def process(self, batch: Batch) -> None:
+            number = JobChange.objects.count()
+            Detection.objects.order_by("pk").filter(pk=shared.pk).update(path=f"{number}.jpg")
+
+    scope = make_scope(1, 1)
+    shared = Detection.objects.earliest("pk")
+    with registered(Path):
+        job = stopped_midway(broker, scope, Path)
+        other = queued(Path, scope)
+        broker.work(1)
+        assert ended(other)
+        theirs = Detection.objects.get(pk=shared.pk).path
+        assert job.resume()
+        broker.work(1)
+        assert ended(job)
+        expected = foretold(job)
+        reverting = request_revert(job)
+        broker.work(1)
+    assert done(ended(reverting)) == expected
+    assert Detection.objects.get(pk=shared.pk).path == theirs
+    assert list(expected[1]) == [("left alone", "main.detection", "changed since", other.pk, None)]
+    with registered(Path):
+        request_revert(other)
+        broker.work(1)
+
+
+@pytest.mark.usefixtures("operator")
+def test_many_changes_are_foretold_by_a_dry_run(
+    client: Client, night: SourceImageCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ami.jobs.admin.revert.AT_ONCE", 3)
+    monkeypatch.setattr(undo, "BATCH_SIZE", 5)
+    job, tracking = flag(night), track(night)
+    assert "Count first (dry run)" in client.get(page_of(job, "revert/")).text
+    before = exactly(rows())
+    client.post(page_of(job, "revert/"), {"_foretell": ""})
+    dry_run = run_to_end(Job.objects.latest("pk"))
+    assert exactly(rows()) == before
+    assert f"Job {dry_run.pk}</a>, succeeded" in client.get(page_of(job, "revert/")).text
+    page = client.get(page_of(dry_run)).text
+    assert f'<a href="{page_of(tracking)}">Job {tracking.pk} (a run)</a>' in page
+    assert done(revert(job)) == done(dry_run)
+    assert request_foretelling(tracking).dry_run
+
+
+def test_locked_rows_are_told_of(
+    client: Client, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ami.jobs.revert.PATIENCE", "SET LOCAL lock_timeout = '50ms'")
+    capture_set, _ = make_night()
+    job = run(capture_set)
+    with transaction.atomic():
+        Classification.objects.select_for_update().get(pk=Classification.objects.earliest("pk").pk)
+        (page,) = race(lambda: client.get(page_of(job, "revert/")))
+    assert "Other work is writing these rows at the moment." in page.text
