@@ -23,9 +23,9 @@ JOURNALED = ("main.Classification", "main.Detection", "main.Identification", "ma
 SETTING = "ami.job"
 # The columns whose change records what the determination rests on at the time.
 DECIDED = {
-    "main.occurrence": {"determination_id", "determination_score"},
-    "main.detection": {"occurrence_id"},
-    "main.identification": {"occurrence_id"},
+    "main.occurrence": ("determination_id", "determination_score"),
+    "main.detection": ("occurrence_id",),
+    "main.identification": ("occurrence_id",),
 }
 TOAST_VERSION = 170_000  # the first server with pg_column_toast_chunk_id
 
@@ -219,17 +219,16 @@ def _changed_sql(label: str, columns: Iterable[Column], *, by_place: bool) -> st
         label=label,
         former=_values(differences, row="o"),
         present=_values(differences, row="n"),
-        inputs=_inputs(label, columns),
+        inputs=_inputs(label),
         differs="\n           OR ".join(differences.values()),
     ).strip()
 
 
-def _inputs(label: str, columns: Iterable[Column]) -> str:
+def _inputs(label: str) -> str:
     """What a determination rests on, where the row has another one, or belongs elsewhere now."""
     if label not in INPUTS:
         return "NULL"
-    decided = [column for column in columns if column.name in DECIDED[label]]
-    differs = " OR ".join(column.differs(by_place=False) for column in decided)
+    differs = " OR ".join(f"o.{name} IS DISTINCT FROM n.{name}" for name in DECIDED[label])
     return f"CASE WHEN {differs} THEN {INPUTS[label]} END"
 
 

@@ -103,6 +103,7 @@ def _judge(cursor: Any, jobs: dict[str, int]) -> list[int]:
     for table in tables:
         cursor.execute(blame(*table), jobs)
     cursor.execute(undo_sql.IDENTIFIED)
+    cursor.execute(undo_sql.JOINED, jobs)
     cursor.execute(undo_sql.UNITS)
     while True:
         cursor.execute(undo_sql.SPREAD)

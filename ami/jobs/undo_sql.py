@@ -97,6 +97,31 @@ WHERE model = 'main.detection' AND reason IS NULL AND after ? 'occurrence_id' AN
 )
 """
 
+# One individual is on a capture once: where another detection of it has joined since, nothing may
+# come back beside it.
+JOINED = """
+UPDATE undo SET reason = 'its place was taken since', by_job = taken.job_id
+FROM (
+    SELECT u.object_id, max(moved.job_id) AS job_id
+    FROM undo u
+    JOIN main_detection t ON t.id = u.object_id
+    JOIN main_detection d ON d.occurrence_id = (u.before->>'occurrence_id')::bigint
+                         AND d.source_image_id = t.source_image_id AND d.id <> t.id
+    LEFT JOIN LATERAL (
+        SELECT c.job_id FROM jobs_jobchange c JOIN jobs_job j ON j.id = c.job_id
+        WHERE c.object_id = d.id AND c.model = 'main.detection' AND c.id > u.last
+          AND c.kind <> 'left' AND NOT j.dry_run
+          AND c.job_id <> ALL(ARRAY[%(former)s, %(job)s]::bigint[])
+          AND c.after->>'occurrence_id' = u.before->>'occurrence_id'
+        ORDER BY c.id DESC LIMIT 1
+    ) moved ON true
+    WHERE u.model = 'main.detection' AND u.reason IS NULL
+      AND (d.created_at > u.written_at OR moved.job_id IS NOT NULL)
+    GROUP BY u.object_id
+) taken
+WHERE undo.model = 'main.detection' AND undo.object_id = taken.object_id
+"""
+
 # The detections and occurrences that a row belongs to, now, before and after the run.
 UNITS = """
 CREATE TEMPORARY TABLE undo_unit ON COMMIT DROP AS
@@ -127,8 +152,9 @@ ANALYZE undo_unit
 """
 
 SPREAD = """
-UPDATE undo SET reason = 'its occurrence was left alone',
-                by_job = cause.by_job, by_user = cause.by_user
+UPDATE undo SET by_job = cause.by_job, by_user = cause.by_user,
+    reason = CASE undo.model WHEN 'main.occurrence' THEN 'a row of it was left alone'
+             ELSE 'its occurrence was left alone' END
 FROM (
     SELECT DISTINCT ON (m.model, m.object_id)
            m.model, m.object_id, u.by_job, u.by_user

@@ -47,23 +47,30 @@ RULE = """
     ) rule
 """
 
-# What the rule reads of a row `n`, by its table, as one number that changes with any of it.
-CLASSIFICATIONS_READ = """
-    (SELECT bit_xor(hash_record_extended(
-                ROW(c.id, c.taxon_id, c.score, c.terminal, c.timestamp), 0))
-     FROM main_classification c WHERE c.detection_id = {detection}.id)"""
+# What the rule reads of a row `n`, by its table, as one number that changes with any of it. The
+# functions are those of PostgreSQL's hash indexes, each with the number before it as its seed.
+CLASSIFICATIONS_READ = """COALESCE((
+    SELECT bit_xor(hashint8extended(c.id, timestamp_hash_extended(c.timestamp AT TIME ZONE 'UTC',
+        COALESCE(hashfloat8extended(c.score, COALESCE(c.taxon_id, 0) * 2 + c.terminal::int),
+                 COALESCE(c.taxon_id, 0) * 2 + c.terminal::int))))
+    FROM main_classification c WHERE c.detection_id = {detection}.id
+), 0)"""
+IDENTIFICATION_READ = """hashint8extended({row}.id,
+    timestamp_hash_extended({row}.created_at AT TIME ZONE 'UTC',
+        COALESCE({row}.taxon_id, 0) * 2 + {row}.withdrawn::int))"""
 INPUTS = {
-    "main.occurrence": f"""
-    hash_record_extended(ROW(
-        (SELECT bit_xor(hash_record_extended(
-                    ROW(d.id, {CLASSIFICATIONS_READ.format(detection="d")}), 0))
-         FROM main_detection d WHERE d.occurrence_id = n.id),
-        (SELECT bit_xor(hash_record_extended(
-                    ROW(i.id, i.taxon_id, i.withdrawn, i.created_at), 0))
-         FROM main_identification i WHERE i.occurrence_id = n.id)
-    ), 0)""",  # noqa: S608 -- constants
-    "main.detection": f"COALESCE({CLASSIFICATIONS_READ.format(detection='n')}, 0)",
-    "main.identification": "hash_record_extended(ROW(n.taxon_id, n.withdrawn, n.created_at), 0)",
+    "main.occurrence": f"""hashint8extended(
+    COALESCE((
+        SELECT bit_xor(hashint8extended(d.id, {CLASSIFICATIONS_READ.format(detection="d")}))
+        FROM main_detection d WHERE d.occurrence_id = n.id
+    ), 0),
+    COALESCE((
+        SELECT bit_xor({IDENTIFICATION_READ.format(row="i")})
+        FROM main_identification i WHERE i.occurrence_id = n.id
+    ), 0)
+)""",  # noqa: S608 -- constants
+    "main.detection": CLASSIFICATIONS_READ.format(detection="n"),
+    "main.identification": IDENTIFICATION_READ.format(row="n"),
 }
 
 UPDATE = f"""

@@ -71,11 +71,11 @@ def left_of(undone: Iterable[Undone]) -> list[LeftRows]:
     causes = Causes((job for _, _, job, _ in groups), (user for *_, user in groups))
     return [
         LeftRows(
-            noun=_noun(model),
+            noun=_noun(model, rows=(number := sum(one.rows for one in group))),
             reason=reason,
             cause=causes.of(job or None, user or None),
-            rows=sum(one.rows for one in group),
-            links=_links(model, [pk for one in group for pk in one.ids][:SHOWN]),
+            rows=number,
+            links=_links(model, [pk for one in group for pk in one.ids][:SHOWN], bare=True),
         )
         for (model, reason, job, user), group in sorted(groups.items())
     ]
@@ -109,13 +109,14 @@ def reason_of(change: JobChange) -> tuple[str, int | None, int | None]:
     return told["reason"], told.get("job"), told.get("user")
 
 
-def _links(label: str, ids: list[int]) -> list[str]:
-    """The rows, as links where they are there."""
+def _links(label: str, ids: list[int], *, bare: bool = False) -> list[str]:
+    """The rows, as links where they are there; `bare` by their ids alone."""
     model: type[Model] = apps.get_model(label)
     there = set(model._default_manager.filter(pk__in=ids).values_list("pk", flat=True))
-    name = str(model._meta.verbose_name).capitalize()
-    return [change_link(model, pk) if pk in there else f"{name} {pk}" for pk in ids]
+    name = "" if bare else f"{str(model._meta.verbose_name).capitalize()} "
+    return [change_link(model, pk, f"{name}{pk}") if pk in there else f"{name}{pk}" for pk in ids]
 
 
-def _noun(label: str) -> str:
-    return str(apps.get_model(label)._meta.verbose_name_plural)
+def _noun(label: str, *, rows: int = 2) -> str:
+    meta = apps.get_model(label)._meta
+    return str(meta.verbose_name if rows == 1 else meta.verbose_name_plural)

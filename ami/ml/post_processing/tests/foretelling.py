@@ -12,12 +12,10 @@ from ami.ml.models import Algorithm
 def tables() -> dict[str, str]:
     """A digest of every table of the database, but for those of the Jobs themselves."""
     names = [name for name in connection.introspection.table_names() if name[:5] != "jobs_"]
+    digest = "(SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {} t)"
     with connection.cursor() as cursor:
-        digests = {}
-        for name in names:
-            cursor.execute(f"SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {name} t")
-            digests[name] = cursor.fetchone()[0]
-    return digests
+        cursor.execute(f"SELECT {', '.join(map(digest.format, names))}")
+        return dict(zip(names, cursor.fetchone(), strict=True))
 
 
 def known_rows() -> dict[str, set[int]]:

@@ -4,12 +4,15 @@ import pytest
 
 from ami.base.tests.factories import (
     NIGHT,
+    make_capture,
     make_classification,
+    make_detection,
     make_taxon,
     make_user,
 )
 from ami.jobs import runner, undo
 from ami.jobs.revert import RevertRefusedError, refusal, request_revert
+from ami.main.checks.split_occurrence import get_split_occurrences
 from ami.main.models import (
     Classification,
     Detection,
@@ -220,3 +223,29 @@ def test_row_left_alone_in_one_portion_is_left_in_those_that_follow(
     assert (edited.path, other.path) == ("first.jpg", "")
     assert left(reverting) == [("main.detection", edited.pk, "changed since")]
     assert figures(reverting)["Rows put back"] == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_detection_whose_place_was_taken_since_does_not_come_back_beside_the_other() -> None:
+    """An individual is on a capture once."""
+
+    class Moving(CountingTask):
+        key = "moving"
+
+        def run(self) -> None:
+            Detection.objects.filter(pk=moved.pk).update(occurrence=elsewhere)
+
+    capture_set = make_scope(2, 1)
+    moved, stays, elsewhere = (
+        *Detection.objects.order_by("pk")[:2],
+        Occurrence.objects.latest("pk"),
+    )
+    capture = make_capture(deployment=moved.source_image.deployment)
+    Detection.objects.filter(pk=stays.pk).update(source_image=capture)
+    home = moved.occurrence
+    with registered(Moving):
+        job = run(capture_set, Moving)
+    make_detection(source_image=moved.source_image, occurrence=home)
+    reverting = revert(job)
+    assert left(reverting) == [("main.detection", moved.pk, "its place was taken since")]
+    assert not get_split_occurrences().filter(pk=home.pk).exists()  # type: ignore[union-attr]

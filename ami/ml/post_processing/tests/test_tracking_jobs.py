@@ -168,6 +168,7 @@ def test_individual_that_a_person_has_identified_since_stays_whole() -> None:
     assert {reason for _, _, reason in left(reverting)} == {
         "identified since",
         "its occurrence was left alone",
+        "a row of it was left alone",
     }
 
 

@@ -56,18 +56,22 @@ class Broker:
 
     def _worker(self) -> None:
         try:
-            while message := self._next():
-                try:
-                    TASKS[message[0]](message[1], task_id=message[2])
-                except Error as error:
-                    if not is_transient(error):
-                        raise
-                    connection.close()
-                    self.send_task(message[0], [message[1]], message[2])
-                finally:
-                    self._done()
+            self.work_here()
         finally:
             connection.close()
+
+    def work_here(self) -> None:
+        """Work as one of the threads does, in this one, with its connection."""
+        while message := self._next():
+            try:
+                TASKS[message[0]](message[1], task_id=message[2])
+            except Error as error:
+                if not is_transient(error):
+                    raise
+                connection.close()
+                self.send_task(message[0], [message[1]], message[2])
+            finally:
+                self._done()
 
     def _next(self) -> tuple[str, int, str] | None:
         with self._changed:

@@ -1,0 +1,36 @@
+"""What a revert is foretold to do, and what it did, to be compared."""
+
+from collections import Counter
+
+from ami.jobs.models import Job, JobChange
+from ami.jobs.revert import COUNTERS, foretell
+from ami.ml.post_processing.tests.foretelling import tables
+from ami.ml.post_processing.tests.reverting import figures
+
+# The table, the reason, and the Job or the user because of whom.
+Cause = tuple[str, str, int | None, int | None]
+
+
+def foretold(job: Job) -> tuple[dict[str, int], Counter[Cause]]:
+    """The counters, and what is left alone and why, as foretold; nothing is written."""
+    before = tables()
+    undone = foretell(job)
+    assert tables() == before
+    counters = dict.fromkeys(COUNTERS.values(), 0)
+    left: Counter[Cause] = Counter()
+    for one in undone:
+        counters[COUNTERS[one.fate]] += one.rows
+        if one.reason:
+            left[one.model, one.reason, one.by_job, one.by_user] += one.rows
+    return counters, left
+
+
+def done(job: Job) -> tuple[dict[str, int], Counter[Cause]]:
+    """The same of a revert that has ended, by its counters and its journal."""
+    told = figures(job)
+    counters = {name: told[name.capitalize().replace("_", " ")] for name in COUNTERS.values()}
+    left: Counter[Cause] = Counter()
+    for change in job.changes.filter(kind=JobChange.Kind.LEFT):
+        after = change.after or {}
+        left[change.model, after["reason"], after.get("job"), after.get("user")] += 1
+    return counters, left

@@ -1,0 +1,71 @@
+"""Random walks of operators and people, after whose every step the rows are without a new fault."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ami.base.tests.emptying import empty_tables
+from ami.jobs import undo
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
+from ami.ml.post_processing.tests.reverting import left, rows
+from ami.ml.post_processing.tests.seeing import broker
+from ami.ml.post_processing.tests.walking import OPTIONS, Step, Walk, nights, steps
+from ami.ml.post_processing.tests.workers import Broker
+
+__all__ = ["broker"]
+pytestmark = pytest.mark.django_db(transaction=True)
+planted = st.sets(st.integers(0, 9), max_size=2)
+
+
+@pytest.fixture(autouse=True)
+def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every method run in small batches and several parts, and a revert in some portions."""
+    monkeypatch.setattr(undo, "BATCH_SIZE", 6)
+    for task_cls in POSTPROCESSING_TASKS.values():
+        monkeypatch.setattr(task_cls, "batch_size", 2)
+        monkeypatch.setattr(task_cls, "part_batches", 1)
+
+
+def examples(number: int) -> settings:
+    return settings(
+        max_examples=number,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],  # shrinking would take hours
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+def walk(broker: Broker, night: list[Any], faults: set[int], taken: list[Any]) -> None:
+    empty_tables()  # of the walk before this one
+    walk = Walk(broker, night, faults)
+    for step in taken:
+        walk.take(Step(*step))
+    reverts = walk.revert_everything()
+    assert walk.untouched(rows()) == walk.untouched(walk.start)
+    if not walk.touched:
+        assert [left(job) for job in reverts] == [[] for _ in reverts]
+
+
+def test_every_method_takes_part() -> None:
+    assert set(OPTIONS) == set(POSTPROCESSING_TASKS)
+
+
+@examples(15)
+@given(nights, planted, steps)
+def test_walk_leaves_no_fault_and_is_reverted_exactly(
+    broker: Broker, night: list[Any], faults: set[int], taken: list[Any]
+) -> None:
+    walk(broker, night, faults, taken)
+
+
+@pytest.mark.chaos
+@examples(250)
+@given(nights, planted, steps)
+def test_many_walks_leave_no_fault_and_are_reverted_exactly(
+    broker: Broker, night: list[Any], faults: set[int], taken: list[Any]
+) -> None:
+    walk(broker, night, faults, taken)
