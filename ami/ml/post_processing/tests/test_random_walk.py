@@ -63,7 +63,7 @@ def test_walk_leaves_no_fault_and_is_reverted_exactly(
 
 
 @pytest.mark.chaos
-@examples(250)
+@examples(200)
 @given(nights, planted, steps)
 def test_many_walks_leave_no_fault_and_are_reverted_exactly(
     broker: Broker, night: list[Any], faults: set[int], taken: list[Any]

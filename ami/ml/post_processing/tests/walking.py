@@ -18,6 +18,7 @@ from ami.main.checks.runner import EVERYTHING
 from ami.main.determinations import update_determinations
 from ami.main.models import (
     Classification,
+    Detection,
     Identification,
     Occurrence,
 )
@@ -61,24 +62,23 @@ OTHERS = (
     *("identify", "withdraw", "edit", "add"),
 )
 
+# Classifications of a detection; the last of these has logits only.
+vectors = st.lists(st.integers(0, len(SCORES)), min_size=1, max_size=2)
 sighting = st.tuples(
     st.integers(0, len(SPOTS) - 1),
     st.integers(0, 30),  # how far it has moved
-    st.lists(st.integers(0, len(SCORES)), max_size=2),  # classifications; the last has only logits
-    st.sampled_from(["own", "own", "shared", "none"]),
+    st.one_of(vectors, vectors, vectors, st.just([])),
+    st.sampled_from(["own", "own", "own", "shared", "none"]),
 )
-nights = st.lists(st.lists(sighting, max_size=3), min_size=2, max_size=4)
+nights = st.lists(st.lists(sighting, min_size=1, max_size=3), min_size=2, max_size=4)
 methods = st.sampled_from(sorted(OPTIONS)).flatmap(
     lambda key: st.tuples(st.just(key), OPTIONS[key])
 )
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.sampled_from(["run", "run", "dry_run", "cancel_midway"]), methods, NUMBER),
-        st.tuples(st.sampled_from(OTHERS), st.none(), NUMBER),
-    ),
-    min_size=1,
-    max_size=12,
+with_method = st.tuples(
+    st.sampled_from(["run", "run", "run", "dry_run", "cancel_midway"]), methods, NUMBER
 )
+without = st.tuples(st.sampled_from(OTHERS), st.none(), NUMBER)
+steps = st.lists(st.one_of(with_method, without), min_size=4, max_size=12)
 Finding = tuple[str, str, int]  # the check, the table, and the row
 
 
@@ -99,7 +99,7 @@ class Walk(Night):
         self.jobs: list[Job] = []
         self.touched: set[Node] = set()
         self.start = rows()
-        self.known = set(self._findings())
+        self.known = {*self._findings(), *self._loose()}
 
     def take(self, step: Step) -> None:
         """Do a step, where there is anything to do it to, and look for new faults."""
@@ -121,6 +121,11 @@ class Walk(Night):
             for found in (pair.get(None, None) for pair in check.pairs)
         ]
         yield from first.union(*others, all=True)
+
+    def _loose(self) -> Iterator[Finding]:
+        """Planted, and found once a run has named them."""
+        for pk in Detection.objects.filter(occurrence=None).values_list("pk", flat=True):
+            yield "detection_without_occurrence", "Detection", pk
 
     # What operators do.
 
