@@ -98,7 +98,7 @@ WHERE model = 'main.detection' AND reason IS NULL AND after ? 'occurrence_id' AN
 """
 
 # One individual is on a capture once: where another detection of it has joined since, nothing may
-# come back beside it.
+# come back beside it. One that left since and is back has not joined.
 JOINED = """
 UPDATE undo SET reason = 'its place was taken since', by_job = taken.job_id
 FROM (
@@ -108,12 +108,13 @@ FROM (
     JOIN main_detection d ON d.occurrence_id = (u.before->>'occurrence_id')::bigint
                          AND d.source_image_id = t.source_image_id AND d.id <> t.id
     LEFT JOIN LATERAL (
-        SELECT c.job_id FROM jobs_jobchange c JOIN jobs_job j ON j.id = c.job_id
+        SELECT (array_agg(c.job_id ORDER BY c.id DESC))[1] AS job_id
+        FROM jobs_jobchange c JOIN jobs_job j ON j.id = c.job_id
         WHERE c.object_id = d.id AND c.model = 'main.detection' AND c.id > u.last
-          AND c.kind <> 'left' AND NOT j.dry_run
+          AND c.kind <> 'left' AND NOT j.dry_run AND c.after ? 'occurrence_id'
           AND c.job_id <> ALL(ARRAY[%(former)s, %(job)s]::bigint[])
-          AND c.after->>'occurrence_id' = u.before->>'occurrence_id'
-        ORDER BY c.id DESC LIMIT 1
+        HAVING (array_agg(c.before->>'occurrence_id' ORDER BY c.id))[1]
+               IS DISTINCT FROM u.before->>'occurrence_id'
     ) moved ON true
     WHERE u.model = 'main.detection' AND u.reason IS NULL
       AND (d.created_at > u.written_at OR moved.job_id IS NOT NULL)

@@ -249,3 +249,24 @@ def test_detection_whose_place_was_taken_since_does_not_come_back_beside_the_oth
     reverting = revert(job)
     assert left(reverting) == [("main.detection", moved.pk, "its place was taken since")]
     assert not get_split_occurrences().filter(pk=home.pk).exists()  # type: ignore[union-attr]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_detections_that_shared_a_capture_come_back_one_after_the_other() -> None:
+    """A fault that was there before the runs is there again."""
+
+    class Leaving(CountingTask):
+        key = "leaving"
+
+        def run(self) -> None:
+            first = Detection.objects.filter(occurrence=home).earliest("pk")
+            Detection.objects.filter(pk=first.pk).update(occurrence=None)
+
+    capture_set = make_scope(2)
+    home = Occurrence.objects.get()
+    former = rows()
+    with registered(Leaving):
+        jobs = [run(capture_set, Leaving), run(capture_set, Leaving)]
+    for job in reversed(jobs):
+        assert left(revert(job)) == []
+    assert rows() == former
