@@ -53,9 +53,20 @@ def _refusal_of_another(job: Job) -> str | None:
 
 
 def standing_revert(job: Job) -> Job | None:
-    """The Job that reverts `job`, or has; None where there is none, or it was reverted itself."""
+    """The Job that reverts `job`, or has.
+
+    None where there is none, it was reverted itself, or it has left everything alone.
+    """
     newest = Job.objects.filter(reverts=job).order_by("pk").last()
-    return newest if newest and not is_undone(newest) else None
+    if newest is None or is_undone(newest) or _has_undone_nothing(newest):
+        return None
+    return newest
+
+
+def _has_undone_nothing(revert: Job) -> bool:
+    if revert.status != JobState.SUCCESS or revert.pruned_at:
+        return False
+    return not revert.changes.exclude(kind="left").exists()
 
 
 def is_undone(job: Job) -> bool:

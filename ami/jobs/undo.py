@@ -111,6 +111,7 @@ def _judge(cursor: Any, jobs: dict[str, int]) -> list[int]:
             break
     for label in INPUTS:
         cursor.execute(undo_sql.shake(apps.get_model(label)))
+    cursor.execute(undo_sql.RENAMED)
     cursor.execute(undo_sql.UNSETTLED)
     return [pk for (pk,) in cursor.fetchall()]
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 
-from ami.jobs.journal import JOURNALED, Column
+from ami.jobs.journal import DECIDED, JOURNALED, Column
 from ami.main.determinations import INPUTS, RULE
 
 # Whole batches, the newest first, in portions. Where something else changed a row between two
@@ -224,8 +224,11 @@ ORDER BY id FOR UPDATE
 
 def judge(model: type[models.Model], columns: list[Column]) -> str:
     """Say for each row why it cannot be undone; NULL where it can."""
+    derived = DECIDED["main.occurrence"] if model._meta.label_lower == "main.occurrence" else ()
     changed = _any(
         f"u.after ? '{c.name}' AND t.{c.name} IS DISTINCT FROM (u.after->>'{c.name}')::{c.type}"
+        # A determination that follows from other rows keeps nothing else of its row from it.
+        + (" AND u.derived" if c.name in derived else "")
         for c in columns
     )
     return f"""
@@ -259,6 +262,18 @@ def shake(model: type[models.Model]) -> str:
 UPDATE undo SET shaken = true FROM {model._meta.db_table} n
 WHERE undo.model = '{label}' AND undo.object_id = n.id AND undo.inputs <> {INPUTS[label]}
 {answered if label == "main.detection" else ""}
+"""
+
+
+# One that somebody has changed by itself does not rest on its rows, either.
+RENAMED = """
+UPDATE undo SET shaken = true FROM main_occurrence n
+WHERE undo.model = 'main.occurrence' AND undo.object_id = n.id AND NOT derived AND (
+    (after ? 'determination_id'
+     AND n.determination_id IS DISTINCT FROM (after->>'determination_id')::bigint)
+    OR (after ? 'determination_score'
+        AND n.determination_score IS DISTINCT FROM (after->>'determination_score')::float8)
+)
 """
 
 

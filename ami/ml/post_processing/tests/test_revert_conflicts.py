@@ -64,7 +64,7 @@ def test_merge_that_a_person_has_identified_is_left_alone_whole() -> None:
     Identification.objects.create(occurrence=keeper, taxon=make_taxon(), user=make_user())
     before = rows()
     reverting = revert(job)
-    assert ("main.occurrence", keeper.pk, "changed since") in left(reverting)
+    assert ("main.occurrence", keeper.pk, "in use since") in left(reverting)
     kept = {row["id"] for row in before["Detection"] if row["occurrence_id"] == keeper.pk}
     for name, key in [("Detection", "id"), ("Classification", "detection_id")]:
         assert repr([row for row in rows()[name] if row[key] in kept]) == repr(

@@ -251,3 +251,18 @@ def test_locked_rows_are_told_of(
         Classification.objects.select_for_update().get(pk=Classification.objects.earliest("pk").pk)
         (page,) = race(lambda: client.get(page_of(job, "revert/")))
     assert "Other work is writing these rows at the moment." in page.text
+
+
+def test_new_name_of_what_a_run_created_keeps_nothing_from_its_revert(
+    night: SourceImageCollection,
+) -> None:
+    """The run beneath it was reverted first, and changed the determination of what it made."""
+    before = exactly(rows())
+    first, second = flag(night), track(night)
+    revert_as_foretold(first)
+    revert_as_foretold(second)
+    for job in reversed(Job.objects.filter(reverts__isnull=False).order_by("pk")):
+        revert_as_foretold(job)
+    for job in (second, first):
+        revert_as_foretold(job)
+    assert exactly(rows()) == before

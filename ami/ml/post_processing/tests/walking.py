@@ -1,6 +1,7 @@
 """A walk: drawn rows, and drawn steps of operators and people, each followed by every check."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -11,7 +12,7 @@ from ami.jobs import parts, runner
 from ami.jobs.models import Job, JobChange
 from ami.jobs.repairs import new_repair
 from ami.jobs.revert import refusal, request_revert
-from ami.jobs.service import can_run_again, create_jobs, run_again
+from ami.jobs.service import RunAgainRefusedError, can_run_again, create_jobs, run_again
 from ami.jobs.states import PartState
 from ami.main.checks.declarations import CHECKS
 from ami.main.checks.runner import EVERYTHING
@@ -22,7 +23,7 @@ from ami.main.models import (
     Identification,
     Occurrence,
 )
-from ami.ml.post_processing.again import apply, can_apply
+from ami.ml.post_processing.again import ApplyRefusedError, apply, can_apply
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import scopes_of
 from ami.ml.post_processing.service import LaunchRow, launch
@@ -148,13 +149,22 @@ class Walk(Night):
 
     def apply(self, step: Step) -> None:
         if job := self._chosen([job for job in self._fresh() if can_apply(job)], step):
-            self._ended(apply(job, user=None, confirmed=True))
+            with self._unless_its_scope_is_gone():
+                self._ended(apply(job, user=None, confirmed=True))
 
     def run_again(self, step: Step) -> None:
         if job := self._chosen([job for job in self._fresh() if can_run_again(job)], step):
             before = self._record(job)
-            self._ended(run_again(job))
+            with self._unless_its_scope_is_gone():
+                self._ended(run_again(job))
             assert self._record(job) == before
+
+    @contextmanager
+    def _unless_its_scope_is_gone(self) -> Iterator[None]:
+        try:
+            yield
+        except (ApplyRefusedError, RunAgainRefusedError) as refused:
+            assert str(refused).endswith("no longer exists.")  # noqa: PT017
 
     def resume(self, step: Step) -> None:
         if job := self._chosen([job for job in self._fresh() if job.can_resume], step):
