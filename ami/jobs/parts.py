@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from ami.base.faults import is_programming_error
 from ami.base.registry import UnknownKeyError
 from ami.base.storable import storable_text
+from ami.jobs import basis
 from ami.jobs.batches import advance, do_batch, prepare
 from ami.jobs.faults import drop_dead_connection, is_transient
 from ami.jobs.models import Job, JobPart
@@ -56,6 +57,7 @@ def run(part_id: int, *, task_id: str) -> None:
         work = JOB_TYPES[part.job.job_type_key](part.job)
         if isinstance(work, WholeWork):
             raise JobFailedError(f"{work.name} is no longer done in parts; run the Job again.")
+        basis.take_up(part.job, work)
         _Walk(part, work).run()
 
 
@@ -67,9 +69,12 @@ def run_here(job: Job, work: PlannedWork) -> None:
     """
     open_stage(job, work)
     job.parts.all().delete()
+    basis.fix(work)
     (part,) = plan_parts(job, work, whole=True)
     part.state, part.claim_token, part.claimed_at = PartState.RUNNING, uuid4(), timezone.now()
-    part.save(force_insert=True)
+    with transaction.atomic():
+        basis.store(job, work)
+        part.save(force_insert=True)
     _Walk(part, work).to_the_end()
     job.progress.update_stage(work.key, progress=1.0)
     job.checkpoint()
@@ -132,6 +137,8 @@ class _Walk:
                 self._step()
             if self.part.next_batch:
                 self._hand_back()
+            else:
+                basis.note_changes(self.job, self.work)
             self.job.settle()
         except JobStoppedError:
             self._let_go()
@@ -145,6 +152,7 @@ class _Walk:
         self._begin()
         while self.part.next_batch:
             self._step()
+        basis.note_changes(self.job, self.work)
         self.job.refresh_progress()
 
     def _begin(self) -> None:

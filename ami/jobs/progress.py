@@ -131,10 +131,15 @@ class JobProgress(BaseModel):
         return sum(rows for stage in self.stages for rows in stage.skipped.values())
 
     @property
+    def heeded(self) -> list[StageParam]:
+        """The figures that warn of something."""
+        params = [param for stage in self.stages for param in stage.params]
+        return [param for param in params if param.warning and param.value]
+
+    @property
     def warnings(self) -> list[str]:
         """A sentence for each figure that is to be heeded."""
-        params = [param for stage in self.stages for param in stage.params]
-        return [sentence for param in params if (sentence := param.sentence)]
+        return [sentence for param in self.heeded if (sentence := param.sentence)]
 
     @property
     def fraction(self) -> float:

@@ -7,7 +7,7 @@ row stays where others name it, such as classifications that it wrote.
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -15,11 +15,13 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
+from ami.jobs.basis import delete_unused
 from ami.jobs.models import Job, JobChange, JobLog, JobPart
 from ami.jobs.states import FINAL
 
 CHUNK = 10_000
 JOBS_AT_ONCE = 200
+UNUSED_AFTER = timedelta(days=1)  # what a Job is just being planned with is used
 OWNED: dict[str, type[models.Model]] = {"changes": JobChange, "parts": JobPart, "logs": JobLog}
 
 # All but what has not ended long ago, and what that refers to: a revert needs the journal of the
@@ -90,6 +92,7 @@ def prune(before: datetime, *, logs_before: datetime) -> Iterator[Counter[str]]:
                 yield from _delete_owned(pk, name, figures)
             figures["jobs" if _delete(pk) else "jobs_emptied"] += 1
             yield figures
+    delete_unused(before=timezone.now() - UNUSED_AFTER)
 
 
 def _in_chunks(jobs: QuerySet[Job]) -> Iterator[list[int]]:
@@ -108,7 +111,7 @@ def _mark(pk: int) -> bool:
         refers = Q(reverts=pk) | Q(applies=pk) | Q(waits_for=pk)
         if job is None or Job.objects.filter(refers, pruned_at=None).exists():
             return False
-        Job.objects.filter(pk=pk, pruned_at=None).update(pruned_at=timezone.now())
+        Job.objects.filter(pk=pk, pruned_at=None).update(pruned_at=timezone.now(), basis=None)
     return True
 
 

@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.registry import UnknownKeyError
 from ami.base.storable import storable_text
-from ami.jobs import heart, parts
+from ami.jobs import basis, heart, parts
 from ami.jobs.admission import admit
 from ami.jobs.faults import drop_dead_connection, is_transient
 from ami.jobs.journal import journaled_session
@@ -111,7 +111,15 @@ def _begin(job: Job, make: WorkFactory, *, hand_over: bool) -> None:
     parts.open_stage(job, work)
     if not admit(job, work):
         return
-    if isinstance(work, WholeWork):
+    if isinstance(work, PlannedWork) and job.parts.exists():  # an earlier worker has planned it
+        _hand_out(job)
+        return
+    if isinstance(work, PlannedWork):
+        basis.fix(work)
+    if reason := work.nothing_to_do():
+        job.logger.info("Nothing to do: %s", reason)
+        job.finish(Outcome.NOTHING, error=reason)
+    elif isinstance(work, WholeWork):
         _run_whole(job, work)
     else:
         _plan(job, work)
@@ -166,13 +174,12 @@ def _run_whole(job: Job, work: WholeWork) -> None:
 
 
 def _plan(job: Job, work: PlannedWork) -> None:
-    """Cut the work into parts, unless an earlier worker has."""
-    if job.parts.exists():
-        return
+    """Cut the work into parts, and keep them with what it consults."""
     planned = parts.plan_parts(job, work)
     with transaction.atomic():
         if not Job.objects.select_for_update().filter(pk=job.pk, claim_token=job.claim_token):
             raise ClaimLostError(f"Job {job.pk} is held by another worker, or was ended.")
+        basis.store(job, work)
         JobPart.objects.bulk_create(planned)
     rows = sum(part.rows_total for part in planned)
     batches = sum(len(part.batches) for part in planned)

@@ -40,6 +40,7 @@ class Outcome(models.TextChoices):
     """How a Job ended."""
 
     SUCCEEDED = "succeeded", "Succeeded"
+    NOTHING = "nothing", "Nothing to do"
     PROBLEMS = "problems", "Succeeded with problems"
     FAILED = "failed", "Failed"
     CRASHED = "crashed", "Crashed"

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
@@ -46,6 +47,14 @@ class Work(ABC):
         """The detections whose occurrences the work may write: no other Job may at the time."""
         return Detection.objects.none()
 
+    def nothing_to_do(self) -> str | None:
+        """Why no row of the scope is one to work on, a sentence; None where one may be.
+
+        Asked before the first row is worked on. Rows that are looked at and stay as they are, or
+        are skipped, have been worked on.
+        """
+        return None
+
     def count_anew(self) -> None:
         """Set all counters to 0."""
         self.counts: Counter[str] = Counter(dict.fromkeys(self.counters, 0))
@@ -85,6 +94,19 @@ class PlannedWork(Work):
     def __init__(self) -> None:
         super().__init__()
         self.prepares_anew = False
+
+    def consult(self) -> dict[str, Any]:
+        """What decides the run besides its options and the rows of its scope, as JSON.
+
+        By the names that a page tells it by, read afresh at each call; it writes nothing. The
+        engine calls it when it plans, and stores it: see `basis`. Nothing by default.
+        """
+        return {}
+
+    @cached_property
+    def basis(self) -> dict[str, Any]:
+        """What `consult` said when the run was planned: the same for each part and each resume."""
+        return self.consult()
 
     @abstractmethod
     def plan(self) -> Sequence[Planned]:

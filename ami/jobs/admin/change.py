@@ -19,6 +19,7 @@ from ami.base.links import EMPTY, change_link
 from ami.jobs.admin.left import Causes
 from ami.jobs.journal import JOURNALED
 from ami.jobs.models import Job, JobChange
+from ami.jobs.models.change import WARNINGS
 from ami.main.models import Taxon
 from ami.ml.models import Algorithm
 
@@ -56,6 +57,24 @@ class TableFilter(admin.SimpleListFilter):
         return queryset.filter(model=self.value()) if self.value() else queryset
 
 
+class WarningFilter(admin.SimpleListFilter):
+    """By what the run that the page is about warns of: its figures that are to be heeded."""
+
+    title = "warning"
+    parameter_name = "warning"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        pk = parse_id(request.GET.get("job__id__exact", ""))
+        job = Job.objects.only("progress").filter(pk=pk).first() if pk else None
+        return [(param.key, param.name) for param in job.progress.heeded] if job else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[JobChange]) -> QuerySet[JobChange]:
+        if not self.value():
+            return queryset
+        created = queryset.filter(kind=JobChange.Kind.CREATED, model="main.classification")
+        return created.alias(warnings=WARNINGS).filter(warnings__contains=[self.value()])
+
+
 class JobChangeList(LargeTableChangeList):
     """A page of changes, each of which knows the rows that they can lead to."""
 
@@ -79,7 +98,7 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     list_only = ("kind", "model", "object_id", "created_at", "job__dry_run")
     list_select_related = ("job",)
     list_display = ("job_link", "kind_label", "row", "what", "created_at")
-    list_filter = ("kind", TableFilter)
+    list_filter = ("kind", TableFilter, WarningFilter)
     list_display_links = None
     actions = None
     readonly_fields = ()

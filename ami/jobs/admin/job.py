@@ -7,7 +7,7 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from ami.base.links import change_link
+from ami.base.links import EMPTY, change_link
 from ami.jobs.admin.again import AgainMixin
 from ami.jobs.admin.control import VERBS, ControlMixin
 from ami.jobs.admin.journal import JournalMixin, journal_of
@@ -17,6 +17,7 @@ from ami.jobs.admin.pages import badges
 from ami.jobs.admin.revert import RevertMixin
 from ami.jobs.models import Job
 from ami.jobs.service import can_run_again
+from ami.jobs.states import Outcome
 from ami.ml.post_processing.again import can_apply
 
 
@@ -110,7 +111,7 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
 
     @admin.display(description="progress")
     def progress_share(self, job: Job) -> str:
-        return f"{job.progress.fraction:.0%}"
+        return EMPTY if job.outcome == Outcome.NOTHING else f"{job.progress.fraction:.0%}"
 
     @admin.display(description="took")
     def duration(self, job: Job) -> str:

@@ -16,6 +16,7 @@ from ami.base.links import list_url
 from ami.jobs.admin.left import left_tables
 from ami.jobs.admin.pages import JobPagesMixin
 from ami.jobs.models import Job, JobChange
+from ami.jobs.models.change import WARNINGS
 from ami.jobs.revert import refusal, standing_revert
 
 TRANSITIONS = 10
@@ -100,12 +101,16 @@ def _rest(transitions: list[Transition]) -> dict[str, int] | None:
 
 
 def csv_chunks(job: Job) -> Iterator[str]:
-    """The journal of a Job as CSV, a change a line, the oldest first; read in chunks."""
+    """The journal of a Job as CSV, one line per change, the oldest first; read in chunks.
+
+    The last column names the figures that warn of a created row.
+    """
     sides = [Cast(side, TextField()) for side in SIDES]
-    rows = job.changes.order_by("pk").values_list(*COLUMNS, *sides).iterator(chunk_size=CHUNK)
-    yield _csv([(*COLUMNS, *SIDES)])
-    while chunk := list(islice(rows, CHUNK)):
-        yield _csv(chunk)
+    rows = job.changes.order_by("pk").values_list(*COLUMNS, *sides, WARNINGS)
+    lines = rows.iterator(chunk_size=CHUNK)
+    yield _csv([(*COLUMNS, *SIDES, "warnings")])
+    while chunk := list(islice(lines, CHUNK)):
+        yield _csv([*change, ", ".join(warnings or [])] for *change, warnings in chunk)
 
 
 def _csv(rows: Iterable[Iterable[Any]]) -> str:

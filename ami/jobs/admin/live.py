@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from ami.base.links import EMPTY, list_url
 from ami.jobs.admin.pages import badges
-from ami.jobs.models import Job, JobPart
+from ami.jobs.models import Job, JobChange, JobPart
 from ami.jobs.states import RUNNING, JobState, Outcome, PartState
 from ami.jobs.summary import Summary, skipped_in, summary_of
 from ami.jobs.waiting import what_it_waits_for
@@ -41,6 +41,8 @@ def live_of(job: Job) -> dict[str, Any]:
         "is_running": job.status in RUNNING,
         "is_failed": job.status == JobState.FAILURE,
         "is_crashed": job.outcome == Outcome.CRASHED,
+        "is_nothing": job.outcome == Outcome.NOTHING,
+        "warnings": _warnings(job),
         "progress": _progress(job, summary),
         "parts": _parts(job, summary),
         "waits": "" if job.error else what_it_waits_for(job, summary),
@@ -50,6 +52,17 @@ def live_of(job: Job) -> dict[str, Any]:
         "has_more_lines": len(lines) > LOG_LINES,
         **(_end(job, summary) if job.is_final else {}),
     }
+
+
+def _warnings(job: Job) -> list[tuple[str, str | None]]:
+    """What to heed, with where the rows are listed."""
+    return [
+        (
+            sentence,
+            None if job.pruned_at else list_url(JobChange, job__id__exact=job.pk, warning=one.key),
+        )
+        for one, sentence in zip(job.progress.heeded, job.progress.warnings, strict=True)
+    ]
 
 
 def whole_seconds(duration: timedelta | None) -> str:

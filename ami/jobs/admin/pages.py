@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ami.base.admin import LargeTableAdmin
@@ -57,11 +57,14 @@ def state_of(job: Job) -> str:
 
 
 def badges(job: Job) -> SafeString:
-    state = format_html(
-        '<span class="job-status job-status-{}">{}</span>',
-        (job.outcome or job.status).lower(),
-        state_of(job),
-    )
-    if not job.dry_run:
-        return state
-    return format_html('{} <span class="job-dry-run">Dry run</span>', state)
+    """How the Job stands, with the figures to heed, and that it is a dry run."""
+    told = [
+        (f"job-status job-status-{(job.outcome or job.status).lower()}", state_of(job)),
+        *(
+            ("job-warning", f"{param.value:,} {param.name.lower()}")
+            for param in job.progress.heeded
+        ),
+    ]
+    if job.dry_run:
+        told.append(("job-dry-run", "Dry run"))
+    return format_html_join(" ", '<span class="{}">{}</span>', told)

@@ -16,6 +16,7 @@ BLANK: dict[str, Any] = {
     "rows": {"total": 0, "done": 0, "failed": 0},
     "skipped": 0,
     "figures": {},
+    "warnings": [],
     "error": "",
 }
 
@@ -36,18 +37,26 @@ def outcome_of(job: Job) -> dict[str, Any]:
         },
         "skipped": job.progress.skipped,
         "figures": _figures(job),
+        "warnings": warnings_of(job),
         "error": job.error,
     }
 
 
 def write_outcome(job: Job, out: OutputWrapper, err: OutputWrapper) -> None:
-    """A Job for people: its state and figures, and on `err` why it failed or waits."""
+    """A Job for people: its state and figures; on `err` why it failed, and what to heed."""
     word = job.get_outcome_display() or job.get_status_display()
     out.write(f"Job {job.pk}{' (dry run)' if job.dry_run else ''}: {word}.")
     if job.error:
         err.write(job.error)
+    for warning in warnings_of(job):
+        err.write(warning)
     for name, value in _figures(job).items():
         out.write(f"  {name}: {value}")
+
+
+def warnings_of(job: Job) -> list[str]:
+    """What to heed of a run, a sentence each."""
+    return [*job.progress.warnings, *job.basis_changes]
 
 
 def _figures(job: Job) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from ami.jobs.models.basis import Basis
 from ami.jobs.models.change import JobChange
 from ami.jobs.models.job import Job
 from ami.jobs.models.log import JobLog
@@ -6,6 +7,7 @@ from ami.jobs.models.pulse import Pulse
 from ami.jobs.states import JobDispatchMode, JobState
 
 __all__ = [
+    "Basis",
     "Job",
     "JobChange",
     "JobDispatchMode",

@@ -1,5 +1,11 @@
 from django.db import models
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast
 from django.utils import timezone
+
+# The names of the counters that warn of a row which was created: a list in its metadata, which the
+# journal keeps as PostgreSQL's text.
+WARNINGS = KeyTransform("warnings", Cast(KeyTextTransform("metadata", "after"), models.JSONField()))
 
 
 class JobChange(models.Model):

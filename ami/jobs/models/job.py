@@ -71,6 +71,19 @@ class Job(RunState):
         related_name="applied_by",
         help_text="The Job that this one does again: a dry run, or a run that was reverted.",
     )
+    basis = models.ForeignKey(
+        "jobs.Basis",
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="jobs",
+        help_text="What it was planned with besides the rows of its scope.",
+    )
+    basis_changes = models.JSONField(
+        default=list,
+        editable=False,
+        help_text="How that had changed at its end, a sentence each.",
+    )
     pruned_at = models.DateTimeField(
         null=True,
         editable=False,

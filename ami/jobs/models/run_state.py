@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ENDED = Q(status__in=FINAL)
 STATUS_OF = {
     Outcome.SUCCEEDED: JobState.SUCCESS,
+    Outcome.NOTHING: JobState.SUCCESS,
     Outcome.PROBLEMS: JobState.SUCCESS,
     Outcome.FAILED: JobState.FAILURE,
     Outcome.CRASHED: JobState.FAILURE,
@@ -45,7 +46,9 @@ class RunState(BaseModel):
     status = models.CharField(max_length=16, choices=JobState, default=JobState.CREATED)
     outcome = models.CharField(max_length=16, choices=Outcome, blank=True, editable=False)
     progress = ProgressField(default=JobProgress)
-    error = models.TextField(blank=True, help_text="Why it failed, or why it still waits.")
+    error = models.TextField(
+        blank=True, help_text="Why it failed, still waits, or had nothing to do."
+    )
     task_id = models.CharField(max_length=255, blank=True)
     claim_token = models.UUIDField(
         null=True, editable=False, help_text="Of the worker that holds the Job."
@@ -186,8 +189,8 @@ class RunState(BaseModel):
             # Take the claims of the workers that still have a part, and sum up what was done.
             running = self.parts.filter(state=PartState.RUNNING)
             running.update(state=PartState.QUEUED, claim_token=None)
-            progress = self._final_progress(STATUS_OF[outcome])
-            if outcome == Outcome.SUCCEEDED and progress.skipped:
+            progress = self._final_progress(outcome)
+            if outcome == Outcome.SUCCEEDED and (progress.skipped or progress.warnings):
                 outcome = Outcome.PROBLEMS
             for sentence in [*progress.warnings, *skipped_in(self)]:
                 self.logger.warning(sentence)
@@ -203,11 +206,11 @@ class RunState(BaseModel):
                 finished_at=timezone.now(),
             )
 
-    def _final_progress(self, status: JobState) -> JobProgress:
-        progress = progress_of(self)
+    def _final_progress(self, outcome: Outcome) -> JobProgress:
+        progress, status = progress_of(self), STATUS_OF[outcome]
         for stage in progress.stages:
             stage.status = status
-            if status == JobState.SUCCESS:
+            if status == JobState.SUCCESS and outcome != Outcome.NOTHING:
                 stage.progress = 1.0
         return progress
 

@@ -4,9 +4,10 @@ from logging import getLogger
 
 from django.db.models import Model, QuerySet
 
+from ami.jobs import basis
 from ami.jobs.models import Job
 from ami.jobs.revert import is_undone
-from ami.jobs.states import JobFailedError, JobState
+from ami.jobs.states import JobFailedError, JobState, Outcome
 from ami.jobs.work import Planned
 from ami.main.models import Classification, Detection, Identification
 from ami.ml.post_processing.service import (
@@ -68,7 +69,8 @@ def apply(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
 def scope_changes(job: Job) -> list[str]:
     """How the scope of `job` differs from what it was when the Job began; empty if it does not.
 
-    So do the rows that its method consults. Raises JobFailedError where one is gone.
+    And how what its method consulted does, whoever changed it, by whatever way. Raises
+    JobFailedError where something of it is gone.
     """
     # With another logger: the Job's log has told already what planning tells.
     task = type(task_of(job))(job=job, logger=logger, **job.params["config"])
@@ -81,14 +83,14 @@ def scope_changes(job: Job) -> list[str]:
                 occurrence__in=task.scope.exclude(occurrence=None).values("occurrence_id")
             ),
         ),
-        *((rows.model, rows) for rows in task.consulted()),
     ]
+    basis.fix(task)
     changes = _membership(job, task.plan())
     for model, rows in since:
         if touched := rows.filter(updated_at__gt=job.started_at).count():
             noun = model._meta.verbose_name if touched == 1 else model._meta.verbose_name_plural
             changes.append(f"{touched} {noun} came or changed since.")
-    return changes
+    return changes + (basis.differences(job.basis.value, task.basis) if job.basis else [])
 
 
 def _membership(job: Job, planned: list[Planned]) -> list[str]:
@@ -118,6 +120,8 @@ def _refusal(job: Job) -> str | None:
         return f"Job {job.pk} was emptied on {job.pruned_at:%Y-%m-%d}, as it is old; run it anew."
     if job.dry_run and job.status != JobState.SUCCESS:
         return f"Job {job.pk} has not succeeded; a dry run is applied after its end."
+    if job.outcome == Outcome.NOTHING:
+        return f"Job {job.pk} found nothing to do; there is nothing to apply."
     if not job.dry_run and not is_undone(job):
         return f"Job {job.pk} is no dry run and was not reverted; there is nothing to apply."
     return None

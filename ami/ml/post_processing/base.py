@@ -88,6 +88,18 @@ class BasePostProcessingTask(PlannedWork):
         """Whether it overrides `run`, and so has transactions of its own: no dry run, no parts."""
         return cls.run is not BasePostProcessingTask.run
 
+    @classmethod
+    def nothing_in(cls, detections: QuerySet[Detection]) -> str | None:
+        """Why the method could work on none of `detections`, whatever its options.
+
+        A sentence for the page that asks for the options; None where it may. By default, only
+        where there is no detection.
+        """
+        return None if detections.exists() else "There is no detection in scope."
+
+    def nothing_to_do(self) -> str | None:
+        return self.nothing_in(self.scope)
+
     def run(self) -> None:
         """Process the chosen scope in this process, a batch a transaction."""
         if self.job:
@@ -126,10 +138,6 @@ class BasePostProcessingTask(PlannedWork):
         return Detection.objects.filter(
             Q(**{f"{self.unit.column}__in": units}) | Q(pk__in=self.scope.values("pk"))
         )
-
-    def consulted(self) -> list[QuerySet[Any]]:
-        """The rows that decide what a run does, besides those of the scope. None by default."""
-        return []
 
     def work_on(self, batch: Planned) -> None:
         self.process(self._batch(batch))
@@ -195,6 +203,9 @@ class OwnRun(WholeWork):
 
     def touched(self) -> QuerySet[Detection]:
         return self.task.touched()
+
+    def nothing_to_do(self) -> str | None:
+        return self.task.nothing_to_do()
 
 
 def get_author(key: str, *, name: str, **fields: Any) -> Algorithm:

@@ -14,20 +14,30 @@ from ami.base.ids import RowId
 from ami.jobs.states import JobFailedError
 from ami.jobs.work import Planned
 from ami.main.determinations import update_determinations
-from ami.main.models import Classification, TaxaList
+from ami.main.models import Classification, Detection, TaxaList
 from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask, get_author
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.derived.labels import listed_taxa, read_label_taxa
-from ami.ml.post_processing.derived.masking import LIKELY_OFF_LIST, MASKED_BY, Masking
-from ami.ml.post_processing.derived.rows import CategoryMaps, rows_a_batch
+from ami.ml.post_processing.derived.labels import listed_taxa
+from ami.ml.post_processing.derived.masking import (
+    LIKELY_OFF_LIST,
+    MASKED_BY,
+    Masking,
+    has_result,
+    kept_classes,
+    standing,
+)
+from ami.ml.post_processing.derived.rows import CategoryMaps, consult_maps, rows_a_batch
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, TaxaListId, existing_row
 
 logger = getLogger(__name__)
 
 MAX_NAME = 255
+# As what a run has consulted is told by.
+LISTED = "Taxa list"
+AUTHOR = "Algorithm of the results"
 
 
 def derived_algorithm(source: Algorithm, taxa_list: TaxaList, *, reweight: bool) -> Algorithm:
@@ -35,6 +45,11 @@ def derived_algorithm(source: Algorithm, taxa_list: TaxaList, *, reweight: bool)
 
     Raises JobFailedError where its key would be too long, or another algorithm has its name.
     """
+    return get_author(**author_fields(source, taxa_list, reweight=reweight))
+
+
+def author_fields(source: Algorithm, taxa_list: TaxaList, *, reweight: bool) -> dict[str, Any]:
+    """That author as `get_author` takes it. Raises JobFailedError where its key is too long."""
     how = "reweighted" if reweight else "absolute"
     key = f"{source.key}{MASKED_BY}{taxa_list.pk}_{how}"
     if excess := max(0, len(key) - MAX_NAME):
@@ -43,25 +58,31 @@ def derived_algorithm(source: Algorithm, taxa_list: TaxaList, *, reweight: bool)
             f"makes the key {key!r}, which may have at most {MAX_NAME}."
         )
     suffix = f" (filtered by taxa list {taxa_list.pk}, {how})"
-    return get_author(
-        key,
-        name=source.name[: MAX_NAME - len(suffix)] + suffix,
-        version=source.version,
-        category_map=source.category_map,
-        description=f"{source}, with only those classes that “{taxa_list}” holds.",
-    )
+    return {
+        "key": key,
+        "name": source.name[: MAX_NAME - len(suffix)] + suffix,
+        "version": source.version,
+        "category_map_id": source.category_map_id,
+        "description": f"{source}, with only those classes that “{taxa_list}” holds.",
+    }
 
 
-def listed_classes(taxa_list: TaxaList, source: Algorithm, *, maps: CategoryMaps) -> frozenset[int]:
-    """The taxa of the list. Raises JobFailedError where it holds no class of `source`."""
+def consult_masking(
+    source: Algorithm, taxa_list: TaxaList, rows: ClassificationQuerySet
+) -> dict[str, Any]:
+    """What masking goes by: the taxa of the list, and the category maps of `source` and its `rows`.
+
+    Raises JobFailedError where the list holds no class of `source`.
+    """
     listed = listed_taxa(set(taxa_list.taxa.values_list("pk", flat=True)))
-    labels = maps[source.category_map_id] if source.category_map_id else None
+    consulted = consult_maps(rows.filter(algorithm=source), of=[source.pk])
+    labels = CategoryMaps(consulted).get(source.category_map_id or 0)
     if not listed or (labels and labels.labels and not labels.within(listed).any()):
         raise JobFailedError(
             f"Taxa list {taxa_list.pk} ({taxa_list}) holds no class of {source}: add taxa to it, "
             "or choose another list."
         )
-    return listed
+    return {LISTED: sorted(listed), **consulted}
 
 
 class ClassMaskingConfig(ScopedConfig):
@@ -105,45 +126,61 @@ class ClassMaskingTask(BasePostProcessingTask):
 
     @cached_property
     def batch_size(self) -> int:  # type: ignore[override]
-        category_map = self.source.category_map
-        return rows_a_batch(len(category_map.labels) if category_map else 0)
+        return rows_a_batch(self.maps.width)
 
-    @cached_property
-    def source(self) -> Algorithm:
-        return existing_row(Algorithm, self.config.algorithm_id)
+    @classmethod
+    def nothing_in(cls, detections: QuerySet[Detection]) -> str | None:
+        rows = Classification.objects.filter(detection__in=detections)
+        if rows.filter(logits__isnull=False).exists():
+            return None
+        return super().nothing_in(detections) or "No classification in scope has logits."
 
-    @cached_property
-    def taxa_list(self) -> TaxaList:
-        return existing_row(TaxaList, self.config.taxa_list_id)
+    def nothing_to_do(self) -> str | None:
+        rows = Classification.objects.filter(detection__in=self.scope)
+        author = Algorithm.objects.filter(key=self.basis[AUTHOR]["key"]).first()
+        listed = frozenset(self.basis[LISTED])
+        sources = standing(rows, source_id=self.config.algorithm_id, author=author)
+        results = {kept_classes(labels, listed).key for labels in self.maps.values()}
+        if sources.filter(~has_result(author, kept_labels=results)).exists():
+            return None
+        if reason := self.nothing_in(self.scope):
+            return reason
+        source = existing_row(Algorithm, self.config.algorithm_id)
+        if not (done := sources.count()):
+            return f"No classification of {source} in scope has logits and stands."
+        taxa_list = existing_row(TaxaList, self.config.taxa_list_id)
+        return (
+            f"Masking by {taxa_list} has been done before, with the same classes: it has a result "
+            f"for each of the {done:,} classifications of {source} in scope."
+        )
+
+    def consult(self) -> dict[str, Any]:
+        """Raises JobFailedError where the list or the algorithm is gone, or no class stays."""
+        source = existing_row(Algorithm, self.config.algorithm_id)
+        taxa_list = existing_row(TaxaList, self.config.taxa_list_id)
+        rows = Classification.objects.filter(detection__in=self.scope)
+        return {
+            AUTHOR: author_fields(source, taxa_list, reweight=self.config.reweight),
+            **consult_masking(source, taxa_list, rows),
+        }
 
     @cached_property
     def maps(self) -> CategoryMaps:
-        maps = CategoryMaps(self.logger)
-        if self.source.category_map:  # of which `plan` has told what it lacks, once
-            maps[self.source.category_map.pk] = read_label_taxa(self.source.category_map)
-        return maps
-
-    @cached_property
-    def listed(self) -> frozenset[int]:
-        return listed_classes(self.taxa_list, self.source, maps=self.maps)
+        return CategoryMaps(self.basis)
 
     @cached_property
     def algorithm(self) -> Algorithm:
-        return derived_algorithm(self.source, self.taxa_list, reweight=self.config.reweight)
-
-    def consulted(self) -> list[QuerySet[Any]]:
-        return [TaxaList.objects.filter(pk=self.taxa_list.pk)]
+        return get_author(**self.basis[AUTHOR])
 
     def plan(self) -> list[Planned]:
-        if self.source.category_map_id:
-            labels = CategoryMaps(self.logger)[self.source.category_map_id]
-            self.count(labels_unresolved=len(labels.unresolved))
+        self.maps.tell_unresolved(self.logger)
+        self.count(labels_unresolved=_unresolved(self.maps, self.config.algorithm_id))
         return super().plan()
 
     def prepare(self) -> None:
-        """Raises JobFailedError where the list or the algorithm is gone, or no class stays."""
+        """Raises JobFailedError where another algorithm has the name of the derived one."""
         self.masking = Masking(
-            listed=self.listed,
+            listed=frozenset(self.basis[LISTED]),
             author=self.algorithm,
             maps=self.maps,
             tally=self,
@@ -153,8 +190,14 @@ class ClassMaskingTask(BasePostProcessingTask):
 
     def process(self, batch: Batch) -> None:
         rows = Classification.objects.filter(detection__in=batch.detections)
-        touched = self.masking.apply(rows, source=self.source, job=self.job)
+        touched = self.masking.apply(rows, source_id=self.config.algorithm_id, job=self.job)
         self.update_determinations(touched)
+
+
+def _unresolved(maps: CategoryMaps, algorithm_id: int) -> int:
+    """How many labels of an algorithm stand for no taxon."""
+    labels = maps.get(maps.by_algorithm[algorithm_id] or 0)
+    return len(labels.unresolved) if labels else 0
 
 
 class Counts(Counter[str]):
@@ -185,13 +228,17 @@ def make_classifications_filtered_by_taxa_list(
     counters so far, as are returned at the end. Raises JobFailedError, before anything is
     written, where no class of the algorithm is in the list.
     """
-    maps = CategoryMaps(logger)
+    consulted = consult_masking(algorithm, taxa_list, classifications)
+    maps = CategoryMaps(consulted)
+    maps.tell_unresolved(logger)
     counts = Counts(dict.fromkeys(ClassMaskingTask.counters, 0))
-    listed = listed_classes(taxa_list, algorithm, maps=maps)
-    if algorithm.category_map_id:
-        counts.count(labels_unresolved=len(maps[algorithm.category_map_id].unresolved))
+    counts.count(labels_unresolved=_unresolved(maps, algorithm.pk))
     masking = Masking(
-        listed=listed, author=new_algorithm, maps=maps, tally=counts, reweight=reweight
+        listed=frozenset(consulted[LISTED]),
+        author=new_algorithm,
+        maps=maps,
+        tally=counts,
+        reweight=reweight,
     )
     ids = sorted(classifications.values_list("pk", flat=True))
     if on_setup:
@@ -199,7 +246,7 @@ def make_classifications_filtered_by_taxa_list(
     for start in range(0, len(ids), batch_size):
         rows = Classification.objects.filter(pk__any_of=set(ids[start : start + batch_size]))
         with transaction.atomic():
-            changes = update_determinations(masking.apply(rows, source=algorithm))
+            changes = update_determinations(masking.apply(rows, source_id=algorithm.pk))
         counts.count(occurrences_updated=sum(change.taxon_changed for change in changes))
         if on_batch:
             on_batch(dict(counts))

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from numpy.typing import NDArray
 from pydantic import ConstrainedFloat, Field, validator
 from scipy.sparse import csr_array
@@ -15,16 +15,16 @@ from ami.base.vectors import Vector
 from ami.jobs.work import Planned
 from ami.main.models import Classification, Detection, TaxonRank
 from ami.main.querysets.classification import ClassificationQuerySet
-from ami.ml.models import Algorithm, AlgorithmCategoryMap
+from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.derived.labels import LabelTaxa, read_label_taxa
+from ami.ml.post_processing.derived.labels import LabelTaxa
 from ami.ml.post_processing.derived.rows import (
-    OWN_MAP,
     CategoryMaps,
     Derived,
     Matrix,
     Source,
+    consult_maps,
     derive,
     read_sources,
     rows_a_batch,
@@ -121,12 +121,18 @@ def roll_up(shares: Matrix, ladder: Ladder, *, constrained: bool) -> RolledUp:
     return RolledUp(taxa, scores, levels, np.round(unassigned, DECIMALS))
 
 
-class ToldMaps(CategoryMaps):
-    """Those of which the log has told already what they lack."""
-
-    def __missing__(self, pk: int) -> LabelTaxa:
-        self[pk] = labels = read_label_taxa(AlgorithmCategoryMap.objects.get(pk=pk))
-        return labels
+def _nothing_in(rows: ClassificationQuerySet) -> str | None:
+    """Why none of these classifications can be rolled up; None where one may be."""
+    standing = rows.filter(terminal=True)
+    if standing.filter(Q(scores__isnull=False) | Q(logits__isnull=False)).exists():
+        return None
+    if not (number := standing.count()):
+        return "There is no classification in scope that stands."
+    rolled_up = standing.filter(algorithm__key=RankRollupTask.key).count()
+    before = f" {rolled_up:,} of them are results of an earlier rollup." if rolled_up else ""
+    return (
+        f"None of the {number:,} classifications in scope that stand has scores or logits.{before}"
+    )
 
 
 class Threshold(ConstrainedFloat):
@@ -176,42 +182,52 @@ class RankRollupTask(BasePostProcessingTask):
 
     @cached_property
     def batch_size(self) -> int:  # type: ignore[override]
-        return rows_a_batch(max((len(one.labels) for one in self.used_maps), default=0))
+        return rows_a_batch(self.maps.width)
 
-    @cached_property
-    def used_maps(self) -> list[AlgorithmCategoryMap]:
-        """The category maps of the classifications in scope."""
-        used = self._standing(self.scope).order_by().values(number=OWN_MAP)
-        return list(AlgorithmCategoryMap.objects.filter(pk__in=used).order_by("pk"))
+    @classmethod
+    def nothing_in(cls, detections: QuerySet[Detection]) -> str | None:
+        reason = _nothing_in(Classification.objects.filter(detection__in=detections))
+        return reason and (super().nothing_in(detections) or reason)
 
-    def plan(self) -> list[Planned]:
-        maps = CategoryMaps(self.logger)
-        for one in self.used_maps:
-            self._tell_ranks(one.pk, maps[one.pk])
-        return super().plan()
+    def nothing_to_do(self) -> str | None:
+        reason = _nothing_in(self._given(self.scope))
+        return reason and (super().nothing_in(self.scope) or reason)
 
-    def prepare(self) -> None:
+    def consult(self) -> dict[str, Any]:
         """Raises JobFailedError where the algorithm is gone."""
         if self.config.algorithm_id is not None:
             existing_row(Algorithm, self.config.algorithm_id)
+        return consult_maps(self._given(self.scope))
+
+    @cached_property
+    def maps(self) -> CategoryMaps:
+        return CategoryMaps(self.basis)
+
+    def plan(self) -> list[Planned]:
+        self.maps.tell_unresolved(self.logger)
+        for pk, labels in self.maps.items():
+            self._tell_ranks(pk, labels)
+        return super().plan()
+
+    def prepare(self) -> None:
         self.thresholds = {str(rank): value for rank, value in self.config.thresholds.items()}
-        self.maps = ToldMaps(self.logger)
         self.ladders: dict[LabelTaxa, Ladder] = {}
 
     def process(self, batch: Batch) -> None:
-        rows = self._standing(batch.detections)
+        rows = self._given(batch.detections).filter(terminal=True)
         scored = self._derive(rows.filter(scores__isnull=False), "scores")
         unscored = rows.filter(scores__isnull=True, logits__isnull=False)
         self.update_determinations(scored | self._derive(unscored, "logits"))
 
-    def _standing(self, detections: QuerySet[Detection]) -> ClassificationQuerySet:
-        rows = Classification.objects.filter(detection__in=detections, terminal=True)
+    def _given(self, detections: QuerySet[Detection]) -> ClassificationQuerySet:
+        """The classifications to go by, those that are superseded included."""
+        rows = Classification.objects.filter(detection__in=detections)
         if self.config.algorithm_id is None:
             return rows
         return rows.filter(algorithm=self.config.algorithm_id)
 
     def _derive(self, rows: ClassificationQuerySet, vectors: str) -> set[int]:
-        sources = read_sources(rows)
+        sources = read_sources(rows, self.maps)
         self.count(classifications_checked=len(sources))
         rule = self._raise_logits if vectors == "logits" else self._raise_scores
         return derive(

@@ -1,7 +1,7 @@
 """Detections too small to identify are given "Not identifiable"."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 from pydantic import Field
@@ -13,8 +13,9 @@ from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.boxes import BOX_FAULTS
 from ami.ml.post_processing.registry import register
-from ami.ml.post_processing.scopes import ScopedConfig
+from ami.ml.post_processing.scopes import ScopedConfig, existing_row
 
+TAXON = f"Taxon “{NOT_IDENTIFIABLE}”"
 SOUND = {"large", "flagged before"}
 
 # Reasons to skip come first, so that only sound boxes are measured. OFFSET 0 has the corners
@@ -110,9 +111,17 @@ class SmallSizeFilterTask(BasePostProcessingTask):
 
     config: SmallSizeFilterConfig
 
+    def consult(self) -> dict[str, Any]:
+        named = Taxon.objects.filter(name=NOT_IDENTIFIABLE)
+        return {TAXON: named.values_list("pk", flat=True).first()}
+
     def prepare(self) -> None:
+        """Raises JobFailedError where the taxon that the run was planned with is gone."""
         fields = {"rank": TaxonRank.UNKNOWN, "identifiable": False}
-        self.taxon, _ = Taxon.objects.get_or_create(name=NOT_IDENTIFIABLE, defaults=fields)
+        if pk := self.basis[TAXON]:
+            self.taxon = existing_row(Taxon, pk)
+        else:
+            self.taxon, _ = Taxon.objects.get_or_create(name=NOT_IDENTIFIABLE, defaults=fields)
         # A row that was imported like any other name would outvote the good frames.
         Taxon.objects.filter(pk=self.taxon.pk).exclude(**fields).update(**fields)
 

@@ -265,6 +265,7 @@ class PostProcessingAction:
                 "launch_key_name": LAUNCH_KEY,
                 "action_checkbox_name": ACTION_CHECKBOX_NAME,
                 "selection": selection,
+                "nothing_to_do": selection.nothing_for(self.task_cls) or form.lacking,
             },
         )
 

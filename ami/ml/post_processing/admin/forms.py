@@ -84,15 +84,19 @@ class BasePostProcessingActionForm(forms.Form):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.scope_queryset = scope_queryset
+        self.lacking = ""
         for option in options_of(self.config_schema) if self.config_schema else []:
             self.fields.setdefault(option.name, _form_field(option))
 
     def offer(self, name: str, rows: Sequence[tuple[int, str]], *, otherwise: str) -> None:
         """Make the drawn field a choice among the rows with these ids, as these texts tell them.
 
-        `otherwise` is told in their place where there are none.
+        `otherwise` is told in their place where there are none; where one is required, the page
+        says so, and lets nobody run the method.
         """
         drawn = self.fields[name]
+        if drawn.required and not rows:
+            self.lacking = otherwise
         self.fields[name] = forms.TypedChoiceField(
             choices=[("", "---------" if rows else otherwise), *rows],
             coerce=int,

@@ -9,7 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.ids import parse_ids
-from ami.ml.post_processing.scopes import SCOPES
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.scopes import SCOPES, Scope
 
 MAX_ROWS = 200
 SHOWN_ROWS = 10
@@ -32,6 +33,7 @@ class Selection:
     noun: str
     captures: int | None
     detections: int | None
+    scope: Scope | None
     vanished: str = ""
 
     @classmethod
@@ -67,7 +69,12 @@ class Selection:
             noun=str(opts.verbose_name if len(ids) == 1 else opts.verbose_name_plural),
             captures=scope.captures(ids).count() if scope else None,
             detections=scope.detections(ids).count() if scope else None,
+            scope=scope,
         )
+
+    def nothing_for(self, task_cls: type[BasePostProcessingTask]) -> str | None:
+        """Why that method has nothing to do on the selection; None where it may have."""
+        return task_cls.nothing_in(self.scope.detections(self.ids)) if self.scope else None
 
     @property
     def unlisted(self) -> int:

@@ -1,13 +1,14 @@
 """Which taxa the labels of a category map stand for, and what lies above them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ami.main.taxonomy import Taxonomy
+from ami.main.taxonomy import Links, Taxonomy
 from ami.ml.models import AlgorithmCategoryMap
 from ami.ml.models.labels import resolve_labels
 
@@ -48,6 +49,17 @@ class LabelTaxa:
             next((pk for pk in line if self.taxonomy[pk].rank == rank), None)
             for line in self.lineages
         ]
+
+    def stored(self) -> dict[str, Any]:
+        """All of it as JSON, for :meth:`restored`."""
+        above = {pk for line in self.lineages for pk in line}
+        links = [[pk, self.taxonomy[pk].rank, self.taxonomy[pk].parent] for pk in sorted(above)]
+        return {"labels": list(self.labels), "taxa": list(self.taxa), "taxonomy": links}
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> "LabelTaxa":
+        links = {pk: Links(rank, parent, None) for pk, rank, parent in stored["taxonomy"]}
+        return cls(stored["labels"], stored["taxa"], Taxonomy(links))
 
 
 def read_label_taxa(category_map: AlgorithmCategoryMap) -> LabelTaxa:

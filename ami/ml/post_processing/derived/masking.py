@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.db.models import Exists, OuterRef, Q
@@ -39,6 +39,31 @@ class Kept(NamedTuple):
     key: str
 
 
+def kept_classes(labels: LabelTaxa, listed: Collection[int]) -> Kept:
+    """Those that stand for a taxon that is `listed`, or lies under one."""
+    classes = labels.within(listed)
+    names = [name for name, stays in zip(labels.labels, classes, strict=True) if stays]
+    return Kept(classes, hashlib.sha256(json.dumps(names).encode()).hexdigest())
+
+
+def standing(
+    rows: ClassificationQuerySet, *, source_id: int, author: Algorithm | None
+) -> ClassificationQuerySet:
+    """Those with logits that algorithm `source_id` gave and that stand, or their masking does."""
+    stands = Q(terminal=True) | has_result(author)
+    return rows.filter(stands, algorithm=source_id, logits__isnull=False)
+
+
+def has_result(author: Algorithm | None, *, kept_labels: Collection[str] | None = None) -> Q:
+    """Whether `author` has masked a row, and that stands; by one of those labels if given."""
+    results = Classification.objects.filter(
+        applied_to=OuterRef("pk"), algorithm=author, terminal=True
+    )
+    if kept_labels is not None:
+        results = results.filter(metadata__kept_labels__in=kept_labels)
+    return Q(Exists(results)) if author else Q(pk__in=[])
+
+
 class Masking:
     """Masks classifications of one algorithm by the taxa of a list.
 
@@ -66,25 +91,17 @@ class Masking:
 
     def kept(self, labels: LabelTaxa) -> Kept:
         if labels not in self._kept:
-            classes = labels.within(self.listed)
-            names = [name for name, stays in zip(labels.labels, classes, strict=True) if stays]
-            key = hashlib.sha256(json.dumps(names).encode()).hexdigest()
-            self._kept[labels] = Kept(classes, key)
+            self._kept[labels] = kept_classes(labels, self.listed)
         return self._kept[labels]
 
     def apply(
-        self, rows: ClassificationQuerySet, *, source: Algorithm, job: Job | None = None
+        self, rows: ClassificationQuerySet, *, source_id: int, job: Job | None = None
     ) -> set[int]:
-        """Mask those of `rows` that `source` gave and that stand, or whose result is outdated.
+        """Mask those of `rows` that algorithm `source_id` gave and that stand.
 
-        Returns the ids of the occurrences that this touched.
+        And those whose result is outdated. Returns the ids of the occurrences that this touched.
         """
-        results = Classification.objects.filter(
-            applied_to=OuterRef("pk"), algorithm=self.author, terminal=True
-        )
-        sources = read_sources(
-            rows.filter(Q(terminal=True) | Exists(results), algorithm=source, logits__isnull=False)
-        )
+        sources = read_sources(standing(rows, source_id=source_id, author=self.author), self.maps)
         outdated = self._outdated(sources)
         pending = [row for row in sources if outdated.get(row.pk, True)]
         self.tally.count(classifications_checked=len(pending))
@@ -105,9 +122,9 @@ class Masking:
         )
         keys = dict(results.values_list("applied_to_id", "metadata__kept_labels"))
         return {
-            row.pk: keys[row.pk] != self.kept(self.maps[row.category_map_id]).key
+            row.pk: keys[row.pk] != self.kept(labels).key
             for row in sources
-            if row.pk in keys and row.category_map_id is not None
+            if row.pk in keys and (labels := self.maps.get(row.category_map_id or 0))
         }
 
     def _mask(
@@ -141,13 +158,16 @@ class Masking:
             sources=[sources[place] for place in chosen],
             taxon_ids=taxa[chosen].tolist(),
             score=masked.scores[chosen, masked.winners[chosen]],
-            metadata=[
-                {"removed_mass": mass, "kept_labels": key}
-                for mass in masked.removed[chosen].tolist()
-            ],
+            metadata=[_metadata(mass, key) for mass in masked.removed[chosen].tolist()],
             scores=masked.scores[chosen],
             logits=logits[chosen],
         )
+
+
+def _metadata(removed_mass: float, key: str) -> dict[str, Any]:
+    """What a result is kept with; the names of the counters that warn of it among it."""
+    told: dict[str, Any] = {"removed_mass": removed_mass, "kept_labels": key}
+    return told | {"warnings": ["likely_off_list"]} if removed_mass > LIKELY_OFF_LIST else told
 
 
 class Masked(NamedTuple):

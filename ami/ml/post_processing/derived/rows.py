@@ -5,13 +5,12 @@ checking, superseding and writing are here, in portions that bound the memory.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from django.db.models import Q
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -28,7 +27,9 @@ LARGEST_BATCH = 1_000
 BATCH = 2_000_000  # numbers of a vector column in a batch, which takes about a second
 PORTION = 1_000_000  # numbers of a vector column that are in memory at once, 8 bytes each
 NAMED = 1_000
-OWN_MAP = Coalesce("category_map_id", "algorithm__category_map_id")
+# As what a run has consulted is told by.
+LABELS = "Labels and their taxa"
+OF_ALGORITHMS = "Category maps of the algorithms"
 
 
 class Source(NamedTuple):
@@ -68,24 +69,51 @@ class Tally(Protocol):
 
 
 class CategoryMaps(dict[int, LabelTaxa]):
-    """The resolved labels of category maps by id, each read when first asked for."""
+    """The category maps that a run goes by, by id, with the taxa of their labels.
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self.logger = logger
+    They are made of what :func:`consult_maps` has found, however the catalogue has changed since.
+    `by_algorithm` has the map of those classifications of an algorithm that name none themselves.
+    """
 
-    def __missing__(self, pk: int) -> LabelTaxa:
-        labels = read_label_taxa(AlgorithmCategoryMap.objects.get(pk=pk))
-        if unresolved := labels.unresolved:
-            self.logger.warning(
-                "Category map %d: %d of %d labels stand for no taxon: %s%s",
-                pk,
-                len(unresolved),
-                len(labels.labels),
-                ", ".join(unresolved[:NAMED]),
-                ", …" if len(unresolved) > NAMED else ".",
-            )
-        self[pk] = labels
-        return labels
+    def __init__(self, consulted: Mapping[str, Any]) -> None:
+        maps = consulted[LABELS].items()
+        super().__init__({int(pk): LabelTaxa.restored(stored) for pk, stored in maps})
+        algorithms = consulted[OF_ALGORITHMS].items()
+        self.by_algorithm: dict[int, int | None] = {int(pk): number for pk, number in algorithms}
+
+    @property
+    def width(self) -> int:
+        """The number of labels of the largest."""
+        return max((len(one.labels) for one in self.values()), default=0)
+
+    def tell_unresolved(self, logger: logging.Logger) -> None:
+        """Name the labels that stand for no taxon."""
+        for pk, labels in self.items():
+            if unresolved := labels.unresolved:
+                logger.warning(
+                    "Category map %d: %d of %d labels stand for no taxon: %s%s",
+                    pk,
+                    len(unresolved),
+                    len(labels.labels),
+                    ", ".join(unresolved[:NAMED]),
+                    ", …" if len(unresolved) > NAMED else ".",
+                )
+
+
+def consult_maps(rows: ClassificationQuerySet, *, of: Collection[int] = ()) -> dict[str, Any]:
+    """What :meth:`PlannedWork.consult` says of the category maps of `rows`, for CategoryMaps.
+
+    And of those of the algorithms whose ids `of` holds, whether they gave a row or not.
+    """
+    pairs = set(rows.order_by().values_list("algorithm_id", "category_map_id").distinct())
+    ids = {algorithm for algorithm, own in pairs if own is None} | set(of)
+    algorithms = dict(Algorithm.objects.filter(pk__in=ids).values_list("pk", "category_map_id"))
+    used = {own for _, own in pairs} | set(algorithms.values())
+    maps = AlgorithmCategoryMap.objects.filter(pk__in=used - {None}).order_by("pk")
+    return {
+        LABELS: {str(one.pk): read_label_taxa(one).stored() for one in maps},
+        OF_ALGORITHMS: {str(pk): number for pk, number in algorithms.items()},
+    }
 
 
 def rows_a_batch(classes: int) -> int:
@@ -93,16 +121,20 @@ def rows_a_batch(classes: int) -> int:
     return max(1, min(LARGEST_BATCH, BATCH // max(1, classes)))
 
 
-def read_sources(rows: ClassificationQuerySet) -> list[Source]:
+def read_sources(rows: ClassificationQuerySet, maps: CategoryMaps) -> list[Source]:
     """Those rows by id, in one query; without a category map they take their algorithm's."""
     columns = rows.order_by("pk").values_list(
         "pk",
         "detection_id",
         "detection__occurrence_id",
         "taxon_id",
-        OWN_MAP,
+        "category_map_id",
+        "algorithm_id",
     )
-    return [Source(*row) for row in columns]
+    return [
+        Source(pk, detection, occurrence, taxon, own or maps.by_algorithm.get(algorithm or 0))
+        for pk, detection, occurrence, taxon, own, algorithm in columns
+    ]
 
 
 def derive(
@@ -150,10 +182,13 @@ def _by_category_map(
 
     for pk, group in groupby(sorted(sources, key=number), key=number):
         rows = list(group)
-        if pk and maps[pk].labels:
-            yield maps[pk], rows
+        labels = maps.get(pk)
+        if labels and labels.labels:
+            yield labels, rows
             continue
-        reason = "category map without labels" if pk else "no category map"
+        reason = "no category map"
+        if pk:
+            reason = "category map without labels" if labels else "category map of a later time"
         tally.skip(reason, rows=len(rows), ids=[row.pk for row in rows])
 
 

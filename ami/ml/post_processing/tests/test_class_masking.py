@@ -321,9 +321,14 @@ def test_number_of_queries_does_not_grow_with_the_batch(
 
 
 @pytest.mark.parametrize(("classes", "rows"), [(3, 1_000), (2_500, 800), (29_000, 68)])
-def test_batches_of_more_classes_have_fewer_rows(classes: int, rows: int, some: TaxaList) -> None:
+def test_batches_of_more_classes_have_fewer_rows(classes: int, rows: int) -> None:
     classifier = make_classifier(*(f"label {number}" for number in range(classes)))
-    task = ClassMaskingTask(taxa_list_id=some.pk, algorithm_id=classifier.pk, occurrence_id=1)
+    make_source(classifier)
+    task = ClassMaskingTask(
+        taxa_list_id=make_list(*make_species("label 0")).pk,
+        algorithm_id=classifier.pk,
+        source_image_collection_id=everything().pk,
+    )
     assert task.batch_size == rows
 
 

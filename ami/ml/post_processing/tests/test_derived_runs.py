@@ -1,11 +1,16 @@
 """Jobs of masking and rollup: one after the other, and what they tell of labels and names."""
 
+import csv
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.utils.html import escape
 
 from ami.jobs.models import Job
+from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Classification, SourceImageCollection, TaxaList, Taxon
 from ami.ml.post_processing.again import (
@@ -111,21 +116,46 @@ def test_looking_for_changes_of_the_scope_tells_nothing_anew(
     assert job.logs.count() == told
 
 
-def test_names_that_are_likely_wrong_are_warned_of(night: SourceImageCollection) -> None:
-    job = mask(night)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_names_that_are_likely_wrong_are_warned_of(
+    dry_run: bool, night: SourceImageCollection, admin_client: Client
+) -> None:
+    job = mask(night, dry_run=dry_run)
+    assert job.outcome == Outcome.PROBLEMS
     (warning,) = job.progress.warnings
     assert warning.startswith("Likely off list: 1. Masking removed more than 0.9 ")
     assert job.logs.filter(level="WARNING", message=warning).exists()
+    page = admin_client.get(f"/admin/jobs/job/{job.pk}/change/").text
+    assert '<span class="job-warning">1 likely off list</span>' in page
+    url = f"/admin/jobs/jobchange/?job__id__exact={job.pk}&warning=likely_off_list"
+    assert f'href="{escape(url)}">See each</a>' in page
+    assert "1 likely off list" in admin_client.get("/admin/jobs/job/").text
+    listed = admin_client.get(url)
+    (change,) = listed.context["cl"].result_list
+    assert change.after["taxon_id"] != Taxon.objects.get(name="c").pk
+    assert "Likely off list" in listed.text
+    told = admin_client.get(f"/admin/jobs/job/{job.pk}/changes.csv").getvalue().decode()
+    lines = list(csv.DictReader(StringIO(told)))
+    assert [line["id"] for line in lines if line["warnings"]] == [str(change.pk)]
+    assert {line["warnings"] for line in lines} == {"", "likely_off_list"}
+
+
+def test_changes_of_no_job_can_be_asked_for_by_a_warning(
+    night: SourceImageCollection, admin_client: Client
+) -> None:
+    mask(night)
+    for query in ("warning=likely_off_list", "job__id__exact=0&warning=x", "warning=%00"):
+        assert admin_client.get(f"/admin/jobs/jobchange/?{query}", follow=True).status_code == 200
 
 
 def test_list_that_was_edited_since_the_dry_run_is_told_and_asked_about(
     night: SourceImageCollection,
 ) -> None:
     dry = mask(night, dry_run=True)
-    TaxaList.objects.get().save()
+    TaxaList.objects.get().taxa.add(Taxon.objects.get(name="c"))
     with pytest.raises(ScopeChangedError) as changed:
         apply(dry, user=None)
-    assert changed.value.changes == ["1 taxa list came or changed since."]
+    assert changed.value.changes == ["Taxa list: 2 entries when it was planned, 3 now."]
     TaxaList.objects.all().delete()
     with pytest.raises(ApplyRefusedError, match="no longer exists"):
         apply(dry, user=None)

@@ -41,8 +41,7 @@ def run(*, sizes: tuple[int, ...], by_hand: bool) -> Job:
     return job
 
 
-@pytest.mark.parametrize("by_hand", [False, True])
-@pytest.mark.parametrize("sizes", [(1,) * 6, ()])
+@pytest.mark.parametrize(("sizes", "by_hand"), [((1,) * 6, False), ((1,) * 6, True), ((), True)])
 def test_what_is_counted_in_planning_is_counted_once(sizes: tuple[int, ...], by_hand: bool) -> None:
     job = run(sizes=sizes, by_hand=by_hand)
     assert job.parts.count() == (3 if sizes and not by_hand else 1)

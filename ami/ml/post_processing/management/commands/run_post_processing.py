@@ -30,6 +30,7 @@ from ami.ml.post_processing.service import LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 
 TIMED_OUT = 3
+NOTHING_TO_DO = 4
 MOST_SECONDS = 10**9
 
 Method = type[BasePostProcessingTask]
@@ -39,7 +40,7 @@ class Command(ScriptableCommand):
     help = (
         "Run a post-processing method as a Job, and wait for its end; Ctrl-C cancels it. Exit "
         "code: 0 succeeded, 1 failed, canceled or succeeded with problems, 2 bad usage, 3 not "
-        "ended within --timeout."
+        "ended within --timeout, 4 nothing to do."
     )
     blank = BLANK
 
@@ -89,7 +90,11 @@ class Command(ScriptableCommand):
         else:
             write_outcome(job, self.stdout, self.stderr)
         if options["wait"] and job.outcome != Outcome.SUCCEEDED:
-            sys.exit(FAILED if job.is_final or interrupts else self._time_is_up(job))
+            sys.exit(self._code(job) if job.is_final or interrupts else self._time_is_up(job))
+
+    @staticmethod
+    def _code(job: Job) -> int:
+        return NOTHING_TO_DO if job.outcome == Outcome.NOTHING else FAILED
 
     def _time_is_up(self, job: Job) -> int:
         self.stderr.write(

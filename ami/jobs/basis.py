@@ -1,0 +1,124 @@
+"""What a run consults besides the rows of its scope: fixed when it is planned, for all its parts.
+
+A value of :meth:`PlannedWork.consult` is a mapping from the name of what was consulted, as a page
+tells it, to its contents as JSON. It is read in one snapshot, stored with the Job, and given to
+each worker that takes a part, at once or when the Job is resumed.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from ami.jobs.faults import is_transient
+from ami.jobs.models import Basis, Job
+from ami.jobs.states import RUNNING, JobFailedError, PartState
+from ami.jobs.work import PlannedWork
+
+ONE_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+CHANGED = "%s The run used what it was planned with."
+
+
+def fix(work: PlannedWork) -> None:
+    """Have `work` consult what it needs, as a worker that takes a part finds it stored.
+
+    Raises JobFailedError where something of it is gone.
+    """
+    work.basis = _consult(work)
+
+
+def store(job: Job, work: PlannedWork) -> None:
+    """Keep the basis of `work` with its Job; to be called in the transaction that makes parts."""
+    if not work.basis:
+        return
+    text = _text(work.basis)
+    basis = Basis(
+        digest=sha256(text.encode()).hexdigest(), value=work.basis, used_at=timezone.now()
+    )
+    # It locks a row that is there, so that nobody deletes it before the Job refers to it.
+    Basis.objects.bulk_create(
+        [basis], update_conflicts=True, update_fields=["used_at"], unique_fields=["digest"]
+    )
+    Job.objects.filter(pk=job.pk).update(basis=basis)
+    job.basis = basis
+
+
+def take_up(job: Job, work: PlannedWork) -> None:
+    """Give `work` what its Job was planned with."""
+    if basis := job.basis:
+        work.basis = basis.value
+
+
+def differences(former: dict[str, Any], present: dict[str, Any]) -> list[str]:
+    """How `present` differs from `former`, what was planned with, a sentence each.
+
+    What was not there then is no difference: the run itself may have made it.
+    """
+    return [
+        _sentence(name, then, present.get(name))
+        for name, then in former.items()
+        if not _is_as_then(then, present.get(name))
+    ]
+
+
+def note_changes(job: Job, work: PlannedWork) -> None:
+    """Where the last part is done, tell on the Job's page what has changed since it was planned.
+
+    Whatever fails here does not keep the Job from its end.
+    """
+    if not job.basis_id or job.parts.exclude(state=PartState.DONE).exists():
+        return
+    try:
+        sentences = differences(work.basis, _consult(work))
+    except JobFailedError as gone:
+        sentences = [str(gone)]
+    except Exception as fault:
+        if is_transient(fault):
+            raise
+        job.logger.exception("Whether what it consulted has changed could not be found out.")
+        return
+    noted = Job.objects.filter(pk=job.pk, status__in=RUNNING).exclude(basis_changes=sentences)
+    if noted.update(basis_changes=sentences) and sentences:
+        job.logger.warning(CHANGED, " ".join(sentences))
+
+
+def delete_unused(*, before: Any) -> int:
+    """Delete what no Job refers to, and was not used since that time; return how many."""
+    named = Exists(Job.objects.filter(basis=OuterRef("pk")))
+    return Basis.objects.filter(~named, used_at__lt=before).delete()[0]
+
+
+def _consult(work: PlannedWork) -> dict[str, Any]:
+    with _one_snapshot():
+        consulted: dict[str, Any] = json.loads(_text(work.consult()))
+    return consulted
+
+
+@contextmanager
+def _one_snapshot() -> Iterator[None]:
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic(), connection.cursor() as cursor:
+        if is_outermost:  # within a transaction that has read already, it cannot be set
+            cursor.execute(ONE_SNAPSHOT)
+        yield
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _is_as_then(then: Any, now: Any) -> bool:
+    if isinstance(then, dict) and isinstance(now, dict):
+        return all(key in now and now[key] == value for key, value in then.items())
+    return then is None or then == now
+
+
+def _sentence(name: str, then: Any, now: Any) -> str:
+    if isinstance(then, list) and isinstance(now, list) and len(then) != len(now):
+        return f"{name}: {len(then):,} entries when it was planned, {len(now):,} now."
+    return f"{name}: changed since it was planned."

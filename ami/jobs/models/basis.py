@@ -1,0 +1,22 @@
+from django.db import models
+from django.utils import timezone
+
+
+class Basis(models.Model):
+    """What Jobs were planned with besides the rows of their scope, such as the taxa of a list.
+
+    Kept once for all Jobs that consulted the same: the labels of one classifier, with what lies
+    above them, can take a megabyte.
+    """
+
+    digest = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of the value.")
+    value = models.JSONField()
+    used_at = models.DateTimeField(
+        default=timezone.now, help_text="When a Job was last planned with it."
+    )
+
+    class Meta:
+        verbose_name_plural = "bases"
+
+    def __str__(self) -> str:
+        return self.digest
