@@ -112,11 +112,12 @@ def _parts(job: Job, summary: Summary) -> dict[str, Any] | None:
 
 def _end(job: Job, summary: Summary) -> dict[str, Any]:
     """How a Job has ended, and what can be done about it."""
+    is_idle = job.dry_run or job.outcome == Outcome.NOTHING
     return {
         "problems": _problems(job),
         "share": _share(job, summary),
         "applied_by": job.applied_by.order_by("-pk").only("status", "outcome").first(),
-        "written": None if job.dry_run else job.classifications.count(),
+        "written": None if is_idle else job.classifications.count(),
         "written_url": list_url(Classification, job__id__exact=job.pk),
     }
 

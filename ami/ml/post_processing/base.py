@@ -105,9 +105,10 @@ class BasePostProcessingTask(PlannedWork):
         if self.job:
             run_here(self.job, self)
             return
+        planned = self.plan()
         self.prepare()
         try:
-            for batch in self.plan():
+            for batch in planned:
                 with transaction.atomic():
                     self.work_on(batch)
                     refresh_counts()

@@ -1,7 +1,7 @@
 """Classifications are given anew, with only those classes that a taxa list holds."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from logging import getLogger
 from typing import Any
@@ -19,7 +19,7 @@ from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask, get_author
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.derived.labels import listed_taxa
+from ami.ml.post_processing.derived.labels import LabelTaxa, listed_taxa
 from ami.ml.post_processing.derived.masking import (
     LIKELY_OFF_LIST,
     MASKED_BY,
@@ -70,19 +70,24 @@ def author_fields(source: Algorithm, taxa_list: TaxaList, *, reweight: bool) -> 
 def consult_masking(
     source: Algorithm, taxa_list: TaxaList, rows: ClassificationQuerySet
 ) -> dict[str, Any]:
-    """What masking goes by: the taxa of the list, and the category maps of `source` and its `rows`.
-
-    Raises JobFailedError where the list holds no class of `source`.
-    """
+    """What masking goes by: the taxa of the list; the category maps of `source` and its `rows`."""
     listed = listed_taxa(set(taxa_list.taxa.values_list("pk", flat=True)))
-    consulted = consult_maps(rows.filter(algorithm=source), of=[source.pk])
-    labels = CategoryMaps(consulted).get(source.category_map_id or 0)
-    if not listed or (labels and labels.labels and not labels.within(listed).any()):
-        raise JobFailedError(
-            f"Taxa list {taxa_list.pk} ({taxa_list}) holds no class of {source}: add taxa to it, "
-            "or choose another list."
-        )
-    return {LISTED: sorted(listed), **consulted}
+    maps = consult_maps(rows.filter(algorithm=source), of=[source.pk])
+    return {LISTED: sorted(listed), **maps}
+
+
+def keeps_a_class(listed: Collection[int], labels: LabelTaxa | None) -> bool:
+    """Whether one of these classes stays; of a classifier without labels, nobody knows."""
+    if not labels or not labels.labels:
+        return bool(listed)
+    return bool(labels.within(listed).any())
+
+
+def no_class_stays(source: Algorithm, taxa_list: TaxaList) -> JobFailedError:
+    return JobFailedError(
+        f"Taxa list {taxa_list.pk} ({taxa_list}) holds no class of {source}: add taxa to it, "
+        "or choose another list."
+    )
 
 
 class ClassMaskingConfig(ScopedConfig):
@@ -138,9 +143,8 @@ class ClassMaskingTask(BasePostProcessingTask):
     def nothing_to_do(self) -> str | None:
         rows = Classification.objects.filter(detection__in=self.scope)
         author = Algorithm.objects.filter(key=self.basis[AUTHOR]["key"]).first()
-        listed = frozenset(self.basis[LISTED])
         sources = standing(rows, source_id=self.config.algorithm_id, author=author)
-        results = {kept_classes(labels, listed).key for labels in self.maps.values()}
+        results = {kept_classes(labels, self.listed).key for labels in self.maps.values()}
         if sources.filter(~has_result(author, kept_labels=results)).exists():
             return None
         if reason := self.nothing_in(self.scope):
@@ -155,7 +159,7 @@ class ClassMaskingTask(BasePostProcessingTask):
         )
 
     def consult(self) -> dict[str, Any]:
-        """Raises JobFailedError where the list or the algorithm is gone, or no class stays."""
+        """Raises JobFailedError where the list or the algorithm is gone."""
         source = existing_row(Algorithm, self.config.algorithm_id)
         taxa_list = existing_row(TaxaList, self.config.taxa_list_id)
         rows = Classification.objects.filter(detection__in=self.scope)
@@ -169,18 +173,27 @@ class ClassMaskingTask(BasePostProcessingTask):
         return CategoryMaps(self.basis)
 
     @cached_property
+    def listed(self) -> frozenset[int]:
+        return frozenset(self.basis[LISTED])
+
+    @cached_property
     def algorithm(self) -> Algorithm:
         return get_author(**self.basis[AUTHOR])
 
     def plan(self) -> list[Planned]:
+        """Raises JobFailedError where no class stays."""
+        labels = self.maps.of_algorithm(self.config.algorithm_id)
+        if not keeps_a_class(self.listed, labels):
+            source = existing_row(Algorithm, self.config.algorithm_id)
+            raise no_class_stays(source, existing_row(TaxaList, self.config.taxa_list_id))
         self.maps.tell_unresolved(self.logger)
-        self.count(labels_unresolved=_unresolved(self.maps, self.config.algorithm_id))
+        self.count(labels_unresolved=len(labels.unresolved) if labels else 0)
         return super().plan()
 
     def prepare(self) -> None:
         """Raises JobFailedError where another algorithm has the name of the derived one."""
         self.masking = Masking(
-            listed=frozenset(self.basis[LISTED]),
+            listed=self.listed,
             author=self.algorithm,
             maps=self.maps,
             tally=self,
@@ -192,12 +205,6 @@ class ClassMaskingTask(BasePostProcessingTask):
         rows = Classification.objects.filter(detection__in=batch.detections)
         touched = self.masking.apply(rows, source_id=self.config.algorithm_id, job=self.job)
         self.update_determinations(touched)
-
-
-def _unresolved(maps: CategoryMaps, algorithm_id: int) -> int:
-    """How many labels of an algorithm stand for no taxon."""
-    labels = maps.get(maps.by_algorithm[algorithm_id] or 0)
-    return len(labels.unresolved) if labels else 0
 
 
 class Counts(Counter[str]):
@@ -230,11 +237,14 @@ def make_classifications_filtered_by_taxa_list(
     """
     consulted = consult_masking(algorithm, taxa_list, classifications)
     maps = CategoryMaps(consulted)
+    labels, listed = maps.of_algorithm(algorithm.pk), frozenset(consulted[LISTED])
+    if not keeps_a_class(listed, labels):
+        raise no_class_stays(algorithm, taxa_list)
     maps.tell_unresolved(logger)
     counts = Counts(dict.fromkeys(ClassMaskingTask.counters, 0))
-    counts.count(labels_unresolved=_unresolved(maps, algorithm.pk))
+    counts.count(labels_unresolved=len(labels.unresolved) if labels else 0)
     masking = Masking(
-        listed=frozenset(consulted[LISTED]),
+        listed=listed,
         author=new_algorithm,
         maps=maps,
         tally=counts,

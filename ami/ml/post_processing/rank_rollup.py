@@ -127,12 +127,10 @@ def _nothing_in(rows: ClassificationQuerySet) -> str | None:
     if standing.filter(Q(scores__isnull=False) | Q(logits__isnull=False)).exists():
         return None
     if not (number := standing.count()):
-        return "There is no classification in scope that stands."
+        return "There is no classification in scope."
     rolled_up = standing.filter(algorithm__key=RankRollupTask.key).count()
     before = f" {rolled_up:,} of them are results of an earlier rollup." if rolled_up else ""
-    return (
-        f"None of the {number:,} classifications in scope that stand has scores or logits.{before}"
-    )
+    return f"0 of {number:,} classifications in scope have scores or logits.{before}"
 
 
 class Threshold(ConstrainedFloat):

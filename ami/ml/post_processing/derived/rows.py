@@ -81,6 +81,9 @@ class CategoryMaps(dict[int, LabelTaxa]):
         algorithms = consulted[OF_ALGORITHMS].items()
         self.by_algorithm: dict[int, int | None] = {int(pk): number for pk, number in algorithms}
 
+    def of_algorithm(self, pk: int) -> LabelTaxa | None:
+        return self.get(self.by_algorithm.get(pk) or 0)
+
     @property
     def width(self) -> int:
         """The number of labels of the largest."""

@@ -90,7 +90,7 @@ def test_empty_capture_set(
     ("task_cls", "told"),
     [
         (ClassMaskingTask, NO_LOGITS),
-        (RankRollupTask, "None of the 3 classifications in scope that stand has scores or logits."),
+        (RankRollupTask, "0 of 3 classifications in scope have scores or logits."),
     ],
 )
 def test_rows_without_vectors(
@@ -103,7 +103,7 @@ def test_rows_without_vectors(
 
 def test_rollup_of_detections_without_a_classification() -> None:
     told = reason(run(RankRollupTask, make_scope(2)))
-    assert told == "There is no classification in scope that stands."
+    assert told == "There is no classification in scope."
 
 
 def test_classifier_that_gave_nothing(classifier: Algorithm) -> None:
@@ -139,8 +139,8 @@ def test_rollup_that_has_been_done_before(classifier: Algorithm) -> None:
     scope = everything()
     assert run(RankRollupTask, scope).outcome == Outcome.SUCCEEDED
     assert reason(run(RankRollupTask, scope)) == (
-        "None of the 2 classifications in scope that stand has scores or logits. 2 of them are "
-        "results of an earlier rollup."
+        "0 of 2 classifications in scope have scores or logits. 2 of them are results of an earlier "
+        "rollup."
     )
 
 
@@ -212,7 +212,7 @@ def test_command_line_tells_it(
     ("action", "told"),
     [
         ("run_class_masking", NO_LOGITS),
-        ("run_rank_rollup", "None of the 1 classifications in scope that stand has scores or"),
+        ("run_rank_rollup", "0 of 1 classifications in scope have scores or logits."),
         ("run_small_size_filter", ""),
         ("run_tracking", ""),
     ],
