@@ -167,5 +167,5 @@ def test_figures_to_be_heeded_are_warned_of(operator: Client) -> None:
         figure.warning = "These names are <wrong>."
     job.save()
     page = live(operator, job).text
-    assert '<li class="warning">Off the list: 1,200. These names are &lt;wrong&gt;.</li>' in page
+    assert '<li class="warning">Off the list: 1,200. These names are &lt;wrong&gt;. <a' in page
     assert page.count("These names are") == 1

@@ -139,8 +139,8 @@ def test_rollup_that_has_been_done_before(classifier: Algorithm) -> None:
     scope = everything()
     assert run(RankRollupTask, scope).outcome == Outcome.SUCCEEDED
     assert reason(run(RankRollupTask, scope)) == (
-        "0 of 2 classifications in scope have scores or logits. 2 of them are results of an earlier "
-        "rollup."
+        "0 of 2 classifications in scope have scores or logits. 2 of them are results of an "
+        "earlier rollup."
     )
 
 
