@@ -29,17 +29,15 @@ def fix(work: PlannedWork) -> None:
 
     Raises JobFailedError where something of it is gone.
     """
-    work.basis = _consult(work)
+    work.basis = json.loads(_consult(work))
 
 
 def store(job: Job, work: PlannedWork) -> None:
     """Keep the basis of `work` with its Job; to be called in the transaction that makes parts."""
     if not work.basis:
         return
-    text = _text(work.basis)
-    basis = Basis(
-        digest=sha256(text.encode()).hexdigest(), value=work.basis, used_at=timezone.now()
-    )
+    digest = _digest(_text(work.basis))
+    basis = Basis(digest=digest, value=work.basis, used_at=timezone.now())
     # It locks a row that is there, so that nobody deletes it before the Job refers to it.
     Basis.objects.bulk_create(
         [basis], update_conflicts=True, update_fields=["used_at"], unique_fields=["digest"]
@@ -74,7 +72,9 @@ def note_changes(job: Job, work: PlannedWork) -> None:
     if not job.basis_id or job.parts.exclude(state=PartState.DONE).exists():
         return
     try:
-        sentences = differences(work.basis, _consult(work))
+        present = _consult(work)
+        is_same = _digest(present) == job.basis_id
+        sentences = [] if is_same else differences(work.basis, json.loads(present))
     except JobFailedError as gone:
         sentences = [str(gone)]
     except Exception as fault:
@@ -93,10 +93,9 @@ def delete_unused(*, before: Any) -> int:
     return Basis.objects.filter(~named, used_at__lt=before).delete()[0]
 
 
-def _consult(work: PlannedWork) -> dict[str, Any]:
+def _consult(work: PlannedWork) -> str:
     with _one_snapshot():
-        consulted: dict[str, Any] = json.loads(_text(work.consult()))
-    return consulted
+        return _text(work.consult())
 
 
 @contextmanager
@@ -116,6 +115,10 @@ def _is_as_then(then: Any, now: Any) -> bool:
     if isinstance(then, dict) and isinstance(now, dict):
         return all(key in now and now[key] == value for key, value in then.items())
     return then is None or then == now
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
 
 
 def _sentence(name: str, then: Any, now: Any) -> str:
