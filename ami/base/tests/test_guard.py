@@ -188,7 +188,7 @@ def test_json_that_can_be_stored_is(admin_client: Client, text: str) -> None:
 
 def test_a_periodic_task_keeps_its_arguments(admin_client: Client) -> None:
     interval = IntervalSchedule.objects.create(every=1, period="days")
-    fields = {"name": "Nightly", "task": "ami.nothing", "interval": interval.pk, "args": "[1]"}
+    fields = {"name": "Nightly", "task": "library.nothing", "interval": interval.pk, "args": "[1]"}
 
     response = admin_client.post(url(PeriodicTask, "add"), fields | {"kwargs": ""})
 
