@@ -40,8 +40,9 @@ NAMELESS = 23456
 
 
 @pytest.fixture
-def top(tmp_path: Path) -> Iterator[Path]:
-    top = tmp_path / "project" / ".local"
+def top(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A path short enough for sockets in it, whatever the name of the test."""
+    top = tmp_path_factory.mktemp("top") / "project" / ".local"
     top.parent.mkdir()
     yield top
     shutil.rmtree(run_folder(top), ignore_errors=True)

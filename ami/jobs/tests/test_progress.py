@@ -13,7 +13,7 @@ from ami.jobs.summary import skipped_in
 from ami.jobs.tests.admin import make_parts
 from ami.jobs.tests.job_types import make_job
 
-MIGRATION: Any = import_module("ami.jobs.migrations.0012_skipped_rows")
+MIGRATION: Any = import_module("ami.jobs.migrations.0013_skipped_rows")
 
 
 def test_stage_is_added_once_and_keeps_its_figures() -> None:

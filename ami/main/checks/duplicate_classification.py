@@ -35,12 +35,13 @@ GROUP BY c.id
 
 MOVE_LINEAGE = """
 UPDATE main_classification derived SET applied_to_id = pair.keeper, updated_at = now()
-FROM unnest(%s, %s) AS pair (id, keeper) WHERE derived.applied_to_id = pair.id
+FROM unnest(%s::bigint[], %s::bigint[]) AS pair (id, keeper) WHERE derived.applied_to_id = pair.id
 """
 
 KEEP_TERMINAL = """
 UPDATE main_classification kept SET terminal = true, updated_at = now()
-FROM unnest(%s, %s) AS pair (id, keeper) JOIN main_classification c ON c.id = pair.id
+FROM unnest(%s::bigint[], %s::bigint[]) AS pair (id, keeper)
+JOIN main_classification c ON c.id = pair.id
 WHERE kept.id = pair.keeper AND c.terminal AND NOT kept.terminal
 """
 

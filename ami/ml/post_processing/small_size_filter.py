@@ -65,7 +65,7 @@ INSERT INTO main_classification (
 )
 SELECT now(), now(), now(), detection.id, %(taxon)s, 1.0, true,
        %(algorithm)s, superseded.id, %(job)s, %(metadata)s::jsonb
-FROM unnest(%(detections)s) AS detection (id)
+FROM unnest(%(detections)s::bigint[]) AS detection (id)
 LEFT JOIN superseded ON superseded.detection_id = detection.id
 ORDER BY detection.id
 """

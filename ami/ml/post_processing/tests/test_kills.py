@@ -6,6 +6,7 @@ Each run is on a copy of one database, and compared with an undisturbed one, tab
 """
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -211,7 +212,8 @@ def test_three_lost_workers_end_the_job_with_the_reason(site: Site, kind: str) -
             attempt.begin()
             wait_until(is_worn_out, seconds=90)
     assert attempt.job.outcome == Outcome.FAILED
-    assert "was begun 3 times and never came to" in attempt.job.error
+    # The worker that was to say so may have been killed, too.
+    assert re.search("was begun [34] times and never came to", attempt.job.error)
 
 
 def test_workers_that_are_stopped(site: Site, like_undisturbed: Compare) -> None:
