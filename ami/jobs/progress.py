@@ -39,8 +39,12 @@ class StageParam(BaseModel, validate_assignment=True):
         """What to heed; nothing where there is nothing to heed."""
         if not (self.warning and self.value):
             return ""
-        value = f"{self.value:,}" if isinstance(self.value, int | float) else self.value
-        return f"{self.title}: {value}. {self.warning}"
+        return f"{self.title}: {self.shown}. {self.warning}"
+
+    @property
+    def shown(self) -> str:
+        """The value for people: 12,000."""
+        return f"{self.value:,}" if isinstance(self.value, int | float) else str(self.value)
 
 
 class JobStage(BaseModel, validate_assignment=True):
@@ -134,12 +138,12 @@ class JobProgress(BaseModel):
     def heeded(self) -> list[StageParam]:
         """The figures that warn of something."""
         params = [param for stage in self.stages for param in stage.params]
-        return [param for param in params if param.warning and param.value]
+        return [param for param in params if param.sentence]
 
     @property
     def warnings(self) -> list[str]:
         """A sentence for each figure that is to be heeded."""
-        return [sentence for param in self.heeded if (sentence := param.sentence)]
+        return [param.sentence for param in self.heeded]
 
     @property
     def fraction(self) -> float:

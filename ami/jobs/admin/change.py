@@ -66,7 +66,7 @@ class WarningFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         pk = parse_id(request.GET.get("job__id__exact", ""))
         job = Job.objects.only("progress").filter(pk=pk).first() if pk else None
-        return [(param.key, param.name) for param in job.progress.heeded] if job else []
+        return [(param.key, param.title) for param in job.progress.heeded] if job else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[JobChange]) -> QuerySet[JobChange]:
         if not self.value():

@@ -60,10 +60,7 @@ def badges(job: Job) -> SafeString:
     """How the Job stands, with the figures to heed, and that it is a dry run."""
     told = [
         (f"job-status job-status-{(job.outcome or job.status).lower()}", state_of(job)),
-        *(
-            ("job-warning", f"{param.value:,} {param.name.lower()}")
-            for param in job.progress.heeded
-        ),
+        *(("job-warning", f"{param.shown} {param.title.lower()}") for param in job.progress.heeded),
     ]
     if job.dry_run:
         told.append(("job-dry-run", "Dry run"))

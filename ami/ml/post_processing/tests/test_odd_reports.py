@@ -107,7 +107,7 @@ def test_job_ends_whatever_its_method_reports(task_cls: type[OddTask], client: C
     assert len(METRICS) > 100
     client.force_login(make_user(is_staff=True, is_superuser=True))
     job = run(task_cls)
-    assert job.outcome == Outcome.SUCCEEDED, job.error
+    assert job.outcome in {Outcome.SUCCEEDED, Outcome.PROBLEMS}, job.error
     assert len(job.progress.stages[0].params) > len(VALUES)
     assert client.get(page_of(job)).status_code == 200
     call_command("job", "show", str(job.pk), "--format", "json")

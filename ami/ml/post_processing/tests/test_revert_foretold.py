@@ -155,6 +155,7 @@ def test_causes_are_named(night: SourceImageCollection, operator: User, client: 
     )
     data = {"taxon": make_taxon().pk, "score": "0.5", "terminal": "on", "metadata": "{}"}
     data |= {"timestamp_0": "2022-06-20", "timestamp_1": "23:00:00"}
+    data |= {"detection": edited.detection_id}
     client.post(f"/admin/main/classification/{edited.pk}/change/", data)
     Classification.objects.filter(pk=gone.pk).delete()
     page = client.get(page_of(job, "revert/"))

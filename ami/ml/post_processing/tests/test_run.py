@@ -109,12 +109,12 @@ def test_run_by_hand_stores_the_figures_of_all_its_batches() -> None:
         assert job.progress.fraction == 1.0
 
 
-def test_empty_scope_succeeds_with_counters_at_zero() -> None:
+def test_empty_scope_is_nothing_to_do_with_counters_at_zero() -> None:
     capture_set = make_scope()
     job = run_job(WritingTask, capture_set)
-    assert job.status == JobState.SUCCESS
+    assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.NOTHING)
     assert figures(job) == {"Seen": 0, "Never": 0}
-    assert job.progress.fraction == 1.0
+    assert job.progress.fraction == 0
 
 
 def test_method_works_without_a_job(caplog: pytest.LogCaptureFixture) -> None:
