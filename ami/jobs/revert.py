@@ -1,5 +1,7 @@
 """Reverting a Job: a Job of its own that undoes what the other one's journal tells."""
 
+from typing import Any
+
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
@@ -87,15 +89,7 @@ def request_revert(job: Job, *, user: User | None = None) -> Job:
         if former := standing_revert(job):
             former.resume()
             return former
-        revert = Job(
-            name=_name(job),
-            project=job.project,
-            user=user,
-            job_type_key=JOB_TYPE,
-            params={"job": job.pk},
-            reverts=job,
-        )
-        return create_jobs([revert])[0]
+        return _create(job, user=user, reverts=job)
 
 
 def foretell(job: Job) -> list[Undone]:
@@ -125,19 +119,15 @@ def request_foretelling(job: Job, *, user: User | None = None) -> Job:
     """
     if reason := refusal(job):
         raise RevertRefusedError(reason)
-    dry_run = Job(
-        name=_name(job),
-        project=job.project,
-        user=user,
-        job_type_key=JOB_TYPE,
-        params={"job": job.pk},
-        dry_run=True,
-    )
-    return create_jobs([dry_run])[0]
+    return _create(job, user=user, dry_run=True)
 
 
-def _name(job: Job) -> str:
-    return f"Revert of Job {job.pk}: {job.name}"[: Job._meta.get_field("name").max_length]
+def _create(job: Job, **fields: Any) -> Job:
+    """Queue a Job on what `job` did; `fields` make it a revert, or a dry run of one."""
+    name = f"Revert of Job {job.pk}: {job.name}"[: Job._meta.get_field("name").max_length]
+    params = {"job": job.pk}
+    new = Job(name=name, project=job.project, job_type_key=JOB_TYPE, params=params, **fields)
+    return create_jobs([new])[0]
 
 
 def _portions_left(revert: Job) -> list[Portion]:
