@@ -169,10 +169,11 @@ class Postgres(Server):
 class ScratchPostgres(Postgres):
     """For data that nobody misses: quick, as a crash of the machine may damage them.
 
+    Without autovacuum no plan depends on when it last counted the rows of whichever test ran then.
     Its major version is the one that `POSTGRES_VERSION` in the environment names.
     """
 
-    options = Postgres.options | {"fsync": "off", "full_page_writes": "off"}
+    options = Postgres.options | {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
     # PostgreSQL 15 and 16 have no provider of their own.
     locale = ("--locale=C.UTF-8",)
 

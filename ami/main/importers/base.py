@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import connection
+from django.db.models import Model
 
 MAX_FAULTS = 10
 
@@ -73,3 +74,14 @@ def wait_for_turn(work: str) -> None:
     """Hold a lock on `work` until the transaction ends, so that imports of it come in turn."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [work])
+
+
+def refresh_statistics(*models: type[Model]) -> None:
+    """Have PostgreSQL plan with the rows that the transaction wrote.
+
+    Autovacuum counts them only after the commit; where the tables were empty before, all that
+    runs until then would be planned for none.
+    """
+    tables = ", ".join(model._meta.db_table for model in models)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {tables}")

@@ -14,7 +14,7 @@ from django.db import transaction
 from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
 from ami.main.events import update_event_times
-from ami.main.importers.base import wait_for_turn
+from ami.main.importers.base import refresh_statistics, wait_for_turn
 from ami.main.importers.occurrence_file import Example, Record, detection_key
 from ami.main.importers.occurrence_parents import (
     BATCH,
@@ -183,6 +183,7 @@ def _classify(
 def _finish(state: _Import, project: Project) -> None:
     """Bring what follows from the rows up to date; does nothing where none was added."""
     if state.touched or state.report.captures:
+        refresh_statistics(SourceImage, Detection, Classification, Occurrence)
         update_determinations(state.touched)
         update_event_times(event.pk for event in state.nights.values())
         _capture_set(project).populate_sample()

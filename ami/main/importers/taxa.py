@@ -11,7 +11,13 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from ami.main.importers.base import ImportRefusedError, one_name, option_name, wait_for_turn
+from ami.main.importers.base import (
+    ImportRefusedError,
+    one_name,
+    option_name,
+    refresh_statistics,
+    wait_for_turn,
+)
 from ami.main.importers.taxa_file import ChecklistRow
 from ami.main.importers.taxa_plan import PlannedTaxon, TaxaPlan, plan_taxa
 from ami.main.models import TaxaList, Taxon, TaxonRank
@@ -55,6 +61,7 @@ def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str | None) -> TaxaR
         _refuse_loops(filled)
         species = [ids[name] for name in plan.species]
         listed = _add_to_list(list_name, species) if list_name is not None else 0
+        refresh_statistics(Taxon, TaxaList.taxa.through)
     return TaxaReport(len(plan.taxa) - len(known), len(filled), listed, plan.notes)
 
 

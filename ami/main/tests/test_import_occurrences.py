@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from ami.base.tests.plans import call_tables_empty, planned_rows
 from ami.base.tests.shared import EXPORT, OWN_EXPORT, third_party
 from ami.base.tests.snapshots import snapshot
 from ami.main.models import (
@@ -81,6 +82,15 @@ def test_file_is_loaded_whole(export: Export) -> None:
     )
     assert not project.occurrences.filter(determination=None).exists()
     assert project.events.count() == export.nights
+
+
+def test_statistics_know_what_was_imported() -> None:
+    call_tables_empty()
+
+    import_file(OWN_EXPORT)
+
+    for model in (SourceImage, Detection, Classification, Occurrence):
+        assert planned_rows(model) == model._default_manager.count() > 0
 
 
 def test_second_import_changes_nothing(export: Export) -> None:

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from ami.base.tests.plans import call_tables_empty, planned_rows
 from ami.base.tests.shared import CHECKLIST, OWN_CHECKLIST, third_party
 from ami.main.models import TaxaList, Taxon, TaxonRank
 
@@ -111,6 +112,15 @@ def test_genus_comes_from_its_column_not_from_the_name(checklist: Checklist) -> 
 
     name, *above = checklist.lineage
     assert lineage(name) == above
+
+
+def test_statistics_know_what_was_imported(run: Callable[..., str]) -> None:
+    call_tables_empty()
+
+    run(make_row("Cenopis niveana"))
+
+    assert planned_rows(Taxon) == Taxon.objects.count() > 0
+    assert planned_rows(TaxaList.taxa.through) == 1
 
 
 def test_second_import_changes_nothing(checklist: Checklist) -> None:

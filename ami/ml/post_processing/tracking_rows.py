@@ -23,7 +23,7 @@ ORDER BY id FOR UPDATE
 """
 
 READ = """
-WITH detection AS MATERIALIZED ({scope}), place AS (
+WITH detection AS MATERIALIZED ({scope}), place AS MATERIALIZED (
     SELECT id, row_number() OVER (PARTITION BY event_id ORDER BY timestamp, id) AS place
     FROM main_sourceimage
     WHERE timestamp IS NOT NULL AND event_id IN (

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
-from ami.main.importers.base import wait_for_turn
+from ami.main.importers.base import refresh_statistics, wait_for_turn
 from ami.main.management.demo.classifier import answer
 from ami.main.management.demo.frames import HEIGHT, WIDTH
 from ami.main.management.demo.identifications import identify
@@ -179,6 +179,7 @@ def _write(rows: _Rows) -> None:
 
 
 def _finish(project: Project, rows: _Rows) -> None:
+    refresh_statistics(SourceImage, Detection, Classification, Occurrence)
     update_determinations(occurrence.pk for occurrence in rows.occurrences)
     SourceImageCollection.objects.create(
         project=project, name=CAPTURE_SET, method=SourceImageCollection.Method.FULL
