@@ -75,7 +75,7 @@ def place_moth(
 
     `area` is that of the box in square pixels, met as closely as whole pixels allow.
     """
-    turned = sprite.rotate(angle, Image.Resampling.BICUBIC, expand=True)
+    turned = sprite.rotate(angle, Image.Resampling.BILINEAR, expand=True)
     turned = turned.crop(turned.getbbox())
     scale = (area / (turned.width * turned.height)) ** 0.5
     size = max(round(turned.width * scale), 4), max(round(turned.height * scale), 4)
