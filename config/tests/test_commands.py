@@ -88,8 +88,11 @@ def test_command_runs_where_its_output_is_closed(project: Path, closed: str) -> 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_importing_the_project_starts_no_server(project: Path) -> None:
-    code = "import django, config.celery_app, config.keeper; django.setup()"
+def test_importing_the_project_starts_no_server_and_loads_no_scipy(project: Path) -> None:
+    code = (
+        "import django, config.celery_app, config.keeper; django.setup(); import sys, config.urls; "
+        "sys.exit('scipy' in sys.modules)"
+    )
     environment = bare_environment() | {"DJANGO_SETTINGS_MODULE": "config.settings.local"}
     subprocess.run([sys.executable, "-c", code], cwd=project, env=environment, check=True)
     assert not (project / ".local").exists()

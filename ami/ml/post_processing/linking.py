@@ -10,7 +10,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.intp]
@@ -94,6 +93,9 @@ def assign(shares: Floats) -> tuple[Integers, Integers]:
     To stay alone costs as much as a link at its threshold, so that two dear links never push out
     one that is all but free. NaN is no link.
     """
+    # Here, as every process would take a quarter of a second longer to start.
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
+
     possible = shares <= 1
     rows, columns = linear_sum_assignment(np.where(possible, shares, ALONE))
     kept = possible[rows, columns]

@@ -8,7 +8,6 @@ import numpy as np
 from django.db.models import Q, QuerySet
 from numpy.typing import NDArray
 from pydantic import ConstrainedFloat, Field, validator
-from scipy.sparse import csr_array
 
 from ami.base.ids import RowId
 from ami.base.vectors import Vector
@@ -80,6 +79,9 @@ def _membership(levels: Sequence[Level], width: int) -> Any:
     columns = [
         level.columns.start + level.places[under] for level, under in zip(levels, rows, strict=True)
     ]
+    # Here, as every process would take a tenth of a second longer to start.
+    from scipy.sparse import csr_array  # noqa: PLC0415
+
     labels, taxa = np.concatenate(rows), np.concatenate(columns)
     shape = (len(levels[0].places), width)
     return csr_array((np.ones(len(labels)), (labels, taxa)), shape=shape)
