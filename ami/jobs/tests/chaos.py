@@ -48,7 +48,7 @@ MOMENTS = {
 STANDBY = "ALTER SYSTEM SET synchronous_standby_names = '{name}'"
 LOSE_ANSWER = f"""
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE starts_with(application_name, '{NAME}') AND query = 'COMMIT' AND wait_event = 'SyncRep'
+WHERE starts_with(application_name, '{NAME}') AND wait_event = 'SyncRep'
 """
 
 END_SESSION = """
