@@ -5,7 +5,7 @@
 BIN := .venv/bin
 PYTHON ?= python3
 PORT ?= 8000
-PARALLEL := --numprocesses=2 --dist=worksteal
+PARALLEL := --numprocesses=3 --dist=worksteal
 
 # Print what a command says only if it fails.
 quietly = @said=$$($(1) 2>&1) || { printf '%s\n' "$$said"; exit 1; }

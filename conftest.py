@@ -1,5 +1,6 @@
 """What every test may use. The session runs on real servers, embedded where none are named."""
 
+import gc
 import json
 import os
 import shutil
@@ -45,6 +46,23 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what mostly waits, while other processes compute; whatever order is drawn.
+
+    A process is given its tests in one row, and others take over from the end of it. So what
+    stands first stays together, and a module's servers start once.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over what has been imported: it took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

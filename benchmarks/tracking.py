@@ -44,7 +44,7 @@ SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM (
 
 
 def run(*, quick: bool) -> list[Figure]:
-    captures, rounds = (20, 1) if quick else (CAPTURES, ROUNDS)
+    captures, rounds = (10, 1) if quick else (CAPTURES, ROUNDS)
     base = databases.seeded("quick_tracking" if quick else "tracking", BASE)
     try:
         return [

@@ -48,7 +48,9 @@ def screenshots(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("celery_worker")
-def test_operator_runs_the_small_size_filter(operator: Page, screenshots: Path) -> None:
+def test_operator_tries_the_small_size_filter_and_applies_it(
+    operator: Page, screenshots: Path
+) -> None:
     call_command("create_demo_project", verbosity=0)
     page = operator
     page.get_by_role("link", name="Capture sets").first.click()
@@ -65,33 +67,9 @@ def test_operator_runs_the_small_size_filter(operator: Page, screenshots: Path) 
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_text("size_threshold must be below 1, got 7.")).to_be_visible()
     page.get_by_label("Size threshold").fill("0.0008")
-    page.get_by_role("button", name="Run").click()
-
-    page.get_by_role("link", name=re.compile(r"^Job \d+$")).click()
-    expect(page.locator(".job-status")).to_have_text("Succeeded", timeout=60_000)
-    page.screenshot(path=screenshots / "job.png", full_page=True)
-    flagged = Classification.objects.filter(taxon__name="Not identifiable").count()
-    assert flagged
-    for name, figure in [
-        ("Detections checked", Detection.objects.count()),
-        ("Detections flagged", flagged),
-    ]:
-        row = page.get_by_role("row", name=name)
-        expect(row).to_contain_text(f"{figure:,}")
-
-
-@pytest.mark.usefixtures("celery_worker")
-def test_operator_tries_a_run_then_applies_it(operator: Page, screenshots: Path) -> None:
-    call_command("create_demo_project", verbosity=0)
-    page = operator
-    page.get_by_role("link", name="Capture sets").first.click()
-    page.locator("tr", has_text="Demo captures").get_by_role("checkbox").check()
-    page.get_by_label("Action:").select_option(
-        label="Run Small size filter post-processing task (async)"
-    )
-    page.get_by_role("button", name="Go").click()
     page.get_by_label("Dry run").check()
     page.get_by_role("button", name="Run").click()
+
     page.get_by_role("link", name=re.compile(r"^Job \d+$")).click()
     apply = page.get_by_role("button", name="Apply this dry run")
     expect(apply).to_be_visible(timeout=60_000)
@@ -101,9 +79,19 @@ def test_operator_tries_a_run_then_applies_it(operator: Page, screenshots: Path)
 
     apply.click()
     expect(page.get_by_role("link", name="Revert…")).to_be_visible(timeout=60_000)
+    expect(page.locator(".job-status")).to_have_text("Succeeded")
+    page.screenshot(path=screenshots / "job.png", full_page=True)
     dry, applied = Job.objects.order_by("pk")
     assert applied.applies == dry
     assert applied.changes.count() == dry.changes.count() > 0
+    flagged = Classification.objects.filter(taxon__name="Not identifiable").count()
+    assert flagged
+    for name, figure in [
+        ("Detections checked", Detection.objects.count()),
+        ("Detections flagged", flagged),
+    ]:
+        row = page.get_by_role("row", name=name)
+        expect(row).to_contain_text(f"{figure:,}")
 
 
 def test_number_that_the_browser_cannot_read_is_not_taken_for_none(operator: Page) -> None:

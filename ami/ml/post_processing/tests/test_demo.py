@@ -15,6 +15,8 @@ from ami.ml.post_processing.management.commands.demo import check_port
 from config.servers import Postgres, Redis
 from config.tests.processes import bare_environment, copy_project, has_stopped, wait_until
 
+pytestmark = pytest.mark.first
+
 
 def _demo(project: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(

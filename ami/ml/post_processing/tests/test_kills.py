@@ -40,7 +40,7 @@ REVERTED = ("main_classification", "main_detection", "main_identification", "mai
 UNTOUCHED = "untouched"
 MOMENTS = ("at any time", "in a batch", "in a commit", "between commit and ack")
 
-pytestmark = [pytest.mark.chaos] if LONG else []
+pytestmark = [pytest.mark.chaos] if LONG else [pytest.mark.first]
 Compare: TypeAlias = Callable[..., None]
 
 
@@ -185,8 +185,8 @@ def test_commits_whose_answer_is_lost(site: Site, like_undisturbed: Compare) -> 
     with trial(site, "merging") as attempt:
         site.make_durable()
         attempt.begin()
-        for number in range(1, 2 * ROUNDS + 1):
-            attempt.reach_share(number / (2 * ROUNDS + 1))
+        for number in range(2 * ROUNDS):
+            attempt.reach_share(number / (2 * ROUNDS))
             site.lose_the_answer_to_a_commit()
         found = attempt.result()
     like_undisturbed(found, "merging")
