@@ -232,6 +232,19 @@ def test_part_whose_worker_and_message_are_gone_is_resumed(
     assert assert_sound(job).outcome == Outcome.PROBLEMS
 
 
+def test_part_is_claimed_while_its_job_runs_and_for_its_newest_message_alone(
+    broker: Broker, scope: SourceImageCollection
+) -> None:
+    job, (first, _) = handed_out(broker, scope)
+    fresh(job).pause()
+    assert JobPart.claim(first.pk, task_id=first.task_id) is None
+    fresh(job).resume()
+    newest = JobPart.objects.get(pk=first.pk).task_id
+    assert newest != first.task_id
+    assert JobPart.claim(first.pk, task_id=first.task_id) is None
+    assert JobPart.claim(first.pk, task_id=newest)
+
+
 def test_progress_is_not_stored_after_the_end(broker: Broker, scope: SourceImageCollection) -> None:
     job, (first, second) = handed_out(broker, scope)
     late = fresh(job)
