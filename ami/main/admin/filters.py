@@ -1,5 +1,6 @@
 """List filters that never list a related table: by an id, a range, a name that is typed."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from math import isfinite
@@ -20,7 +21,7 @@ from ami.base.ids import parse_id
 from ami.main.models import Detection, Event, Identification
 
 
-class _TypedFilter(admin.ListFilter):
+class _TypedFilter(admin.ListFilter, ABC):
     """A form of one or more fields; what is typed stays there, and what is none finds nothing."""
 
     template = "admin/main/related_filter.html"
@@ -44,8 +45,9 @@ class _TypedFilter(admin.ListFilter):
         values: Any = self.used_parameters.get(name)
         return str(values[-1]).strip() if values else ""
 
+    @abstractmethod
     def render_widget(self) -> str:
-        raise NotImplementedError
+        """The field or fields, as HTML."""
 
 
 class _TypedFieldFilter(_TypedFilter, admin.FieldListFilter):

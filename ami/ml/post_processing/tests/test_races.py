@@ -232,6 +232,20 @@ def test_part_whose_worker_and_message_are_gone_is_resumed(
     assert assert_sound(job).outcome == Outcome.PROBLEMS
 
 
+def test_canceled_job_ends_only_when_none_of_its_parts_runs(
+    broker: Broker, scope: SourceImageCollection
+) -> None:
+    job, (first, _) = handed_out(broker, scope)
+    part = JobPart.claim(first.pk, task_id=first.task_id)
+    assert part
+    assert fresh(job).cancel()
+    fresh(job).settle()
+    assert fresh(job).status == JobState.CANCELING
+    part.save_as_holder(state=PartState.QUEUED)
+    fresh(job).settle()
+    assert fresh(job).outcome == Outcome.CANCELED
+
+
 def test_part_is_claimed_while_its_job_runs_and_for_its_newest_message_alone(
     broker: Broker, scope: SourceImageCollection
 ) -> None:
