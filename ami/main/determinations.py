@@ -24,8 +24,7 @@ SELECT id FROM main_occurrence WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 
 # The rule for an occurrence `o`. Each looks up its own rows, so that the plan stays with the
 # indexes however large the tables are; joined as sets, they make PostgreSQL read all of
-# main_classification. OFFSET 0 keeps PostgreSQL from joining in another order: where statistics
-# call the tables empty, as in the first import, it would read all classifications per occurrence.
+# main_classification.
 RULE = """
     LEFT JOIN LATERAL (
         SELECT taxon_id FROM main_identification
@@ -34,12 +33,10 @@ RULE = """
     ) person ON true
     LEFT JOIN LATERAL (
         SELECT c.taxon_id, c.score
-        FROM (SELECT id FROM main_detection WHERE occurrence_id = o.id OFFSET 0) d
-        CROSS JOIN LATERAL (
-            SELECT id, taxon_id, score, terminal, timestamp
-            FROM main_classification WHERE detection_id = d.id OFFSET 0
-        ) c
+        FROM main_detection d
+        JOIN main_classification c ON c.detection_id = d.id
         JOIN main_taxon t ON t.id = c.taxon_id
+        WHERE d.occurrence_id = o.id
         ORDER BY c.terminal DESC, t.identifiable DESC,
                  c.score DESC NULLS LAST, c.timestamp DESC, c.id DESC
         LIMIT 1
@@ -76,20 +73,17 @@ INPUTS = {
     "main.identification": IDENTIFICATION_READ.format(row="n"),
 }
 
-# The rows are locked, so each is still at the place where it was read: its ctid. By their ids,
-# PostgreSQL would join every row with every other one where statistics call the table empty.
 UPDATE = f"""
-WITH decided AS MATERIALIZED (
-    SELECT o.ctid AS place, o.determination_id AS taxon_before,
-           o.determination_score AS score_before, rule.taxon_id AS taxon_after,
-           rule.score AS score_after
+WITH decided AS (
+    SELECT o.id, o.determination_id AS taxon_before, o.determination_score AS score_before,
+           rule.taxon_id AS taxon_after, rule.score AS score_after
     FROM main_occurrence o {RULE}
     WHERE o.id = ANY(%(ids)s)
 )
 UPDATE main_occurrence o
 SET determination_id = taxon_after, determination_score = score_after, updated_at = now()
 FROM decided
-WHERE o.ctid = decided.place
+WHERE o.id = decided.id AND o.id = ANY(%(ids)s)
   AND (taxon_before, score_before) IS DISTINCT FROM (taxon_after, score_after)
 RETURNING o.id, taxon_before, taxon_after, score_before, score_after
 """  # noqa: S608 -- constants

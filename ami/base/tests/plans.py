@@ -49,15 +49,6 @@ def planned_rows(model: type[Model]) -> int:
         return int(cursor.fetchone()[0])
 
 
-def rows_read(statement: str) -> int:
-    """Run the statement; returns how many rows the nodes of its plan handled, all together."""
-    return sum(
-        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        + node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"]
-        for node in explain(statement, option="ANALYZE")
-    )
-
-
 def arranged_vectors(statements: Iterable[str]) -> list[str]:
     """The vectors in rows that a plan of a statement sorts or hashes, whichever way it takes."""
     return [

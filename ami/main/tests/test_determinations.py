@@ -6,18 +6,15 @@ from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import (
     NIGHT,
-    make_capture,
     make_occurrence,
     make_taxon,
 )
-from ami.base.tests.plans import call_tables_empty, rows_read
 from ami.main.determinations import (
-    UPDATE,
     DeterminationChange,
     update_determinations,
     update_occurrence_determination,
 )
-from ami.main.models import Classification, Detection, Identification, Occurrence
+from ami.main.models import Classification, Identification, Occurrence
 from ami.main.tests.determining import classify, decide, identify, not_identifiable
 
 
@@ -188,20 +185,6 @@ class TestChanges:
             return len(context)
 
         assert queries(20) == queries(1)
-
-    def test_rows_read_grow_with_occurrences_alone_where_statistics_know_none(self) -> None:
-        capture, taxon = make_capture(), make_taxon()
-        occurrences = Occurrence.objects.bulk_create(Occurrence() for _ in range(800))
-        detections = Detection.objects.bulk_create(
-            Detection(source_image=capture, occurrence=occurrence) for occurrence in occurrences
-        )
-        Classification.objects.bulk_create(
-            Classification(detection=detection, taxon=taxon, score=0.9) for detection in detections
-        )
-        call_tables_empty()
-        ids = [occurrence.pk for occurrence in occurrences]
-
-        assert rows_read(UPDATE % {"ids": f"ARRAY{ids}"}) < 20 * len(ids)
 
     def test_rows_are_locked_in_id_order(self) -> None:
         occurrence = make_occurrence()
