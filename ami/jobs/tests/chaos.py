@@ -23,15 +23,16 @@ from config.tests.forks import CeleryProcess
 from config.tests.processes import User, has_stopped, server_pid, wait_until
 from config.tests.tally import note
 
-# Makes each commit of a batch, and the end of a Job, last long enough to be hit.
+# Makes each commit of a batch, and the one end of a Job, last long enough to be hit.
 SLOW_MOMENTS = """
 CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql
-AS 'BEGIN PERFORM pg_sleep(0.04); RETURN NULL; END';
+AS 'BEGIN PERFORM pg_sleep(TG_ARGV[0]::float8); RETURN NULL; END';
 CREATE CONSTRAINT TRIGGER linger AFTER UPDATE ON jobs_jobpart
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.cursor > OLD.cursor)
-EXECUTE FUNCTION linger();
+EXECUTE FUNCTION linger('0.04');
 CREATE TRIGGER slow_end AFTER UPDATE ON jobs_job
-FOR EACH ROW WHEN (NEW.outcome > OLD.outcome) EXECUTE FUNCTION linger()
+FOR EACH ROW WHEN (NEW.outcome > OLD.outcome)
+EXECUTE FUNCTION linger('0.5')
 """
 
 # What each process of a worker names itself to PostgreSQL; its id follows.

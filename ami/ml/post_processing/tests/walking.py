@@ -261,7 +261,8 @@ class Walk(Night):
         capture = captures[step.number % len(captures)]
         with transaction.atomic():
             named = [step.number % (len(SCORES) + 1)]
-            detection = self.make_detection(capture, step.number % 3, 3, named, "own")
+            beside = 3 + capture.detections.count()  # two equal boxes would be a fault
+            detection = self.make_detection(capture, step.number % 3, beside, named, "own")
             elsewhere = Occurrence.objects.exclude(detections=None).exclude(
                 detections__source_image=capture
             )
