@@ -45,6 +45,13 @@ def test_only_a_waiting_job_is_claimed(status: JobState) -> None:
 
 
 @pytest.mark.django_db
+def test_running_job_is_claimed_for_its_newest_message_alone() -> None:
+    job = running_job(task_id="newest")
+    assert runner.claim(job.pk, task_id="replaced") is None
+    assert runner.claim(job.pk, task_id="newest")
+
+
+@pytest.mark.django_db
 def test_message_of_a_deleted_job_is_dropped() -> None:
     runner.run(2**40)
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from ami.base.tests.snapshots import snapshot
-from ami.jobs import health, parts, runner
+from ami.jobs import health, parts, runner, stale
 from ami.jobs.models import Job, JobLog, JobPart, JobState
 from ami.jobs.states import PartState
 from ami.jobs.tasks import check_stale_jobs
@@ -69,6 +69,16 @@ def test_message_that_a_dead_worker_holds_is_sent_again(published: Messages) -> 
     silence(silent)
     assert health.stale_jobs() == {"checked": 1, "fixed": 1, "unfixable": 0}
     assert len(published) == 2
+
+
+def test_of_two_checks_that_see_a_silent_part_one_sends_its_message(published: Messages) -> None:
+    silent = make_part(running_job(), PartState.RUNNING)
+    silence(silent)
+    seen_by_another = JobPart.objects.select_related("job").get(pk=silent.pk)
+
+    assert len(check_stale_jobs()) == 1
+    assert not stale._take(seen_by_another)
+    assert len(published) == 1
 
 
 def test_part_that_loses_its_fourth_worker_fails_the_job() -> None:
