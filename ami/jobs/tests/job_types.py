@@ -14,6 +14,13 @@ from ami.jobs.work import Planned, PlannedWork, WholeWork
 KEY = "test_type"
 
 
+class Killed(BaseException):
+    """A worker ends in the middle of its work.
+
+    A KeyboardInterrupt that a test lets through would end the whole session.
+    """
+
+
 class Whole(WholeWork):
     """Work that is one call."""
 

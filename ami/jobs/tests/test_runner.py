@@ -17,7 +17,7 @@ from ami.jobs.states import (
     PartState,
 )
 from ami.jobs.tasks import run_job
-from ami.jobs.tests.job_types import Idle, job_type, make_job, work_type
+from ami.jobs.tests.job_types import Idle, Killed, job_type, make_job, work_type
 from ami.jobs.tests.rows import make_part, running_job
 from ami.jobs.work import Planned
 
@@ -214,12 +214,12 @@ def test_worker_that_lost_its_claim_while_it_planned_makes_no_parts() -> None:
 @pytest.mark.django_db
 def test_job_that_always_loses_its_worker_fails_and_may_be_resumed() -> None:
     def run(job: Job) -> None:
-        raise KeyboardInterrupt
+        raise Killed
 
     job = make_job(task_id="one")
     with job_type(run):
         for _ in range(ATTEMPTS):
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(Killed):
                 runner.run(job.pk, task_id="one")
         runner.run(job.pk, task_id="one")
     job.refresh_from_db()

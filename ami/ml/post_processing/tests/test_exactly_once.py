@@ -13,6 +13,7 @@ from ami.base.tests.factories import make_classification
 from ami.jobs import batches, parts, runner
 from ami.jobs.models import JobPart, JobState
 from ami.jobs.states import Outcome, PartState
+from ami.jobs.tests.job_types import Killed
 from ami.main.models import Classification, Detection
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.tests.methods import make_scope
@@ -154,12 +155,12 @@ def test_batch_that_always_loses_its_worker_fails_the_job(
     scope = make_scope(1, 1)
 
     def killed(*args: Any) -> None:
-        raise KeyboardInterrupt
+        raise Killed
 
     job = queued(SeeingTask, scope)
     monkeypatch.setattr(SeeingTask, "process", killed)
     for _ in range(3):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             runner.run(job.pk, task_id=job.task_id)
     assert fresh(job).status == JobState.STARTED
     broker.work()
@@ -235,7 +236,7 @@ class Aborting:
         result = execute(*args)
         self.left -= 1
         if not self.left:
-            raise KeyboardInterrupt
+            raise Killed
         return result
 
 

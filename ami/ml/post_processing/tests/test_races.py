@@ -11,6 +11,7 @@ from django.db import OperationalError, connection
 from ami.jobs import parts, runner
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import Outcome, PartState
+from ami.jobs.tests.job_types import Killed
 from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch
 from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
@@ -347,12 +348,12 @@ def test_failed_part_and_its_job_end_together(
     job, (first, _) = handed_out(broker, scope)
 
     def killed(*args: Any, **kwargs: Any) -> None:
-        raise KeyboardInterrupt
+        raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(parts, "prepare", lambda *args: 1 / 0)
         patch.setattr(Job, "fail", killed)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             run_part(first)
     first.refresh_from_db()
     assert first.state == PartState.RUNNING
