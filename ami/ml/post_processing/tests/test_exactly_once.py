@@ -215,7 +215,7 @@ def test_run_that_is_aborted_at_any_statement_leaves_all_or_nothing(
         try:
             with connection.execute_wrapper(statements):
                 batches.do_batch(part, work, batch)
-        except KeyboardInterrupt:
+        except Killed:
             ends.append(state())
         else:
             break
