@@ -5,11 +5,14 @@ from typing import Any, cast
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db import DataError
 from django.db.models import (
     Field,
     ForeignKey,
+    ForeignObjectRel,
     IntegerField,
     JSONField,
     ManyToManyField,
@@ -18,11 +21,27 @@ from django.db.models import (
 )
 from django.forms import Field as FormField
 from django.forms import ModelChoiceField, ModelMultipleChoiceField
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 
 from ami.base.forms import json_field
 from ami.base.ids import parse_ids
 from ami.base.widgets import IdSelect, IdSelectMultiple
+
+
+class GuardedAutocompleteView(AutocompleteJsonView):
+    """Suggests nothing for what no row can match; refuses a field that has no choices."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().get(request, *args, **kwargs)
+        except (DataError, OverflowError, ValueError):  # such as a NUL
+            return JsonResponse({"results": [], "pagination": {"more": False}})
+
+    def process_request(self, request: HttpRequest) -> Any:
+        term, model_admin, field, to_field = super().process_request(request)  # type: ignore[misc]
+        if isinstance(field, ForeignObjectRel):
+            raise PermissionDenied
+        return term, model_admin, field, to_field
 
 
 class GuardedChangeList(ChangeList):
@@ -88,6 +107,10 @@ class GuardedAdminSite(admin.AdminSite):
 
     site_header = "AMI administration"
     site_title = "AMI"
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        view = GuardedAutocompleteView.as_view(admin_site=self)
+        return cast(HttpResponse, view(request))
 
     def register(
         self,

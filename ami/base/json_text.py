@@ -1,6 +1,7 @@
 """JSON as people write it: only what PostgreSQL, Celery and the next reader can hold."""
 
 import json
+from collections import Counter
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -92,8 +93,9 @@ def _short(digits: str) -> int:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = next(name for name in names if names.count(name) > 1)
+        doubled = next(
+            name for name, times in Counter(name for name, _ in pairs).items() if times > 1
+        )
         raise JSONTextError(f"The key {_shown(doubled)!r} stands more than once; keep one.")
     return values
 

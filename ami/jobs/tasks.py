@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import Error
 
+from ami.base.ids import RowId
 from ami.jobs import health, integrity, parts, runner
 from ami.jobs.faults import is_transient
 from ami.jobs.health import Findings
@@ -30,7 +31,7 @@ PATIENCE: dict[str, Any] = {"default_retry_delay": 5, "max_retries": None}
 
 
 @shared_task(bind=True, **PATIENCE)
-def run_job(self: Any, job_id: int) -> None:
+def run_job(self: Any, job_id: RowId) -> None:
     """Run one queued Job, or hand out its parts; called as a function, run it here."""
     here = self.request.called_directly or self.request.is_eager
     with _again_later(self):
@@ -43,7 +44,7 @@ def run_job(self: Any, job_id: int) -> None:
     time_limit=settings.OWN_RUN_TIME_LIMIT + settings.OWN_RUN_CLEAN_UP,
     **PATIENCE,
 )
-def run_whole(self: Any, job_id: int) -> None:
+def run_whole(self: Any, job_id: RowId) -> None:
     """Run a Job whose work is one call, for hours if it must."""
     with _again_later(self):
         try:
@@ -53,7 +54,7 @@ def run_whole(self: Any, job_id: int) -> None:
 
 
 @shared_task(bind=True, **PATIENCE)
-def run_part(self: Any, part_id: int) -> None:
+def run_part(self: Any, part_id: RowId) -> None:
     """Run one part of a Job."""
     with _again_later(self):
         parts.run(part_id, task_id=self.request.id)

@@ -131,6 +131,18 @@ def test_odd_ids_and_fields_are_refused(admin_client: Client, model: type[Model]
     assert response.status_code == 403 or response.context["errors"]
 
 
+@pytest.mark.parametrize("term", ["\x00", HUGE])
+def test_suggestions_for_an_odd_term_are_none(admin_client: Client, term: str) -> None:
+    asked = {"app_label": "users", "model_name": "user", "field_name": "groups", "term": term}
+    answer = admin_client.get(reverse("admin:autocomplete"), asked)
+    assert answer.json() == {"results": [], "pagination": {"more": False}}
+
+
+def test_suggestions_for_a_field_without_choices_are_refused(admin_client: Client) -> None:
+    asked = {"app_label": "auth", "model_name": "group", "field_name": "user", "term": ""}
+    assert admin_client.get(reverse("admin:autocomplete"), asked).status_code == 403
+
+
 def test_every_json_field_of_a_form_is_storable(rf: RequestFactory, admin_user: User) -> None:
     request = rf.get("/")
     request.user = admin_user

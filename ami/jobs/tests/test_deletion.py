@@ -12,6 +12,7 @@ from ami.base.tests.factories import (
     make_capture,
     make_capture_set,
     make_classification,
+    make_deployment,
     make_occurrence,
     make_project,
     make_taxon,
@@ -72,6 +73,9 @@ def needed(name: str) -> tuple[Any, Job]:
     if name == "reverted job":
         reverted = running(status=JobState.SUCCESS)
         return reverted, running(name="Revert", reverts=reverted)
+    if name == "deployment of an event":
+        event = Event.objects.create(group_by="2022-06-20", deployment=make_deployment())
+        return event.deployment, run_on(event_id=event.pk)
     return needed_by_a_run(name) if "_id" in name else needed_by_any_job(name)
 
 
@@ -82,6 +86,7 @@ def needed(name: str) -> tuple[Any, Job]:
         "source_image_collection_id",
         "event_id",
         "event_ids",
+        "deployment of an event",
         "occurrence_id",
         "job",
         "reverted job",

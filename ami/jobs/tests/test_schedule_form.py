@@ -51,6 +51,10 @@ def save(client: Client, task: str, args: Any = (), kwargs: Any = None) -> str |
         ("ami.jobs.tasks.tick", [1], {}, "0 positional arguments expected but 1 given"),
         ("ami.main.tasks.regroup_events", [], {}, "deployment_id: field required"),
         ("ami.jobs.tasks.run_job", ["x"], {}, "job_id: value is not a valid integer"),
+        ("ami.jobs.tasks.run_job", [True], {}, "job_id: value is not a valid integer"),
+        ("ami.jobs.tasks.run_part", [], {"part_id": 1.5}, "part_id: value is not a valid integer"),
+        ("ami.jobs.tasks.run_whole", [0], {}, "job_id: ensure this value is greater than or"),
+        ("ami.main.tasks.regroup_events", [2**63], {}, "deployment_id: ensure this value is less"),
         ("ami.jobs.tasks.gone", [], {}, "There is no task ami.jobs.tasks.gone. Registered: ami."),
     ],
 )

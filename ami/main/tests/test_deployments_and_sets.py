@@ -3,6 +3,7 @@ from celery import current_app
 from django.core.exceptions import ValidationError
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
+from ami.base.ids import RowId
 from ami.base.tests.factories import (
     make_capture,
     make_capture_set,
@@ -58,7 +59,7 @@ class TestDeployment:
         capture = make_capture()
         assert capture.deployment is not None
 
-        regroup_events(capture.deployment.pk)
+        regroup_events(RowId(capture.deployment.pk))
 
         capture.refresh_from_db()
         assert capture.event is not None

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import CASCADE, Model, Q
 
 from ami.base.deletion import DELETION_GUARDS
+from ami.base.ids import MAX_ID
 from ami.jobs.deletion import tell, unfinished_jobs
 from ami.jobs.models import Job
 from ami.ml.post_processing.scopes import SCOPES
@@ -12,18 +13,31 @@ from ami.ml.post_processing.service import JOB_TYPE
 
 
 def kept_for_runs(model: type[Model], ids: list[Any]) -> list[str]:
-    """Of capture sets, events and occurrences that a run works on."""
-    fields = {
-        name
-        for scope in SCOPES
-        if scope.model is model
-        for name in (scope.field, scope.several)
-        if name
-    }
-    if not fields:
+    """Of capture sets, events and occurrences that a run works on, and of what takes them along."""
+    reached = [(scope, way) for scope in SCOPES if (way := _ways(scope.model, model, ids))]
+    if not reached:
         return []
-    jobs = unfinished_jobs().filter(job_type_key=JOB_TYPE).only("name", "params")
-    return tell(job for job in jobs if _pointed_at(job, fields) & set(ids))
+    jobs = list(unfinished_jobs().filter(job_type_key=JOB_TYPE).only("name", "params"))
+    kept = set()
+    for scope, way in reached:
+        fields = {name for name in (scope.field, scope.several) if name}
+        pointed = {job.pk: _pointed_at(job, fields) for job in jobs}
+        named = {pk for ids in pointed.values() for pk in ids if 0 < pk <= MAX_ID}
+        gone = set(
+            scope.model._default_manager.filter(way, pk__in=named).values_list("pk", flat=True)
+        )
+        kept |= {pk for pk, ids in pointed.items() if ids & gone}
+    return tell(job for job in jobs if job.pk in kept)
+
+
+def _ways(scope: type[Model], model: type[Model], ids: list[Any]) -> Q:
+    """Which rows of `scope` go with those of `model`; empty where none does."""
+    ways = Q(pk__in=ids) if scope is model else Q()
+    for field in scope._meta.concrete_fields:
+        related: Any = field.remote_field
+        if related and related.model is model and related.on_delete is CASCADE:
+            ways |= Q(**{f"{field.name}__in": ids})
+    return ways
 
 
 def _pointed_at(job: Job, fields: set[str]) -> set[Any]:

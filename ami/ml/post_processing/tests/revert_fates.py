@@ -33,4 +33,5 @@ def done(job: Job) -> tuple[dict[str, int], Counter[Cause]]:
     for change in job.changes.filter(kind=JobChange.Kind.LEFT):
         after = change.after or {}
         left[change.model, after["reason"], after.get("job"), after.get("user")] += 1
+    assert counters["rows_left_alone"] == left.total()
     return counters, left

@@ -138,10 +138,10 @@ def test_job_goes_on_where_less_than_half_fails(
     assert len(unseen()) > 50
 
 
-def execute(sql: str) -> Callable[[str], None]:
+def execute(sql: str, *params: Any) -> Callable[[str], None]:
     def fault(told: str) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(sql)
+            cursor.execute(sql, params or None)
 
     return fault
 
@@ -159,6 +159,10 @@ PROGRAMMING_ERRORS = {
     "bad syntax": execute("SELEKT 1"),
     "a feature that is not supported": execute("DO $$ BEGIN RAISE SQLSTATE '0A000'; END $$"),
     "an undefined schema": execute("CREATE TABLE no_such_schema.t (id int)"),
+    "a parameter of no known type": execute("SELECT %s", object()),
+    "a query that is not supported": lambda told: Detection.objects.union(
+        Detection.objects.all()
+    ).update(path=""),
     "an unknown field": lambda told: Detection.objects.order_by("no_such_field"),
     **{
         error.__name__: raiser(error)
