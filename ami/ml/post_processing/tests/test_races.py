@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from ami.jobs import parts, runner
-from ami.jobs.models import Job, JobPart, JobState
+from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import Killed
 from ami.main.models import SourceImageCollection
@@ -168,20 +168,6 @@ def test_resume_against_cancel(broker: Broker, scope: SourceImageCollection, tim
         assert assert_sound(job).is_final
 
 
-def test_message_from_before_a_resume_does_not_count(
-    broker: Broker, scope: SourceImageCollection
-) -> None:
-    job = queued(PartingTask, scope)
-    broker.forget()
-    old = job.task_id
-    job.cancel()
-    assert job.resume()
-    runner.run(job.pk, task_id=old)
-    assert fresh(job).status == JobState.PENDING
-    broker.work(2)
-    assert assert_sound(job).outcome == Outcome.PROBLEMS
-
-
 def test_double_launch_makes_one_set_of_jobs(
     broker: Broker, scope: SourceImageCollection, times: int
 ) -> None:
@@ -218,46 +204,6 @@ def test_resume_while_a_worker_lets_go_leaves_no_part_behind(
         run_part(first)
     broker.work()
     assert assert_sound(job).outcome == Outcome.PROBLEMS
-
-
-def test_part_whose_worker_and_message_are_gone_is_resumed(
-    broker: Broker, scope: SourceImageCollection
-) -> None:
-    """Its worker is killed, the Job paused, and the message comes again while it is."""
-    job, (first, _) = handed_out(broker, scope)
-    assert JobPart.claim(first.pk, task_id=first.task_id)
-    fresh(job).pause()
-    run_part(first)
-    fresh(job).resume()
-    broker.work()
-    assert assert_sound(job).outcome == Outcome.PROBLEMS
-
-
-def test_canceled_job_ends_only_when_none_of_its_parts_runs(
-    broker: Broker, scope: SourceImageCollection
-) -> None:
-    job, (first, _) = handed_out(broker, scope)
-    part = JobPart.claim(first.pk, task_id=first.task_id)
-    assert part
-    assert fresh(job).cancel()
-    fresh(job).settle()
-    assert fresh(job).status == JobState.CANCELING
-    part.save_as_holder(state=PartState.QUEUED)
-    fresh(job).settle()
-    assert fresh(job).outcome == Outcome.CANCELED
-
-
-def test_part_is_claimed_while_its_job_runs_and_for_its_newest_message_alone(
-    broker: Broker, scope: SourceImageCollection
-) -> None:
-    job, (first, _) = handed_out(broker, scope)
-    fresh(job).pause()
-    assert JobPart.claim(first.pk, task_id=first.task_id) is None
-    fresh(job).resume()
-    newest = JobPart.objects.get(pk=first.pk).task_id
-    assert newest != first.task_id
-    assert JobPart.claim(first.pk, task_id=first.task_id) is None
-    assert JobPart.claim(first.pk, task_id=newest)
 
 
 def test_progress_is_not_stored_after_the_end(broker: Broker, scope: SourceImageCollection) -> None:

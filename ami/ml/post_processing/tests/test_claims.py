@@ -1,0 +1,92 @@
+"""Which message may claim a part, and when a Job that was stopped goes on or ends."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ami.jobs import runner
+from ami.jobs.models import JobPart, JobState
+from ami.jobs.states import Outcome, PartState
+from ami.main.models import SourceImageCollection
+from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
+from ami.ml.post_processing.tests.workers import (
+    Broker,
+    assert_sound,
+    fresh,
+    handed_out,
+    played_broker,
+    queued,
+    run_part,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def methods() -> Iterator[None]:
+    with registered(PartingTask):
+        yield
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+    return played_broker(monkeypatch)
+
+
+@pytest.fixture
+def scope() -> SourceImageCollection:
+    return make_scope(1, 1)
+
+
+def test_message_from_before_a_resume_does_not_count(
+    broker: Broker, scope: SourceImageCollection
+) -> None:
+    job = queued(PartingTask, scope)
+    broker.forget()
+    old = job.task_id
+    job.cancel()
+    assert job.resume()
+    runner.run(job.pk, task_id=old)
+    assert fresh(job).status == JobState.PENDING
+    broker.work(2)
+    assert assert_sound(job).outcome == Outcome.PROBLEMS
+
+
+def test_part_whose_worker_and_message_are_gone_is_resumed(
+    broker: Broker, scope: SourceImageCollection
+) -> None:
+    """Its worker is killed, the Job paused, and the message comes again while it is."""
+    job, (first, _) = handed_out(broker, scope)
+    assert JobPart.claim(first.pk, task_id=first.task_id)
+    fresh(job).pause()
+    run_part(first)
+    fresh(job).resume()
+    broker.work()
+    assert assert_sound(job).outcome == Outcome.PROBLEMS
+
+
+def test_canceled_job_ends_only_when_none_of_its_parts_runs(
+    broker: Broker, scope: SourceImageCollection
+) -> None:
+    job, (first, _) = handed_out(broker, scope)
+    part = JobPart.claim(first.pk, task_id=first.task_id)
+    assert part
+    assert fresh(job).cancel()
+    fresh(job).settle()
+    assert fresh(job).status == JobState.CANCELING
+    part.save_as_holder(state=PartState.QUEUED)
+    fresh(job).settle()
+    assert fresh(job).outcome == Outcome.CANCELED
+
+
+def test_part_is_claimed_while_its_job_runs_and_for_its_newest_message_alone(
+    broker: Broker, scope: SourceImageCollection
+) -> None:
+    job, (first, _) = handed_out(broker, scope)
+    fresh(job).pause()
+    assert JobPart.claim(first.pk, task_id=first.task_id) is None
+    fresh(job).resume()
+    newest = JobPart.objects.get(pk=first.pk).task_id
+    assert newest != first.task_id
+    assert JobPart.claim(first.pk, task_id=first.task_id) is None
+    assert JobPart.claim(first.pk, task_id=newest)
