@@ -115,7 +115,7 @@ def test_a_list_tells_that_it_is_shown_whole(admin_client: Client) -> None:
     response = admin_client.get(address, {"date_joined__gte": "\x00"}, follow=True)
 
     assert response.redirect_chain == [(f"{address}?e=1", 302)]
-    assert "so it is shown whole" in response.content.decode()
+    assert "so the whole list is shown" in response.content.decode()
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=named)

@@ -160,12 +160,12 @@ def test_large_json_and_times_before_2000_are_written() -> None:
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="there are of score 2, taxon_id 1"):
+    with pytest.raises(ValueError, match="got score 2, taxon_id 1"):
         write_rows(Classification, {"score": [0.1, 0.2], "taxon_id": [1]})
 
 
 def test_column_of_another_type_is_refused() -> None:
-    with pytest.raises(TypeError, match="name is of type varchar"):
+    with pytest.raises(TypeError, match="name has the type varchar"):
         write_rows(Taxon, {"name": ["Actias luna"]})
 
 
