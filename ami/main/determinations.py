@@ -138,7 +138,7 @@ def update_determinations(occurrence_ids: Iterable[int]) -> list[DeterminationCh
     ids = list(occurrence_ids)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOCK, [ids])
-        # A statement of its own: it sees what those committed that the lock waited for.
+        # A separate statement sees what other transactions committed while the lock waited.
         cursor.execute(UPDATE, {"ids": ids})
         return sorted(DeterminationChange(*row) for row in cursor.fetchall())
 

@@ -186,13 +186,13 @@ def test_a_search_that_finds_too_many_names_or_paths_says_so(
         make_detection(source_image=make_capture(path=f"img_{number}.jpg"))
 
     for name, term, what in (
-        ("occurrence", "actias", "More than 2 taxa have \u201cactias\u201d in a name"),
-        ("detection", "img", "More than 2 captures have a path that begins \u201cimg\u201d"),
-        ("sourceimage", "img", "More than 2 captures have a path that begins \u201cimg\u201d"),
+        ("occurrence", "actias", "More than 2 taxa contain \u201cactias\u201d in a name"),
+        ("detection", "img", "More than 2 captures have a path beginning with \u201cimg\u201d"),
+        ("sourceimage", "img", "More than 2 captures have a path beginning with \u201cimg\u201d"),
     ):
         response = admin_client.get(reverse(f"admin:main_{name}_changelist"), {"q": term})
         assert len(response.context["cl"].result_list) == 2
-        assert f"{what}; the list goes by 2 of them." in response.content.decode()
+        assert f"{what}; the list uses 2 of them." in response.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -93,5 +93,5 @@ def test_person_is_told_that_the_occurrence_was_merged_away_meanwhile(client: Cl
         wait_until_someone_waits_for_a_lock()
     thread.join()
 
-    assert f"Occurrence {occurrence.pk} has just been deleted, or merged into another" in pages[0]
+    assert f"Occurrence {occurrence.pk} was deleted or merged into another" in pages[0]
     assert not Identification.objects.exists()
