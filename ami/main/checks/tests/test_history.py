@@ -1,4 +1,4 @@
-"""What is kept of runs, and what is known of their findings."""
+"""The history of runs, and the acknowledgements of their findings."""
 
 from datetime import timedelta
 from typing import Any
