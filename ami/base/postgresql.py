@@ -13,4 +13,6 @@ def unsupported_version() -> str:
     version: int = connection.pg_version // 10_000  # type: ignore[attr-defined]
     if OLDEST <= version <= NEWEST:
         return ""
-    return f"The database runs on PostgreSQL {version}; versions {OLDEST} to {NEWEST} are supported."
+    return (
+        f"The database runs on PostgreSQL {version}; versions {OLDEST} to {NEWEST} are supported."
+    )

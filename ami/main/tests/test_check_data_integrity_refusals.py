@@ -164,7 +164,7 @@ class TestBadUsage:
 
         monkeypatch.setattr(IntegrityRun.objects, "create", interrupt)
 
-        assert run_json(capsys)["error"] == "Stopped; what was repaired stays."
+        assert run_json(capsys)["error"] == "Stopped; repaired rows stay repaired."
 
 
 @pytest.mark.django_db(transaction=True)
@@ -180,7 +180,7 @@ def test_job_that_is_deleted_while_it_repairs_is_told(
 
     told = run_json(capsys, "--no-dry-run")
 
-    assert told["error"].startswith("The Job of the repair was deleted")
+    assert told["error"].startswith("The Job of the repair, or its project, was deleted")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -238,7 +238,7 @@ class TestShell:
 
         out, err = command.communicate()
         assert (command.returncode, out) == (2, "")
-        assert err == "Stopped; what was repaired stays.\n"
+        assert err == "Stopped; repaired rows stay repaired.\n"
         assert Job.objects.get().status == JobState.REVOKED
 
     def test_unfit_settings_are_no_finding(self, tmp_path: Path) -> None:
