@@ -225,7 +225,7 @@ def test_a_search_goes_by_an_index(
         assert len(found(admin_client, name, term)) == 1
 
     assert len(queries) <= 10
-    # Of captures, the few that are found by then are read by their ids.
+    # The few captures that were found are then read by their ids.
     table, by = (f"main_{name}", "") if term == "luna" else ("main_sourceimage", "UPPER(")
     sql = [query["sql"] for query in queries]
     statements = [text for text in sql if f'FROM "{table}"' in text and by in text]

@@ -283,7 +283,7 @@ class TestRepair:
 
 
 def rows() -> list[Any]:
-    """What a revert puts back; it gives no row its former time of writing."""
+    """Return the values that a revert restores; it does not restore the time of the last change."""
     names = ("Classification", "Detection", "Identification", "Occurrence")
     return [
         {key: value for key, value in row.items() if key != "updated_at"}

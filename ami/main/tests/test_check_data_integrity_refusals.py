@@ -37,7 +37,7 @@ def world() -> World:
 
 
 PARSER = Command().create_parser("manage.py", COMMAND)
-# All that are declared, but for those of Django that take any text.
+# All declared options, except Django's own that accept any text.
 FLAGS = sorted({*PARSER._option_string_actions} - {"--settings", "--pythonpath", "-h", "-v"})
 HUGE = "9" * 40
 BAD = [
@@ -185,7 +185,7 @@ def test_job_that_is_deleted_while_it_repairs_is_told(
 
 @pytest.mark.django_db(transaction=True)
 class TestShell:
-    """The command as a process of its own."""
+    """Run the command as a separate process."""
 
     def environment(self) -> dict[str, str]:
         path = f"/{connection.settings_dict['NAME']}"

@@ -62,7 +62,7 @@ def test_editing_a_classification_updates_the_determination(
 
 
 def filled(classification: Classification, **changed: Any) -> dict[str, Any]:
-    """What the form of a classification sends."""
+    """Return the form data of a classification."""
     return {
         "detection": classification.detection_id,
         "taxon": classification.taxon_id,

@@ -31,7 +31,7 @@ def run_in_thread(work: Callable[[], object]) -> threading.Thread:
 
 
 def wait_until_someone_waits_for_a_lock() -> None:
-    """Poll PostgreSQL until another session waits for what this one holds."""
+    """Poll PostgreSQL until another session waits for a lock of this one."""
     with connection.cursor() as cursor:
         for _ in range(100_000):
             cursor.execute("SELECT pg_stat_clear_snapshot()")

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Export(NamedTuple):
-    """An export and what it holds."""
+    """An export and its expected contents."""
 
     path: Path
     occurrences: int

@@ -61,7 +61,7 @@ def lineage(name: str) -> list[str]:
 
 
 class Checklist(NamedTuple):
-    """A checklist and what it becomes."""
+    """A checklist and its expected result."""
 
     path: Path
     ranks: dict[str, int]

@@ -1,4 +1,4 @@
-"""The history of the integrity checks in the admin: its list, its pages, and what is known."""
+"""The history of the integrity checks in the admin: list, pages and acknowledgements."""
 
 from datetime import timedelta
 from typing import Any

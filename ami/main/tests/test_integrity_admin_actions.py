@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The checks that are queued."""
+    """Return the queued checks."""
     sent: list[Any] = []
     monkeypatch.setattr(
         "ami.main.admin.integrity.runs.data_integrity_check.delay",
