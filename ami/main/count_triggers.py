@@ -113,6 +113,7 @@ NOTE_TRIGGER = """
 CREATE OR REPLACE TRIGGER main_counts_{event} AFTER {event} ON {table} REFERENCING {tables}
 FOR EACH STATEMENT EXECUTE FUNCTION main_note_{table}_{event}()
 """
+# Applies the sums of the differences: first to nights, then to deployments, in the order of ids.
 APPLY_FUNCTION = f"""
 CREATE OR REPLACE FUNCTION main_apply_counts() RETURNS trigger LANGUAGE plpgsql
 {BY_INDEX} AS $apply$

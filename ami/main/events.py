@@ -55,6 +55,7 @@ FROM first WHERE o.id = first.occurrence_id AND o.event_id IS DISTINCT FROM firs
 # Nights are locked in the order of their ids, as for the counts, to avoid deadlocks.
 HOLD_EVENTS = "SELECT FROM main_event WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 
+# Writes only nights whose times have changed.
 TIMES = """
 UPDATE main_event e
 SET start = seen.first, "end" = seen.last, updated_at = now()

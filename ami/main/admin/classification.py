@@ -23,6 +23,7 @@ from ami.main.admin.search import TaxonSearchMixin
 from ami.main.models import Classification, Detection, Occurrence
 
 TOP = 5
+# The arrays are unnested in PostgreSQL, so that only the highest numbers are transferred.
 TOP_SCORES = """
 SELECT labels[place] AS label, number
 FROM main_classification c

@@ -100,7 +100,10 @@ register(
             "A cached count of a capture, a night or a deployment differs from the actual number "
             "of its nights, captures, detections or occurrences."
         ),
-        cause="Rows were added, moved or deleted while the triggers that keep the counts were off.",
+        cause=(
+            "Rows were changed while the triggers that keep the counts were disabled, or a cached "
+            "count was edited in SQL."
+        ),
         repair="Counts the rows of these captures, nights and deployments again.",
         limits="Each capture, night and deployment is checked and repaired on its own.",
     )
