@@ -1,4 +1,4 @@
-"""The pages of the integrity checks, written from their declarations at every build."""
+"""Write the pages of the integrity checks from their declarations, at every build."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ PAGE = """# {title}
 
 {meaning}
 
-## How it comes about
+## Causes
 
 {cause}
 
@@ -31,11 +31,11 @@ PAGE = """# {title}
 
 INDEX = """# Integrity checks
 
-Each check finds rows that cannot be right, and repairs them where a rule can. See
+Each check finds rows that cannot be correct. Most checks can also repair them. See
 [Check the integrity](../../how-to/check-integrity.md) and
-[Add a check](../../how-to/add-a-check.md). They run in this order.
+[Add a check](../../how-to/add-a-check.md). The checks run in this order.
 
-| check | at fault | severity | tag | is repaired |
+| check | fault | severity | tag | has a repair |
 |---|---|---|---|---|
 {rows}
 
@@ -64,11 +64,11 @@ Each check finds rows that cannot be right, and repairs them where a rule can. S
 """
 
 ROW = "| [`{0.key}`]({0.key}.md) | {0.title} | {0.severity} | {0.tag} | {repaired} |"
-NO_REPAIR = "None: only a person can tell what is right. The rows are reported."
+NO_REPAIR = "None: only a person can decide. The check reports the rows."
 
 
 def write_check_pages() -> None:
-    """One page a check, and an index; pages of checks that are gone are removed."""
+    """Write one page per check and an index, and delete the pages of former checks."""
     checks = chosen_checks()
     pages = {f"{check.key}.md": page(check) for check in checks}
     rows = [ROW.format(check, repaired="yes" if check.repair else "no") for check in checks]
@@ -80,7 +80,7 @@ def write_check_pages() -> None:
         (FOLDER / gone).unlink()
     for name, text in pages.items():
         path = FOLDER / name
-        if not path.exists() or path.read_text() != text:  # Sphinx rebuilds what is newer
+        if not path.exists() or path.read_text() != text:  # Sphinx rebuilds pages with a newer time
             path.write_text(text)
 
 

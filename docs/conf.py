@@ -1,4 +1,4 @@
-"""Sphinx: `make check` builds these pages with warnings as errors."""
+"""Settings of Sphinx; `make check` builds the documentation with warnings as errors."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What keeps admin pages quick and bounded on tables of millions of rows."""
+"""Admin pages that stay fast on tables with millions of rows."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, TypeVar, cast
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=Model)
 
 
 class IdSearchAdminMixin(admin.ModelAdmin[Any]):
-    """A search for digits finds the row of that id; any other text searches `search_fields`."""
+    """Searches digits as an id, and any other text in `search_fields`."""
 
     search_fields: ClassVar[Any] = ("=id",)
     search_help_text: ClassVar[str] = "Search by id."
@@ -36,21 +36,24 @@ class IdSearchAdminMixin(admin.ModelAdmin[Any]):
         return (self.search(request, queryset, term) if term else queryset), False
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """The rows that a term other than an id finds; it may order them anew, by an index."""
+        """Return the rows for a term other than an id, in an order that may differ."""
         if tuple(self.get_search_fields(request)) == IdSearchAdminMixin.search_fields:
             return queryset.none()
         return super().get_search_results(request, queryset, term)[0]
 
     def tell_more(self, request: HttpRequest, count: int, what: str) -> None:
-        """Say on a list, not among suggestions, that a search took no more than `count`."""
+        """Show a message on a list (not for suggestions) that a search is limited to `count`."""
         match = request.resolver_match
         if match and str(match.url_name).endswith("_changelist"):
-            text = f"More than {count:,} {what}; the list goes by {count:,} of them. Type more."
+            text = (
+                f"More than {count:,} {what}; the list uses {count:,} of them. "
+                "Enter a more specific term."
+            )
             self.message_user(request, text, messages.WARNING)
 
 
 class BoundedDeletionMixin(admin.ModelAdmin[Any]):
-    """Refuses to delete what is in use, or would touch more rows than one request should hold."""
+    """Refuses to delete rows that are in use, and deletions of too many rows for one request."""
 
     delete_confirmation_template = "admin/main/deletion/one.html"
     delete_selected_confirmation_template = "admin/main/deletion/selected.html"
@@ -67,15 +70,15 @@ class BoundedDeletionMixin(admin.ModelAdmin[Any]):
             return [], {}, set(), reasons
         if touches_more_than(DELETE_LIMIT, model=self.model, ids=ids):
             refusal = (
-                f"More than {DELETE_LIMIT:,} rows would be deleted or changed, too many for one "
-                "request. Delete the rows that hang on these first, in smaller portions."
+                f"More than {DELETE_LIMIT:,} rows would be deleted or changed, which is too many "
+                "for one request. First delete the rows that refer to these, in smaller numbers."
             )
             return [], {}, set(), [refusal]
         return super().get_deleted_objects(objs, request)
 
 
 class BoundedPaginator(Paginator[M]):
-    """Counts no further than `LIMIT` rows, whatever the table holds."""
+    """Counts at most `LIMIT` rows, however large the table is."""
 
     LIMIT = 10_000
 
@@ -94,11 +97,11 @@ class BoundedPaginator(Paginator[M]):
 
 
 class LargeTableChangeList(ChangeList):
-    """Reads the ids of a page first, then the page's rows alone, with their counts.
+    """Reads the ids of a page first, and then only the page's rows with their counts.
 
-    PostgreSQL computes the annotations of the rows that an OFFSET skips, too. And it walks a table
-    from its newest row where it expects to find some soon: where there are few, and all of them are
-    old, it would read the whole table. So few are found by what they are filtered by, and sorted.
+    PostgreSQL also computes the annotations of rows that OFFSET skips. It also reads a table from
+    its newest row if it expects to find matching rows soon. If there are few, and all of them are
+    old, it would read the whole table. A small result is therefore filtered first and then sorted.
     """
 
     model_admin: "LargeTableAdmin[Any]"
@@ -118,7 +121,7 @@ class LargeTableChangeList(ChangeList):
 
 
 def _not_by_index(order: Sequence[Any]) -> Iterator[Any]:
-    """The same order; but where the first of it is an id, by a sum that no index goes by."""
+    """Return the same order, with a leading id replaced by a sum that no index supports."""
     first, *rest = order
     name = first.lstrip("-") if isinstance(first, str) else ""
     if name in {"id", "pk"} or name.endswith("_id"):
@@ -130,11 +133,11 @@ def _not_by_index(order: Sequence[Any]) -> Iterator[Any]:
 
 
 class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin[M]):
-    """A list is cut by id, and stops counting at `BoundedPaginator.LIMIT`.
+    """An admin whose list is paginated by id and counts at most `BoundedPaginator.LIMIT` rows.
 
-    `annotations` are computed, on a list, for the rows of one page only. `deferred` names columns
-    that are too large to transfer. `list_only` names those that the list reads, those of
-    `list_select_related` included; empty for all.
+    On a list, `annotations` are computed only for the rows of one page. `deferred` are columns
+    that are too large to transfer. `list_only` are the columns that the list reads, including those
+    of `list_select_related`; if it is empty, all are read.
     """
 
     annotations: ClassVar[dict[str, Any]] = {}
@@ -156,7 +159,7 @@ class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin
     def get_field_queryset(
         self, db: str | None, db_field: RelatedField[Any, Any], request: HttpRequest
     ) -> QuerySet[Any] | None:
-        """The rows of a choice, without the columns that are too large to transfer."""
+        """Return the choices of a field, without columns that are too large to transfer."""
         rows: QuerySet[Any] | None = super().get_field_queryset(db, db_field, request)
         related = self.admin_site._registry.get(db_field.remote_field.model)
         if rows is None or not isinstance(related, LargeTableAdmin):

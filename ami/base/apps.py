@@ -2,6 +2,6 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class GuardedAdminConfig(AdminConfig):
-    """Django's admin on the project's own site."""
+    """Django's admin with the project's own site."""
 
     default_site = "ami.base.guard.GuardedAdminSite"

@@ -1,4 +1,4 @@
-"""Whether a function can take arguments that come as JSON."""
+"""Validation of arguments from JSON against a function's signature."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -10,20 +10,20 @@ T = TypeVar("T")
 
 
 class UnfitArgumentsError(ValueError):
-    """The function cannot take these arguments; the message says why, argument by argument."""
+    """The function does not accept these arguments; the message has the reason for each."""
 
 
 def require_fit(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> None:
-    """Compare number, names and types with the signature; raise UnfitArgumentsError."""
+    """Raise UnfitArgumentsError if the arguments do not match the signature and its types."""
     call_fit(ValidatedFunction(function, None).init_model_instance, args, kwargs)
 
 
 def call_fit(function: Callable[..., T], args: Sequence[Any], kwargs: Mapping[str, Any]) -> T:
-    """Call a function that pydantic validates; raise UnfitArgumentsError where it refuses."""
+    """Call a function that pydantic validates. Raises UnfitArgumentsError for invalid arguments."""
     try:
         return function(*args, **kwargs)
     except ValidationError as unfit:
         told = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in unfit.errors())
-        raise UnfitArgumentsError(f"The arguments do not fit: {told}.") from None
+        raise UnfitArgumentsError(f"The arguments are not valid: {told}.") from None

@@ -1,4 +1,4 @@
-"""What commands for people and scripts share: one sentence for what is refused, and JSON."""
+"""The base of commands for people and scripts, with one-sentence errors and JSON output."""
 
 import json
 import sys
@@ -14,9 +14,9 @@ FAILED, BAD_USAGE = 1, 2
 
 
 class ScriptableCommand(BaseCommand):
-    """A command with `--format json`, which ends with a sentence on stderr where it cannot go on.
+    """A command with `--format json`, whose errors are one sentence on stderr.
 
-    `blank` is what JSON tells then, beside the sentence under "error".
+    `blank` has the other keys of the JSON output for an error; the sentence is in "error".
     """
 
     blank: dict[str, Any] = {}
@@ -45,7 +45,7 @@ class ScriptableCommand(BaseCommand):
         except CommandError as refusal:
             self._end(refusal, as_json=options["format"] == "json")
         except OperationalError as fault:
-            reason = CommandError(f"The database does not serve: {fault}", returncode=FAILED)
+            reason = CommandError(f"The database is not available: {fault}", returncode=FAILED)
             self._end(reason, as_json=options["format"] == "json")
         except KeyboardInterrupt:
             self._end(CommandError("Interrupted."), as_json=options["format"] == "json")
@@ -62,7 +62,7 @@ class ScriptableCommand(BaseCommand):
 
 
 def whole_number(text: str) -> int:
-    """A number on the command line. Raises ArgumentTypeError."""
+    """Parse a number on the command line. Raises ArgumentTypeError."""
     try:
         return int(text)
     except ValueError:
@@ -74,5 +74,5 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _asks_for_json(argv: Sequence[str]) -> bool:
-    """Whether a command line that cannot be read would have told in JSON."""
+    """Whether a command line that could not be parsed asks for JSON output."""
     return "--format=json" in argv or ("--format", "json") in pairwise(argv)

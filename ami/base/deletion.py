@@ -8,21 +8,21 @@ from ami.base.registry import Registry
 
 DELETE_LIMIT = 1_000
 
-# Why rows of the model with these ids must stay for now: sentences that say what to do.
+# Returns sentences on why rows of the model with these ids must not be deleted, and what to do.
 DeletionGuard: TypeAlias = Callable[[type[Model], list[Any]], Iterable[str]]
 DELETION_GUARDS: Registry[DeletionGuard] = Registry("deletion guard")
 
 
 def reasons_to_keep(model: type[Model], ids: list[Any]) -> list[str]:
-    """What all guards say of these rows, each sentence once."""
+    """Return the reasons of all guards for these rows, each sentence once."""
     said = (reason for key in DELETION_GUARDS for reason in DELETION_GUARDS[key](model, ids))
     return list(dict.fromkeys(said))
 
 
 def touches_more_than(limit: int, *, model: type[Model], ids: list[Any]) -> bool:
-    """Whether deleting those rows would delete or change more than `limit`, these included.
+    """Whether deleting these rows would delete or change more than `limit` rows in total.
 
-    Reads no more than `limit` ids, unlike Django's collector, which loads every row.
+    Reads at most `limit + 1` ids, unlike Django's collector, which loads every row.
     """
     seen = len(ids)
     levels = [(model, ids)]

@@ -1,9 +1,10 @@
-"""Which errors say that the code is wrong, and not the rows that it met."""
+"""The distinction between programming errors and errors caused by rows."""
 
 from django.core.exceptions import FieldError
 from django.db import Error, NotSupportedError, ProgrammingError
 
-# Syntax or access rule (an undefined function, table or column), feature not supported, schema.
+# Syntax error or access rule violation (such as an undefined function, table or column), feature
+# not supported, and invalid schema name.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 PROGRAMMING_CODES = ("42", "0A", "3F")
 # Of the driver or of Django, before the server has seen the statement: a parameter of a type that
@@ -13,12 +14,12 @@ PROGRAMMING_ERRORS = (NameError, AttributeError, TypeError, ImportError, FieldEr
 
 
 def sqlstate(error: BaseException) -> str:
-    """PostgreSQL's code of an error that Django has raised, empty where there is none."""
+    """Return PostgreSQL's code of an error that Django has raised, or "" if there is none."""
     return getattr(error.__cause__, "pgcode", None) or ""
 
 
 def is_programming_error(error: BaseException) -> bool:
-    """Whether the same error would come of any rows, so that it is no use to try fewer of them."""
+    """Whether the error does not depend on the rows, so that trying fewer of them is useless."""
     if isinstance(error, Error):
         code = sqlstate(error)
         return code.startswith(PROGRAMMING_CODES) if code else isinstance(error, WITHOUT_CODE)

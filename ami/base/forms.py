@@ -1,4 +1,4 @@
-"""Form fields that refuse with a sentence what the database cannot store."""
+"""Form fields that refuse values that the database cannot store, with an error message."""
 
 import json
 from typing import Any
@@ -13,9 +13,9 @@ KINDS: dict[type, str] = {dict: "an object in braces, {…}", list: "a list in b
 
 
 class StorableJSONField(forms.JSONField):
-    """JSON that PostgreSQL, Celery and the next reader can hold; see :func:`parse_json`.
+    """A field for JSON that can be stored; see :func:`parse_json`.
 
-    `kind` is dict or list where the value must be one; nothing typed is then an empty one.
+    `kind` is dict or list if the value must be one; an empty input is then an empty one.
     """
 
     def __init__(self, *args: Any, kind: type | None = None, **kwargs: Any) -> None:
@@ -47,9 +47,9 @@ class StorableJSONField(forms.JSONField):
 
 
 class JSONTextField(forms.CharField):
-    """A text that must be JSON of one kind, dict or list, and is kept as it was typed.
+    """A field for the text of JSON of one kind, dict or list, which is stored as it was typed.
 
-    Nothing typed is an empty one.
+    An empty input becomes an empty dict or list.
     """
 
     widget = forms.Textarea
@@ -65,7 +65,7 @@ class JSONTextField(forms.CharField):
 
 
 def json_field(db_field: "models.JSONField[Any, Any]", **kwargs: Any) -> StorableJSONField:
-    """The form field of a JSON column; its default says which kind of value it holds."""
+    """Return the form field of a JSON column; the column's default determines the kind."""
     default = db_field.default
     kind = default if default in KINDS else None
     field = db_field.formfield(form_class=StorableJSONField, kind=kind, **kwargs)

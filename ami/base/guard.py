@@ -1,4 +1,4 @@
-"""What keeps every admin page from failing at what an address or a hand-made form may bring."""
+"""Protection of all admin pages from invalid addresses and hand-made forms."""
 
 from typing import Any, cast
 
@@ -45,7 +45,7 @@ class GuardedAutocompleteView(AutocompleteJsonView):
 
 
 class GuardedChangeList(ChangeList):
-    """Leads to the whole list where the address asks for what no row can match."""
+    """Redirects to the whole list if the address has values that the database cannot compare."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         try:
@@ -55,7 +55,7 @@ class GuardedChangeList(ChangeList):
 
 
 class GuardedAdminMixin(admin.ModelAdmin[Any]):
-    """Answers odd addresses and forms with a sentence; the site adds it to every admin."""
+    """Answers invalid addresses and forms with a message. The site adds it to every admin."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         own = super().get_changelist(request, **kwargs)
@@ -65,12 +65,12 @@ class GuardedAdminMixin(admin.ModelAdmin[Any]):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         if request.method == "GET" and ERROR_FLAG in request.GET:
-            text = "The address asked for what this list cannot look up, so it is shown whole."
+            text = "The address has an invalid filter or search term, so the whole list is shown."
             self.message_user(request, text, messages.WARNING)
         return super().changelist_view(request, extra_context)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Refuse ids that no list can have offered; Django would fail at them."""
+        """Refuse values that are not ids, with which Django would fail."""
         asked = request.POST.getlist(ACTION_CHECKBOX_NAME)
         try:
             if isinstance(self.opts.pk, IntegerField):
@@ -103,7 +103,7 @@ class GuardedAdminMixin(admin.ModelAdmin[Any]):
 
 
 class GuardedAdminSite(admin.AdminSite):
-    """The project's admin: every admin that is registered is guarded, those of libraries, too."""
+    """The project's admin site. It guards every registered admin, including libraries' admins."""
 
     site_header = "AMI administration"
     site_title = "AMI"

@@ -9,7 +9,7 @@ MAX_ID = 2**63 - 1
 
 
 def parse_id(text: str) -> int | None:
-    """The id that `text` writes in digits; None where it is none, or too large for a bigint."""
+    """Parse an id. Return None if `text` is not decimal digits, or too large for a bigint."""
     if not text.isdecimal() or len(text) > len(str(MAX_ID)):
         return None
     number = int(text)
@@ -17,7 +17,7 @@ def parse_id(text: str) -> int | None:
 
 
 def parse_ids(texts: Iterable[str], *, noun: str) -> set[int]:
-    """The ids that `texts` write. Raises ValueError with a sentence for the first that is none."""
+    """Parse ids. Raises ValueError with a sentence for the first invalid one."""
     ids = set()
     for text in texts:
         pk = parse_id(text)
@@ -28,9 +28,9 @@ def parse_ids(texts: Iterable[str], *, noun: str) -> set[int]:
 
 
 class RowId(ConstrainedInt):
-    """The id of a row. True and 1.7 are none, though an int could be made of them.
+    """The id of a row. True and 1.7 are invalid, although `int()` accepts them.
 
-    A subclass names the `model` where the row must exist when a run is launched.
+    A subclass sets `model` if the row must exist when a run is launched.
     """
 
     model: ClassVar[type[Model] | None] = None

@@ -1,4 +1,4 @@
-"""JSON as people write it: only what PostgreSQL, Celery and the next reader can hold."""
+"""A parser for JSON typed by people, which accepts only what PostgreSQL and Celery can store."""
 
 import json
 from collections import Counter
@@ -11,15 +11,15 @@ SHOWN = 20
 
 
 class JSONTextError(ValueError):
-    """The text is not JSON that can be stored; the message says why, and what to do."""
+    """The text is not JSON that can be stored; the message has the reason and a remedy."""
 
 
 def parse_json(text: str) -> Any:
-    """The value that `text` writes, which may begin with a byte order mark.
+    """Return the value of `text`, which may begin with a byte order mark.
 
-    Raises JSONTextError for what is not JSON, or not JSON that a column can hold: NaN and infinite
-    numbers, numbers of more than `DIGITS` digits, a key that stands twice, NUL characters, halves
-    of surrogate pairs, and what is nested more than `DEEPEST` levels deep.
+    Raises JSONTextError for invalid JSON, and for JSON that cannot be stored: NaN and infinite
+    numbers, numbers with more than `DIGITS` digits, duplicate keys, NUL characters, halves of
+    surrogate pairs, and more than `DEEPEST` nested levels.
     """
     try:
         value = json.loads(
@@ -39,7 +39,7 @@ def parse_json(text: str) -> Any:
 
 
 def _check(value: Any) -> None:
-    """Look at every text and level of a value, without a call for each level."""
+    """Check every text and level of a value, without recursion."""
     level = [value]
     for _ in range(DEEPEST + 1):
         if not level:
@@ -63,29 +63,29 @@ def _check(value: Any) -> None:
 
 def _check_text(text: str) -> None:
     if "\x00" in text:
-        raise JSONTextError(r"A text holds a NUL character (\u0000); remove it.")
+        raise JSONTextError(r"A text contains a NUL character (\u0000); remove it.")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise JSONTextError(
-            r"A text holds one half of a surrogate pair (\ud800 to \udfff); write the character "
-            "itself."
+            r"A text contains one half of a surrogate pair (\ud800 to \udfff); enter the whole "
+            "character."
         )
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise JSONTextError(f"{name} is not a number that JSON knows; use null, or a finite number.")
+    raise JSONTextError(f"{name} is not a valid JSON number; use null or a finite number.")
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if not isfinite(number):
-        raise JSONTextError(f"{_shown(digits)} is too large for a number; write it as a text.")
+        raise JSONTextError(f"{_shown(digits)} is too large for a number; enter it as a text.")
     return number
 
 
 def _short(digits: str) -> int:
     if len(digits) > DIGITS:
         raise JSONTextError(
-            f"A number has {len(digits):,} digits, more than {DIGITS:,}; write it as a text."
+            f"A number has {len(digits):,} digits, more than {DIGITS:,}; enter it as a text."
         )
     return int(digits)
 
@@ -96,12 +96,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         doubled = next(
             name for name, times in Counter(name for name, _ in pairs).items() if times > 1
         )
-        raise JSONTextError(f"The key {_shown(doubled)!r} stands more than once; keep one.")
+        raise JSONTextError(f"The key {_shown(doubled)!r} occurs more than once; keep one.")
     return values
 
 
 def _too_deep() -> JSONTextError:
-    return JSONTextError(f"The value is nested more than {DEEPEST} levels deep; flatten it.")
+    return JSONTextError(f"The value has more than {DEEPEST} nested levels; flatten it.")
 
 
 def _shown(text: str) -> str:

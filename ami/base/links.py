@@ -11,10 +11,10 @@ EMPTY = "—"
 
 
 def change_link(model: type[Model], pk: Any, label: object = None) -> str:
-    """A link to the row's page, called "Detection 5" where no label is given.
+    """Return a link to the row's page, with a label such as "Detection 5" by default.
 
-    Made from the id alone, so that the row need not be read. Only the label where the admin has no
-    page for the model, and a dash where there is no row.
+    Only the id is needed, so the row is not read. If the admin has no page for the model, only the
+    label is returned, and if `pk` is None, a dash.
     """
     if pk is None:
         return EMPTY
@@ -27,11 +27,11 @@ def change_link(model: type[Model], pk: Any, label: object = None) -> str:
 
 
 def list_url(model: type[Model], **filters: Any) -> str:
-    """The address of the model's list, cut to the rows that the lookups name."""
+    """Return the URL of the model's list, filtered by the lookups."""
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return f"{url}?{urlencode(filters)}"
 
 
 def count_link(model: type[Model], count: int, **filters: Any) -> str:
-    """A count that leads to the rows it counts."""
+    """Return a count as a link to the counted rows."""
     return format_html('<a href="{}">{}</a>', list_url(model, **filters), f"{count:,}")

@@ -11,10 +11,10 @@ from django.db.models.sql.compiler import SQLCompiler
 @BigAutoField.register_lookup
 @ForeignObject.register_lookup
 class AnyOf(Lookup[AbstractSet[int]]):
-    """`pk__any_of=ids`: what `pk__in=ids` finds, with all the ids in one parameter.
+    """`pk__any_of=ids` is like `pk__in=ids`, with all ids in one parameter.
 
-    Django prepares each value of an `__in`, which takes longer than to find the rows of a
-    thousand; and each of any list or tuple, so give a set.
+    Django prepares each value of `__in`, which takes longer than finding the rows of 1,000 ids. It
+    also does so for lists and tuples, so pass a set.
     """
 
     lookup_name = "any_of"

@@ -8,7 +8,7 @@ from ami.base import lookups  # noqa: F401 -- registers them
 
 
 class BaseModel(models.Model):
-    """When a row was made and last written."""
+    """An abstract model with the times of creation and of the last change."""
 
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -20,14 +20,14 @@ class BaseModel(models.Model):
 class ScoreField(models.FloatField[float | None, float | None]):
     """A score from 0 to 1.
 
-    Sums of shares are off by a rounding error; what they are beyond the bounds by, up to
-    `ROUNDING`, is cut off. All else beyond them is left to :func:`score_constraint` to refuse.
+    Values that exceed these bounds by at most `ROUNDING`, such as sums with a rounding error, are
+    set to the bound. :func:`score_constraint` refuses all others.
     """
 
     ROUNDING = 1e-9
 
     def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
-        """For migrations it is the plain field that its column is."""
+        """Use Django's field in migrations."""
         name, _, args, options = super().deconstruct()
         return name, "django.db.models.FloatField", args, options
 
@@ -40,6 +40,6 @@ class ScoreField(models.FloatField[float | None, float | None]):
 
 
 def score_constraint(field: str, *, name: str) -> models.CheckConstraint:
-    """Holds a column within 0 and 1, or null."""
+    """Return a constraint that a column is between 0 and 1, or null."""
     within = Q((f"{field}__gte", 0), (f"{field}__lte", 1))
     return models.CheckConstraint(condition=Q((f"{field}__isnull", True)) | within, name=name)

@@ -1,4 +1,4 @@
-"""The versions of PostgreSQL that the project is tested on."""
+"""The supported versions of PostgreSQL."""
 
 from django.db import connection
 
@@ -6,9 +6,9 @@ OLDEST, NEWEST = 15, 18
 
 
 def unsupported_version() -> str:
-    """Why the server of the database does not serve; empty where it does.
+    """Return why the version of the server is not supported, or "" if it is.
 
-    Raises OperationalError where the server does not answer.
+    Raises OperationalError if the server does not answer.
     """
     version: int = connection.pg_version // 10_000  # type: ignore[attr-defined]
     if OLDEST <= version <= NEWEST:

@@ -1,4 +1,4 @@
-"""The one way in which a low layer learns of things that higher ones declare."""
+"""Registries, through which a lower layer learns about the objects of higher layers."""
 
 from collections.abc import Iterator, MutableMapping
 from typing import TypeVar
@@ -7,17 +7,17 @@ T = TypeVar("T")
 
 
 class UnknownKeyError(KeyError):
-    """Nothing is registered under the key; the message names what is."""
+    """The key is not registered; the message lists the registered keys."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 class Registry(MutableMapping[str, T]):
-    """A mapping, key → entry, in the order of the keys; a key is never given to another entry.
+    """A mapping from keys to entries, in the order of the keys, which refuses duplicate keys.
 
-    `registry[key] = entry` registers as :meth:`register` does, and `del` forgets. `noun` is the
-    word for an entry in messages ("method", "check").
+    `registry[key] = entry` is the same as :meth:`register`, and `del` removes an entry. `noun` is
+    the word for an entry in messages ("method", "check").
     """
 
     def __init__(self, noun: str) -> None:
@@ -25,13 +25,13 @@ class Registry(MutableMapping[str, T]):
         self._entries: dict[str, T] = {}
 
     def register(self, key: str, entry: T) -> T:
-        """Add `entry` and return it. Raises ValueError where the key is taken by another one."""
+        """Add `entry` and return it. Raises ValueError if another entry has the key."""
         self[key] = entry
         return entry
 
     def __setitem__(self, key: str, entry: T) -> None:
         if self._entries.setdefault(key, entry) is not entry:
-            raise ValueError(f"Two {self.noun}s claim the key {key!r}; rename one of them.")
+            raise ValueError(f"Two {self.noun}s have the key {key!r}; rename one of them.")
 
     def __delitem__(self, key: str) -> None:
         self[key]

@@ -1,4 +1,4 @@
-"""Values made fit for PostgreSQL, which takes neither NUL characters nor half characters."""
+"""Conversion of values for PostgreSQL, which stores neither NUL characters nor lone surrogates."""
 
 from math import isfinite
 from typing import Any
@@ -10,9 +10,9 @@ LONGEST_NUMBER_BITS = 4_096
 
 
 def storable_text(value: object) -> str:
-    """The text of `value` without NUL characters; a lone surrogate becomes a question mark.
+    """Return the text of `value` without NUL characters and with "?" for lone surrogates.
 
-    What cannot tell its text is told by its type.
+    If `str()` fails, the name of the type is returned.
     """
     try:
         return str(value).replace("\x00", "").encode(errors="replace").decode()
@@ -23,10 +23,11 @@ def storable_text(value: object) -> str:
 
 
 def storable(value: Any, *, within: tuple[int, ...] = ()) -> Any:
-    """`value` as a JSON column can hold it; what JSON does not know becomes its text.
+    """Return `value` in a form that a JSON column can store.
 
-    So does what is nested too deeply or holds itself, and a number of more than 1,200 digits.
-    `within` has the identities of what holds it.
+    Values that JSON does not support become text. So do values that are nested too deeply or
+    contain themselves, and numbers with more than 1,200 digits. `within` has the identities of the
+    containing values.
     """
     try:
         return _storable(value, within)

@@ -4,10 +4,10 @@ from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
 
 
 def count_subquery(rows: QuerySet[Any], field: str) -> Subquery:
-    """How many of `rows` name the outer row in `field`.
+    """Count the `rows` that refer to the outer row in `field`.
 
-    Correlated, so that only the rows that are read are counted; a grouped join would count for
-    the whole table before the first page could be cut from it.
+    The subquery is correlated, so only the rows of a page are counted. A grouped join would count
+    for the whole table first.
     """
     counted = rows.order_by().filter(**{field: OuterRef("pk")})
     number = Func(F("pk"), function="COUNT", output_field=IntegerField())
@@ -15,5 +15,5 @@ def count_subquery(rows: QuerySet[Any], field: str) -> Subquery:
 
 
 def cardinality(field: str) -> Func:
-    """The length of an array column, without the array."""
+    """Return the length of an array column, without reading the array."""
     return Func(F(field), function="CARDINALITY", output_field=IntegerField())

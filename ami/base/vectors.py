@@ -1,8 +1,8 @@
-"""Vectors between PostgreSQL and NumPy by binary COPY, with no Python float in between.
+"""Transfer of vectors between PostgreSQL and NumPy with binary COPY, without Python floats.
 
-An array of numbers travels as a header and, for each number, its length in bytes (8, or -1 for a
-null) and those bytes, big-endian; so every bit comes through, be it of NaN, -0.0 or a denormal.
-https://www.postgresql.org/docs/current/sql-copy.html describes the rows.
+An array is transferred as a header and, for each number, its length in bytes (8, or -1 for null)
+and its bytes, big-endian. Every bit is preserved, including NaN, -0.0 and denormal numbers.
+https://www.postgresql.org/docs/current/sql-copy.html describes the format.
 """
 
 import json
@@ -37,9 +37,10 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def read_vectors(rows: QuerySet[Any, Any]) -> dict[int, Vector | None]:
-    """The vectors of `rows`, by id: a `values_list` of a bigint id and one array of floats.
+    """Return the vectors of `rows` by id; `rows` is a `values_list` of a bigint id and an array.
 
-    A null array is None, a null within an array NaN. All are in memory at once, so bound `rows`.
+    A null array becomes None, and a null in an array NaN. Limit `rows`, because all vectors are in
+    memory at once.
     """
     query, params = rows.query.sql_with_params()
     found = _Vectors()
@@ -50,10 +51,13 @@ def read_vectors(rows: QuerySet[Any, Any]) -> dict[int, Vector | None]:
 
 
 class _Vectors(dict[int, Vector | None]):
-    """A file to write to, a row at a time: it is read while PostgreSQL makes the next."""
+    """A file-like object that parses each row while PostgreSQL produces the next one."""
 
     def write(self, message: bytes) -> None:
-        """https://www.postgresql.org/docs/current/protocol-flow.html: one message is one row."""
+        """Parse one message, which is one row.
+
+        See https://www.postgresql.org/docs/current/protocol-flow.html.
+        """
         row = message.removeprefix(PREFIX)
         if row in (b"", END):
             return
@@ -62,16 +66,16 @@ class _Vectors(dict[int, Vector | None]):
 
 
 def write_rows(model: type[Model], columns: Mapping[str, Collection[Any]]) -> None:
-    """Insert rows with one COPY: `columns` has the values of each column, one a row, None for null.
+    """Insert rows with one COPY.
 
-    A vector is a one-dimensional array. Columns that are not named get the database's default.
-    Raises TypeError for a column of a type that this module does not write, and ValueError where
-    columns differ in length.
+    `columns` maps each column to its values, one per row, with None for null. A vector is a
+    one-dimensional array. Other columns get the database's default. Raises TypeError for a column
+    of an unsupported type, and ValueError if columns differ in length.
     """
     fields = [_fields(_encoder(model, column), values) for column, values in columns.items()]
     if len(set(map(len, fields))) > 1:
         lengths = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
-        raise ValueError(f"Columns must have a value a row; there are of {lengths}.")
+        raise ValueError(f"All columns must have the same number of values; got {lengths}.")
     count = struct.pack(">h", len(fields))
     rows = (b"".join((count, *row)) for row in zip(*fields, strict=True))
     names = ", ".join(map(connection.ops.quote_name, columns))
@@ -84,7 +88,7 @@ def write_rows(model: type[Model], columns: Mapping[str, Collection[Any]]) -> No
 
 
 class _Stream:
-    """A file to read from, piece by piece: PostgreSQL takes in a row while the next is made."""
+    """A file-like object that PostgreSQL reads row by row while the next row is produced."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self.pieces = pieces
@@ -94,7 +98,7 @@ class _Stream:
 
 
 def _fields(encode: Callable[[Any], bytes], values: Collection[Any]) -> list[bytes]:
-    """Each value, encoded; what is the same as the one before is kept."""
+    """Encode each value; a value that is the same object as the one before is encoded once."""
     former, field = None, NULL
     fields = []
     for value in values:
@@ -113,7 +117,7 @@ def _vector(data: memoryview) -> Vector:
 
 
 def _numbers(data: memoryview) -> Iterator[float]:
-    """Number by number, as a null takes less room than the others."""
+    """Yield the numbers one by one, because a null takes fewer bytes than the others."""
     place = 0
     while place < len(data):
         (length,) = struct.unpack_from(">i", data, place)
@@ -160,5 +164,5 @@ def _encoder(model: type[Model], column: str) -> Callable[[Any], bytes]:
     kind = fields[column].db_type(connection) or ""
     if kind not in ENCODERS:
         known = ", ".join(ENCODERS)
-        raise TypeError(f"{column} is of type {kind}; write_rows() writes {known}.")
+        raise TypeError(f"{column} has the type {kind}; write_rows() supports {known}.")
     return ENCODERS[kind]

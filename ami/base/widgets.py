@@ -1,4 +1,4 @@
-"""Django's fields that search, made to draw what an address or a hand-made form may bring."""
+"""Django's autocomplete widgets, made safe for invalid values in addresses and forms."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ami.base.ids import parse_id
 
 
 class IdSelect(AutocompleteSelect):
-    """Leaves out what cannot be an id; Django's own would fail to draw it."""
+    """Ignores values that are not ids, with which Django's widget would fail."""
 
     def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> list[Any]:
         ids = [text for text in value if parse_id(str(text)) is not None]
@@ -17,4 +17,4 @@ class IdSelect(AutocompleteSelect):
 
 
 class IdSelectMultiple(IdSelect, AutocompleteSelectMultiple):
-    """The same for several."""
+    """The same for several values."""

@@ -9,7 +9,7 @@ class MainConfig(AppConfig):
     verbose_name = "Biology"
 
     def ready(self) -> None:
-        """Import every module of the checks: what is there registers itself."""
+        """Import all modules of the checks, which register themselves."""
         checks = import_module(f"{self.name}.checks")
         for module in iter_modules(checks.__path__):
             if not module.ispkg:

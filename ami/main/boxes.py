@@ -1,4 +1,4 @@
-"""A detection's box, for code that works on one at a time."""
+"""The box of a detection, for code that processes one at a time."""
 
 from math import isfinite
 from typing import Any
@@ -21,7 +21,7 @@ class BoundingBox(BaseModel):
     def _is_a_box(cls, values: dict[str, float]) -> dict[str, float]:  # noqa: N805
         x1, y1, x2, y2 = values.values()
         if not all(map(isfinite, values.values())):
-            raise ValueError(f"A box has four finite numbers, got {x1}, {y1}, {x2}, {y2}.")
+            raise ValueError(f"A box must have four finite numbers, got {x1}, {y1}, {x2}, {y2}.")
         if not (x1 < x2 and y1 < y2):
             raise ValueError(
                 f"x1 must be below x2 and y1 below y2, got {x1:g}, {y1:g}, {x2:g}, {y2:g}."
@@ -30,13 +30,15 @@ class BoundingBox(BaseModel):
 
     @classmethod
     def from_coords(cls, coords: Any, raise_on_error: bool = True) -> "BoundingBox | None":
-        """The box of `[x1, y1, x2, y2]`; raises ValueError for other coordinates.
+        """Return the box of `[x1, y1, x2, y2]`. Raises ValueError for other coordinates.
 
-        None in place of the error where `raise_on_error` is false.
+        If `raise_on_error` is false, None is returned instead.
         """
         try:
             if coords is None or len(coords) != 4:
-                raise ValueError(f"A box has four coordinates, x1, y1, x2, y2; got {coords!r}.")
+                raise ValueError(
+                    f"A box must have four coordinates, x1, y1, x2, y2; got {coords!r}."
+                )
             return cls(**dict(zip(cls.__fields__, coords, strict=True)))
         except ValueError:
             if raise_on_error:

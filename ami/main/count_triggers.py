@@ -1,10 +1,10 @@
 # ruff: noqa: S608  (composed of constants)
-"""The triggers that keep the cached counts true.
+"""The triggers that keep the cached counts correct.
 
-They see every row that is added, moved or deleted, whoever does it. A capture's count is written
-at once. What changes for nights and deployments is noted, and applied when the transaction
-commits: a deployment, which many transactions touch, is locked for no longer than a commit takes,
-and always after its nights, so that nobody waits in a circle.
+They see every row that is added, moved or deleted. The count of a capture is written at once.
+Differences for nights and deployments are recorded and applied at commit. A deployment, which many
+transactions change, is therefore locked only during a commit, and always after its nights, so that
+deadlocks are impossible.
 """
 
 from typing import Any
@@ -13,8 +13,8 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from ami.main.counts import CACHED
 
-# What a transaction has changed, less what it has refreshed. Nobody sees the rows of another, and
-# none outlives its transaction; so nothing is lost where a crash empties the table.
+# The differences of a transaction that were not yet applied. No transaction sees those of another,
+# and none are left after the commit, so the table can be unlogged: a crash loses nothing.
 NOTES = """
 CREATE UNLOGGED TABLE main_countnote (
     event_id bigint, deployment_id bigint,
@@ -23,7 +23,7 @@ CREATE UNLOGGED TABLE main_countnote (
 )
 """
 
-# Each row that was touched, as it was (n = -1) and as it is (n = 1).
+# Each changed row, in its old form (n = -1) and in its new form (n = 1).
 TOUCHED = {
     "insert": "SELECT {columns}, 1 AS n FROM new_rows",
     "delete": "SELECT {columns}, -1 AS n FROM old_rows",
@@ -35,8 +35,9 @@ TRANSITIONS = {
     "delete": "OLD TABLE AS old_rows",
 }
 
-# By table: the columns that counts hang on, and the statement that notes what changes.
-# A capture takes its detections along. Whoever changes those has locked it, so none is missed.
+# By table: the columns that counts depend on, and the statement that records the differences.
+# A capture that moves takes its detections with it. A transaction that changes its detections has
+# locked the capture, so none is missed.
 NOTED = {
     "main_event": (
         "deployment_id",
@@ -89,13 +90,13 @@ NOTED = {
     ),
 }
 
-# PostgreSQL plans each statement once a session, for as many rows as there were then. Whatever
-# their number is later, rows must be looked up by index, and no table read whole.
+# PostgreSQL plans each statement once per session, for the number of rows at that time. These
+# settings make it look up rows by index, whatever their number is later.
 BY_INDEX = (
     "SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off"
 )
 
-# The first note of a transaction comes with an empty one, whose trigger is due at the commit.
+# The first difference of a transaction adds an empty row, whose deferred trigger fires at commit.
 NOTE_FUNCTION = f"""
 CREATE OR REPLACE FUNCTION main_note_{{table}}_{{event}}() RETURNS trigger LANGUAGE plpgsql
 {BY_INDEX} AS $note$
@@ -112,6 +113,7 @@ NOTE_TRIGGER = """
 CREATE OR REPLACE TRIGGER main_counts_{event} AFTER {event} ON {table} REFERENCING {tables}
 FOR EACH STATEMENT EXECUTE FUNCTION main_note_{table}_{event}()
 """
+# Applies the sums of the differences: first to nights, then to deployments, in the order of ids.
 APPLY_FUNCTION = f"""
 CREATE OR REPLACE FUNCTION main_apply_counts() RETURNS trigger LANGUAGE plpgsql
 {BY_INDEX} AS $apply$
@@ -156,7 +158,7 @@ WHEN (NEW.event_id IS NULL AND NEW.deployment_id IS NULL) EXECUTE FUNCTION main_
 
 
 def install_triggers(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Let PostgreSQL keep the counts; a step of a migration."""
+    """Install the triggers; a step of a migration."""
     schema_editor.execute(NOTES)
     schema_editor.execute(APPLY_FUNCTION)
     schema_editor.execute(APPLY_TRIGGER)
@@ -180,7 +182,7 @@ def remove_triggers(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 def recount_all(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Count every row that is wrong anew; a step of a migration."""
+    """Correct all wrong counts; a step of a migration."""
     for table, counts in CACHED.items():
         columns = ", ".join(counts)
         values = ", ".join(sql % {"expressions": "r.id"} for sql in counts.values())

@@ -1,7 +1,7 @@
 """The cached counts of captures, nights and deployments.
 
-PostgreSQL keeps them true by the triggers of :mod:`ami.main.count_triggers`, whoever adds, moves
-or deletes rows.
+The triggers in :mod:`ami.main.count_triggers` keep them correct, whoever adds, moves or deletes
+rows.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.db.models import F, Func, IntegerField, Model
 
-# A table's counts, each counted for the row whose id stands for %(expressions)s.
+# The counts of each table, as SQL for the row with the id %(expressions)s.
 CAPTURES = {
     "detections_count": """(
         SELECT count(*) FROM main_detection d WHERE d.source_image_id = %(expressions)s)""",
@@ -37,11 +37,12 @@ DEPLOYMENTS = {
 }
 CACHED = {"main_sourceimage": CAPTURES, "main_event": EVENTS, "main_deployment": DEPLOYMENTS}
 
+# Fires the deferred trigger that applies the recorded differences, which a commit would fire.
 REFRESH = "SET CONSTRAINTS main_counts IMMEDIATE; SET CONSTRAINTS main_counts DEFERRED"
 
 
 class CountField(models.PositiveIntegerField):  # type: ignore[type-arg]
-    """A cached count. Saving an instance leaves it as PostgreSQL has it."""
+    """A cached count, which saving an instance does not change."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"default": 0, "editable": False} | kwargs)
@@ -51,40 +52,43 @@ class CountField(models.PositiveIntegerField):  # type: ignore[type-arg]
 
 
 def refresh_counts() -> None:
-    """Bring the counts of nights and deployments up to date with what this transaction has done.
+    """Update the counts of nights and deployments with the changes of this transaction.
 
-    A commit does it by itself: this is for what reads them before. It locks those rows until the
-    commit, so that it belongs at the end of a transaction.
+    A commit does so by itself; call this to read the counts before it. Call it at the end of a
+    transaction, because it locks these rows until the commit.
     """
     with connection.cursor() as cursor:
         cursor.execute(REFRESH)
 
 
 def counted(counts: dict[str, str]) -> dict[str, Any]:
-    """The counts as lookups: a row that all of them match is right."""
+    """Return the counts as lookups, which match rows whose counts are all correct."""
     return {
         name: Func("pk", template=sql, output_field=IntegerField()) for name, sql in counts.items()
     }
 
 
 def update_capture_counts(capture_ids: Iterable[int]) -> None:
-    """Count those captures' detections anew."""
+    """Count the detections of the captures again."""
     _recount("main_sourceimage", capture_ids)
 
 
 def update_event_counts(event_ids: Iterable[int]) -> None:
-    """Count those nights' captures, detections and occurrences anew."""
+    """Count the captures, detections and occurrences of the nights again."""
     _recount("main_event", event_ids)
 
 
 def update_deployment_counts(deployment_ids: Iterable[int]) -> None:
-    """Count those deployments' nights, captures, detections and occurrences anew."""
+    """Count the nights, captures, detections and occurrences of the deployments again."""
     _recount("main_deployment", deployment_ids)
 
 
 def _recount(table: str, ids: Iterable[int]) -> None:
-    """Notes are applied first, or they would count twice; a lock of its own lets the count see
-    what those committed that it waited for."""
+    """Count the rows of a table again.
+
+    Recorded differences are applied first; otherwise they would be added to the new counts. The
+    lock is a separate statement, so that the count sees what other transactions have committed.
+    """
     counts = CACHED[table]
     columns = ", ".join(f"{name} = {sql % {'expressions': 'r.id'}}" for name, sql in counts.items())
     lock = f"SELECT FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"

@@ -1,9 +1,9 @@
-"""Which taxon an occurrence is held to be: the one place that decides it.
+"""The determination rule, which decides the taxon and score of an occurrence.
 
-1. The latest identification that is not withdrawn and has a taxon, with score 1.
-2. Else the best classification with a taxon over all its detections: terminal before
-   intermediate, identifiable before not identifiable, then score, then newest, then highest id.
-3. Else none: taxon and score are cleared.
+1. The latest identification that is not withdrawn and has a taxon is used, with score 1.
+2. Otherwise, the best classification with a taxon over all its detections is used: terminal
+   before intermediate, identifiable before not identifiable, then score, newest, highest id.
+3. Otherwise, taxon and score are cleared.
 """
 
 from collections.abc import Iterable
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
     from ami.main.models.occurrence import Occurrence
     from ami.main.models.taxon import Taxon
 
-# Rows are locked in the order of their ids, so that two callers never wait for each other.
-# NO KEY: a detection or an identification may still be added meanwhile.
+# Rows are locked in the order of their ids, so that two callers cannot deadlock.
+# NO KEY: detections and identifications that refer to the rows can still be added.
 LOCK = """
 SELECT id FROM main_occurrence WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 
-# The rule for an occurrence `o`. Each looks up its own rows, so that the plan stays with the
-# indexes however large the tables are; joined as sets, they make PostgreSQL read all of
-# main_classification.
+# The rule for an occurrence `o`. The lateral joins look up the rows of each occurrence with
+# indexes, however large the tables are; plain joins could read all of main_classification.
 RULE = """
     LEFT JOIN LATERAL (
         SELECT taxon_id FROM main_identification
@@ -47,8 +46,8 @@ RULE = """
     ) rule
 """
 
-# What the rule reads of a row `n`, by its table, as one number that changes with any of it. The
-# functions are those of PostgreSQL's hash indexes, each with the number before it as its seed.
+# A digest of all rows that the rule reads for a row `n`, by its table. The functions are those of
+# PostgreSQL's hash indexes, each with the previous result as its seed.
 CLASSIFICATIONS_READ = """COALESCE((
     SELECT bit_xor(hashint8extended(c.id, timestamp_hash_extended(c.timestamp AT TIME ZONE 'UTC',
         COALESCE(hashfloat8extended(c.score, COALESCE(c.taxon_id, 0) * 2 + c.terminal::int),
@@ -90,7 +89,7 @@ RETURNING o.id, taxon_before, taxon_after, score_before, score_after
 
 
 class DeterminationChange(NamedTuple):
-    """What :func:`update_determinations` changed on one occurrence."""
+    """A change that :func:`update_determinations` made to one occurrence."""
 
     occurrence_id: int
     taxon_before: int | None
@@ -104,7 +103,7 @@ class DeterminationChange(NamedTuple):
 
 
 class _Compared(Func):
-    """Whether an occurrence, set beside what the rule gives for it, meets the condition."""
+    """Whether a condition on an occurrence `o` and its result of the `rule` is true."""
 
     template = f"""EXISTS (
         SELECT FROM (VALUES (%(expressions)s)) o (id, determination_id, determination_score) {RULE}
@@ -117,12 +116,12 @@ class _Compared(Func):
 
 
 def taxon_is_stale() -> Func:
-    """For a filter of occurrences: the rule gives another taxon than the row has."""
+    """Return a filter for occurrences with another taxon than the rule gives."""
     return _Compared("o.determination_id IS DISTINCT FROM rule.taxon_id")
 
 
 def score_is_stale() -> Func:
-    """For a filter of occurrences: the rule gives the row's taxon, with another score."""
+    """Return a filter for occurrences with the taxon that the rule gives, but another score."""
     return _Compared(
         "o.determination_id IS NOT DISTINCT FROM rule.taxon_id "
         "AND o.determination_score IS DISTINCT FROM rule.score"
@@ -130,15 +129,15 @@ def score_is_stale() -> Func:
 
 
 def update_determinations(occurrence_ids: Iterable[int]) -> list[DeterminationChange]:
-    """Apply the rule to the occurrences and return what changed, ordered by id.
+    """Apply the rule to the occurrences and return the changes, ordered by id.
 
-    Two queries, whatever the number of ids; ids of no occurrence are passed over. Occurrences
-    that are right already are neither written nor returned.
+    Executes two queries, whatever the number of ids. Ids without an occurrence are ignored.
+    Occurrences that are already correct are neither written nor returned.
     """
     ids = list(occurrence_ids)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOCK, [ids])
-        # A statement of its own: it sees what those committed that the lock waited for.
+        # A separate statement sees what other transactions committed while the lock waited.
         cursor.execute(UPDATE, {"ids": ids})
         return sorted(DeterminationChange(*row) for row in cursor.fetchall())
 
@@ -146,10 +145,10 @@ def update_determinations(occurrence_ids: Iterable[int]) -> list[DeterminationCh
 def update_occurrence_determination(
     occurrence: "Occurrence", current_determination: "Taxon | None" = None, save: bool = True
 ) -> bool:
-    """Apply the rule to one occurrence and say whether its taxon changed.
+    """Apply the rule to one occurrence and return whether its taxon changed.
 
-    The change is measured against `current_determination` where given, else against the row.
-    `save=False` sets the attributes of the instance and leaves the row alone.
+    The result is compared with `current_determination` if given, and otherwise with the row.
+    `save=False` only sets the attributes of the instance.
     """
     with transaction.atomic():
         savepoint = transaction.savepoint()

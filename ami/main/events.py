@@ -1,4 +1,4 @@
-"""Nights: the captures of a deployment from one noon to the next."""
+"""The grouping of captures into nights, which run from noon to noon."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ami.main.models.deployment import Deployment
     from ami.main.models.event import Event
 
+# A night is named after the date of its evening: the local time minus 12 hours.
 INSERT_NIGHTS = """
 INSERT INTO main_event (created_at, updated_at, project_id, deployment_id, group_by,
                         captures_count, detections_count, occurrences_count)
@@ -32,7 +33,8 @@ WHERE s.deployment_id = %(deployment)s AND e.deployment_id = %(deployment)s
 RETURNING s.id
 """
 
-# Locked in the order of their ids, as the determination locks them.
+# Occurrences are locked in the order of their ids, as for the determination, to avoid deadlocks.
+# An occurrence follows its first capture.
 MOVE_OCCURRENCES = """
 WITH touched AS (
     SELECT id FROM main_occurrence
@@ -50,9 +52,10 @@ UPDATE main_occurrence o SET event_id = first.event_id, updated_at = now()
 FROM first WHERE o.id = first.occurrence_id AND o.event_id IS DISTINCT FROM first.event_id
 """
 
-# Locked in the order of their ids, as the counts lock them.
+# Nights are locked in the order of their ids, as for the counts, to avoid deadlocks.
 HOLD_EVENTS = "SELECT FROM main_event WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 
+# Writes only nights whose times have changed.
 TIMES = """
 UPDATE main_event e
 SET start = seen.first, "end" = seen.last, updated_at = now()
@@ -64,7 +67,7 @@ WHERE e.id = seen.event_id AND (e.start, e."end") IS DISTINCT FROM (seen.first, 
 
 
 def update_event_times(event_ids: Iterable[int]) -> None:
-    """Let each night start with its first capture and end with its last."""
+    """Set the start and end of each night to the times of its first and last capture."""
     with connection.cursor() as cursor:
         named = {"ids": list(event_ids)}
         cursor.execute(HOLD_EVENTS, named)
@@ -72,11 +75,11 @@ def update_event_times(event_ids: Iterable[int]) -> None:
 
 
 def group_images_into_events(deployment: "Deployment") -> "list[Event]":
-    """Put every capture with a time into its night, and return the nights that have any.
+    """Assign every capture with a time to its night, and return the nights with captures.
 
     A night runs from noon to noon in the deployment's time zone and is named after the date of
-    its evening. Occurrences follow their first capture. Captures without a time stay where they
-    are; nights that lost their last capture are kept. A second call changes nothing.
+    its evening. Occurrences follow their first capture. Captures without a time are not changed,
+    and nights without remaining captures are kept. A second call changes nothing.
     """
     named = {
         "deployment": deployment.pk,

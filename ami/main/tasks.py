@@ -18,5 +18,5 @@ def _registered_above() -> Any:
     return current_app.tasks[f"{__name__}.check_data_integrity"]
 
 
-# Of the layer that runs the checks.
+# An alias of the task in the higher layer that runs the checks.
 check_data_integrity: Any = Proxy(_registered_above)

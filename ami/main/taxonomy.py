@@ -1,11 +1,11 @@
-"""What lies above taxa: their parents, and the accepted names of synonyms."""
+"""The ancestors of taxa: their parents, and the accepted names of synonyms."""
 
 from collections.abc import Collection
 from typing import NamedTuple
 
 from django.db import connection
 
-# `UNION` drops what was seen, so that the walk ends in a loop of parents or synonyms, too.
+# `UNION` drops rows that were seen before, so that the walk also ends in a loop.
 LINKS = """
 WITH RECURSIVE up (id) AS (
     SELECT unnest(%s::bigint[])
@@ -19,7 +19,7 @@ SELECT t.id, t.rank, t.parent_id, t.synonym_of_id FROM up JOIN main_taxon t ON t
 
 
 class Links(NamedTuple):
-    """The rank of a taxon, and the taxa that it leads to."""
+    """The rank of a taxon, and the ids of its parent and accepted taxon."""
 
     rank: str
     parent: int | None
@@ -27,17 +27,17 @@ class Links(NamedTuple):
 
 
 class Taxonomy(dict[int, Links]):
-    """Taxa by id, with all that their parents and accepted names lead to."""
+    """Taxa by id, with all of their ancestors and accepted names."""
 
     @classmethod
     def above(cls, taxon_ids: Collection[int]) -> "Taxonomy":
-        """Read those taxa and what they lead to, in one query."""
+        """Read these taxa, their ancestors and accepted names in one query."""
         with connection.cursor() as cursor:
             cursor.execute(LINKS, [list(taxon_ids)])
             return cls({pk: Links(*links) for pk, *links in cursor.fetchall()})
 
     def accepted(self, taxon_id: int) -> int:
-        """The taxon that a synonym stands for; itself where its synonyms run in a loop."""
+        """Return the accepted taxon of a synonym, or `taxon_id` if the synonyms form a loop."""
         seen = [taxon_id]
         while (following := self[seen[-1]].synonym_of) is not None:
             if following in seen:
@@ -46,7 +46,7 @@ class Taxonomy(dict[int, Links]):
         return seen[-1]
 
     def lineage(self, taxon_id: int) -> list[int]:
-        """The taxon and its ancestors, nearest first."""
+        """Return the taxon and its ancestors, nearest first."""
         found: dict[int, None] = {}
         following: int | None = taxon_id
         while following is not None and following not in found:

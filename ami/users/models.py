@@ -5,7 +5,7 @@ from django.db import models
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users by e-mail address; raises ValueError where it is empty."""
+    """Creates users by e-mail address. Raises ValueError if the address is empty."""
 
     use_in_migrations = True
 
@@ -25,7 +25,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    """A person who signs in by e-mail address."""
+    """A person who signs in with an e-mail address."""
 
     username = None  # type: ignore[assignment]
     first_name = None  # type: ignore[assignment]

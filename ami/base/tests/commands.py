@@ -1,4 +1,4 @@
-"""Running a command as a shell does, in this process."""
+"""Running a command in this process as from a shell."""
 
 import json
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from django.db import connections
 
 
 class Ended(NamedTuple):
-    """How a command ended: its exit code, and what it wrote."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -37,7 +37,7 @@ def run_command(app: str, name: str, *arguments: Any, capsys: pytest.CaptureFixt
 
 
 def conforms(value: Any, *, schema: str) -> bool:
-    """Whether `value` is as the documented schema says. Raises jsonschema's ValidationError."""
+    """Validate `value` with the documented schema. Raises jsonschema's ValidationError."""
     path = settings.ROOT / "docs/reference/schemas" / f"{schema}.json"
     jsonschema.validate(value, json.loads(path.read_text()))
     return True

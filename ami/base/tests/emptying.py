@@ -1,6 +1,6 @@
-"""What a test that commits leaves behind is deleted here, in place of Django's `flush`.
+"""Deletion of the rows of tests that commit, as a replacement for Django's `flush`.
 
-`flush` truncates every table and makes all permissions anew, which takes a quarter of a second.
+`flush` truncates every table and creates all permissions again, which takes a quarter of a second.
 """
 
 from django.contrib.auth.models import Permission

@@ -1,4 +1,4 @@
-"""Rows for tests: each function makes one, with what it hangs on where that is not given."""
+"""Rows for tests: each function creates one row, and the rows to which it refers."""
 
 from datetime import UTC, datetime
 from itertools import count
@@ -70,13 +70,13 @@ def make_capture_set(captures: list[SourceImage], **fields: Any) -> SourceImageC
 def make_occurrence(**fields: Any) -> Occurrence:
     deployment = fields.pop("deployment", None) or make_deployment()
     row = Occurrence(**{"deployment": deployment, "project": deployment.project} | fields)
-    # Nothing is seen of a new occurrence yet: only a name that is given can be wrong.
+    # A new occurrence has no detections yet, so only a given determination can be wrong.
     row.save(update_determination="determination" in fields)
     return row
 
 
 def make_detection(**fields: Any) -> Detection:
-    """A detection whose box covers a hundredth of its capture."""
+    """Create a detection whose box covers one hundredth of its capture."""
     capture = fields.pop("source_image", None) or make_capture()
     return Detection.objects.create(
         **{"source_image": capture, "bbox": [100, 100, 200, 200], "timestamp": NIGHT} | fields

@@ -1,4 +1,4 @@
-"""How PostgreSQL goes about statements: whether it sorts or hashes rows that carry vectors."""
+"""Checks of PostgreSQL's plans, such as whether they sort or hash rows with vectors."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from django.db.models import Model
 
 VECTORS = re.compile(r"\b(scores|logits|similarity_vector)$")
 ARRANGING = {"Sort", "Incremental Sort", "Hash", "SetOp", "Unique"}
-# Ways that the planner may come to prefer, by what it may not take.
+# Plans that the planner may choose later, forced by disabling others.
 WAYS: dict[str, tuple[str, ...]] = {
     "as few rows ask for": (),
     "hashing": ("enable_nestloop", "enable_mergejoin", "enable_indexscan", "enable_indexonlyscan"),
@@ -18,13 +18,13 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 
 def plannable(statements: Iterable[str]) -> list[str]:
-    """Those that EXPLAIN takes, and what a COPY reads."""
+    """Return the statements that EXPLAIN supports, and the queries of COPY."""
     read = (re.sub(r"^COPY \((.*)\) TO .*$", r"\1", sql.strip(), flags=re.S) for sql in statements)
     return [sql for sql in read if re.match(r"(SELECT|WITH|UPDATE|DELETE|INSERT)\b", sql)]
 
 
 def explain(statement: str, *, option: str = "VERBOSE") -> Iterator[dict[str, Any]]:
-    """The nodes of the statement's plan."""
+    """Return the nodes of the statement's plan."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN ({option}, FORMAT JSON) {statement.replace('%', '%%')}", ())
         ((plan,),) = cursor.fetchone()
@@ -32,7 +32,7 @@ def explain(statement: str, *, option: str = "VERBOSE") -> Iterator[dict[str, An
 
 
 def call_tables_empty() -> None:
-    """Have statistics say that no table has rows, as they do while a first import writes them."""
+    """Set the statistics to empty tables, as during a first import."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE pg_class SET reltuples = 0, relpages = greatest(relpages, 1) "
@@ -41,7 +41,7 @@ def call_tables_empty() -> None:
 
 
 def planned_rows(model: type[Model]) -> int:
-    """How many rows PostgreSQL plans with; -1 where nobody has counted yet."""
+    """Return the number of rows in PostgreSQL's statistics; -1 if there are none yet."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [model._meta.db_table]
@@ -50,7 +50,7 @@ def planned_rows(model: type[Model]) -> int:
 
 
 def arranged_vectors(statements: Iterable[str]) -> list[str]:
-    """The vectors in rows that a plan of a statement sorts or hashes, whichever way it takes."""
+    """Return the vectors in rows that any plan of a statement sorts or hashes."""
     return [
         f"{way}: {node['Node Type']} of {column} in {sql}"
         for way, switched_off in WAYS.items()
@@ -62,9 +62,9 @@ def arranged_vectors(statements: Iterable[str]) -> list[str]:
 
 
 def indexes_of(statement: str) -> set[str]:
-    """The indexes that a plan goes by where it may neither read a whole table nor sort.
+    """Return the indexes of a plan that may neither read a whole table nor sort.
 
-    Those of few rows would be read whole; what no index can answer still is.
+    Otherwise small tables would be read completely, as they still are if no index can be used.
     """
     ways = ("enable_seqscan", "enable_bitmapscan", "enable_sort")
     nodes = [node for _, node in _explained([statement], without=ways)]

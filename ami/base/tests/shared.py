@@ -1,7 +1,7 @@
-"""The files that tests read: small ones of the project's own, and large ones of third parties.
+"""The files that tests read: small ones of the project, and large ones of third parties.
 
-Those of third parties lie in `shared`, beside the project. A test that reads one runs on an own
-file as well: give a fixture both as its parameters, the latter by `third_party`.
+The latter are in the folder `shared` beside the project. A test that reads one of them also runs on
+a file of the project: give a fixture both as parameters, the large one with `third_party`.
 """
 
 import os
@@ -26,7 +26,7 @@ HIERARCHY = SHARED / "quebec-vermont-hierarchy.json"
 def third_party(value: Any, *files: Path) -> ParameterSet:
     """Return `value` as a parameter of a fixture that needs the files.
 
-    Where one is absent, the tests are skipped. pytest sums them up in one line per test file, as
+    If one is missing, the tests are skipped. pytest sums them up in one line per test file, as
     long as the test functions have no decorator: use fixtures instead of marks.
     """
     absent = next((file for file in files if not file.exists()), None)

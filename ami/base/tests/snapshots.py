@@ -4,7 +4,7 @@ from django.db.models import Model
 
 
 def snapshot(*models: type[Model]) -> dict[str, list[Any]]:
-    """Every row of the tables, with its `updated_at`."""
+    """Return every row of the tables, with its `updated_at`."""
     return {
         model.__name__: list(model._default_manager.order_by("pk").values()) for model in models
     }

@@ -1,4 +1,4 @@
-"""No page of the admin fails at what an address or a hand-made form may bring."""
+"""No page of the admin fails with invalid addresses or hand-made forms."""
 
 import json
 from typing import Any
@@ -87,7 +87,7 @@ def named(model: type[Model]) -> str:
 
 
 def ask(client: Client, method: str, address: str, data: Any) -> Any:
-    """The answer; what the request did to the database is undone, even where it failed there."""
+    """Return the response; changes of the database are rolled back, even after an error."""
     with transaction.atomic():
         response = getattr(client, method)(address, data)
         transaction.set_rollback(True)
@@ -115,7 +115,7 @@ def test_a_list_tells_that_it_is_shown_whole(admin_client: Client) -> None:
     response = admin_client.get(address, {"date_joined__gte": "\x00"}, follow=True)
 
     assert response.redirect_chain == [(f"{address}?e=1", 302)]
-    assert "so it is shown whole" in response.content.decode()
+    assert "so the whole list is shown" in response.content.decode()
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=named)

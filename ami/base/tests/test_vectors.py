@@ -1,4 +1,4 @@
-"""Vectors through binary COPY, bit for bit."""
+"""Transfer of vectors with binary COPY, bit by bit."""
 
 import json
 import struct
@@ -34,7 +34,7 @@ ODD = [
 
 
 def stored(sql: str) -> Vector | None:
-    """What `read_vectors` makes of an array that PostgreSQL wrote."""
+    """Return what `read_vectors` reads from an array that PostgreSQL wrote."""
     detection = make_detection()
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE main_detection SET similarity_vector = {sql}")
@@ -45,7 +45,7 @@ def stored(sql: str) -> Vector | None:
 
 
 def write(*vectors: Any) -> list[int]:
-    """Classifications with those logits; returns their ids in order."""
+    """Create classifications with these logits and return their ids in order."""
     now = datetime.now(UTC)
     detections = [make_detection().pk for _ in vectors]
     fixed = {"created_at": now, "updated_at": now, "timestamp": now, "terminal": True}
@@ -64,7 +64,7 @@ def test_every_number_is_read_bit_by_bit() -> None:
     vector = stored("'{" + ",".join(map(repr, ODD)) + "}'")
     assert vector is not None
     assert vector.dtype == np.float64
-    # PostgreSQL reads the text of a NaN, which says nothing of its payload.
+    # PostgreSQL reads NaN as text, which does not contain its payload.
     assert bits(vector) == bits([ODD[0], ODD[0], *ODD[2:]])
 
 
@@ -160,12 +160,12 @@ def test_large_json_and_times_before_2000_are_written() -> None:
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="there are of score 2, taxon_id 1"):
+    with pytest.raises(ValueError, match="got score 2, taxon_id 1"):
         write_rows(Classification, {"score": [0.1, 0.2], "taxon_id": [1]})
 
 
 def test_column_of_another_type_is_refused() -> None:
-    with pytest.raises(TypeError, match="name is of type varchar"):
+    with pytest.raises(TypeError, match="name has the type varchar"):
         write_rows(Taxon, {"name": ["Actias luna"]})
 
 

@@ -80,7 +80,7 @@ class TestTask:
 
     @pytest.mark.parametrize("tags", [["x"], ["counts", "x"]])
     def test_unknown_tag_is_refused(self, tags: Any) -> None:
-        with pytest.raises(UnknownKeyError, match=r"Unknown tag 'x'\. There are: catalogue, capt"):
+        with pytest.raises(UnknownKeyError, match=r"Unknown tag 'x'\. Known tags: catalogue, capt"):
             data_integrity_check(tags=tags, dry_run=False)
 
     def test_scope_that_is_gone_is_refused(self, world: World) -> None:

@@ -167,7 +167,9 @@ def test_repair_that_is_interrupted_tells_how_far_it_came(
     assert figures(job) == {"Rows found": 5_010, "Rows repaired": 5_000, "Rows remaining": 10}
     result = IntegrityResult.objects.get()
     assert (result.found, result.fixed, result.remaining) == (5_010, 5_000, 10)
-    assert f"stopped after id {ids[4_999]}. 5,000 rows are repaired and stay so" in result.error
+    assert (
+        f"stopped after id {ids[4_999]}. 5,000 rows were repaired and stay repaired" in result.error
+    )
 
 
 def test_repair_is_reverted(world: World) -> None:

@@ -23,6 +23,7 @@ from ami.main.admin.search import TaxonSearchMixin
 from ami.main.models import Classification, Detection, Occurrence
 
 TOP = 5
+# The arrays are unnested in PostgreSQL, so that only the highest numbers are transferred.
 TOP_SCORES = """
 SELECT labels[place] AS label, number
 FROM main_classification c
@@ -40,7 +41,7 @@ class Score(NamedTuple):
 
 
 def top_scores(classification_id: int) -> list[Score]:
-    """The highest scores with their labels; those of the logits where it has no scores."""
+    """Return the highest scores with their labels, or the highest logits if there are no scores."""
     with connection.cursor() as cursor:
         cursor.execute(TOP_SCORES, [classification_id, TOP])
         return [Score(*row) for row in cursor.fetchall()]
@@ -48,7 +49,7 @@ def top_scores(classification_id: int) -> list[Score]:
 
 class ClassificationForm(forms.ModelForm[Classification]):
     def clean_applied_to(self) -> Classification | None:
-        """The chosen one, unless it supersedes this one, be it through others."""
+        """Return the chosen one. Refuse one that supersedes this one, directly or indirectly."""
         chosen: Classification | None = self.cleaned_data["applied_to"]
         rows = Classification.objects.values_list("applied_to_id", flat=True)
         seen: set[int] = set()
@@ -56,9 +57,9 @@ class ClassificationForm(forms.ModelForm[Classification]):
         while step is not None and step not in seen:
             if step == self.instance.pk:
                 raise forms.ValidationError(
-                    f"{chosen} supersedes {self.instance} already; choose another one."
+                    f"{chosen} already supersedes {self.instance}; choose another classification."
                     if chosen != self.instance
-                    else "A classification cannot supersede itself; choose another one."
+                    else "A classification cannot supersede itself; choose another classification."
                 )
             seen.add(step)
             step = rows.get(pk=step)
@@ -142,7 +143,7 @@ class ClassificationAdmin(
     )
 
     def get_fields(self, request: HttpRequest, obj: Classification | None = None) -> Any:
-        """The run that wrote a row is told on its page; a person may name one when adding it."""
+        """The run can be set only when a row is added; afterwards it is read-only."""
         return (*self.editable, "job") if obj is None else (*self.editable, *self.readonly_fields)
 
     @admin.display(description="score")

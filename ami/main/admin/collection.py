@@ -16,7 +16,7 @@ from ami.ml.post_processing.admin import PostProcessingActionsMixin
 class SourceImageCollectionAdmin(
     PostProcessingActionsMixin, AutocompleteFilterMixin, LargeTableAdmin[SourceImageCollection]
 ):
-    """The captures of a set are read on the list of captures: they can be hundreds of thousands."""
+    """The page of a set links to its captures, because there can be hundreds of thousands."""
 
     annotations = {
         "captures_count": count_subquery(
@@ -41,7 +41,7 @@ class SourceImageCollectionAdmin(
             SourceImage, getattr(obj, "captures_count", 0), collections__id__exact=obj.pk
         )
 
-    @admin.action(description="Choose the captures anew", permissions=["change"])
+    @admin.action(description="Select the captures again", permissions=["change"])
     def populate(self, request: HttpRequest, queryset: QuerySet[SourceImageCollection]) -> None:
         for capture_set in queryset:
             try:

@@ -26,9 +26,7 @@ class DetectionForm(forms.ModelForm[Detection]):
         if not box:
             return None
         if len(box) != 4:
-            raise forms.ValidationError(
-                f"A box takes four numbers, x1, y1, x2, y2; this has {len(box)}."
-            )
+            raise forms.ValidationError(f"Enter four numbers, x1, y1, x2, y2; got {len(box)}.")
         x1, y1, x2, y2 = box
         if not (x1 < x2 and y1 < y2):
             raise forms.ValidationError(
@@ -44,7 +42,7 @@ class DetectionAdmin(
     DetailsMixin,
     LargeTableAdmin[Detection],
 ):
-    """A search by path lists capture by capture, so that an index finds the first page."""
+    """A search by path sorts by capture, so that an index finds the first page."""
 
     form = DetectionForm
     occurrence_lookup = "detections"
@@ -131,7 +129,7 @@ class DetectionAdmin(
 
 
 def frame(detection: Detection) -> dict[str, Any] | None:
-    """What draws the box on its capture; None where box or frame cannot be drawn."""
+    """Return what draws the box on its capture, or None if either cannot be drawn."""
     capture, box = detection.source_image, detection.bbox
     if not (capture.width and capture.height and box and len(box) == 4):
         return None

@@ -10,9 +10,9 @@ from ami.main.models import Occurrence
 
 
 class RedetermineOnDeleteMixin(admin.ModelAdmin[Any]):
-    """Keeps determinations true when a person deletes what they rest on.
+    """Updates determinations when a person deletes rows that support them.
 
-    `occurrence_lookup` leads from an occurrence to the rows of this model.
+    `occurrence_lookup` is the lookup from an occurrence to the rows of this model.
     """
 
     occurrence_lookup: ClassVar[str]
@@ -35,7 +35,7 @@ class RedetermineOnDeleteMixin(admin.ModelAdmin[Any]):
 
 
 class RedetermineMixin(RedetermineOnDeleteMixin):
-    """Keeps determinations true when a person edits or deletes what they rest on."""
+    """Updates determinations when a person edits or deletes rows that support them."""
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
         with transaction.atomic():

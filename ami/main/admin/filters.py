@@ -1,4 +1,4 @@
-"""List filters that never list a related table: by an id, a range, a name that is typed."""
+"""List filters by an id, a range or a typed name, which never list a related table."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from ami.main.models import Detection, Event, Identification
 
 
 class _TypedFilter(admin.ListFilter, ABC):
-    """A form of one or more fields; what is typed stays there, and what is none finds nothing."""
+    """A form with one or more fields. It keeps the typed values. Invalid values match no row."""
 
     template = "admin/main/related_filter.html"
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        """What the template shows: the widget, and the rest of the query to keep."""
+        """Yield what the template shows: the widget, and the other query parameters."""
         own = [str(name) for name in self.expected_parameters()]
         yield {
             "widget": self.render_widget(),
@@ -41,7 +41,7 @@ class _TypedFilter(admin.ListFilter, ABC):
         }
 
     def typed(self, name: str) -> str:
-        """The last of a parameter's values, as Django takes it; "" where there is none."""
+        """Return the last value of a parameter, as Django does, or "" if there is none."""
         values: Any = self.used_parameters.get(name)
         return str(values[-1]).strip() if values else ""
 
@@ -51,11 +51,11 @@ class _TypedFilter(admin.ListFilter, ABC):
 
 
 class _TypedFieldFilter(_TypedFilter, admin.FieldListFilter):
-    """One for a column, or for a row that a column refers to."""
+    """A typed filter for a column, or for a row that a column refers to."""
 
 
 class _TypedListFilter(_TypedFilter):
-    """One for what is no column: its `parameters` are the names in the address."""
+    """A typed filter for something other than a column; `parameters` are its query parameters."""
 
     parameters: tuple[str, ...]
 
@@ -84,7 +84,7 @@ def _number_input(name: str, value: Any, label: str) -> str:
 
 
 class IdFilter(_TypedFieldFilter):
-    """Takes the id of the related row."""
+    """Filters by the id of the related row."""
 
     def __init__(  # noqa: PLR0917 - the signature is Django's
         self,
@@ -115,7 +115,7 @@ class IdFilter(_TypedFieldFilter):
 
 
 class AutocompleteFilter(IdFilter):
-    """Finds the related row by what is typed, as an autocomplete field does."""
+    """Finds the related row by typing, like an autocomplete field."""
 
     def render_widget(self) -> str:
         widget = AutocompleteSelect(
@@ -128,7 +128,7 @@ class AutocompleteFilter(IdFilter):
 
 
 class _Range:
-    """Two fields, from and to, both of them within; either may be left empty."""
+    """Two fields, from and to, both inclusive; either may be empty."""
 
     attrs: dict[str, Any]
 
@@ -144,7 +144,7 @@ class _Range:
 
 
 class NumberRangeFilter(_Range, _TypedFieldFilter):
-    """Takes the lowest and the highest value."""
+    """Filters by the lowest and the highest value."""
 
     attrs = {"type": "number", "step": "any"}
 
@@ -157,7 +157,7 @@ class NumberRangeFilter(_Range, _TypedFieldFilter):
         return queryset.none() if None in bounds.values() else queryset.filter(**bounds)
 
     def bound(self, name: str, text: str) -> Any:
-        """What a text that was typed is compared with; None where it is nothing of the kind."""
+        """Return the value that the typed text stands for, or None if it is invalid."""
         try:
             number = float(text)
         except ValueError:
@@ -170,7 +170,7 @@ class NumberRangeFilter(_Range, _TypedFieldFilter):
 
 
 class DateRangeFilter(NumberRangeFilter):
-    """Takes the first and the last day."""
+    """Filters by the first and the last day."""
 
     attrs = {"type": "date"}
 
@@ -186,7 +186,7 @@ class DateRangeFilter(NumberRangeFilter):
 
 
 class NightFilter(_Range, _TypedListFilter):
-    """Cuts occurrences to nights: those that begin from the first day to the last one."""
+    """Filters occurrences by the evening of their night, from the first day to the last."""
 
     title = "night"
     parameters = ("night_from", "night_to")
@@ -198,7 +198,7 @@ class NightFilter(_Range, _TypedListFilter):
             return queryset
         if (first and _day(first) is None) or (last and _day(last) is None):
             return queryset.none()
-        # A night is called after the date of its evening, which sorts as text.
+        # A night is named after the date of its evening, which can be compared as text.
         nights = Event.objects.all()
         if first:
             nights = nights.filter(group_by__gte=str(_day(first)))
@@ -212,7 +212,7 @@ class NightFilter(_Range, _TypedListFilter):
 
 
 class RunFilter(_TypedListFilter):
-    """Cuts occurrences to those of which a Job has written a classification."""
+    """Filters occurrences for which a Job has written a classification."""
 
     title = "run"
     parameters = ("run",)
@@ -231,13 +231,13 @@ class RunFilter(_TypedListFilter):
 
 
 class IdentifiedFilter(admin.SimpleListFilter):
-    """Whether a person has said what an occurrence is, and has not withdrawn it."""
+    """Filters occurrences with an identification that is not withdrawn."""
 
     title = "identification"
     parameter_name = "identified"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "By a person"), ("no", "By nobody")]
+        return [("yes", "Identified"), ("no", "Not identified")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         said = Exists(
@@ -256,7 +256,7 @@ class IdentifiedFilter(admin.SimpleListFilter):
 
 
 def _day(text: str) -> date | None:
-    """The day that YYYY-MM-DD writes; None where it is none, or too near the end of time."""
+    """Parse YYYY-MM-DD. Return None for an invalid day, or the first or last days of `date`."""
     try:
         day = parse_date(text)
     except ValueError:
@@ -265,7 +265,7 @@ def _day(text: str) -> date | None:
 
 
 class AutocompleteFilterMixin(admin.ModelAdmin[Any]):
-    """Loads on the list what an :class:`AutocompleteFilter` needs in the browser."""
+    """Loads the scripts and styles that :class:`AutocompleteFilter` needs."""
 
     @property
     def media(self) -> forms.Media:

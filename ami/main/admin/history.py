@@ -1,4 +1,4 @@
-"""The crops and the predictions that the pages of occurrences and detections show."""
+"""The crops and predictions on the pages of occurrences and detections."""
 
 import json
 from typing import Any
@@ -20,9 +20,9 @@ IDENTIFICATIONS = 50
 
 
 class DetailsMixin(admin.ModelAdmin[Any]):
-    """Shows more than the form on the page of a row: what `get_details` hands to the template.
+    """Shows details below the form on the page of a row.
 
-    A subclass overrides `get_details`; without it there is the form alone.
+    A subclass overrides `get_details`, which returns the context of the template.
     """
 
     class Media:
@@ -41,14 +41,14 @@ class DetailsMixin(admin.ModelAdmin[Any]):
 
 
 def media_url(path: str) -> str:
-    """Where a browser finds the file: an absolute URL is left as it is."""
+    """Return the URL of the file; an absolute URL stays unchanged."""
     if not path or path.startswith(("http://", "https://")):
         return path
     return default_storage.url(path)
 
 
 def format_box(bbox: list[float] | None) -> str:
-    """A box in words, "100, 100 to 200, 200"; whatever else stands there as it stands."""
+    """Format a box as "100, 100 to 200, 200"; other values are shown unchanged."""
     if not bbox:
         return "no box"
     if len(bbox) != 4 or None in bbox:
@@ -62,7 +62,7 @@ def format_score(score: float | None) -> str:
 
 
 def crops(detections: QuerySet[Detection], **filters: Any) -> dict[str, Any]:
-    """The first crops; `filters` lead to the list of all of them."""
+    """Return the first crops; `filters` are for the link to all of them."""
     rows = list(
         detections.select_related("source_image")
         .only("occurrence_id", "path", "bbox", "detection_score", "source_image__timestamp")
@@ -84,7 +84,7 @@ def crops(detections: QuerySet[Detection], **filters: Any) -> dict[str, Any]:
 
 
 def predictions(classifications: QuerySet[Classification], **filters: Any) -> dict[str, Any]:
-    """The latest predictions, newest first; `filters` lead to the list of all of them."""
+    """Return the latest predictions, newest first; `filters` are for the link to all of them."""
     rows = list(
         classifications.select_related("taxon", "algorithm", "job")
         .only(
@@ -126,7 +126,7 @@ def _prediction(row: Classification) -> dict[str, Any]:
 
 
 def identifications(rows: QuerySet[Identification], **filters: Any) -> dict[str, Any]:
-    """What people said, newest first."""
+    """Return the latest identifications, newest first; `filters` are for the link to all."""
     latest = list(
         rows.select_related("taxon", "user")
         .only(
@@ -158,13 +158,13 @@ def identifications(rows: QuerySet[Identification], **filters: Any) -> dict[str,
 
 
 def _rest(queryset: QuerySet[Any], *, rows: int, limit: int) -> dict[str, int]:
-    """How many there are, and how many the page leaves out."""
+    """Return the number of rows, and the number that the page does not show."""
     total = queryset.order_by().count() if rows == limit else rows
     return {"total": total, "more": total - rows}
 
 
 def describe(metadata: Any) -> list[tuple[str, str]]:
-    """The entries of a run's metadata, each short enough for a table."""
+    """Return the entries of a run's metadata, each shortened for a table."""
     if not isinstance(metadata, dict):
         return [("", _short(metadata))] if metadata else []
     return [(key.replace("_", " "), _short(value)) for key, value in metadata.items()]

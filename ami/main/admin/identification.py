@@ -10,9 +10,9 @@ from ami.main.models import Identification, Occurrence
 
 class IdentificationForm(forms.ModelForm[Identification]):
     def clean_occurrence(self) -> Occurrence:
-        """Hold the occurrence until this is saved: a run may be about to merge it into another.
+        """Lock the occurrence until this is saved, because a run may merge it into another.
 
-        Rows are locked in the order in which a run does.
+        Rows are locked in the same order as in a run, to avoid deadlocks.
         """
         chosen: Occurrence = self.cleaned_data["occurrence"]
         held = {chosen.pk, self.instance.occurrence_id}
@@ -20,7 +20,7 @@ class IdentificationForm(forms.ModelForm[Identification]):
         rows = Occurrence.objects.select_for_update(no_key=True).filter(pk__in=held)
         if chosen not in list(rows.order_by("pk")):
             raise forms.ValidationError(
-                f"{chosen} has just been deleted, or merged into another one; choose that."
+                f"{chosen} was deleted or merged into another occurrence; choose another one."
             )
         return chosen
 

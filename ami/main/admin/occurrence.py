@@ -103,13 +103,13 @@ class OccurrenceAdmin(
 
     @admin.action(description="Recompute determination", permissions=["change"])
     def recompute_determination(self, request: HttpRequest, queryset: QuerySet[Occurrence]) -> None:
-        """Apply the rule to the selected occurrences; refuses more than one request can bear."""
+        """Apply the rule to the selected occurrences, up to `RECOMPUTE_LIMIT`."""
         ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: RECOMPUTE_LIMIT + 1])
         if len(ids) > RECOMPUTE_LIMIT:
             self.message_user(
                 request,
-                f"More than {RECOMPUTE_LIMIT:,} occurrences are selected; filter the list and "
-                "recompute them in smaller portions.",
+                f"More than {RECOMPUTE_LIMIT:,} occurrences are selected. Filter the list and "
+                "select fewer.",
                 messages.WARNING,
             )
             return
@@ -122,8 +122,7 @@ class OccurrenceAdmin(
         self.message_user(
             request,
             f"Checked {len(ids):,} occurrence{pluralize(len(ids))}: "
-            f"{taxa:,} have another determination now, "
-            f"{len(changes) - taxa:,} only another score.",
+            f"{taxa:,} changed in taxon, {len(changes) - taxa:,} only in score.",
             messages.SUCCESS,
         )
 

@@ -23,7 +23,7 @@ class ProjectAdmin(LargeTableAdmin[Project]):
 
 
 class _CachedCountsMixin(AutocompleteFilterMixin):
-    """Columns of the counts that the row itself holds, each leading to the rows counted."""
+    """Columns of the cached counts, each with a link to the counted rows."""
 
     link_lookup: str
 
@@ -64,13 +64,14 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
         return count_link(Event, obj.events_count, deployment__id__exact=obj.pk)
 
     def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
-        """Save; another time zone moves captures to other nights, which a worker then does."""
+        """Save. If the time zone changes, a worker groups the captures into nights again."""
         regroup = change and "time_zone" in form.changed_data
         obj.save(regroup_async=True if regroup else None)
         if regroup:
             self.message_user(
                 request,
-                f"The captures of {obj} are being grouped into nights of {obj.time_zone}.",
+                f"A worker groups the captures of {obj} into nights in the time zone "
+                f"{obj.time_zone}.",
                 messages.INFO,
             )
 

@@ -1,4 +1,4 @@
-"""Searches of long lists by name and by path: the few named rows are found first, by an index."""
+"""Searches of long lists by name or path, which first find the few named rows with an index."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ MOST_CAPTURES = 1_000
 
 
 def named(taxa: QuerySet[Taxon], term: str) -> QuerySet[Taxon]:
-    """The taxa that have each word of the term in their name or in one of their search names.
+    """Return the taxa with each word of the term in their name or one of their search names.
 
-    Words in quotation marks belong together.
+    Words in quotation marks are searched as a phrase.
     """
     further = Func(
         F("search_names"), Value("\n"), function="array_to_string", output_field=TextField()
@@ -27,15 +27,17 @@ def named(taxa: QuerySet[Taxon], term: str) -> QuerySet[Taxon]:
     for word in sorted(smart_split(term), key=len, reverse=True):  # the rarest first
         quoted = len(word) > 2 and word[0] in "\"'" and word[0] == word[-1]
         text = unescape_string_literal(word) if quoted else word
-        # Most taxa have no search names; to fold the case of none takes its time, too.
+        # Most taxa have no search names; skipping them saves the time to convert their case.
         in_further = Q(further_names__icontains=text) & ~Q(search_names=[])
         taxa = taxa.filter(Q(name__icontains=text) | in_further)
     return taxa
 
 
 def captures_at(captures: QuerySet[SourceImage], term: str) -> set[int]:
-    """The ids of captures whose path or file name begins so; more than MOST_CAPTURES only where
-    there are more."""
+    """Return the ids of captures whose path or file name begins with the term.
+
+    If there are more than `MOST_CAPTURES`, more than that many are returned, but not all.
+    """
     beginning = Upper(Value(term, output_field=CharField()))
     ids: set[int] = set()
     for key in (PATH_KEY, FILE_KEY):
@@ -45,26 +47,26 @@ def captures_at(captures: QuerySet[SourceImage], term: str) -> set[int]:
 
 
 class TaxonSearchMixin(IdSearchAdminMixin):
-    """Finds rows by the name of their taxon, which the field `named_by` holds.
+    """Finds rows by the name of the taxon in their field `named_by`.
 
-    They are listed taxon by taxon, the newest first: so an index finds the first page of them,
-    wherever in the table they are.
+    They are sorted by taxon, then newest first, so that an index finds the first page wherever
+    the rows are in the table.
     """
 
     named_by: str
-    search_help_text = "Search by id or taxon name. A search lists taxon by taxon, newest first."
+    search_help_text = "Search by id or taxon name. Results are sorted by taxon, newest first."
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         taxa = named(Taxon.objects.all(), term).order_by("pk")
         ids = list(taxa.values_list("pk", flat=True)[: MOST_TAXA + 1])
         if len(ids) > MOST_TAXA:
-            self.tell_more(request, MOST_TAXA, f"taxa have “{term}” in a name")
+            self.tell_more(request, MOST_TAXA, f"taxa contain “{term}” in a name")
         found = queryset.filter(**{f"{self.named_by}__any_of": set(ids[:MOST_TAXA])})
         return found.order_by(f"-{self.named_by}_id", "-pk")
 
 
 class PathSearchMixin(IdSearchAdminMixin):
-    """Finds rows by where their capture lies: a subclass searches with `find_captures`."""
+    """Finds rows by the path of their capture. Subclasses search with `find_captures`."""
 
     search_help_text = "Search by id, or by the beginning of the path or of the file name."
 
@@ -73,5 +75,5 @@ class PathSearchMixin(IdSearchAdminMixin):
     ) -> set[int]:
         ids = captures_at(captures, term)
         if len(ids) > MOST_CAPTURES:
-            self.tell_more(request, MOST_CAPTURES, f"captures have a path that begins “{term}”")
+            self.tell_more(request, MOST_CAPTURES, f"captures have a path beginning with “{term}”")
         return set(sorted(ids, reverse=True)[:MOST_CAPTURES])

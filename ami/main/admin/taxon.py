@@ -22,14 +22,14 @@ class TaxonForm(forms.ModelForm[Taxon]):
         return self._refuse_circle("synonym_of")
 
     def _refuse_circle(self, field: str) -> Taxon | None:
-        """The chosen taxon, unless following `field` from it leads back to this one."""
+        """Return the chosen taxon. Refuse it if following `field` leads back to this one."""
         chosen: Taxon | None = self.cleaned_data[field]
         seen: set[int] = set()
         step = chosen
         while step is not None and step.pk not in seen:
             if step.pk == self.instance.pk:
                 raise forms.ValidationError(
-                    f"{chosen} comes under {self.instance} already; choose another taxon."
+                    f"{chosen} is already under {self.instance}; choose another taxon."
                 )
             seen.add(step.pk)
             step = getattr(step, field)
@@ -63,15 +63,15 @@ class TaxonAdmin(RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAd
         if change and "identifiable" in form.changed_data:
             self.message_user(
                 request,
-                "Determinations made before stay as they are. Recompute those of the occurrences "
-                f"that {obj} concerns.",
+                "Existing determinations were not changed. Recompute the determinations of the "
+                f"occurrences with predictions of {obj}.",
                 messages.WARNING,
             )
 
 
 @admin.register(TaxaList)
 class TaxaListAdmin(LargeTableAdmin[TaxaList]):
-    """The taxa of a list are read on the list of taxa, and imported: they can be thousands."""
+    """The page of a list links to its taxa, because there can be thousands; imports add them."""
 
     annotations = {"taxa_count": count_subquery(TaxaList.taxa.through.objects.all(), "taxalist")}
     list_display = ("name", "id", "taxa_link", "created_at")

@@ -1,4 +1,4 @@
-"""Faults that rows can have: each is found by a `get_*` and repaired by a `reconcile_*`."""
+"""Faults in rows, each with a `get_*` function that finds and a `reconcile_*` that repairs them."""
 
 from ami.main.checks.occurrences import (
     get_occurrences_missing_determination,

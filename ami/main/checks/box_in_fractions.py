@@ -1,4 +1,4 @@
-"""Detections whose box is written in fractions of the frame."""
+"""Detections with a box in fractions of the frame."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ def get_detections_with_box_in_fractions(
     job_id: int | None = None,
     detection_ids: Iterable[int] | None = None,
 ) -> QuerySet[Detection]:
-    """Those whose box is sound, with sides below a pixel, or with all corners within 0 and 1."""
+    """Valid boxes with sides shorter than a pixel, or with all coordinates between 0 and 1."""
     small = Q(bbox__2__lt=F("bbox__0") + 1, bbox__3__lt=F("bbox__1") + 1)
     unit = Q(bbox__0__gte=0, bbox__1__gte=0, bbox__2__lte=1, bbox__3__lte=1)
     rows = Detection.objects.filter(small | unit, SoundBox("bbox"))
@@ -32,7 +32,7 @@ def reconcile_boxes_in_fractions(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; of which picture they are fractions, a person knows."""
+    """Report them. Only a person knows the size of the image that the fractions refer to."""
     return leave_to_a_person(
         get_detections_with_box_in_fractions(project_id, job_id, detection_ids), dry_run=dry_run
     )
@@ -46,16 +46,16 @@ register(
         tag=Tag.CAPTURES,
         pairs=(Pair(get_detections_with_box_in_fractions, reconcile_boxes_in_fractions),),
         meaning=(
-            "Both sides of the detection's box are shorter than a pixel, or all of it lies within "
-            "0 and 1: the numbers are not pixels, but fractions of the frame. The size filter "
-            "takes such a detection for too small, tracking finds it far from all others, and its "
-            "crop is empty."
+            "Both sides of the detection's box are shorter than one pixel, or all coordinates are "
+            "between 0 and 1. The numbers are fractions of the frame and not pixels. The size "
+            "filter flags such a detection as too small, tracking finds it far from all others, "
+            "and its crop is empty."
         ),
-        cause="A detector, or an export, that gives boxes as fractions of width and height.",
+        cause="A detector or an export wrote boxes as fractions of width and height.",
         repair=None,
         limits=(
-            "Import the boxes again, multiplied by the width and height of the picture that the "
-            "detector saw. [Invalid boxes](invalid_box.md) are a fault of their own."
+            "Import the boxes again, multiplied by the width and height of the image that the "
+            "detector used. [Invalid boxes](invalid_box.md) have their own check."
         ),
     )
 )

@@ -1,4 +1,4 @@
-"""Detections whose box reaches beyond its capture."""
+"""Detections whose box extends beyond the capture."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ def get_detections_outside_frame(
     job_id: int | None = None,
     detection_ids: Iterable[int] | None = None,
 ) -> QuerySet[Detection]:
-    """Those whose box is sound and reaches beyond its frame by more than a pixel."""
+    """Valid boxes that extend beyond the frame by more than one pixel."""
     beyond = (
         Q(bbox__0__lt=-TOLERANCE)
         | Q(bbox__1__lt=-TOLERANCE)
@@ -39,7 +39,7 @@ def reconcile_boxes_outside_frame(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; the box or the frame may be wrong."""
+    """Report them. Either the box or the frame may be wrong."""
     rows = get_detections_outside_frame(project_id, job_id, detection_ids)
     return leave_to_a_person(rows, dry_run=dry_run)
 
@@ -52,17 +52,17 @@ register(
         tag=Tag.CAPTURES,
         pairs=(Pair(get_detections_outside_frame, reconcile_boxes_outside_frame),),
         meaning=(
-            "The detection's box reaches beyond the capture's width or height by more than one "
-            "pixel, which rounding does not explain."
+            "The detection's box extends beyond the capture by more than one pixel. Rounding does "
+            "not explain this."
         ),
         cause=(
-            "A capture that was resized after it was detected on, or whose width and height are "
-            "swapped; a detector whose boxes are in pixels of a smaller picture."
+            "The capture was resized after the detection, its width and height are swapped, or the "
+            "boxes are in pixels of an image of another size."
         ),
         repair=None,
         limits=(
-            "Methods cut the box to the frame. Captures without a size are [a fault of their "
-            "own](capture_without_size.md), as are [invalid boxes](invalid_box.md)."
+            "Methods clip the box to the frame. [Captures without a size](capture_without_size.md) "
+            "and [invalid boxes](invalid_box.md) have their own checks."
         ),
     )
 )

@@ -1,4 +1,4 @@
-"""Classifications that were derived from what they cannot be derived from."""
+"""Classifications that supersede themselves or a classification of another detection."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Classification
 
-# Of another detection, or in a loop.
+# The source is part of a loop, or belongs to another detection.
 BROKEN = f"""{loop_members("main_classification", "applied_to_id")}
 UNION ALL
 SELECT c.id FROM main_classification c
@@ -26,7 +26,7 @@ def get_classifications_with_broken_lineage(
     job_id: int | None = None,
     classification_ids: Iterable[int] | None = None,
 ) -> QuerySet[Classification]:
-    """Those whose `applied_to` leads back to them, or is on another detection."""
+    """Those whose `applied_to` leads back to them, or belongs to another detection."""
     rows = Classification.objects.filter(pk__in=RawSQL(BROKEN, []))  # noqa: S611 -- a constant
     return in_scope(rows, project_id, job_id, classification_ids)
 
@@ -39,7 +39,7 @@ def reconcile_broken_lineages(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; what it was derived from, nobody can tell from the rows."""
+    """Report them. The rows do not show the correct source."""
     rows = get_classifications_with_broken_lineage(project_id, job_id, classification_ids)
     return leave_to_a_person(rows, dry_run=dry_run)
 
@@ -52,14 +52,14 @@ register(
         tag=Tag.CLASSIFICATIONS,
         pairs=(Pair(get_classifications_with_broken_lineage, reconcile_broken_lineages),),
         meaning=(
-            "Following `applied_to`, from a classification to the one that it supersedes, leads "
-            "back to where it began, or to another detection."
+            "Following `applied_to` from a classification to the one that it supersedes leads back "
+            "to the same classification, or to another detection."
         ),
         cause=(
-            "Classifications that were moved between detections; `applied_to` set by hand or by a "
-            "script."
+            "Classifications were moved between detections, or a person or a script has set "
+            "`applied_to`."
         ),
         repair=None,
-        limits="Every classification of a loop is found; one that merely leads into a loop is not.",
+        limits="Every classification of a loop is found. One that only leads into a loop is not.",
     )
 )

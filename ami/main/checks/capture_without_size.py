@@ -1,4 +1,4 @@
-"""Captures with detections, without a width or a height."""
+"""Captures with detections but without a width or height."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ def get_captures_without_size(
     job_id: int | None = None,
     capture_ids: Iterable[int] | None = None,
 ) -> QuerySet[SourceImage]:
-    """Those with detections whose width or height is missing or 0."""
+    """Captures with detections whose width or height is missing or 0."""
     detections = Detection.objects.filter(source_image=OuterRef("pk"))
     unmeasured = Q(width=None) | Q(height=None) | Q(width=0) | Q(height=0)
     return in_scope(
@@ -32,7 +32,7 @@ def reconcile_captures_without_size(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; the size stands in the file alone."""
+    """Report them. Only the file has the size."""
     rows = get_captures_without_size(project_id, job_id, capture_ids)
     return leave_to_a_person(rows, dry_run=dry_run)
 
@@ -45,11 +45,11 @@ register(
         tag=Tag.CAPTURES,
         pairs=(Pair(get_captures_without_size, reconcile_captures_without_size),),
         meaning=(
-            "The capture has detections, but its width or height is not known, so that no method "
-            "can set a box in relation to its frame. The small size filter skips its detections."
+            "The capture has detections, but its width or height is unknown. Methods cannot "
+            "compare a box with its frame, and the small size filter skips these detections."
         ),
-        cause="Captures that were registered without their files being read.",
+        cause="The capture was added without reading its file.",
         repair=None,
-        limits="Read the size from the file and set it on the capture's page.",
+        limits="Read the size from the file and enter it on the capture's page.",
     )
 )

@@ -1,4 +1,4 @@
-"""What a check declares, and the registry of those there are."""
+"""The declaration of a check, and the registry of all checks."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from ami.main.checks.schemas import IntegrityCheckResult
 
 
 class Severity(models.TextChoices):
-    """How much a finding matters, least first."""
+    """The importance of a finding, lowest first."""
 
     WARNING = "warning"
     ERROR = "error"
@@ -25,7 +25,7 @@ class Severity(models.TextChoices):
 
 
 class Tag(models.TextChoices):
-    """What a check looks at. Checks run in this order, so that a repair serves the later ones."""
+    """What a check examines. Checks run in this order, so that later ones benefit from repairs."""
 
     CATALOGUE = "catalogue"
     CAPTURES = "captures"
@@ -51,10 +51,10 @@ class Reconcile(Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """How rows at fault are found, and how they are repaired.
+    """The functions that find and repair faulty rows of one table.
 
-    `get(project_id, job_id)` returns them as a lazy queryset and changes nothing. `reconcile`
-    takes the same, a list of ids, `dry_run` and `context`.
+    `get(project_id, job_id)` returns the rows as a lazy queryset and changes nothing. `reconcile`
+    takes the same arguments, a list of ids, `dry_run` and `context`.
     """
 
     get: Get
@@ -63,10 +63,10 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A fault that rows can have. The texts are sentences for an operator, in Markdown.
+    """A fault that rows can have. The texts are sentences for operators, in Markdown.
 
-    One pair a table: most checks have one. `repair` is None where only a person can tell what is
-    right. Raises TypeError where a function of a pair lacks a parameter.
+    There is one pair per table; most checks have one pair. `repair` is None if only a person can
+    decide what is correct. Raises TypeError if a function of a pair lacks a parameter.
     """
 
     key: str
@@ -89,18 +89,18 @@ CHECKS: Registry[Check] = Registry("check")
 
 
 def register(check: Check) -> Check:
-    """Raises ValueError where another check has the key."""
+    """Register a check. Raises ValueError if another check has the same key."""
     return CHECKS.register(check.key, check)
 
 
 def chosen_checks(*, keys: Iterable[str] = (), tags: Iterable[str] = ()) -> list[Check]:
-    """Those of any of the keys or tags, or all where none is given, in the order they run in.
+    """Return the checks with any of the keys or tags, or all checks, in the order of execution.
 
-    Raises UnknownKeyError for a key that no check has, and for a tag that there is not.
+    Raises UnknownKeyError for an unknown key or tag.
     """
     wanted = set(tags)
     for tag in sorted(wanted.difference(Tag.values)):
-        raise UnknownKeyError(f"Unknown tag {tag!r}. There are: {', '.join(Tag.values)}.")
+        raise UnknownKeyError(f"Unknown tag {tag!r}. Known tags: {', '.join(Tag.values)}.")
     chosen = {CHECKS[key].key for key in keys}
     chosen |= {check.key for check in CHECKS.values() if check.tag in wanted}
     checks = [CHECKS[key] for key in chosen] or list(CHECKS.values())

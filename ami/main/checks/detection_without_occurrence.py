@@ -1,4 +1,4 @@
-"""Classified detections that belong to no occurrence."""
+"""Detections with classifications but without an occurrence."""
 
 from collections.abc import Iterable
 
@@ -12,6 +12,8 @@ from ami.main.checks.scopes import in_scope
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Detection
 
+# Takes the ids of the new occurrences from the sequence first, so that each detection is paired
+# with its own occurrence.
 GIVE = """
 WITH orphan AS (
     SELECT id, source_image_id FROM main_detection
@@ -37,7 +39,7 @@ def get_detections_without_occurrence(
     job_id: int | None = None,
     detection_ids: Iterable[int] | None = None,
 ) -> QuerySet[Detection]:
-    """Those that are classified and in no occurrence."""
+    """Detections with classifications that belong to no occurrence."""
     classifications = Classification.objects.filter(detection=OuterRef("pk"))
     rows = Detection.objects.filter(Exists(classifications), occurrence=None)
     return in_scope(rows, project_id, job_id, detection_ids)
@@ -51,7 +53,7 @@ def reconcile_detections_without_occurrence(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Give each an occurrence of its own."""
+    """Create one occurrence for each of them."""
     rows = get_detections_without_occurrence(project_id, job_id, detection_ids)
     return reconcile(rows, _give_occurrences, dry_run=dry_run, context=context)
 
@@ -71,20 +73,19 @@ register(
         tag=Tag.OCCURRENCES,
         pairs=(Pair(get_detections_without_occurrence, reconcile_detections_without_occurrence),),
         meaning=(
-            "The detection is classified, but belongs to no individual, so that it is missing "
-            "from all lists and counts of occurrences."
+            "The detection is classified but belongs to no occurrence. It is missing from all "
+            "lists and counts of occurrences."
         ),
         cause=(
-            "A pipeline that was killed between classifying and grouping; an occurrence that was "
-            "deleted."
+            "A pipeline was killed between classifying and grouping, or an occurrence was deleted."
         ),
         repair=(
-            "Gives each detection an occurrence of its own, with the night, deployment and "
-            "project of its capture, and its determination."
+            "Creates one occurrence per detection, with the night, deployment and project of its "
+            "capture, and computes its determination."
         ),
         limits=(
-            "Detections of one individual are not joined; tracking does that. A detection without "
-            "a classification is left alone."
+            "Detections of one individual are not joined; use tracking for that. Detections "
+            "without a classification are left alone."
         ),
     )
 )

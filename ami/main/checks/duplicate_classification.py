@@ -1,4 +1,4 @@
-"""Classifications that are there twice."""
+"""Duplicate classifications."""
 
 from collections.abc import Iterable
 
@@ -15,14 +15,14 @@ from ami.main.models import Classification
 
 SAME = ("algorithm", "taxon", "score", "applied_to")
 
-# Nobody may change or delete one of two copies while the other one is deleted.
+# Locks all classifications of the detections: no copy may be changed while the others are deleted.
 LOCK = """
 SELECT id FROM main_classification
 WHERE detection_id IN (SELECT detection_id FROM main_classification WHERE id = ANY(%s))
 ORDER BY id FOR UPDATE
 """
 
-# A statement of its own: it sees what those committed that the lock waited for.
+# A separate statement sees what other transactions committed while the lock waited.
 KEEPERS = """
 SELECT c.id, min(k.id)
 FROM main_classification c
@@ -33,11 +33,13 @@ WHERE c.id = ANY(%s)
 GROUP BY c.id
 """
 
+# Classifications derived from a copy now refer to the one that is kept.
 MOVE_LINEAGE = """
 UPDATE main_classification derived SET applied_to_id = pair.keeper, updated_at = now()
 FROM unnest(%s::bigint[], %s::bigint[]) AS pair (id, keeper) WHERE derived.applied_to_id = pair.id
 """
 
+# The one that is kept is terminal if any copy was.
 KEEP_TERMINAL = """
 UPDATE main_classification kept SET terminal = true, updated_at = now()
 FROM unnest(%s::bigint[], %s::bigint[]) AS pair (id, keeper)
@@ -55,7 +57,7 @@ def get_duplicate_classifications(
     job_id: int | None = None,
     classification_ids: Iterable[int] | None = None,
 ) -> QuerySet[Classification]:
-    """Those that an earlier one on their detection equals in all that counts."""
+    """Those with an earlier equal classification of the same detection."""
     earlier = Classification.objects.filter(
         *(NotDistinct(F(name), OuterRef(name)) for name in SAME),
         detection=OuterRef("detection"),
@@ -74,13 +76,13 @@ def reconcile_duplicate_classifications(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Delete them; the earliest takes over what was derived from them."""
+    """Delete them. Classifications derived from them then refer to the earliest one."""
     rows = get_duplicate_classifications(project_id, job_id, classification_ids)
     return reconcile(rows, _merge, dry_run=dry_run, context=context)
 
 
 def _merge(ids: list[int]) -> None:
-    """What is derived from two copies may now be a pair of copies itself: merge on."""
+    """Merge repeatedly: classifications derived from two copies may now be copies themselves."""
     occurrence_ids = Classification.objects.filter(pk__in=ids).occurrence_ids()
     while ids:
         kept = _merge_into_earliest(ids)
@@ -110,17 +112,17 @@ register(
         pairs=(Pair(get_duplicate_classifications, reconcile_duplicate_classifications),),
         meaning=(
             "Two classifications of a detection have the same algorithm, taxon, score and source "
-            "(`applied_to`). The row at fault is each but the earliest."
+            "(`applied_to`). All but the earliest are faulty."
         ),
-        cause="Results that were saved or imported twice.",
+        cause="Results were saved or imported twice.",
         repair=(
-            "Deletes the later ones. What was derived from them is derived from the earliest, "
-            "which is terminal if one of them was; then the [determination "
+            "Deletes the later ones. Classifications derived from them then refer to the earliest "
+            "one, which becomes terminal if any of them was. Then the [determination "
             "rule](../rows.md#determination) is applied to their occurrences."
         ),
         limits=(
-            "Scores of the other classes, logits and metadata are not compared: those of the "
-            "earliest stay."
+            "Scores of the other classes, logits and metadata are not compared. Those of the "
+            "earliest one are kept."
         ),
     )
 )

@@ -1,4 +1,4 @@
-"""Conditions that the ORM has no words for."""
+"""Conditions that the ORM cannot express."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from django.db.models import BooleanField, Func
 
 from ami.base.subqueries import cardinality
 
-# Every loop has a row that refers to a higher id or to itself: there each walk begins. UNION drops
-# what was seen before, which ends the walk.
+# Every loop has a row that refers to a higher id or to itself, so each walk begins there. UNION
+# drops rows that were seen before, which ends the walk.
 LOOPS = """
 WITH RECURSIVE walk AS (
     SELECT id AS start, {parent} AS at FROM {table} WHERE {parent} >= id
@@ -20,12 +20,12 @@ SELECT at FROM walk WHERE start IN (SELECT start FROM walk WHERE at = start)
 
 
 def loop_members(table: str, parent: str) -> str:
-    """SQL for the ids of the rows from which the column `parent` leads back to themselves."""
+    """Return SQL for the ids of rows whose column `parent` leads back to themselves."""
     return LOOPS.format(table=table, parent=parent)
 
 
 class NotDistinct(Func):
-    """Whether two values are the same, be both of them null."""
+    """Whether two values are equal, or both null."""
 
     template = "(%(expressions)s)"
     arg_joiner = " IS NOT DISTINCT FROM "
@@ -47,10 +47,10 @@ class SoundBox(Func):
 
 
 class FarFromNight(Func):
-    """Whether a time lies more than a day off the night of that name, noon to noon, in a time zone.
+    """Whether a time is more than a day before or after the night of that name, in a time zone.
 
-    Names are compared, not dates: a name that is not a date has no night. An evening's date is
-    that of twelve hours ago.
+    Nights run from noon to noon: the evening's date is that of twelve hours before. Names are
+    compared as text, and a name that is not a date never matches.
     """
 
     template = r"""(
@@ -68,9 +68,9 @@ class FarFromNight(Func):
 
 
 class OfAnotherLength(Func):
-    """Whether a vector of a classification is of another length than the labels of its map.
+    """Whether the length of a classification's vector differs from the number of its map's labels.
 
-    The lengths of the maps are hashed once; a join would read a map's labels for every row.
+    The lengths of all maps are hashed once; a join would read a map's labels for every row.
     """
 
     template = """(%(expressions)s) NOT IN (

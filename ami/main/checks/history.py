@@ -1,4 +1,4 @@
-"""What is kept of runs, and what is known of their findings."""
+"""The history of runs, and the acknowledgements of their findings."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -15,10 +15,10 @@ CHUNK = 100
 def acknowledged_rows(
     check: Check, project_id: int | None, job_id: int | None, result: IntegrityResult
 ) -> int:
-    """How many of the rows that remain are known to be at fault.
+    """Return how many of the remaining rows are acknowledged.
 
-    All, where an acknowledgement stands for all projects or for that of the run; else those of
-    the projects for which one stands.
+    These are all rows if there is an acknowledgement for all projects or for the run's project,
+    and otherwise the rows of the projects with an acknowledgement.
     """
     if not result.remaining:
         return 0
@@ -33,7 +33,7 @@ def acknowledged_rows(
 
 
 def _known_rows(pair: Pair, project_ids: Collection[int], job_id: int | None) -> int:
-    """Those at fault in one of the projects; a row may be of two, and counts once."""
+    """Count the faulty rows of the projects; a row of two projects counts once."""
     first, *others = (
         pair.get(project_id, job_id).order_by().values("pk") for project_id in project_ids
     )
@@ -41,7 +41,7 @@ def _known_rows(pair: Pair, project_ids: Collection[int], job_id: int | None) ->
 
 
 def prune_history(*, older_than: timedelta = KEPT) -> int:
-    """Delete the runs that began longer ago, a chunk at a time; return how many there were."""
+    """Delete runs that began longer ago, 100 at a time, and return their number."""
     old = IntegrityRun.objects.filter(created_at__lt=timezone.now() - older_than)
     pruned = 0
     while ids := list(old.order_by("pk").values_list("pk", flat=True)[:CHUNK]):

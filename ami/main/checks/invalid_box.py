@@ -1,4 +1,4 @@
-"""Detections whose box is no box."""
+"""Detections with an invalid box."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ def get_detections_with_invalid_box(
     job_id: int | None = None,
     detection_ids: Iterable[int] | None = None,
 ) -> QuerySet[Detection]:
-    """Those whose box is not null, yet not four finite numbers in order."""
+    """Boxes that are not null, and not four finite numbers in order."""
     rows = Detection.objects.filter(~SoundBox("bbox"), bbox__isnull=False)
     return in_scope(rows, project_id, job_id, detection_ids)
 
@@ -30,7 +30,7 @@ def reconcile_invalid_boxes(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; where the box should be, the rows do not tell."""
+    """Report them. The rows do not show the correct box."""
     rows = get_detections_with_invalid_box(project_id, job_id, detection_ids)
     return leave_to_a_person(rows, dry_run=dry_run)
 
@@ -44,13 +44,13 @@ register(
         pairs=(Pair(get_detections_with_invalid_box, reconcile_invalid_boxes),),
         meaning=(
             "The detection's box is not four finite numbers `x1, y1, x2, y2` with x1 < x2 and y1 "
-            "< y2. Methods skip such a detection, and its crop cannot be cut."
+            "< y2. Methods skip such a detection, and it has no crop."
         ),
         cause=(
-            "A detector that gave width and height instead of the second corner, or NaN; a box "
-            "that was written by hand."
+            "A detector wrote NaN, or width and height instead of the second corner, or the box "
+            "was entered by hand."
         ),
         repair=None,
-        limits="A detection without any box is no fault: a classifier of whole frames has none.",
+        limits="A detection without a box is not a fault: classifiers of whole frames have none.",
     )
 )

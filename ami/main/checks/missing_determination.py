@@ -1,4 +1,4 @@
-"""Occurrences that are classified or identified, and have no determination."""
+"""Occurrences with classifications or identifications but without a determination."""
 
 from collections.abc import Iterable
 
@@ -17,9 +17,9 @@ def get_occurrences_missing_determination(
     job_id: int | None = None,
     occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
-    """Those without a determination for which the rule gives one.
+    """Occurrences without a determination for which the rule gives one.
 
-    They come in the order of the index on the determination: all of it null, that of their ids.
+    They are sorted like the index on the determination, which is by id because all are null.
     """
     rows = in_scope(
         Occurrence.objects.filter(determination=None), project_id, job_id, occurrence_ids
@@ -35,7 +35,7 @@ def reconcile_missing_determinations(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Apply the rule to them."""
+    """Apply the determination rule to them."""
     rows = get_occurrences_missing_determination(project_id, job_id, occurrence_ids)
     return reconcile(rows, update_determinations, dry_run=dry_run, context=context)
 
@@ -48,14 +48,14 @@ register(
         tag=Tag.DETERMINATIONS,
         pairs=(Pair(get_occurrences_missing_determination, reconcile_missing_determinations),),
         meaning=(
-            "The occurrence has a classification or a standing identification with a taxon, but "
-            "no taxon of its own. It is missing from every list and count by taxon."
+            "The occurrence has a classification, or an identification that is not withdrawn, with "
+            "a taxon, but no determination. It is missing from every list and count by taxon."
         ),
         cause=(
-            "Classifications that were written without the rule being applied: an import or a "
-            "script of one's own, a pipeline that was killed, a taxon that was deleted."
+            "Classifications were written without applying the rule, for example by a script or by "
+            "a pipeline that was killed, or a taxon was deleted."
         ),
         repair="Applies the [determination rule](../rows.md#determination) to the occurrence.",
-        limits="Occurrences that nobody has given a taxon have none by right, and are not found.",
+        limits="Occurrences without any taxon to choose from are not a fault.",
     )
 )

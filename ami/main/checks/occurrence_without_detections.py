@@ -1,4 +1,4 @@
-"""Occurrences that no detection belongs to."""
+"""Occurrences without detections."""
 
 from collections.abc import Iterable
 
@@ -11,13 +11,13 @@ from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection, Occurrence
 
-IDENTIFIED = "It has identifications; what people made is never deleted."
+IDENTIFIED = "It has identifications, and a repair never deletes rows made by people."
 
 LOCK = """
 SELECT id FROM main_occurrence WHERE id = ANY(%s) ORDER BY id FOR UPDATE
 """
 
-# A statement of its own: it sees what those committed that the lock waited for.
+# A separate statement sees what other transactions committed while the lock waited.
 DELETE = """
 DELETE FROM main_occurrence o
 WHERE id = ANY(%s)
@@ -31,7 +31,7 @@ def get_occurrences_without_detections(
     job_id: int | None = None,
     occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
-    """Those without a detection."""
+    """Occurrences without a detection."""
     detections = Detection.objects.filter(occurrence=OuterRef("pk"))
     return in_scope(
         Occurrence.objects.filter(~Exists(detections)), project_id, job_id, occurrence_ids
@@ -46,7 +46,7 @@ def reconcile_occurrences_without_detections(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Delete those that no person has identified."""
+    """Delete those without identifications."""
     rows = get_occurrences_without_detections(project_id, job_id, occurrence_ids)
     return reconcile(
         rows,
@@ -70,15 +70,12 @@ register(
         severity=Severity.WARNING,
         tag=Tag.OCCURRENCES,
         pairs=(Pair(get_occurrences_without_detections, reconcile_occurrences_without_detections),),
-        meaning="The occurrence stands for an individual that no capture shows.",
-        cause=(
-            "Captures or detections that were deleted; detections that were moved to another "
-            "occurrence, which left this one empty."
-        ),
+        meaning="The occurrence has no detections, so no capture shows the individual.",
+        cause="Its captures or detections were deleted, or moved to another occurrence.",
         repair="Deletes the occurrence.",
         limits=(
-            "An occurrence with an identification, be it withdrawn, is never deleted: it is "
-            "reported as unfixable, and a person moves or deletes the identifications."
+            "An occurrence with an identification is never deleted, even if the identification is "
+            "withdrawn. It is reported as unfixable; move or delete its identifications by hand."
         ),
     )
 )

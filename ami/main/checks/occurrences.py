@@ -1,4 +1,4 @@
-"""The pair of occurrences without a determination, where code written for Antenna looks for it."""
+"""An alias of `missing_determination`, for code that was written for Antenna."""
 
 from ami.main.checks.missing_determination import (
     get_occurrences_missing_determination,

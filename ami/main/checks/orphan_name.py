@@ -1,4 +1,4 @@
-"""Species that an import made and that nobody has placed in the taxonomy."""
+"""Species that an import has created and that have no place in the taxonomy."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from ami.main.checks.scopes import in_scope
 from ami.main.importers.occurrence_parents import ALGORITHM
 from ami.main.models import Taxon, TaxonRank
 
-# Imports name the taxa that they make after the labels of one category map.
+# Imports create taxa from the labels of one category map.
 LABELS = """
 SELECT unnest(m.labels) FROM ml_algorithm a
 JOIN ml_algorithmcategorymap m ON m.id = a.category_map_id WHERE a.name = %s
@@ -26,7 +26,7 @@ def get_orphan_names(
     job_id: int | None = None,
     taxon_ids: Iterable[int] | None = None,
 ) -> QuerySet[Taxon]:
-    """Species without a parent that an import has made, and that no list and no person knows of."""
+    """Species from an import without a parent, a GBIF key, a list or an edit by a person."""
     edits = LogEntry.objects.filter(
         content_type__app_label="main",
         content_type__model="taxon",
@@ -52,31 +52,31 @@ def reconcile_orphan_names(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; where they belong, a checklist or a person knows."""
+    """Report them. Only a checklist or a person knows the parent."""
     return leave_to_a_person(get_orphan_names(project_id, job_id, taxon_ids), dry_run=dry_run)
 
 
 register(
     Check(
         key="orphan_name",
-        title="Name that only an import knows",
+        title="Species known only from an import",
         severity=Severity.WARNING,
         tag=Tag.CATALOGUE,
         pairs=(Pair(get_orphan_names, reconcile_orphan_names),),
         meaning=(
-            "The species has no parent, no GBIF key and is in no taxa list: an import of "
-            "occurrences made it from a label, and nobody has placed it since. Rank rollup cannot "
-            "go up from it, and lists by genus or family leave it out."
+            "The species has no parent and no GBIF key, and is in no taxa list. An import of "
+            "occurrences has created it from a label. Rank rollup cannot find its genus or family, "
+            "and lists by genus or family do not include it."
         ),
         cause=(
-            "A label that is spelled otherwise than in the checklist, or an import before the "
-            "checklist."
+            "The label is spelled differently in the checklist, or the occurrences were imported "
+            "before the checklist."
         ),
         repair=None,
         limits=(
-            "Import the checklist, or set the parent; where it is another spelling, make it a "
-            "synonym of the right taxon. A taxon that somebody has edited in the admin is no "
-            "longer found. With a project, taxa are those that are listed for it."
+            "Import the checklist, or set the parent. If it is another spelling, make it a synonym "
+            "of the correct taxon. A taxon that was edited in the admin is not reported any more. "
+            "With a project, only taxa of that project are checked."
         ),
     )
 )

@@ -1,4 +1,4 @@
-"""How rows at fault are repaired: in batches, each its own transaction, around the bad ones."""
+"""The repair of faulty rows in batches, each in its own transaction, which skips bad rows."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,11 +12,11 @@ from ami.base.faults import is_programming_error, sqlstate
 from ami.main.checks.schemas import SAMPLES, IntegrityCheckResult
 
 TRIES = 5
-# PostgreSQL's class of errors for a deadlock, and for rows that others changed first.
+# PostgreSQL's class of errors for deadlocks and serialization failures.
 ROLLED_BACK = "40"
-STILL_AT_FAULT = "Still at fault after the repair."
-FOR_A_PERSON = "Only a person can tell what is right."
-INTERRUPTED = "It was told to stop, or reached its time limit"
+STILL_AT_FAULT = "The row is still faulty after the repair."
+FOR_A_PERSON = "Only a person can decide what is correct."
+INTERRUPTED = "The run was told to stop, or reached its time limit"
 CONNECTION_LOST = "The connection to the database was lost"
 
 Fix = Callable[[list[int]], object]
@@ -24,11 +24,11 @@ Fix = Callable[[list[int]], object]
 
 @dataclass(frozen=True)
 class RepairContext:
-    """What a repair runs in.
+    """The environment of a repair.
 
-    `transaction` opens the transaction of a batch: a layer above hands in one that keeps a
-    journal. Errors of the types `interrupts` end the whole run, not one check alone. `on_batch`
-    is told how many rows at fault a batch has dealt with, `on_crash` of an error of the program.
+    `transaction` opens the transaction of a batch; a higher layer passes one with a journal.
+    Errors of the types `interrupts` end the whole run and not only one check. `on_batch` is called
+    with the number of faulty rows of each batch, and `on_crash` with a programming error.
     """
 
     transaction: Callable[[], AbstractContextManager[None]] = transaction.atomic
@@ -39,14 +39,14 @@ class RepairContext:
 
 
 class RepairStoppedError(Exception):
-    """What ended a repair in the middle is its cause; `result` is what had been done."""
+    """A repair ended early because of `__cause__`; `result` is what was done until then."""
 
     def __init__(self, result: IntegrityCheckResult, *, why: str, after: int | None) -> None:
         self.result = result
         where = "before its first batch" if after is None else f"after id {after}"
         super().__init__(
             f"{why}; the repair stopped {where}. "
-            f"{result.fixed:,} rows are repaired and stay so; run it again to go on."
+            f"{result.fixed:,} rows were repaired and stay repaired; run it again to continue."
         )
 
 
@@ -58,12 +58,12 @@ def reconcile(
     context: RepairContext | None = None,
     otherwise: str = STILL_AT_FAULT,
 ) -> IntegrityCheckResult:
-    """Repair `rows` by `fix(ids)`, which does a batch in its transaction.
+    """Repair `rows` with `fix(ids)`, which is called for each batch in its transaction.
 
-    A batch that fails is split until the bad row is alone; where another transaction was in the
-    way, it is first tried again. Rows that `fix` leaves at fault are unfixable, too: `otherwise`
-    says why. Raises RepairStoppedError where anything else ends it, such as a lost connection, or
-    an error of the program, which every row would meet.
+    A batch that fails is split until the bad row is alone. If it conflicted with another
+    transaction, it is first tried again. Rows that are still faulty after `fix` are unfixable,
+    with the reason `otherwise`. Raises RepairStoppedError for any other error, such as a lost
+    connection or a programming error, which does not depend on the rows.
     """
     if dry_run:
         return IntegrityCheckResult(checked=rows.count())
@@ -73,7 +73,7 @@ def reconcile(
 
 
 def leave_to_a_person(rows: QuerySet[Any], *, dry_run: bool = True) -> IntegrityCheckResult:
-    """The repair of what no rule can repair: all rows are unfixable."""
+    """The repair of faults that only a person can correct: all rows are unfixable."""
     result = IntegrityCheckResult(checked=rows.count())
     if not dry_run:
         result.leave(ids_in_order(rows)[:SAMPLES], FOR_A_PERSON)
@@ -110,16 +110,16 @@ class _Repair:
             raise RepairStoppedError(self.result, why=why, after=after) from error
 
     def _is_cut(self) -> bool:
-        """Whether the connection was lost; Django may have made another one by now."""
+        """Whether the connection was lost, even if Django has since opened another one."""
         return connection.connection is not self.session or not connection.is_usable()
 
     def _next(self, after: int | None) -> list[int]:
         rows = self.rows if after is None else self.rows.filter(pk__gt=after)
         with transaction.atomic(), connection.cursor() as cursor:
-            # Go along the ids until the batch is full: sorting would judge all rows for each batch.
+            # Read in the order of ids until the batch is full; sorting would evaluate all rows.
             cursor.execute("SET LOCAL enable_sort = off")
             ids = list(rows[: self.context.batch_size])
-            transaction.set_rollback(True)  # or a transaction around this one keeps the setting
+            transaction.set_rollback(True)  # otherwise an outer transaction keeps the setting
         return ids
 
     def _repair(self, ids: list[int], *, tries: int = TRIES) -> None:
@@ -150,15 +150,15 @@ class _Repair:
 
 
 def ids_in_order(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Their ids, ascending. An order that the rows come with is that of an index, and the same."""
+    """Return the ids in ascending order. An existing order must be equivalent to this."""
     return (rows if rows.ordered else rows.order_by("pk")).values_list("pk", flat=True)
 
 
 def first_line(error: Exception) -> str:
-    """What went wrong, without PostgreSQL's lines on where."""
+    """Return the first line of the error, without PostgreSQL's context."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _was_in_the_way(error: Exception) -> bool:
-    """Whether another transaction was what failed the batch: nothing is wrong with its rows."""
+    """Whether the batch failed because of another transaction and not because of its rows."""
     return sqlstate(error).startswith(ROLLED_BACK)

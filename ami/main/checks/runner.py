@@ -1,4 +1,4 @@
-"""A run of checks: each by itself, looked at, repaired, looked at again, and kept."""
+"""A run of checks, which finds, repairs and checks again, and stores each result."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from ami.users.models import User
 
 logger = logging.getLogger(__name__)
-logger.addHandler(logging.NullHandler())  # where no log is set up, no traceback on stderr
+logger.addHandler(logging.NullHandler())  # no traceback on stderr if logging is not configured
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a run is cut to: a project, what a Job has classified, both, or neither."""
+    """The rows of a run: of a project, classified by a Job, both, or all if neither is set."""
 
     project_id: int | None = None
     job_id: int | None = None
 
 
 EVERYTHING = Scope()
-# With the count, in one pass: most checks judge every row of a table.
+# Computed together with the count in one pass, because most checks evaluate every row of a table.
 FIRST_IDS = Func(ArrayAgg("pk", order_by="pk"), template=f"(%(expressions)s)[:{SAMPLES}]")
 PLAIN = RepairContext()
 
@@ -51,11 +51,12 @@ def run_checks(
     on_result: Callable[[IntegrityResult], object] = lambda result: None,
     schedule: str = "",
 ) -> IntegrityRun:
-    """Run the checks one by one and keep what they found; prune what is older than 90 days.
+    """Run the checks one by one, store their results, and delete runs older than 90 days.
 
-    A check that fails does not stop the others: its result says why. With `dry_run=False` the
-    rows at fault are repaired within `context`, whose journal is that of `repair_job_id`.
-    `on_result` is told of each check that has ended; `schedule` names the periodic task that asks.
+    A check that fails does not stop the others; its result contains the reason. With
+    `dry_run=False` the faulty rows are repaired within `context`, whose journal belongs to
+    `repair_job_id`. `on_result` is called after each check. `schedule` is the name of the periodic
+    task that started the run.
     """
     run = IntegrityRun.objects.create(
         user=user,
@@ -84,9 +85,9 @@ def run_checks(
 def examine(
     check: Check, result: IntegrityResult, *, scope: Scope, dry_run: bool, context: RepairContext
 ) -> None:
-    """Look at the rows, and unless `dry_run` repair them and look again; `result` tells of it.
+    """Count the faulty rows; unless `dry_run`, repair them and count again. Fills in `result`.
 
-    Raises the `interrupts` of the context alone.
+    Raises only the `interrupts` of the context.
     """
     start = monotonic()
     try:
@@ -112,7 +113,7 @@ def _look(check: Check, scope: Scope, result: IntegrityResult) -> None:
     remaining, samples = 0, {}
     for pair in check.pairs:
         rows = pair.get(scope.project_id, scope.job_id)
-        with transaction.atomic():  # where a query fails, the transaction around it lives on
+        with transaction.atomic():  # an outer transaction survives if the query fails
             told = rows.order_by().aggregate(count=Count("pk"), first=FIRST_IDS)
         if told["count"]:
             remaining += told["count"]
@@ -154,21 +155,21 @@ def _reasons(pair: Pair, reasons: dict[int, str]) -> list[dict[str, Any]]:
 
 
 def _reconnect() -> None:
-    """Where the connection was lost, let the next query make a new one."""
+    """If the connection was lost, let the next query open a new one."""
     if not connection.is_usable():
         connection.close()
 
 
 @contextmanager
 def one_at_a_time(check: Check) -> Iterator[None]:
-    """Wait until nobody else repairs what this check finds."""
+    """Hold a lock, so that no two repairs of this check run at the same time."""
     name = [f"ami.main.checks.{check.key}"]
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", name)
     try:
         yield
     finally:
-        # Where the connection was lost, PostgreSQL has let go by itself.
+        # If the connection was lost, PostgreSQL has already released the lock.
         if connection.is_usable():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)

@@ -1,4 +1,4 @@
-"""Detections of one capture that have the same box."""
+"""Detections of one capture with the same box."""
 
 from collections.abc import Iterable
 
@@ -11,9 +11,9 @@ from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
-# Boxes of one capture are compared only where their left sides round to the same pixel, so that
-# the work grows with the boxes, not with their square. A side that may round to either of two is
-# put on both.
+# Boxes of one capture are compared only if their left sides round to the same pixel, so that the
+# cost does not grow with the square of their number. A side that may round to two pixels is
+# compared at both.
 SAME = """
 WITH box AS (
     SELECT id, source_image_id, pixel, x1, y1, x2, y2
@@ -36,7 +36,7 @@ def get_detections_with_same_box(
     job_id: int | None = None,
     detection_ids: Iterable[int] | None = None,
 ) -> QuerySet[Detection]:
-    """Those whose box another detection of the capture has, too, within a millionth of a pixel."""
+    """Detections with the same box as another one of the capture, to a millionth of a pixel."""
     rows = Detection.objects.filter(pk__in=RawSQL(SAME, []))  # noqa: S611 -- a constant
     return in_scope(rows, project_id, job_id, detection_ids)
 
@@ -49,7 +49,7 @@ def reconcile_same_boxes(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; which of the two is to stay, a person knows."""
+    """Report them. Only a person can decide which one to keep."""
     return leave_to_a_person(
         get_detections_with_same_box(project_id, job_id, detection_ids), dry_run=dry_run
     )
@@ -67,14 +67,14 @@ register(
             "one individual is counted twice."
         ),
         cause=(
-            "An export that was imported twice, with other paths of the crops; a detector that "
-            "ran twice on the capture."
+            "An export was imported twice with different paths of the crops, or a detector ran "
+            "twice on the capture."
         ),
         repair=None,
         limits=(
-            "All detections that share a box are found. They may have classifications and "
-            "identifications of their own, so that a person has to delete all but one. Two "
-            "detectors that agree to the last digit are found, too."
+            "All detections with the same box are found. They may have their own classifications "
+            "and identifications, so a person must delete all but one. Equal boxes of two "
+            "detectors are found as well."
         ),
     )
 )

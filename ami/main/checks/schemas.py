@@ -1,4 +1,4 @@
-"""What a check answers."""
+"""The result of a check."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ SAMPLES = 100
 
 @dataclass
 class IntegrityCheckResult:
-    """What became of the rows at fault. `checked` is how many there were.
+    """The numbers of faulty rows (`checked`), and of repaired and unfixable ones.
 
-    `reasons` says, for the first 100 of the unfixable ones, why: id → sentence.
+    `reasons` maps the ids of the first 100 unfixable rows to a sentence.
     """
 
     checked: int = 0

@@ -1,4 +1,4 @@
-"""How a check is cut to a project, or to what a run has worked on."""
+"""The restriction of a check to a project, or to the rows that a run has classified."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=Model)
 
 
 def chosen(rows: QuerySet[M], ids: Iterable[int] | None) -> QuerySet[M]:
-    """Those of these ids; all where none are given."""
+    """Return the rows with these ids, or all rows if `ids` is None."""
     return rows if ids is None else rows.filter(pk__in=list(ids))
 
 
@@ -47,7 +47,7 @@ def in_scope(
     job_id: int | None = None,
     ids: Iterable[int] | None = None,
 ) -> QuerySet[M]:
-    """Those of the project, on which the run has written a classification, and of these ids."""
+    """Return the rows of the project, with a classification of the Job, and with these ids."""
     way = WAYS[rows.model]
     rows = chosen(rows, ids)
     scope: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Classifications that a newer one of the same algorithm should have demoted."""
+"""Terminal classifications with a newer terminal one of the same algorithm."""
 
 from collections.abc import Iterable
 
@@ -18,7 +18,7 @@ def get_classifications_left_terminal(
     job_id: int | None = None,
     classification_ids: Iterable[int] | None = None,
 ) -> QuerySet[Classification]:
-    """Terminal ones with a newer terminal one of their algorithm on their detection."""
+    """Terminal classifications with a newer one of the same algorithm and detection."""
     newer = Classification.objects.filter(
         Q(timestamp__gt=OuterRef("timestamp"))
         | Q(timestamp=OuterRef("timestamp"), pk__gt=OuterRef("pk")),
@@ -38,7 +38,7 @@ def reconcile_several_terminal(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Demote them; the newest stays."""
+    """Demote all but the newest."""
     rows = get_classifications_left_terminal(project_id, job_id, classification_ids)
     return reconcile(rows, _demote, dry_run=dry_run, context=context)
 
@@ -57,21 +57,21 @@ register(
         tag=Tag.CLASSIFICATIONS,
         pairs=(Pair(get_classifications_left_terminal, reconcile_several_terminal),),
         meaning=(
-            "Two classifications of one algorithm on one detection are both marked as its last "
-            "word. The row at fault is each but the newest."
+            "Two classifications of one algorithm for one detection are both marked as final "
+            "results. All but the newest are faulty."
         ),
         cause=(
-            "A pipeline that ran twice and did not demote what it superseded; rows that were "
-            "imported once more."
+            "A pipeline ran twice and did not demote its former results, or rows were imported "
+            "again."
         ),
         repair=(
             "Makes the older ones intermediate, and applies the [determination "
             "rule](../rows.md#determination) to their occurrences."
         ),
         limits=(
-            "The newest stays terminal, whatever its score. Classifications without an algorithm "
-            "are left alone. Exact copies are [duplicates](duplicate_classification.md), and are "
-            "merged first."
+            "The newest one stays terminal, whatever its score. Classifications without an "
+            "algorithm are left alone. Exact copies are "
+            "[duplicates](duplicate_classification.md), which are merged first."
         ),
     )
 )

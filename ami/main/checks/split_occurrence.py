@@ -16,7 +16,7 @@ def get_split_occurrences(
     job_id: int | None = None,
     occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
-    """Those with detections in several events or projects, or two in one capture."""
+    """Occurrences with detections in several events or projects, or two on one capture."""
     torn = (
         Detection.objects.filter(occurrence__isnull=False)
         .values("occurrence")
@@ -46,7 +46,7 @@ def reconcile_split_occurrences(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; which detection belongs where, nobody can tell from the rows."""
+    """Report them. The rows do not show which detections belong together."""
     rows = get_split_occurrences(project_id, job_id, occurrence_ids)
     return leave_to_a_person(rows, dry_run=dry_run)
 
@@ -60,13 +60,12 @@ register(
         pairs=(Pair(get_split_occurrences, reconcile_split_occurrences),),
         meaning=(
             "The occurrence has detections in several nights or several projects, or two "
-            "detections in one capture."
+            "detections on one capture."
         ),
         cause=(
-            "Tracks that were joined by mistake; captures that were moved to another night or "
-            "project."
+            "Tracks were joined by mistake, or captures were moved to another night or project."
         ),
         repair=None,
-        limits="Captures that are in no night, or in no project, do not count as in another one.",
+        limits="Captures without a night or without a project are ignored.",
     )
 )

@@ -1,4 +1,4 @@
-"""Cached counts that differ from the rows."""
+"""Cached counts that differ from the actual number of rows."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ def get_captures_with_stale_counts(
     job_id: int | None = None,
     capture_ids: Iterable[int] | None = None,
 ) -> QuerySet[SourceImage]:
-    """Captures whose number of detections is another one."""
+    """Captures with a wrong count of detections."""
     rows = SourceImage.objects.exclude(**counts.counted(counts.CAPTURES))
     return in_scope(rows, project_id, job_id, capture_ids)
 
@@ -27,7 +27,7 @@ def get_events_with_stale_counts(
     job_id: int | None = None,
     event_ids: Iterable[int] | None = None,
 ) -> QuerySet[Event]:
-    """Nights whose number of captures, detections or occurrences is another one."""
+    """Nights with a wrong count of captures, detections or occurrences."""
     return in_scope(
         Event.objects.exclude(**counts.counted(counts.EVENTS)), project_id, job_id, event_ids
     )
@@ -38,7 +38,7 @@ def get_deployments_with_stale_counts(
     job_id: int | None = None,
     deployment_ids: Iterable[int] | None = None,
 ) -> QuerySet[Deployment]:
-    """Deployments whose number of nights, captures, detections or occurrences is another one."""
+    """Deployments with a wrong count of nights, captures, detections or occurrences."""
     rows = Deployment.objects.exclude(**counts.counted(counts.DEPLOYMENTS))
     return in_scope(rows, project_id, job_id, deployment_ids)
 
@@ -51,7 +51,7 @@ def reconcile_capture_counts(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Count them anew."""
+    """Count the rows again."""
     rows = get_captures_with_stale_counts(project_id, job_id, capture_ids)
     fix = counts.update_capture_counts
     return reconcile(rows, fix, dry_run=dry_run, context=context)
@@ -65,7 +65,7 @@ def reconcile_event_counts(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Count them anew."""
+    """Count the rows again."""
     rows = get_events_with_stale_counts(project_id, job_id, event_ids)
     fix = counts.update_event_counts
     return reconcile(rows, fix, dry_run=dry_run, context=context)
@@ -79,7 +79,7 @@ def reconcile_deployment_counts(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Count them anew."""
+    """Count the rows again."""
     rows = get_deployments_with_stale_counts(project_id, job_id, deployment_ids)
     fix = counts.update_deployment_counts
     return reconcile(rows, fix, dry_run=dry_run, context=context)
@@ -97,11 +97,14 @@ register(
             Pair(get_deployments_with_stale_counts, reconcile_deployment_counts),
         ),
         meaning=(
-            "A number that is kept with a capture, a night or a deployment (of nights, captures, "
-            "detections, occurrences) is not the number of its rows."
+            "A cached count of a capture, a night or a deployment differs from the actual number "
+            "of its nights, captures, detections or occurrences."
         ),
-        cause="Rows that were added, moved or deleted since the numbers were last counted.",
-        repair="Counts the rows of those captures, nights and deployments anew.",
-        limits="Each capture, night and deployment is found, and repaired, by itself.",
+        cause=(
+            "Rows were changed while the triggers that keep the counts were disabled, or a cached "
+            "count was edited in SQL."
+        ),
+        repair="Counts the rows of these captures, nights and deployments again.",
+        limits="Each capture, night and deployment is checked and repaired on its own.",
     )
 )

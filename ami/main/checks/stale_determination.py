@@ -1,4 +1,4 @@
-"""Occurrences whose taxon is not the one that the rule gives."""
+"""Occurrences with another taxon than the determination rule gives."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ def get_occurrences_with_stale_determination(
     job_id: int | None = None,
     occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
-    """Those with a determination where the rule gives another one, or none."""
+    """Occurrences with a determination for which the rule gives another one, or none."""
     rows = Occurrence.objects.filter(determination__isnull=False)
     return in_scope(rows, project_id, job_id, occurrence_ids).filter(taxon_is_stale())
 
@@ -30,7 +30,7 @@ def reconcile_stale_determinations(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Apply the rule to them."""
+    """Apply the determination rule to them."""
     rows = get_occurrences_with_stale_determination(project_id, job_id, occurrence_ids)
     return reconcile(rows, update_determinations, dry_run=dry_run, context=context)
 
@@ -43,17 +43,17 @@ register(
         tag=Tag.DETERMINATIONS,
         pairs=(Pair(get_occurrences_with_stale_determination, reconcile_stale_determinations),),
         meaning=(
-            "The occurrence is held for another taxon than its identifications and "
-            "classifications say, or for one that none of them says."
+            "The determination of the occurrence does not follow from its identifications and "
+            "classifications."
         ),
         cause=(
-            "Classifications, identifications or detections that were changed or deleted without "
-            "the rule being applied; a taxon whose `identifiable` was changed."
+            "Classifications, identifications or detections were changed or deleted without "
+            "applying the rule, or *Identifiable* was changed for a taxon."
         ),
         repair=(
-            "Applies the [determination rule](../rows.md#determination) to the occurrence; where "
-            "it gives none, taxon and score are cleared."
+            "Applies the [determination rule](../rows.md#determination) to the occurrence. If the "
+            "rule gives no taxon, taxon and score are cleared."
         ),
-        limits="No identification and no classification is changed.",
+        limits="Identifications and classifications are not changed.",
     )
 )

@@ -17,7 +17,7 @@ def get_occurrences_with_stale_score(
     job_id: int | None = None,
     occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
-    """Those whose taxon is the rule's and whose score is not."""
+    """Occurrences with the taxon that the rule gives, but with another score."""
     return in_scope(Occurrence.objects.all(), project_id, job_id, occurrence_ids).filter(
         score_is_stale()
     )
@@ -31,7 +31,7 @@ def reconcile_stale_scores(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Apply the rule to them."""
+    """Apply the determination rule to them."""
     rows = get_occurrences_with_stale_score(project_id, job_id, occurrence_ids)
     return reconcile(rows, update_determinations, dry_run=dry_run, context=context)
 
@@ -44,13 +44,10 @@ register(
         tag=Tag.DETERMINATIONS,
         pairs=(Pair(get_occurrences_with_stale_score, reconcile_stale_scores),),
         meaning=(
-            "The occurrence has the right taxon with the score of something else: of a "
-            "classification that is gone or demoted, or another than 1 where a person decided."
+            "The occurrence has the correct taxon with a wrong score: that of a classification "
+            "that was deleted or demoted, or a score other than 1 for an identification."
         ),
-        cause=(
-            "As for a [stale determination](stale_determination.md); the taxon happens to be the "
-            "same."
-        ),
+        cause="The same as for a [stale determination](stale_determination.md).",
         repair="Applies the [determination rule](../rows.md#determination), which sets the score.",
     )
 )

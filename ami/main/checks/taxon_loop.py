@@ -18,7 +18,7 @@ def get_taxa_in_a_loop(
     job_id: int | None = None,
     taxon_ids: Iterable[int] | None = None,
 ) -> QuerySet[Taxon]:
-    """Those from which `parent` leads back to themselves."""
+    """Taxa whose `parent` leads back to themselves."""
     loop = RawSQL(loop_members("main_taxon", "parent_id"), [])  # noqa: S611 -- a constant
     rows = Taxon.objects.filter(pk__in=loop)
     return in_scope(rows, project_id, job_id, taxon_ids)
@@ -32,7 +32,7 @@ def reconcile_taxon_loops(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; which of the parents is wrong, a person knows."""
+    """Report them. Only a person knows which parent is wrong."""
     rows = get_taxa_in_a_loop(project_id, job_id, taxon_ids)
     return leave_to_a_person(rows, dry_run=dry_run)
 
@@ -45,14 +45,14 @@ register(
         tag=Tag.CATALOGUE,
         pairs=(Pair(get_taxa_in_a_loop, reconcile_taxon_loops),),
         meaning=(
-            "Following the parents of the taxon leads back to it, so that it has no place in the "
-            "tree."
+            "Following the parents of the taxon leads back to it, so it has no place in the "
+            "taxonomy."
         ),
-        cause="Parents that were set by hand, or imported from two checklists that disagree.",
+        cause="Parents were set by hand, or imported from two checklists that disagree.",
         repair=None,
         limits=(
-            "Every taxon of the loop is found; open their pages and correct one parent. With a "
-            "project, taxa are those that are listed for it."
+            "Every taxon of the loop is found. Open their pages and correct one parent. With a "
+            "project, only taxa of that project are checked."
         ),
     )
 )

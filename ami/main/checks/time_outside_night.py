@@ -1,4 +1,4 @@
-"""Captures whose time cannot be right."""
+"""Captures with an implausible time."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ def get_captures_outside_their_night(
     job_id: int | None = None,
     capture_ids: Iterable[int] | None = None,
 ) -> QuerySet[SourceImage]:
-    """Those more than a day off their night, those before 1990, and those in the future."""
+    """Captures more than a day away from their night, before 1990, or in the future."""
     far = Q(FarFromNight("timestamp", "event__group_by", "deployment__time_zone"))
     rows = SourceImage.objects.filter(far | Q(timestamp__lt=FIRST_CAMERAS) | Q(timestamp__gt=Now()))
     return in_scope(rows, project_id, job_id, capture_ids)
@@ -35,7 +35,7 @@ def reconcile_captures_outside_their_night(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; when the picture was taken, a person knows."""
+    """Report them. Only a person knows when the image was taken."""
     return leave_to_a_person(
         get_captures_outside_their_night(project_id, job_id, capture_ids), dry_run=dry_run
     )
@@ -49,18 +49,19 @@ register(
         tag=Tag.CAPTURES,
         pairs=(Pair(get_captures_outside_their_night, reconcile_captures_outside_their_night),),
         meaning=(
-            "The capture was taken more than a day before the noon at which its night begins, or "
-            "after the noon at which it ends; or before 1990, or in the future. Tracking takes it "
-            "for a neighbour of captures that it is not next to."
+            "The capture's time is more than one day before the start of its night or more than "
+            "one day after its end, before 1990, or in the future. Tracking compares it with "
+            "captures that are not next to it."
         ),
         cause=(
-            "A camera whose clock was not set; an export whose times and nights do not belong "
+            "The camera's clock was not set, or the times and nights of an export do not belong "
             "together."
         ),
         repair=None,
         limits=(
-            "Correct the time, then group the captures of the deployment into nights anew. Nights "
-            "whose name is not a date, and captures in no night, are judged by the years alone."
+            "Correct the time, then group the captures of the deployment into nights again. For "
+            "captures without a night, or in a night whose name is not a date, only the years are "
+            "checked."
         ),
     )
 )

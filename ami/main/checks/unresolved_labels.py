@@ -1,4 +1,4 @@
-"""Category maps with labels that no taxon answers to."""
+"""Category maps with labels that match no taxon."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ from ami.main.models import Classification
 if TYPE_CHECKING:
     from ami.ml.models import AlgorithmCategoryMap
 
-# A label is answered by a name, a search name, or its GBIF key. As sets: looked up label by label,
-# those of a map of thousands would read the whole map again for each.
+# A label matches a taxon by name, search name or GBIF key. The labels are compared as sets:
+# looking up each label of a map would read the whole map for each of them.
 UNRESOLVED = """
 WITH label AS (
     SELECT m.id, l.name FROM ml_algorithmcategorymap m, unnest(m.labels) AS l (name)
@@ -40,7 +40,7 @@ def get_category_maps_with_unresolved_labels(
     job_id: int | None = None,
     category_map_ids: Iterable[int] | None = None,
 ) -> "QuerySet[AlgorithmCategoryMap]":
-    """Those with a label that no taxon has as its name, search name or GBIF key."""
+    """Category maps with a label that matches no taxon by name, search name or GBIF key."""
     maps: QuerySet[Any] = apps.get_model("ml", "AlgorithmCategoryMap")._default_manager.all()
     if not (project_id is None and job_id is None):
         used = in_scope(Classification.objects.all(), project_id, job_id)
@@ -57,7 +57,7 @@ def reconcile_unresolved_labels(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; which taxon is meant, a person knows."""
+    """Report them. Only a person knows the correct taxon."""
     rows = get_category_maps_with_unresolved_labels(project_id, job_id, category_map_ids)
     return leave_to_a_person(rows, dry_run=dry_run)
 
@@ -65,23 +65,22 @@ def reconcile_unresolved_labels(
 register(
     Check(
         key="unresolved_labels",
-        title="Labels that no taxon answers to",
+        title="Labels without a taxon",
         severity=Severity.WARNING,
         tag=Tag.CATALOGUE,
         pairs=(Pair(get_category_maps_with_unresolved_labels, reconcile_unresolved_labels),),
         meaning=(
-            "The category map has labels that are neither the name nor a search name of a taxon, "
-            "nor have the GBIF key of one. Class masking masks such a class; rank rollup counts "
-            "it for nobody."
+            "The category map has labels that match no taxon by name, search name or GBIF key. "
+            "Class masking masks such a class, and rank rollup adds its score to no taxon."
         ),
         cause=(
-            "A classifier that was registered before its checklist was imported; a name that was "
+            "The classifier was registered before its checklist was imported, or a name was "
             "changed."
         ),
         repair=None,
         limits=(
-            "Import the checklist, or add the label to the search names of the taxon that is "
-            "meant. With a project, category maps are those that its classifications name."
+            "Import the checklist, or add the label to the search names of its taxon. With a "
+            "project, only category maps of its classifications are checked."
         ),
     )
 )

@@ -1,4 +1,4 @@
-"""Classifications whose vectors do not fit their category map."""
+"""Classifications with vectors that do not fit their category map."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ def get_classifications_with_wrong_vectors(
     job_id: int | None = None,
     classification_ids: Iterable[int] | None = None,
 ) -> QuerySet[Classification]:
-    """Those with scores or logits of another length than the labels of the map."""
+    """Classifications whose scores or logits differ in number from the labels of the map."""
     rows = Classification.objects.filter(
         Q(OfAnotherLength("scores"), scores__isnull=False)
         | Q(OfAnotherLength("logits"), logits__isnull=False),
@@ -34,7 +34,7 @@ def reconcile_wrong_vectors(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Report them; which class a number belongs to, the rows do not tell."""
+    """Report them. The rows do not show which class a number belongs to."""
     rows = get_classifications_with_wrong_vectors(project_id, job_id, classification_ids)
     return leave_to_a_person(rows, dry_run=dry_run)
 
@@ -47,15 +47,15 @@ register(
         tag=Tag.CLASSIFICATIONS,
         pairs=(Pair(get_classifications_with_wrong_vectors, reconcile_wrong_vectors),),
         meaning=(
-            "The classification's scores or logits hold more or fewer numbers than its category "
-            "map has labels, so that no number can be given to a class. Class masking and rank "
+            "The classification's scores or logits have more or fewer numbers than its category "
+            "map has labels, so the numbers cannot be assigned to classes. Class masking and rank "
             "rollup skip it."
         ),
         cause=(
-            "A classification that names the category map of another version of its algorithm; a "
-            "category map that was edited."
+            "The classification refers to the category map of another version of its algorithm, or "
+            "the category map was edited."
         ),
         repair=None,
-        limits="Classifications without a category map or without vectors are no fault.",
+        limits="Classifications without a category map or without vectors are not a fault.",
     )
 )

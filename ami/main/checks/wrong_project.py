@@ -1,4 +1,4 @@
-"""Captures whose project is not their deployment's."""
+"""Captures whose project differs from their deployment's project."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ def get_captures_in_wrong_project(
     job_id: int | None = None,
     capture_ids: Iterable[int] | None = None,
 ) -> QuerySet[SourceImage]:
-    """Those whose deployment is of another project; `project_id` names either of the two."""
+    """Captures with another project than their deployment; `project_id` may be either one."""
     rows = SourceImage.objects.filter(
         Q(project=None) | ~Q(project=F("deployment__project")), deployment__project__isnull=False
     )
@@ -34,7 +34,7 @@ def reconcile_wrong_projects(
     *,
     context: RepairContext | None = None,
 ) -> IntegrityCheckResult:
-    """Set the deployment's project."""
+    """Set the project of the deployment."""
     rows = get_captures_in_wrong_project(project_id, job_id, capture_ids)
     return reconcile(rows, _follow_deployment, dry_run=dry_run, context=context)
 
@@ -54,18 +54,19 @@ register(
         tag=Tag.CAPTURES,
         pairs=(Pair(get_captures_in_wrong_project, reconcile_wrong_projects),),
         meaning=(
-            "The capture belongs to another project than the deployment that took it, or to none: "
-            "people of the one see what is the other's."
+            "The capture belongs to another project than its deployment, or to none. Members of "
+            "one project see captures of the other."
         ),
         cause=(
-            "A deployment that was moved to another project; captures that were imported under "
-            "the wrong one."
+            "The deployment was moved to another project, or captures were imported into the wrong "
+            "project."
         ),
         repair="Sets the capture's project to that of its deployment.",
         limits=(
-            "Occurrences and nights keep their projects; an occurrence that is torn by this shows "
-            "up as [split](split_occurrence.md). Deployments without a project say nothing of "
-            "their captures."
+            "Occurrences and nights keep their projects. If the detections of an occurrence are "
+            "then in different projects, [Occurrence that cannot be one "
+            "individual](split_occurrence.md) reports it. Captures of deployments without a "
+            "project are not checked."
         ),
     )
 )

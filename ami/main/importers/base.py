@@ -1,4 +1,4 @@
-"""What the importers share."""
+"""Functions shared by the importers."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ MAX_FAULTS = 10
 class ImportRefusedError(ValueError):
     """The file or the database does not allow the import; nothing was written.
 
-    The message is for people: one fault a line, the first ten of them.
+    The message has one line for each of the first ten faults.
     """
 
     def __init__(self, *faults: str) -> None:
@@ -30,7 +30,7 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ImportRefusedError(
-            f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8."
+            f"{path} is not UTF-8 text (see byte {error.start}); save it as UTF-8."
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -38,18 +38,18 @@ def read_text(path: Path) -> str:
 
 
 def shown(value: Any, *, length: int = 60) -> str:
-    """Return a value as JSON, short enough for a sentence."""
+    """Return a value as JSON, shortened for a message."""
     text = json.dumps(value, ensure_ascii=True)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def check_text(value: Any, *, length: int) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be a text that is not empty")
+        raise ValueError("must be a non-empty text")
     if len(value) > length:
         raise ValueError(f"must be at most {length} characters long")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("must be a text without NUL and lone surrogates")
+        raise ValueError("must be a text without NUL characters and lone surrogates")
     return value
 
 
@@ -62,25 +62,25 @@ def option_name(option: str, value: str) -> str:
 
 
 def one_name(names: Sequence[Any], *, noun: str, name: str) -> None:
-    """Raise ImportRefusedError where several rows bear a name that should tell one."""
+    """Raise ImportRefusedError if several rows have a name that should be unique."""
     if len(names) > 1:
         ids = ", ".join(str(row.pk) for row in names)
         raise ImportRefusedError(
-            f"{len(names)} {noun}s are named {name!r} (ids {ids}); rename all but one."
+            f"{len(names)} {noun}s have the name {name!r} (ids {ids}); rename all but one."
         )
 
 
 def wait_for_turn(work: str) -> None:
-    """Hold a lock on `work` until the transaction ends, so that imports of it come in turn."""
+    """Lock `work` until the transaction ends, so that such imports run one after the other."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [work])
 
 
 def refresh_statistics(*models: type[Model]) -> None:
-    """Have PostgreSQL plan with the rows that the transaction wrote.
+    """Update PostgreSQL's statistics with the rows that the transaction has written.
 
-    Autovacuum counts them only after the commit; where the tables were empty before, all that
-    runs until then would be planned for none.
+    Autovacuum does so only after the commit. Until then, statements on tables that were empty
+    before would be planned for no rows.
     """
     tables = ", ".join(model._meta.db_table for model in models)
     with connection.cursor() as cursor:

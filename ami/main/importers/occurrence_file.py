@@ -1,4 +1,4 @@
-"""Antenna's occurrence export, read and checked before anything is written."""
+"""Reading and validation of Antenna's occurrence export."""
 
 import json
 import math
@@ -60,7 +60,7 @@ def check_box(value: Any) -> list[float]:
 
 
 def check_time(value: Any) -> datetime:
-    """Aware, in UTC."""
+    """Return an aware time in UTC."""
     with suppress(TypeError, ValueError, OverflowError):
         time = parse_datetime(value)
         if time is not None and time.tzinfo is not None:
@@ -113,7 +113,7 @@ class Night(BaseModel):
 
 
 class Record(BaseModel):
-    """One occurrence: an individual, with every detection of it."""
+    """One occurrence: an individual with all of its detections."""
 
     id: str
     label: str
@@ -126,7 +126,7 @@ class Record(BaseModel):
 
 
 def read_occurrences(path: Path, *, deployment: str | None = None) -> list[Record]:
-    """Return the records of an export, all of `deployment` where that is given.
+    """Return the records of an export. `deployment` replaces the deployments' names.
 
     Raises ImportRefusedError with the path to each fault, such as
     `[3].examples[0].bbox: must be four finite numbers …, got [1, 2, 3].`
@@ -150,12 +150,14 @@ def _load(path: Path) -> list[Any]:
     try:
         data = json.loads(text)
     except RecursionError:
-        raise ImportRefusedError(f"{path} is no occurrence export: nested too deeply.") from None
+        raise ImportRefusedError(
+            f"{path} is not an occurrence export: it has too many nested levels."
+        ) from None
     except ValueError as error:
         raise ImportRefusedError(f"{path} is not JSON: {error}.") from None
     if not isinstance(data, list) or not data:
         raise ImportRefusedError(
-            f"{path} must hold a list of at least one occurrence, got {shown(data)}."
+            f"{path} must contain a list of at least one occurrence, got {shown(data)}."
         )
     return data
 
@@ -177,20 +179,20 @@ def _path(location: Location) -> str:
 
 
 def _contradictions(records: list[Record]) -> Iterator[str]:
-    """Yield what no single field shows: rows told twice, captures told in two ways."""
+    """Yield faults between fields: duplicate rows, and captures with different values."""
     ids: dict[Any, str] = {}
     detections: dict[Any, str] = {}
     captures: dict[Any, tuple[str, Any]] = {}
     for number, record in enumerate(records):
         here = f"[{number}].id"
         if (first := ids.setdefault(record.id, here)) != here:
-            yield f"{here}: {shown(record.id)} stands at {first} too; each may stand once."
+            yield f"{here}: {shown(record.id)} is also at {first}; each id may occur only once."
         for index, example in enumerate(record.examples):
             here = f"[{number}].examples[{index}]"
             capture = record.deployment, example.capture_path
             first = detections.setdefault((capture, detection_key(example)), here)
             if first != here:
-                yield f"{here}: is the same detection as {first}; each may stand once."
+                yield f"{here}: is the same detection as {first}; each may occur only once."
             facts = (example.timestamp, example.width, example.height, record.event.day)
             first, known = captures.setdefault(capture, (here, facts))
             if facts != known:
@@ -201,5 +203,5 @@ def _contradictions(records: list[Record]) -> Iterator[str]:
 
 
 def detection_key(example: Example) -> str | tuple[float, ...]:
-    """What tells a detection from the others of its capture: its crop, else its box."""
+    """Return what identifies a detection within its capture: its crop, or else its box."""
     return example.crop_path or tuple(example.bbox)

@@ -1,4 +1,4 @@
-"""The rows that the detections of an occurrence export hang on."""
+"""Creation of the rows that the detections of an occurrence export refer to."""
 
 import re
 from collections.abc import Iterable
@@ -95,7 +95,7 @@ def ensure_taxa(records: list[Record], project: Project, report: ImportReport) -
 
 
 def _taxon(label: str) -> Taxon:
-    """A binomial is a species; what else a label means cannot be told from it."""
+    """Return a new taxon: a species for a binomial, and otherwise one of rank UNKNOWN."""
     identifiable = label != NOT_IDENTIFIABLE
     is_species = identifiable and BINOMIAL.fullmatch(label)
     rank = TaxonRank.SPECIES if is_species else TaxonRank.UNKNOWN
@@ -140,7 +140,7 @@ def _known_captures(
 
 
 def ensure_algorithm(labels: Iterable[str]) -> "Algorithm":
-    """The one algorithm of all imports; its category map grows by labels that are new."""
+    """Return the algorithm of all imports, and add new labels to its category map."""
     algorithms = apps.get_model("ml", "Algorithm").objects.select_related("category_map")
     algorithm: Algorithm
     algorithm, _ = algorithms.get_or_create(

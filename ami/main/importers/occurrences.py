@@ -1,8 +1,8 @@
-"""Writing the records of an occurrence export.
+"""Writing of the records of an occurrence export.
 
-What is there already is found by natural keys and left as it is: a capture by deployment and path,
-a detection by capture and crop (else box), an occurrence through its detections, a classification
-by detection and algorithm, a night by deployment and day, everything else by name.
+Existing rows are found by natural keys and left unchanged: a capture by deployment and path, a
+detection by capture and crop (or box), an occurrence by its detections, a classification by
+detection and algorithm, a night by deployment and day, and all others by name.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ DetectionKey = tuple[int, str | tuple[float, ...]]
 
 @dataclass
 class _Import:
-    """What the batches of one import share."""
+    """The rows that all batches of one import use."""
 
     algorithm: "Algorithm"
     nights: dict[NightKey, Event]
@@ -66,10 +66,10 @@ class _Import:
 def import_occurrences(
     records: list[Record], *, project_name: str, on_batch: Callable[[int], object] | None = None
 ) -> ImportReport:
-    """Add what is missing of `records` to the project, in one transaction.
+    """Add the missing `records` to the project, in one transaction.
 
-    The project is created where there is none of that name; ImportRefusedError is raised where
-    there are two. `on_batch` is told how many records each batch held.
+    The project is created if there is none of that name. Raises ImportRefusedError if there are
+    two. `on_batch` is called with the number of records of each batch.
     """
     report = ImportReport()
     with transaction.atomic():
@@ -86,7 +86,7 @@ def import_occurrences(
 
 
 def _prepare(records: list[Record], project: Project, report: ImportReport) -> _Import:
-    """Make sure of everything that the detections hang on."""
+    """Create the rows that the detections refer to."""
     deployments = ensure_deployments({record.deployment for record in records}, project)
     nights = ensure_nights(records, deployments)
     taxa = ensure_taxa(records, project, report)
@@ -136,7 +136,7 @@ def _known_detections(records: list[Record], state: _Import) -> dict[DetectionKe
 def _occurrences(
     records: list[Record], known: dict[DetectionKey, Detection], state: _Import
 ) -> dict[str, int | None]:
-    """Return the occurrence of each record: that of its detections, else a new one."""
+    """Return the occurrence of each record: that of its detections, or a new one."""
     found: dict[str, int | None] = {}
     missing: dict[str, Occurrence] = {}
     for record in records:
@@ -181,7 +181,7 @@ def _classify(
 
 
 def _finish(state: _Import, project: Project) -> None:
-    """Bring what follows from the rows up to date; does nothing where none was added."""
+    """Update determinations, nights and counts, if rows were added."""
     if state.touched or state.report.captures:
         refresh_statistics(SourceImage, Detection, Classification, Occurrence)
         update_determinations(state.touched)

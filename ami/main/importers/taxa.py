@@ -1,7 +1,7 @@
-"""Writing the names of a checklist.
+"""Writing of the names of a checklist.
 
-A taxon that is there already keeps what it has; only what it lacks is filled in: an UNKNOWN rank,
-its parent, its accepted taxon, its GBIF key, further search names.
+An existing taxon keeps its values. Only missing ones are filled in: an UNKNOWN rank, its parent,
+its accepted taxon, its GBIF key, and further search names.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ from ami.main.models import TaxaList, Taxon, TaxonRank
 BATCH = 1000
 FILLED = ("rank", "parent", "synonym_of", "gbif_taxon_key", "search_names", "updated_at")
 
-# `UNION` drops what was seen, so that the walk ends in a loop too.
+# `UNION` drops rows that were seen before, so that the walk also ends in a loop.
 LOOPS = """
 WITH RECURSIVE up (start, id) AS (
     SELECT id, {column} FROM main_taxon WHERE id = ANY(%(ids)s)
@@ -38,7 +38,7 @@ SELECT t.name FROM up JOIN main_taxon t ON t.id = up.start WHERE up.start = up.i
 
 @dataclass
 class TaxaReport:
-    """How many rows an import added or filled in, and what it had to decide."""
+    """The numbers of rows that an import added or filled in, and notes on its decisions."""
 
     created: int
     filled: int
@@ -49,8 +49,9 @@ class TaxaReport:
 def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str | None) -> TaxaReport:
     """Add the names to the taxonomy, and the species with their synonyms to the list, if any.
 
-    All or nothing, in a bounded number of queries a thousand names. Raises ImportRefusedError
-    where a name is taken by a taxon of another rank, or would become its own ancestor.
+    Runs in one transaction, with a bounded number of queries per thousand names. Raises
+    ImportRefusedError if a taxon of another rank has a name, or if a taxon would become its own
+    ancestor.
     """
     plan = plan_taxa(rows)
     with transaction.atomic():
@@ -68,7 +69,7 @@ def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str | None) -> TaxaR
 def _check_ranks(plan: TaxaPlan, known: dict[str, Taxon]) -> None:
     faults = [
         f"line {plan.taxa[name].line}: {name!r} is a {plan.taxa[name].rank.lower()} here and a "
-        f"{row.rank.lower()} in the database; each name may stand for one taxon."
+        f"{row.rank.lower()} in the database; each name may be used for only one taxon."
         for name, row in known.items()
         if row.rank not in {plan.taxa[name].rank, TaxonRank.UNKNOWN}
     ]
@@ -77,7 +78,7 @@ def _check_ranks(plan: TaxaPlan, known: dict[str, Taxon]) -> None:
 
 
 def _write(plan: TaxaPlan, known: dict[str, Taxon]) -> tuple[dict[str, int], list[int]]:
-    """Return the id of every name, and the ids of the known rows that lacked something."""
+    """Return the id of every name, and the ids of existing rows that were filled in."""
     ids = {name: row.pk for name, row in known.items()}
     for generation in plan.generations():
         missing = [_new(taxon, ids) for taxon in generation if taxon.name not in known]
@@ -100,7 +101,7 @@ def _new(taxon: PlannedTaxon, ids: dict[str, int]) -> Taxon:
 
 
 def _fill(row: Taxon, taxon: PlannedTaxon, ids: dict[str, int]) -> bool:
-    """Set what the row lacks; return whether that was anything."""
+    """Set the missing values of the row, and return whether there were any."""
     wanted = _new(taxon, ids)
     changes: dict[str, Any] = {
         name: getattr(wanted, name)
@@ -119,13 +120,13 @@ def _fill(row: Taxon, taxon: PlannedTaxon, ids: dict[str, int]) -> bool:
 
 
 def _refuse_loops(ids: list[int]) -> None:
-    """Only rows that were there before can close a loop: nothing led to the new ones."""
+    """Refuse loops. Only existing rows can close one, because no row referred to the new ones."""
     faults = []
     for column, noun in (("parent_id", "ancestor"), ("synonym_of_id", "accepted name")):
         with connection.cursor() as cursor:
             cursor.execute(LOOPS.format(column=column), {"ids": ids})
             faults += [
-                f"{name!r} would become its own {noun}; mend it in the database first."
+                f"{name!r} would become its own {noun}; correct it in the database first."
                 for (name,) in cursor.fetchall()
             ]
     if faults:
@@ -133,7 +134,7 @@ def _refuse_loops(ids: list[int]) -> None:
 
 
 def _add_to_list(name: str, taxon_ids: list[int]) -> int:
-    """Return how many taxa the list of that name did not hold yet."""
+    """Add the taxa to the list of that name, and return how many were new to it."""
     name = option_name("--list", name)
     known = list(TaxaList.objects.filter(name=name).order_by("pk"))
     one_name(known, noun="taxa list", name=name)

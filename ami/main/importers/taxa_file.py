@@ -1,15 +1,15 @@
-"""A checklist of species, read and checked before anything is written.
+"""Reading and validation of a checklist of species.
 
 The columns are those of a name list matched against the GBIF backbone:
 
 - `search_species` is the name that the checklist uses and `gbif_species` the accepted name that
   GBIF matched it to; `accepted_taxon_key` is the key of the accepted one.
-- In a SYNONYM row the searched name is a synonym of the matched one. Where both are equal, no
-  accepted name is known, and the name stands for itself.
-- In any other row where the two differ, the searched name is another spelling of the same name.
-- NotAvail as status is a name without a match. NotAvail as `gbif_species` beside another status is
-  a match of the genus alone: the species stands under its searched name, without a key.
-- `genus`, `family` and `order` are those of the accepted name, which need not begin with its genus.
+- In a SYNONYM row the searched name is a synonym of the matched one. If both are equal, no
+  accepted name is known, and the name is used itself.
+- In any other row, if the two differ, the searched name is another spelling of the same name.
+- The status NotAvail is a name without a match. NotAvail as `gbif_species` with another status is
+  a match of the genus only: the species keeps its searched name, without a key.
+- `genus`, `family` and `order` are those of the accepted name, which may begin with another genus.
 """
 
 import csv
@@ -39,7 +39,7 @@ class ChecklistRow(NamedTuple):
 
 
 class Checklist(NamedTuple):
-    """The matched rows, and line and name of those that matched nothing."""
+    """The matched rows, and the lines and names of rows without a match."""
 
     rows: list[ChecklistRow]
     unmatched: list[tuple[int, str]]
@@ -58,9 +58,9 @@ def read_checklist(path: Path) -> Checklist:
             except ValueError as error:
                 faults.append(f"line {reader.line_num}: {error}.")
     except csv.Error as error:
-        faults.append(f"line {reader.line_num}: is no CSV, {error}.")
+        faults.append(f"line {reader.line_num}: is not valid CSV, {error}.")
     if not faults and not checklist.rows:
-        faults.append(f"{path} holds no matched species.")
+        faults.append(f"{path} contains no species with a GBIF match.")
     if faults:
         raise ImportRefusedError(*faults)
     return checklist
@@ -70,14 +70,14 @@ def _header(cells: list[str]) -> list[str]:
     header = [cell.strip() for cell in cells]
     if missing := [column for column in COLUMNS if column not in header]:
         raise ImportRefusedError(
-            f"line 1: must name the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing."
+            f"line 1: must contain the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}."
         )
     return header
 
 
 def _by_column(header: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) != len(header):
-        raise ValueError(f"has {len(cells)} cells where the header has {len(header)}")
+        raise ValueError(f"has {len(cells)} cells, but the header has {len(header)}")
     return dict(zip(header, (cell.strip() for cell in cells), strict=True))
 
 
@@ -124,7 +124,7 @@ def _check_name(column: str, value: str) -> None:
 
 
 def _key(text: str) -> int | None:
-    """GBIF's key; -1 is none."""
+    """Parse GBIF's key; -1 means that there is none."""
     if text == "-1":
         return None
     if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**63):

@@ -1,4 +1,4 @@
-"""What a checklist says about each of its names."""
+"""The plan of the taxa that a checklist creates or completes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from ami.main.models import TaxonRank
 
 @dataclass
 class PlannedTaxon:
-    """A name as the checklist has it; parent and accepted taxon are names."""
+    """A name of the checklist; `parent` and `synonym_of` are names as well."""
 
     name: str
     rank: TaxonRank
@@ -32,7 +32,7 @@ class TaxaPlan:
     notes: list[str]
 
     def generations(self) -> list[list[PlannedTaxon]]:
-        """The taxa in the order of writing: none needs one of a later generation."""
+        """Return the taxa in the order of writing: none refers to one of a later generation."""
         ranks = list(TaxonRank)
         grouped: defaultdict[tuple[bool, int], list[PlannedTaxon]] = defaultdict(list)
         for taxon in self.taxa.values():
@@ -41,11 +41,11 @@ class TaxaPlan:
 
 
 def plan_taxa(rows: Iterable[ChecklistRow]) -> TaxaPlan:
-    """Work out rank, parent and accepted taxon of every name.
+    """Return the rank, parent and accepted taxon of every name.
 
-    Names are unique, so a genus that stands in two families belongs to the one that more rows
-    name (the first, where they are even); species of the other hang on their family itself.
-    Raises ImportRefusedError where a name would be two things at once.
+    Names are unique, so a genus in two families is assigned to the family of more rows (or the
+    first one, if both have the same number). Species of the other family get that family as their
+    parent. Raises ImportRefusedError if a name has two ranks or two accepted names.
     """
     rows = list(rows)
     families = _parents((row.genus, row.family) for row in rows)
@@ -64,7 +64,7 @@ def plan_taxa(rows: Iterable[ChecklistRow]) -> TaxaPlan:
 
 
 class _Parents:
-    """The parent that most rows name for each child."""
+    """The parent of each child in most rows."""
 
     def __init__(self, votes: dict[str, Counter[str]]) -> None:
         self.votes = votes
@@ -72,8 +72,8 @@ class _Parents:
 
     def notes(self, noun: str) -> list[str]:
         return [
-            f"{child} stands in several {noun}: {', '.join(sorted(counts))}; "
-            f"taken as {self.chosen[child]}."
+            f"{child} is in several {noun}: {', '.join(sorted(counts))}; "
+            f"{self.chosen[child]} was used."
             for child, counts in self.votes.items()
             if len(counts) > 1
         ]
@@ -100,7 +100,7 @@ class _Planner:
         parent: str | None = None,
         synonym_of: str | None = None,
     ) -> PlannedTaxon:
-        """Return what is planned under the name; the first row that tells of it decides."""
+        """Return the planned taxon of the name; the first row with it determines its values."""
         taxon = self.taxa.setdefault(
             name,
             PlannedTaxon(
@@ -115,7 +115,7 @@ class _Planner:
         if taxon.rank != rank:
             self.faults.append(
                 f"line {row.line}: {name!r} is a {rank.lower()} here and a {taxon.rank.lower()} "
-                f"on line {taxon.line}; each name may stand for one taxon."
+                f"on line {taxon.line}; each name may be used for only one taxon."
             )
         if taxon.synonym_of != synonym_of:
             self.faults.append(

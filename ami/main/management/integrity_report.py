@@ -1,4 +1,4 @@
-"""What `check_data_integrity` tells of a run."""
+"""The output of `check_data_integrity`."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ def _counts(result: IntegrityResult, fail_level: Severity) -> bool:
 def as_json(
     run: IntegrityRun, results: Iterable[IntegrityResult], *, samples: int, exit_code: int
 ) -> str:
-    """One JSON object, as `docs/reference/check_data_integrity.schema.json` describes it."""
+    """Return one JSON object; see `docs/reference/check_data_integrity.schema.json`."""
     told = {
         "run": run.pk,
         "dry_run": run.dry_run,
@@ -69,12 +69,12 @@ def as_text(run: IntegrityRun, results: list[IntegrityResult], *, samples: int) 
         lines.append(f"Repair of {run.scope}: {repaired:,} repaired.{_journal(run)}")
     lines.append(_footer(results))
     if not repair and (keys := _repairable(results)):
-        lines.append(f"Repair what a rule can repair: {_command(run, keys)}")
+        lines.append(f"To repair these rows, run: {_command(run, keys)}")
     return "\n".join(lines)
 
 
 def _journal(run: IntegrityRun) -> str:
-    """Counts and the projects of captures are repaired without a journal."""
+    """Refer to the journal, unless only counts or projects of captures were repaired."""
     if run.repair_job is None or not run.repair_job.changes.exists():
         return ""
     return f" The changes are in the journal of Job {run.repair_job_id}."
@@ -105,7 +105,7 @@ def _lines(result: IntegrityResult, samples: int, *, repair: bool) -> Iterator[s
 
 def _outcome(result: IntegrityResult, *, repair: bool) -> str:
     if result.error:
-        return "could not run to its end"
+        return "could not be completed"
     if not result.found:
         return "clean"
     told = [f"{result.found:,} found"]
@@ -120,7 +120,7 @@ def _outcome(result: IntegrityResult, *, repair: bool) -> str:
 
 
 def _footer(results: list[IntegrityResult]) -> str:
-    """Never a success while something remains."""
+    """Summarize the run; it is never called clean while faulty rows remain."""
     checks = f"{len(results)} check{'' if len(results) == 1 else 's'}"
     broken = sum(bool(result.error) for result in results)
     if broken:

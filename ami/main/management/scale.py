@@ -1,4 +1,4 @@
-"""Rows by the million, of a realistic shape."""
+"""Millions of realistic synthetic rows."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -48,10 +48,11 @@ NUMBERED: dict[str, type[models.Model]] = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many rows to write. A night has 100 captures, a deployment 20 nights, a project 5
-    deployments; `taxa` are there to be searched, beside the species of the rows.
+    """The numbers of rows to write.
 
-    Raises ValueError for numbers that do not go together.
+    A night has 100 captures, a deployment 20 nights, and a project 5 deployments. `taxa` are only
+    for searches; the rows have other species. Raises ValueError for numbers that do not fit
+    together.
     """
 
     captures: int = 1_000_000
@@ -94,7 +95,7 @@ class Sizes:
 
 @transaction.atomic
 def seed(sizes: Sizes, *, report: Callable[[str], None]) -> None:
-    """Add rows of these sizes in one transaction; `report` gets a line after each step."""
+    """Add rows of these sizes in one transaction; `report` is called with a line for each step."""
     params = _params(sizes)
     for name, step in _steps(sizes, params).items():
         start = perf_counter()
@@ -104,7 +105,7 @@ def seed(sizes: Sizes, *, report: Callable[[str], None]) -> None:
 
 
 def _params(sizes: Sizes) -> dict[str, Any]:
-    """Sizes, first ids, and the ids of the few rows that all others refer to."""
+    """Sizes, first ids, and the ids of the few rows to which all others refer."""
     first_ids = {
         name: (model._default_manager.aggregate(last=models.Max("pk"))["last"] or 0) + 1
         for name, model in NUMBERED.items()
@@ -147,7 +148,7 @@ def _algorithm(name: str, task_type: AlgorithmTaskType) -> int:
 
 
 def _steps(sizes: Sizes, params: dict[str, Any]) -> dict[str, Callable[[], int]]:
-    """The steps in their order; each returns how many rows it wrote or went through."""
+    """Return the steps in order; each returns the number of rows that it processed."""
 
     def insert(statement: str) -> Callable[[], int]:
         return partial(_execute, statement, params)
@@ -182,7 +183,7 @@ def _execute(statement: str, params: dict[str, Any]) -> int:
 
 
 def _create_jobs(params: dict[str, Any]) -> int:
-    """One past run a deployment."""
+    """Create one past run per deployment."""
     jobs = [
         Job(
             pk=params["job"] + number,

@@ -1,12 +1,12 @@
 # ruff: noqa: S608  (composed of constants)
 """The statements of :mod:`ami.main.management.scale`.
 
-Every table is numbered from 0, and each row finds its parents by arithmetic on its number, so
-that nothing is looked up: capture 2150 lies in night 21, deployment 1, project 0. `%(captures)s`
-is how many rows a table gets, `%(capture)s` the id of its first one.
+The rows of every table are numbered from 0, and the parents of a row are computed from its number,
+without a look-up: capture 2150 is in night 21, deployment 1, project 0. `%(captures)s` is the
+number of rows of a table, and `%(capture)s` is the id of its first row.
 """
 
-# Twelve species a genus; every third one has two further names.
+# Twelve species per genus; every third one has two search names.
 TAXA = """
 INSERT INTO main_taxon (
     created_at, updated_at, name, rank, active, identifiable, search_names, notes)
@@ -34,7 +34,7 @@ SELECT %(deployment)s + d, now(), now(), %(project)s + d / 5, 'Seeded trap ' || 
 FROM generate_series(0, %(deployments)s - 1) d
 """
 
-# Nights of 100 captures, five minutes apart, from nine in the evening.
+# Nights of 100 captures, every five minutes from 21:00.
 NIGHTS = """
 INSERT INTO main_event (
     id, created_at, updated_at, project_id, deployment_id, group_by, start, "end",
@@ -65,8 +65,9 @@ FROM generate_series(0, %(occurrences)s - 1) o,
      LATERAL (SELECT o::bigint * %(captures)s / %(occurrences)s AS c) first_seen
 """
 
-# Each occurrence has one detection. Of every hundred further ones, ten occurrences get 1, 3, 5,
-# … 19, on the captures that follow in the same night. Every tenth box is below 0.0008 of its frame.
+# Each occurrence has one detection. The others are distributed by the hundred: ten occurrences get
+# 1, 3, 5, … 19 more, on the next captures of the night. Every tenth box is below 0.0008 of the
+# frame.
 DETECTIONS = """
 INSERT INTO main_detection (
     id, created_at, updated_at, source_image_id, occurrence_id, bbox, timestamp, path,
@@ -92,10 +93,10 @@ JOIN main_sourceimage s ON true
 WHERE s.id = %(capture)s + night + mod(c - night + later, length)
 """
 
-# A later run superseded the first classification of every so manieth detection.
+# A later run has superseded the first classification of every n-th detection.
 SUPERSEDED = "mod(d * %(superseding)s, %(detections)s) >= %(detections)s - %(superseding)s"
 
-# Some species are common, and the frames of one occurrence mostly agree.
+# Some species are common, and the predictions of one occurrence mostly agree.
 SPECIES = """(%(species)s::bigint[])[1 + floor(100 * power(mod(
     CASE WHEN random() < 0.9 THEN occurrence_id ELSE id END * 7919, 1000) / 1000.0, 2))::int]"""
 
@@ -133,7 +134,7 @@ SELECT %(identification)s + i, now() + i * interval '1 second', now(), %(user)s,
 FROM generate_series(0, %(identifications)s - 1) i
 """
 
-# A set of each night, then one of the whole deployment, then one of the whole project.
+# One capture set per night, then one per deployment, then one per project.
 NIGHT_SET = "%(capture_set)s + n + n / 20 + n / 100"
 DEPLOYMENT_SET = "%(capture_set)s + least(20 * (d + 1), %(nights)s) + d + d / 5"
 PROJECT_SET = (

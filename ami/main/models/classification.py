@@ -12,11 +12,11 @@ from ami.main.querysets.classification import ClassificationQuerySet
 
 
 class Classification(BaseModel):
-    """What one algorithm took a detection for.
+    """The taxon that one algorithm predicted for a detection.
 
-    `terminal` marks the algorithm's last word; an intermediate one was superseded by the row
-    whose `applied_to` names it. `scores` and `logits` hold one number a label of the category
-    map, in its order.
+    `terminal` marks a final result. An intermediate one was superseded by the row whose
+    `applied_to` refers to it. `scores` and `logits` have one number per label of the category
+    map, in the same order.
     """
 
     detection = models.ForeignKey(
@@ -60,8 +60,8 @@ class Classification(BaseModel):
         db_index=False,
         help_text="The classification that this one supersedes.",
     )
-    # Without a constraint: a batch commits only while its Job is there, and who deletes a Job
-    # clears this first; PostgreSQL's check of a row would cost as much as the journal of it.
+    # No database constraint: checking it for each row would cost as much as the row's journal.
+    # Triggers clear the column if the Job does not exist, or when it is deleted.
     job = models.ForeignKey(
         "jobs.Job",
         on_delete=models.SET_NULL,
@@ -70,16 +70,16 @@ class Classification(BaseModel):
         related_name="classifications",
         db_index=False,
         db_constraint=False,
-        help_text="The run that wrote this.",
+        help_text="The run that wrote this classification.",
     )
     metadata = models.JSONField(
-        default=dict, blank=True, help_text="How it came about, such as the run's thresholds."
+        default=dict, blank=True, help_text="Details of the result, such as the run's thresholds."
     )
 
     objects: ClassVar[ClassificationQuerySet] = ClassificationQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
-        # With the id, for lists that are cut to one of these and go from the newest row down.
+        # Each includes the id, for filtered lists that are sorted from the newest row down.
         indexes = [
             models.Index(fields=["taxon", "id"], name="classification_taxon_id"),
             models.Index(fields=["algorithm", "id"], name="classification_algorithm_id"),

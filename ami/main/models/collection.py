@@ -8,7 +8,7 @@ from ami.main.models.source_image import SourceImage
 
 
 class SourceImageCollection(BaseModel):
-    """A capture set: captures of one project that are worked on together."""
+    """A capture set: captures of one project that are processed together."""
 
     class Method(models.TextChoices):
         MANUAL = "manual", "Chosen by hand"
@@ -23,9 +23,13 @@ class SourceImageCollection(BaseModel):
     kwargs = models.JSONField(
         default=dict,
         blank=True,
-        help_text='Of the method: {"image_ids": […]} for "manual", {"size": n} for "random".',
+        verbose_name="method parameters",
+        help_text='{"image_ids": […]} for the method "Chosen by hand", {"size": n} for "A random '
+        'sample".',
     )
-    images = models.ManyToManyField(SourceImage, blank=True, related_name="collections")
+    images = models.ManyToManyField(
+        SourceImage, blank=True, related_name="collections", verbose_name="captures"
+    )
 
     class Meta:
         verbose_name = "capture set"
@@ -34,9 +38,9 @@ class SourceImageCollection(BaseModel):
         return self.name
 
     def populate_sample(self) -> None:
-        """Replace the images by those that `method` and `kwargs` choose.
+        """Replace the captures with those that `method` and `kwargs` select.
 
-        Raises ValueError where the method is unknown or `kwargs` lacks what it takes.
+        Raises ValueError if the method is unknown or `kwargs` lacks a parameter.
         """
         self.images.set(self._sample().values_list("pk", flat=True))
 
@@ -59,5 +63,6 @@ class SourceImageCollection(BaseModel):
             return self.kwargs[name]
         except KeyError:
             raise ValueError(
-                f"Capture set {self.name!r}: method {self.method!r} needs kwargs[{name!r}]."
+                f"Capture set {self.name!r}: the method {self.method!r} needs {name!r} in its "
+                "method parameters."
             ) from None

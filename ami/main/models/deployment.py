@@ -14,7 +14,8 @@ from ami.main.models.project import Project
 def validate_time_zone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
         raise ValidationError(
-            "%(name)r is no IANA time zone; one is 'America/Montreal'.", params={"name": name}
+            "%(name)r is not an IANA time zone. Enter a name such as 'America/Montreal'.",
+            params={"name": name},
         )
 
 
@@ -51,10 +52,10 @@ class Deployment(BaseModel):
         regroup_async: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """Save; on request group the captures into nights and refresh the cached counts.
+        """Save, and optionally group the captures into nights and refresh the cached counts.
 
-        `regroup_async`: True publishes the grouping as a task on commit, False does it now,
-        None leaves the nights as they are.
+        `regroup_async=True` publishes the grouping as a task on commit, False groups at once, and
+        None leaves the nights unchanged.
         """
         super().save(*args, **kwargs)
         if regroup_async is not None:

@@ -45,7 +45,9 @@ class Detection(BaseModel):
         db_index=False,
     )
     detection_score = ScoreField(null=True, blank=True)
-    similarity_vector = ArrayField(models.FloatField(), null=True, blank=True)
+    similarity_vector = ArrayField(
+        models.FloatField(), null=True, blank=True, verbose_name="feature vector"
+    )
     next_detection = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -53,10 +55,10 @@ class Detection(BaseModel):
         blank=True,
         related_name="previous_detections",
         db_index=False,
-        help_text="The same individual on the next capture that shows it, as tracking linked them.",
+        help_text="The next detection of the same individual, as linked by tracking.",
     )
     link_cost = models.FloatField(
-        null=True, blank=True, help_text="What tracking found the link to the next one to cost."
+        null=True, blank=True, help_text="The cost of the link to the next detection."
     )
 
     class Meta:
@@ -74,11 +76,11 @@ class Detection(BaseModel):
         return f"Detection {self.pk}"
 
     def get_bbox(self) -> BoundingBox | None:
-        """The box; None where there is none, or none that could be drawn."""
+        """Return the box, or None if it is missing or invalid."""
         return BoundingBox.from_coords(self.bbox, raise_on_error=False)
 
     def associate_new_occurrence(self) -> "Occurrence":
-        """Give this detection an occurrence of its own, unless it has one; return it."""
+        """Return the occurrence of this detection, and create it if there is none."""
         if self.occurrence is not None:
             return self.occurrence
         capture = self.source_image

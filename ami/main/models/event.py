@@ -18,7 +18,7 @@ class Event(BaseModel):
     group_by = models.CharField(
         "night of",
         max_length=255,
-        help_text="The night's key within its deployment: the date of its evening, YYYY-MM-DD.",
+        help_text="The date of the evening, as YYYY-MM-DD; unique within the deployment.",
     )
     start = models.DateTimeField(null=True, blank=True)
     end = models.DateTimeField(null=True, blank=True)

@@ -10,7 +10,7 @@ from ami.main.models.taxon import Taxon
 
 
 class Identification(BaseModel):
-    """What a person took an occurrence for."""
+    """The taxon that a person gave to an occurrence."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -9,7 +9,7 @@ from ami.main.models.project import Project
 
 
 class IntegrityRun(BaseModel):
-    """One run of the integrity checks, over everything or over a scope."""
+    """One run of the integrity checks, on all rows or on a scope."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -28,7 +28,7 @@ class IntegrityRun(BaseModel):
         null=True,
         blank=True,
         related_name="integrity_runs",
-        help_text="Cut to what this Job has classified.",
+        help_text="Only rows that this Job has classified.",
     )
     dry_run = models.BooleanField(default=True, help_text="Report only.")
     repair_job = models.ForeignKey(
@@ -37,31 +37,31 @@ class IntegrityRun(BaseModel):
         null=True,
         blank=True,
         related_name="+",
-        help_text="The Job whose journal holds the repairs.",
+        help_text="The Job whose journal contains the repairs.",
     )
     finished_at = models.DateTimeField(
-        null=True, blank=True, help_text="Empty while it runs, or where it was cut off."
+        null=True, blank=True, help_text="Empty while it runs, and if it was interrupted."
     )
     schedule = models.CharField(
         max_length=200,
         blank=True,
         db_index=True,
-        help_text="The name of the periodic task that asked for it.",
+        help_text="The name of the periodic task that started it.",
     )
-    error = models.TextField("could not run", blank=True, help_text="Why no check could be run.")
+    error = models.TextField("could not run", blank=True, help_text="Why no check could run.")
 
     def __str__(self) -> str:
         return f"Integrity run {self.pk}"
 
     @property
     def scope(self) -> str:
-        """What it is cut to, in words."""
+        """The scope in words, such as "project 3"."""
         cut = {"project": self.project_id, "Job": self.job_id}
         return ", ".join(f"{noun} {pk}" for noun, pk in cut.items() if pk) or "everything"
 
 
 class IntegrityStatus(models.TextChoices):
-    """How a check came out. A check that could not run has found nothing, clean or not."""
+    """The outcome of a check. A check that could not run is neither clean nor a finding."""
 
     CLEAN = "clean", "Clean"
     ACKNOWLEDGED = "acknowledged", "Acknowledged"
@@ -70,11 +70,11 @@ class IntegrityStatus(models.TextChoices):
 
 
 class IntegrityResult(BaseModel):
-    """What one check found in one run, and what became of it.
+    """What one check found and repaired in one run.
 
-    `found` rows were at fault; `remaining` still are; `acknowledged` of those are known.
-    `samples` holds up to 100 ids that remain, by model label; `reasons` up to 100 of
-    `{"model", "id", "reason"}` for what could not be repaired.
+    `found` rows were faulty, `remaining` still are, and `acknowledged` of these are known.
+    `samples` has up to 100 remaining ids by model label. `reasons` has up to 100 entries
+    `{"model", "id", "reason"}` for rows that could not be repaired.
     """
 
     run = models.ForeignKey(IntegrityRun, on_delete=models.CASCADE, related_name="results")
@@ -85,7 +85,7 @@ class IntegrityResult(BaseModel):
     unfixable = models.PositiveIntegerField(default=0)
     remaining = models.PositiveIntegerField(default=0)
     acknowledged = models.PositiveIntegerField(default=0)
-    error = models.TextField(blank=True, help_text="Why it could not run to its end.")
+    error = models.TextField(blank=True, help_text="Why it could not be completed.")
     seconds = models.FloatField(default=0)
     samples = models.JSONField(default=dict, blank=True)
     reasons = models.JSONField(default=list, blank=True)
@@ -109,12 +109,12 @@ class IntegrityResult(BaseModel):
 
 class AcknowledgementQuerySet(models.QuerySet["IntegrityAcknowledgement"]):
     def standing(self, key: str) -> "AcknowledgementQuerySet":
-        """Those of the check that have not expired."""
+        """Return the acknowledgements of the check that have not expired."""
         return self.filter(key=key, expires_on__gte=timezone.localdate())
 
 
 class IntegrityAcknowledgement(BaseModel):
-    """A failure that is known: the check still counts it, and no longer fails for it."""
+    """A known finding: the check still counts it, but no longer fails because of it."""
 
     key = models.CharField("check", max_length=64, db_index=True)
     project = models.ForeignKey(
@@ -126,7 +126,7 @@ class IntegrityAcknowledgement(BaseModel):
         help_text="Empty for all projects.",
     )
     reason = models.TextField()
-    expires_on = models.DateField(help_text="The last day on which it holds.")
+    expires_on = models.DateField(help_text="The last day on which it is valid.")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,

@@ -50,7 +50,7 @@ class Occurrence(BaseModel):
     )
 
     class Meta:
-        # With the id, for lists that are cut to one of these and go from the newest row down.
+        # Each includes the id, for filtered lists that are sorted from the newest row down.
         indexes = [
             models.Index(fields=["project", "id"], name="occurrence_project_id"),
             models.Index(fields=["deployment", "id"], name="occurrence_deployment_id"),
@@ -70,12 +70,12 @@ class Occurrence(BaseModel):
 
     @property
     def best_prediction(self) -> Classification | None:
-        """The classification that decides where no person has."""
+        """The classification that determines the taxon if no person has identified it."""
         return Classification.objects.filter(detection__occurrence=self).best_first().first()
 
     @property
     def best_identification(self) -> "Identification | None":
-        """The identification that decides: the latest that stands and has a taxon."""
+        """The latest identification that is not withdrawn and has a taxon."""
         return (
             self.identifications.filter(withdrawn=False, taxon__isnull=False)
             .order_by("-created_at", "-pk")
@@ -84,13 +84,13 @@ class Occurrence(BaseModel):
 
     @property
     def best_detection(self) -> "Detection | None":
-        """The detection of the best prediction, else the first one."""
+        """The detection of the best prediction, or the first one if there is none."""
         prediction = self.best_prediction
         return prediction.detection if prediction else self.detections.order_by("pk").first()
 
     @property
     def first_appearance(self) -> "SourceImage | None":
-        """The capture that shows the individual first."""
+        """The first capture that shows the individual."""
         detection = (
             self.detections.select_related("source_image")
             .order_by(F("source_image__timestamp").asc(nulls_last=True), "pk")

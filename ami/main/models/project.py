@@ -5,7 +5,7 @@ from ami.base.models import BaseModel
 
 
 class Project(BaseModel):
-    """What a team monitors; every other row belongs to one."""
+    """What a team monitors. Most other rows belong to a project."""
 
     name = models.CharField(max_length=255)
     owner = models.ForeignKey(

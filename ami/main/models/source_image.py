@@ -8,8 +8,8 @@ from ami.main.models.deployment import Deployment
 from ami.main.models.event import Event
 from ami.main.models.project import Project
 
-# What a search by the beginning of a path, or of a file name, goes by. Bytes are compared, so that
-# an index finds a beginning.
+# The keys of searches by the beginning of a path or file name. The collation "C" compares bytes,
+# so that an index supports prefixes.
 PATH_KEY = Collate(Upper("path"), "C")
 FILE_NAME = Func(
     F("path"), Value("/"), Value(-1), function="split_part", output_field=models.TextField()
@@ -18,7 +18,7 @@ FILE_KEY = Collate(Upper(FILE_NAME), "C")
 
 
 class SourceImage(BaseModel):
-    """A capture: one frame that a trap photographed."""
+    """A capture: one image that a trap has taken."""
 
     project = models.ForeignKey(
         Project,
@@ -47,7 +47,7 @@ class SourceImage(BaseModel):
 
     class Meta:
         verbose_name = "capture"
-        # With the id, for lists that are cut to one of these and go from the newest row down.
+        # Each includes the id, for filtered lists that are sorted from the newest row down.
         indexes = [
             models.Index(fields=["project", "id"], name="capture_project_id"),
             models.Index(fields=["deployment", "id"], name="capture_deployment_id"),

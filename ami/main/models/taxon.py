@@ -7,7 +7,7 @@ from ami.main.models.project import Project
 
 
 class TaxonRank(models.TextChoices):
-    """Ranks, coarsest first; UNKNOWN stands outside the order."""
+    """Ranks, from coarse to fine; UNKNOWN is outside this order."""
 
     KINGDOM = "KINGDOM"
     PHYLUM = "PHYLUM"
@@ -27,7 +27,7 @@ NOT_IDENTIFIABLE = "Not identifiable"
 
 
 class Taxon(BaseModel):
-    """A name that a detection can be given."""
+    """A taxonomic name that can be given to a detection."""
 
     name = models.CharField(max_length=255, unique=True)
     rank = models.CharField(max_length=16, choices=TaxonRank, default=TaxonRank.SPECIES)
@@ -37,8 +37,8 @@ class Taxon(BaseModel):
     active = models.BooleanField(default=True)
     identifiable = models.BooleanField(
         default=True,
-        help_text="Off for names that say nothing can be told, such as “Not identifiable”: "
-        "any other classification of the same occurrence comes before them.",
+        help_text="Disable this for names such as “Not identifiable”. Any other classification of "
+        "the same occurrence takes precedence.",
     )
     synonym_of = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="synonyms"
@@ -47,7 +47,7 @@ class Taxon(BaseModel):
         models.CharField(max_length=255),
         default=list,
         blank=True,
-        help_text="Further names by which a label finds this taxon, separated by commas.",
+        help_text="Other names by which labels match this taxon, separated by commas.",
     )
     gbif_taxon_key = models.BigIntegerField("GBIF taxon key", null=True, blank=True)
     notes = models.TextField(blank=True)

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 class ClassificationQuerySet(models.QuerySet["Classification"]):
     def best_first(self) -> "ClassificationQuerySet":
-        """Those with a taxon, in the order in which the determination prefers them.
+        """Return those with a taxon, in the order of the determination rule.
 
-        `ami.main.determinations` states the same order in SQL.
+        `ami.main.determinations` has the same order in SQL.
         """
         return self.filter(taxon__isnull=False).order_by(
             "-terminal",
@@ -22,7 +22,7 @@ class ClassificationQuerySet(models.QuerySet["Classification"]):
         )
 
     def occurrence_ids(self) -> list[int]:
-        """The ids of the occurrences that they speak of."""
+        """Return the ids of their occurrences."""
         ids = self.filter(detection__occurrence__isnull=False).values_list(
             "detection__occurrence", flat=True
         )

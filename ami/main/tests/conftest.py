@@ -28,6 +28,6 @@ def import_export(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def operator(client: Client) -> Client:
-    """A browser of somebody who may do everything."""
+    """Return the client of a superuser."""
     client.force_login(make_user(is_staff=True, is_superuser=True))
     return client

@@ -1,4 +1,4 @@
-"""A deployment whose counts are known, what changes it, and whether its counts are true."""
+"""A deployment with known counts, changes to it, and a check of its counts."""
 
 from django.db.models import Model
 
@@ -14,7 +14,7 @@ from ami.main.models import Deployment, Detection, Event, Occurrence, SourceImag
 
 
 def stale_counts() -> list[Model]:
-    """The captures, nights and deployments that are counted wrong."""
+    """Return the captures, nights and deployments with wrong counts."""
     return [row for pair in CHECKS["stale_counts"].pairs for row in pair.get(None, None)]
 
 
@@ -25,7 +25,7 @@ def make_night(deployment: Deployment, group_by: str = "2022-06-20") -> Event:
 
 
 def make_counted_deployment() -> Deployment:
-    """One night of two captures with three detections of two occurrences."""
+    """Create one night with two captures, three detections and two occurrences."""
     deployment = make_deployment()
     event = make_night(deployment)
     captures = [make_capture(deployment=deployment, event=event) for _ in range(2)]
@@ -38,7 +38,7 @@ def make_counted_deployment() -> Deployment:
 
 
 def counts_of(row: Deployment | Event | SourceImage) -> list[int]:
-    """In the order of the table, read anew."""
+    """Read the counts again, in the order of the table."""
     row.refresh_from_db()
     return [getattr(row, name) for name in CACHED[row._meta.db_table]]
 

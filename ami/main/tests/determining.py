@@ -1,4 +1,4 @@
-"""An occurrence, what is said of it, and what follows."""
+"""An occurrence with its predictions and identifications, and its determination."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from ami.main.models import Classification, Identification, Occurrence, Taxon, T
 
 
 def classify(occurrence: Occurrence, taxon: Taxon | None, **fields: Any) -> Classification:
-    """A classification of a new detection of the occurrence."""
+    """Create a classification of a new detection of the occurrence."""
     row = make_classification(
         detection=make_detection(occurrence=occurrence), **{"timestamp": NIGHT} | fields
     )
@@ -25,7 +25,7 @@ def classify(occurrence: Occurrence, taxon: Taxon | None, **fields: Any) -> Clas
 
 
 def identify(occurrence: Occurrence, taxon: Taxon | None, **fields: Any) -> Identification:
-    """An identification whose saving has not yet determined the occurrence."""
+    """Create an identification without updating the determination of the occurrence."""
     row = Identification(occurrence=occurrence, taxon=taxon, **fields)
     return Identification.objects.bulk_create([row])[0]
 

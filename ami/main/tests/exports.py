@@ -1,4 +1,4 @@
-"""Occurrence exports as small as they can be."""
+"""Minimal occurrence exports."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ COMMAND = "check_data_integrity"
 
 
 def run(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr, as of a shell."""
+    """Return exit code, stdout and stderr."""
     command = Command(stdout=sys.stdout, stderr=sys.stderr, no_color=True)
     capsys.readouterr()
     code = 0

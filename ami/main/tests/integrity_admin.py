@@ -1,4 +1,4 @@
-"""The pages of integrity runs, and what they say."""
+"""The pages of integrity runs and their texts."""
 
 from typing import Any
 

@@ -55,9 +55,9 @@ def test_recompute_determination_says_how_many_changed(
 
     text = run(admin_client, "occurrence", "recompute_determination", stale)
 
-    assert "Checked 3 occurrences: 3 have another determination now" in text
+    assert "Checked 3 occurrences: 3 changed in taxon" in text
     assert not Occurrence.objects.filter(determination=None).exists()
-    assert "Checked 3 occurrences: 0 have another" in run(
+    assert "Checked 3 occurrences: 0 changed in taxon" in run(
         admin_client, "occurrence", "recompute_determination", stale
     )
 

@@ -1,4 +1,4 @@
-"""Filters by what is typed: ranges, days, runs; and whether somebody identified an occurrence."""
+"""Filters by typed values (ranges, days, runs), and by whether an occurrence is identified."""
 
 from datetime import timedelta
 from typing import Any
@@ -127,7 +127,7 @@ def test_a_range_keeps_the_other_filters_and_can_be_cleared(admin_client: Client
 def test_few_rows_are_sorted_and_many_read_from_the_newest(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL would look for few among all from the newest, though they were the oldest."""
+    """PostgreSQL would search from the newest row, although the few matches are the oldest."""
     newest_first = [make_occurrence().pk for _ in range(3)][::-1]
     sorted_, by_index = '("main_occurrence"."id" + 0) DESC', '"main_occurrence"."id" DESC'
 

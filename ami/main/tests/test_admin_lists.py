@@ -1,4 +1,4 @@
-"""The lists stay quick and bounded: few queries, no full count, no vectors, no dropdowns."""
+"""The lists stay fast: few queries, no full count, no vectors, no large dropdowns."""
 
 import re
 from typing import Any
@@ -50,7 +50,7 @@ def list_of(name: str) -> str:
 
 
 def copy_rows(row: Model, *, times: int) -> None:
-    """Insert the row again and again, whatever its columns, but for unique ones."""
+    """Insert copies of the row, with new values in unique columns."""
     table = row._meta.db_table
     columns = [field.column for field in row._meta.local_concrete_fields if not field.primary_key]
     quoted = ", ".join(f'"{column}"' for column in columns)
@@ -64,7 +64,7 @@ def copy_rows(row: Model, *, times: int) -> None:
 
 @pytest.fixture
 def rows() -> dict[str, Model]:
-    """One row of each kind, with all that a list shows of it."""
+    """Create one row of each model, with all values that its list shows."""
     capture = make_capture()
     occurrence = make_occurrence(deployment=capture.deployment)
     detection = make_detection(

@@ -186,13 +186,13 @@ def test_a_search_that_finds_too_many_names_or_paths_says_so(
         make_detection(source_image=make_capture(path=f"img_{number}.jpg"))
 
     for name, term, what in (
-        ("occurrence", "actias", "More than 2 taxa have \u201cactias\u201d in a name"),
-        ("detection", "img", "More than 2 captures have a path that begins \u201cimg\u201d"),
-        ("sourceimage", "img", "More than 2 captures have a path that begins \u201cimg\u201d"),
+        ("occurrence", "actias", "More than 2 taxa contain \u201cactias\u201d in a name"),
+        ("detection", "img", "More than 2 captures have a path beginning with \u201cimg\u201d"),
+        ("sourceimage", "img", "More than 2 captures have a path beginning with \u201cimg\u201d"),
     ):
         response = admin_client.get(reverse(f"admin:main_{name}_changelist"), {"q": term})
         assert len(response.context["cl"].result_list) == 2
-        assert f"{what}; the list goes by 2 of them." in response.content.decode()
+        assert f"{what}; the list uses 2 of them." in response.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_search_goes_by_an_index(
         assert len(found(admin_client, name, term)) == 1
 
     assert len(queries) <= 10
-    # Of captures, the few that are found by then are read by their ids.
+    # The few captures that were found are then read by their ids.
     table, by = (f"main_{name}", "") if term == "luna" else ("main_sourceimage", "UPPER(")
     sql = [query["sql"] for query in queries]
     statements = [text for text in sql if f'FROM "{table}"' in text and by in text]

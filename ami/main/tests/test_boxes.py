@@ -1,4 +1,4 @@
-"""Boxes as code that is written for Antenna takes them."""
+"""Boxes as used by code that was written for Antenna."""
 
 from typing import Any
 

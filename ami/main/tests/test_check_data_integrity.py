@@ -66,7 +66,7 @@ class TestReport:
         _, out, _ = run(capsys, f"--project={world.project.pk}")
 
         said, _, command = out.splitlines()[-1].partition(": ")
-        assert said == "Repair what a rule can repair"
+        assert said == "To repair these rows, run"
         assert command == (
             "manage.py check_data_integrity --no-dry-run "
             f"--project {world.project.pk} --check occurrence_without_detections "
@@ -74,7 +74,7 @@ class TestReport:
         )
         _, out, _ = run(capsys, *command.split()[2:])
         assert f"Repair of project {world.project.pk}: 2 repaired." in out
-        assert "Repair what a rule can repair" not in run(capsys)[1]
+        assert "To repair these rows" not in run(capsys)[1]
 
     def test_report_writes_nothing(self, world: World, capsys: pytest.CaptureFixture[str]) -> None:
         classified_and_undetermined(world)
@@ -278,12 +278,12 @@ class TestRepair:
         told = run_json(capsys, "--no-dry-run")
 
         assert told["exit_code"] == 2
-        assert told["error"] == "Stopped; what was repaired stays."
+        assert told["error"] == "Stopped; repaired rows stay repaired."
         assert Job.objects.latest("pk").status == JobState.REVOKED
 
 
 def rows() -> list[Any]:
-    """What a revert puts back; it gives no row its former time of writing."""
+    """Return the values that a revert restores; it does not restore the time of the last change."""
     names = ("Classification", "Detection", "Identification", "Occurrence")
     return [
         {key: value for key, value in row.items() if key != "updated_at"}

@@ -37,7 +37,7 @@ def world() -> World:
 
 
 PARSER = Command().create_parser("manage.py", COMMAND)
-# All that are declared, but for those of Django that take any text.
+# All declared options, except Django's own that accept any text.
 FLAGS = sorted({*PARSER._option_string_actions} - {"--settings", "--pythonpath", "-h", "-v"})
 HUGE = "9" * 40
 BAD = [
@@ -164,7 +164,7 @@ class TestBadUsage:
 
         monkeypatch.setattr(IntegrityRun.objects, "create", interrupt)
 
-        assert run_json(capsys)["error"] == "Stopped; what was repaired stays."
+        assert run_json(capsys)["error"] == "Stopped; repaired rows stay repaired."
 
 
 @pytest.mark.django_db(transaction=True)
@@ -180,12 +180,12 @@ def test_job_that_is_deleted_while_it_repairs_is_told(
 
     told = run_json(capsys, "--no-dry-run")
 
-    assert told["error"].startswith("The Job of the repair was deleted")
+    assert told["error"].startswith("The Job of the repair, or its project, was deleted")
 
 
 @pytest.mark.django_db(transaction=True)
 class TestShell:
-    """The command as a process of its own."""
+    """Run the command as a separate process."""
 
     def environment(self) -> dict[str, str]:
         path = f"/{connection.settings_dict['NAME']}"
@@ -238,7 +238,7 @@ class TestShell:
 
         out, err = command.communicate()
         assert (command.returncode, out) == (2, "")
-        assert err == "Stopped; what was repaired stays.\n"
+        assert err == "Stopped; repaired rows stay repaired.\n"
         assert Job.objects.get().status == JobState.REVOKED
 
     def test_unfit_settings_are_no_finding(self, tmp_path: Path) -> None:

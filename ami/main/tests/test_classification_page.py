@@ -62,7 +62,7 @@ def test_editing_a_classification_updates_the_determination(
 
 
 def filled(classification: Classification, **changed: Any) -> dict[str, Any]:
-    """What the form of a classification sends."""
+    """Return the form data of a classification."""
     return {
         "detection": classification.detection_id,
         "taxon": classification.taxon_id,
@@ -147,5 +147,5 @@ def test_classification_supersedes_neither_itself_nor_what_supersedes_it(
     circle = admin_client.post(change_url(first), filled(first, applied_to=third.pk)).text
 
     assert "A classification cannot supersede itself" in itself
-    assert f"{third} supersedes {first} already; choose another one." in circle
+    assert f"{third} already supersedes {first}; choose another classification." in circle
     assert not Classification.objects.filter(pk=first.pk).exclude(applied_to=None).exists()

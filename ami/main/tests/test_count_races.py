@@ -29,7 +29,7 @@ def deployment() -> Deployment:
 
 @contextmanager
 def beside(work: Callable[[], None]) -> Iterator[Thread]:
-    """Run `work` on a connection of its own, and wait for it at the end."""
+    """Run `work` on a separate connection, and wait for it at the end."""
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -49,7 +49,7 @@ def beside(work: Callable[[], None]) -> Iterator[Thread]:
 
 
 def test_two_transactions_on_a_deployment_wait_for_a_commit_alone(deployment: Deployment) -> None:
-    """The second comes to its end while the first, which has added rows before it, is at work."""
+    """The second transaction ends while the first one, which has added rows, is still running."""
     added, done = Signal(), Signal()
 
     def first() -> None:
@@ -111,7 +111,7 @@ def test_detection_added_while_its_capture_moves_is_counted_where_it_goes(
 
 
 def wait_for_a_lock() -> None:
-    """Until another session of this database waits for a row."""
+    """Wait until another session of this database waits for a row."""
     with connection.cursor() as cursor:
         for _ in range(1_200):
             cursor.execute(

@@ -228,7 +228,7 @@ def test_queries_do_not_grow_with_the_rows(deployment: Deployment) -> None:
     ids = [*deployment.captures.values_list("pk", flat=True), -1, 10**12]
     with CaptureQueriesContext(connection) as queries:
         update_capture_counts(ids)
-    assert len(queries) == 5  # a savepoint, the notes, the lock, the count
+    assert len(queries) == 5  # a savepoint, the differences, the lock, the count
     with CaptureQueriesContext(connection) as queries:
         refresh_counts()
     assert len(queries) == 1

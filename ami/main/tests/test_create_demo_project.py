@@ -82,7 +82,7 @@ def test_demo_project_has_all_that_a_tour_needs(media: Path) -> None:
     assert len(queries) < 150
 
     before = snapshot(*MODELS)
-    assert create() == "Project 'Demo project' is there already; nothing changed.\n"
+    assert create() == "Project 'Demo project' already exists; nothing was changed.\n"
     assert snapshot(*MODELS) == before
 
 

@@ -68,7 +68,7 @@ class TestDeployment:
         deployment = make_deployment()
         deployment.time_zone = "Moon/Crater"
 
-        with pytest.raises(ValidationError, match="'Moon/Crater' is no IANA time zone"):
+        with pytest.raises(ValidationError, match="'Moon/Crater' is not an IANA time zone"):
             deployment.full_clean()
 
 
@@ -104,8 +104,8 @@ class TestCaptureSet:
     @pytest.mark.parametrize(
         ("method", "message"),
         [
-            ("manual", r"method 'manual' needs kwargs\['image_ids'\]"),
-            ("random", r"method 'random' needs kwargs\['size'\]"),
+            ("manual", r"the method 'manual' needs 'image_ids' in its method parameters"),
+            ("random", r"the method 'random' needs 'size' in its method parameters"),
             ("interval", "unknown method 'interval'\\. Known: manual, full, random"),
         ],
     )

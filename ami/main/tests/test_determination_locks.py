@@ -31,7 +31,7 @@ def run_in_thread(work: Callable[[], object]) -> threading.Thread:
 
 
 def wait_until_someone_waits_for_a_lock() -> None:
-    """Poll PostgreSQL until another session waits for what this one holds."""
+    """Poll PostgreSQL until another session waits for a lock of this one."""
     with connection.cursor() as cursor:
         for _ in range(100_000):
             cursor.execute("SELECT pg_stat_clear_snapshot()")
@@ -93,5 +93,5 @@ def test_person_is_told_that_the_occurrence_was_merged_away_meanwhile(client: Cl
         wait_until_someone_waits_for_a_lock()
     thread.join()
 
-    assert f"Occurrence {occurrence.pk} has just been deleted, or merged into another" in pages[0]
+    assert f"Occurrence {occurrence.pk} was deleted or merged into another" in pages[0]
     assert not Identification.objects.exists()

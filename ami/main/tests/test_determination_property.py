@@ -20,7 +20,7 @@ from ami.main.tests.determining import identify, not_identifiable
 
 
 def slow_rule(occurrence: Occurrence) -> tuple[int | None, float | None]:
-    """The rule as `METHODS` tells it, in plain Python."""
+    """The determination rule in plain Python."""
     people = [
         row
         for row in Identification.objects.filter(occurrence=occurrence)

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Export(NamedTuple):
-    """An export and what it holds."""
+    """An export and its expected contents."""
 
     path: Path
     occurrences: int
@@ -97,7 +97,7 @@ def test_second_import_changes_nothing(export: Export) -> None:
     import_file(export.path)
     before = snapshot(*MODELS)
 
-    assert "nothing changed" in import_file(export.path)
+    assert "nothing was changed" in import_file(export.path)
 
     assert snapshot(*MODELS) == before
 
@@ -144,7 +144,7 @@ def test_later_file_adds_to_what_is_there(import_export: Callable[..., str]) -> 
     assert Occurrence.objects.count() == 2
     assert SourceImage.objects.count() == 3
     assert SourceImageCollection.objects.get().images.count() == 3
-    assert "nothing changed" in import_export([make_record(1, captures=3), make_record(2)])
+    assert "nothing was changed" in import_export([make_record(1, captures=3), make_record(2)])
 
 
 def test_detections_without_crop_are_told_apart_by_box(import_export: Callable[..., str]) -> None:
@@ -155,7 +155,7 @@ def test_detections_without_crop_are_told_apart_by_box(import_export: Callable[.
     import_export([first, second])
 
     assert Detection.objects.count() == 2
-    assert "nothing changed" in import_export([first, second])
+    assert "nothing was changed" in import_export([first, second])
 
 
 def test_category_map_grows_and_keeps_its_indexes(import_export: Callable[..., str]) -> None:

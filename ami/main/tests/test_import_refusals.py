@@ -21,7 +21,7 @@ def test_two_projects_of_one_name_are_refused(import_export: Callable[..., str])
     make_project(name="Vermont")
     make_project(name="Vermont")
 
-    with pytest.raises(CommandError, match=r"^2 projects are named 'Vermont' \(ids \d+, \d+\)"):
+    with pytest.raises(CommandError, match=r"^2 projects have the name 'Vermont' \(ids \d+, \d+\)"):
         import_export([make_record(1)])
 
     assert not SourceImage.objects.exists()
@@ -44,7 +44,7 @@ FAULTS = [
     (["timestamp"], 1655780000, "got 1655780000."),
     (["source_image_width"], 0, "must be a whole number of pixels above 0, got 0."),
     (["source_image_height"], 2**31, "must be a whole number of pixels above 0"),
-    (["source_image_path"], "", 'must be a text that is not empty, got "".'),
+    (["source_image_path"], "", 'must be a non-empty text, got "".'),
     (["label"], "x" * 256, "must be at most 255 characters long"),
     (["label"], "a\0b", "must be a text without NUL"),
     (["label"], "\ud800", "must be a text without NUL"),
@@ -101,7 +101,7 @@ def test_missing_key_of_a_detection_is_named(import_export: Callable[..., str], 
         ({"event": {}}, "[0].event.day: is missing."),
         ({"examples": []}, "[0].examples: must be a list of at least one detection, got []."),
         ({"examples": [3]}, "[0].examples[0]: must be an object, got 3."),
-        ({"deployment": None}, "[0].deployment: must be a text that is not empty, got null."),
+        ({"deployment": None}, "[0].deployment: must be a non-empty text, got null."),
     ],
 )
 def test_fault_of_an_occurrence_is_named(
@@ -118,11 +118,11 @@ def test_fault_of_an_occurrence_is_named(
     [
         (b"{", "is not JSON: "),
         (b"", "is not JSON: "),
-        (b"[" * 200_000, "nested too deeply"),
-        (b'{"a": 1}', 'must hold a list of at least one occurrence, got {"a": 1}.'),
-        (b"[]", "must hold a list of at least one occurrence, got []."),
+        (b"[" * 200_000, "too many nested levels"),
+        (b'{"a": 1}', 'must contain a list of at least one occurrence, got {"a": 1}.'),
+        (b"[]", "must contain a list of at least one occurrence, got []."),
         (b"[3]", "[0]: must be an object, got 3."),
-        (b"\xff\xfe[", "is not UTF-8 text (byte 0)"),
+        (b"\xff\xfe[", "is not UTF-8 text (see byte 0)"),
         (b"[" + b"9" * 5000 + b"]", "is not JSON: "),
     ],
 )
@@ -167,7 +167,7 @@ def test_detection_told_twice_is_refused(import_export: Callable[..., str]) -> N
 
 
 def test_occurrence_told_twice_is_refused(import_export: Callable[..., str]) -> None:
-    with pytest.raises(CommandError, match=r'\[1\]\.id: "occurrence-1" stands at \[0\]\.id too'):
+    with pytest.raises(CommandError, match=r'\[1\]\.id: "occurrence-1" is also at \[0\]\.id'):
         import_export([make_record(1), make_record(1)])
 
 

@@ -61,7 +61,7 @@ def lineage(name: str) -> list[str]:
 
 
 class Checklist(NamedTuple):
-    """A checklist and what it becomes."""
+    """A checklist and its expected result."""
 
     path: Path
     ranks: dict[str, int]
@@ -101,8 +101,8 @@ def test_checklist_becomes_a_tree(checklist: Checklist) -> None:
     ranks = list(Taxon.objects.values_list("rank", flat=True))
     assert {rank: ranks.count(rank) for rank in set(ranks)} == checklist.ranks
     assert Taxon.objects.filter(synonym_of__isnull=False).count() == checklist.synonyms
-    assert out.count("is unmatched; skipped.") == checklist.unmatched
-    assert f"{checklist.first_unmatched} is unmatched; skipped." in out
+    assert out.count("has no GBIF match; skipped.") == checklist.unmatched
+    assert f"{checklist.first_unmatched} has no GBIF match; skipped." in out
     assert set(Taxon.objects.filter(parent=None).values_list("name", flat=True)) == {"Lepidoptera"}
     assert TaxaList.objects.get().taxa.count() == checklist.ranks["SPECIES"]
 
@@ -127,7 +127,7 @@ def test_second_import_changes_nothing(checklist: Checklist) -> None:
     import_file(checklist.path)
     before = snapshot()
 
-    assert "nothing changed" in import_file(checklist.path)
+    assert "nothing was changed" in import_file(checklist.path)
 
     assert snapshot() == before
 
@@ -180,7 +180,7 @@ def test_genus_in_two_families_keeps_each_species_in_its_own(run: Callable[..., 
 
     assert lineage("Apatelodes torrefacta") == ["Hygrochroa", "Apatelodidae", "Lepidoptera"]
     assert lineage("Hypatopa vestaliella") == ["Blastobasidae", "Lepidoptera"]
-    assert "Hygrochroa stands in several families: Apatelodidae, Blastobasidae" in out
+    assert "Hygrochroa is in several families: Apatelodidae, Blastobasidae" in out
 
 
 def test_genus_in_two_families_belongs_to_the_one_of_more_rows(run: Callable[..., str]) -> None:
@@ -256,15 +256,15 @@ def test_synonyms_never_point_in_a_ring(run: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("1,2,3", "line 3: has 3 cells where the header has 7."),
+        ("1,2,3", "line 3: has 3 cells, but the header has 7."),
         (make_row("A b", status="MAYBE"), "line 3: status must be one of ACCEPTED, DOUBTFUL, "),
-        (make_row("A b", genus=""), 'line 3: genus must be a text that is not empty, got "".'),
+        (make_row("A b", genus=""), 'line 3: genus must be a non-empty text, got "".'),
         (make_row("A b", family="NotAvail"), "line 3: family of a matched name must be known"),
         (make_row("A b", key="x"), 'line 3: accepted_taxon_key must be a whole number, got "x".'),
         (make_row("A b", key="9" * 30), "line 3: accepted_taxon_key must be a whole number"),
         (make_row("x" * 256), "line 3: search_species must be at most 255 characters long"),
         (make_row("A\0b"), "line 3: search_species must be a text without NUL"),
-        ('"A b', "line 3: is no CSV"),
+        ('"A b', "line 3: is not valid CSV"),
     ],
 )
 def test_fault_is_named_by_its_line_and_nothing_is_written(
@@ -282,12 +282,12 @@ def test_fault_is_named_by_its_line_and_nothing_is_written(
     "header", ["", HEADER.replace("genus", "genera"), HEADER.replace(",", ";")]
 )
 def test_other_columns_are_refused(run: Callable[..., str], header: str) -> None:
-    with pytest.raises(CommandError, match=r"^line 1: must name the columns accepted_taxon_key, "):
+    with pytest.raises(CommandError, match=r"^line 1: must contain the columns accepted_taxon_key"):
         run(make_row("Actias luna"), header=header)
 
 
 def test_checklist_without_a_match_is_refused(run: Callable[..., str]) -> None:
-    with pytest.raises(CommandError, match="holds no matched species"):
+    with pytest.raises(CommandError, match="contains no species with a GBIF match"):
         run(make_row("A b", status="NotAvail", accepted="NotAvail"))
 
 
@@ -295,7 +295,7 @@ def test_two_lists_of_one_name_are_refused(run: Callable[..., str]) -> None:
     TaxaList.objects.create(name="Regional")
     TaxaList.objects.create(name="Regional")
 
-    with pytest.raises(CommandError, match=r"^2 taxa lists are named 'Regional'"):
+    with pytest.raises(CommandError, match=r"^2 taxa lists have the name 'Regional'"):
         run(make_row("Actias luna"))
 
     assert not Taxon.objects.exists()

@@ -1,4 +1,4 @@
-"""The history of the integrity checks in the admin: its list, its pages, and what is known."""
+"""The history of the integrity checks in the admin: list, pages and acknowledgements."""
 
 from datetime import timedelta
 from typing import Any
@@ -55,14 +55,14 @@ class TestList:
         IntegrityRun.objects.create()
         assert "Running" in text_of(operator.get(LIST))
         IntegrityRun.objects.update(created_at=timezone.now() - timedelta(hours=2))
-        assert "Cut off" in text_of(operator.get(LIST))
+        assert "Interrupted" in text_of(operator.get(LIST))
 
     def test_repair_whose_job_has_ended_is_cut_off(self, operator: Client) -> None:
         job = make_job(status=JobState.STARTED)
         IntegrityRun.objects.create(dry_run=False, repair_job=job)
         assert "Running" in text_of(operator.get(LIST))
         Job.objects.update(status=JobState.REVOKED)
-        assert "Cut off" in text_of(operator.get(LIST))
+        assert "Interrupted" in text_of(operator.get(LIST))
 
     def test_check_that_could_not_run_is_no_clean_run(self, operator: Client) -> None:
         run = run_checks([CHECKS["taxon_loop"]])
@@ -72,12 +72,12 @@ class TestList:
     def test_empty_history_offers_to_begin_one(self, operator: Client) -> None:
         said = text_of(operator.get(LIST))
         assert "No schedule" in said
-        assert "Beat has not been heard of yet." in said
+        assert "Beat has not reported yet." in said
         assert "Check now" in said
 
     def test_beat_is_told_of(self, operator: Client) -> None:
         Pulse.record(Pulse.Name.TICK)
-        assert "Beat was last heard of now." in text_of(operator.get(LIST))
+        assert "Last report from beat: now." in text_of(operator.get(LIST))
         assert "Tick of beat" in text_of(operator.get("/admin/jobs/pulse/"))
 
     @pytest.mark.parametrize("path", [LIST, "/admin/main/integrityacknowledgement/"])
@@ -212,7 +212,7 @@ class TestAcknowledgement:
     @pytest.mark.parametrize(
         ("field", "value", "said"),
         [
-            ("expires_on", "2020-01-01", "Give a day that is not over"),
+            ("expires_on", "2020-01-01", "Enter a date that is not in the past"),
             ("expires_on", "soon", "Enter a valid date"),
             ("expires_on", "", "This field is required"),
             ("reason", "", "This field is required"),

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The checks that are queued."""
+    """Return the queued checks."""
     sent: list[Any] = []
     monkeypatch.setattr(
         "ami.main.admin.integrity.runs.data_integrity_check.delay",
@@ -41,7 +41,7 @@ class TestCheckNow:
         assert args == (None, None)
         assert kwargs["user_id"]
         assert told(response) == [
-            "A check is queued. It is in this list as soon as a worker has begun it."
+            "A check was queued. It appears in this list once a worker has begun it."
         ]
 
     def test_check_again_keeps_the_scope(self, operator: Client, messages: list[Any]) -> None:
@@ -83,11 +83,11 @@ class TestSchedule:
     def test_one_click_schedules_it_and_shows_the_runs(self, operator: Client) -> None:
         assert "Schedule it daily" in operator.get(LIST).text
         response = operator.post(f"{LIST}schedule/")
-        assert told(response) == ["The checks run every day at 04:15 UTC from now on."]
+        assert told(response) == ["The checks now run every day at 04:15 UTC."]
 
         said = text_of(operator.get(LIST))
         assert "next run" in said
-        assert "not run yet" in said
+        assert "no run yet" in said
         assert "Schedule it daily" not in said
         PeriodicTask.objects.update(last_run_at=timezone.now())
         assert "last run" in text_of(operator.get(LIST))
@@ -98,7 +98,7 @@ class TestSchedule:
         operator.post(f"{LIST}schedule/")
         kept = PeriodicTask.objects.get(name="main.data_integrity_check")
         assert (kept.enabled, kept.description) == (False, "Mine.")
-        assert "switched off" in text_of(operator.get(LIST))
+        assert "disabled" in text_of(operator.get(LIST))
 
     def test_run_that_could_not_start_is_told_in_the_list_and_beside_its_schedule(
         self, operator: Client
@@ -117,7 +117,7 @@ class TestSchedule:
     def test_schedule_of_no_day_is_told(self, operator: Client) -> None:
         never = CrontabSchedule.objects.create(minute="0", day_of_month="30", month_of_year="2")
         PeriodicTask.objects.create(name="Never", task=TASKS[0], crontab=never)
-        assert "never due; not run yet" in text_of(operator.get(LIST))
+        assert "no next run; no run yet" in text_of(operator.get(LIST))
 
 
 class TestRepair:
@@ -132,7 +132,7 @@ class TestRepair:
         said = text_of(operator.get(f"{LIST}repair/"))
         assert "Deletes the occurrence." in said
         assert "Applies the determination rule to the occurrence." in said
-        assert "No identification is changed or deleted" in said
+        assert "A repair never changes or deletes identifications" in said
         assert "](" not in said
         assert not Job.objects.exists()
 
@@ -156,7 +156,7 @@ class TestRepair:
 
         again = self.start(operator)
         assert Job.objects.get() == job
-        assert f"Job {job.pk} was started by this page already" in told(again)[-1]
+        assert f"This page has already started Job {job.pk}" in told(again)[-1]
 
     def test_key_that_no_page_has_made_is_taken(self, operator: Client) -> None:
         self.start(operator, launch_key="a\x00b" * 50)

@@ -33,7 +33,7 @@ def test_operator_checks_repairs_and_schedules(operator: Page, live_server: Live
     page, ids = operator, make_undetermined(3)
     page.goto(live_server.url + LIST)
     page.get_by_role("button", name="Check now").click()
-    expect(page.get_by_text("A check is queued.")).to_be_visible()
+    expect(page.get_by_text("A check was queued.")).to_be_visible()
     wait_until(IntegrityRun.objects.filter(finished_at__isnull=False).exists, seconds=60)
 
     page.reload()

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 
 
 def refuse(model: type[models.Model], **fields: Any) -> None:
-    """The database itself, and not only the model's validation, refuses such a row."""
+    """Not only the model's validation but also the database refuses such a row."""
     with pytest.raises(IntegrityError), transaction.atomic():
         model._default_manager.bulk_create([model(**fields)])
 

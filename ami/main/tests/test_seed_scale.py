@@ -41,7 +41,7 @@ def test_command_reports_each_step_and_refuses_a_second_time() -> None:
     call_command("seed_scale", **options)
     assert Occurrence.objects.count() == 1_300
     assert "determinations" in out.getvalue()
-    with pytest.raises(CommandError, match="has occurrences already; seed an empty one"):
+    with pytest.raises(CommandError, match="already contains occurrences; use an empty one"):
         call_command("seed_scale", **options)
     assert Occurrence.objects.count() == 1_300
     call_command("seed_scale", force=True, **options)

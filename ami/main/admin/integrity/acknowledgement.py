@@ -23,7 +23,7 @@ class AcknowledgementForm(forms.ModelForm[IntegrityAcknowledgement]):
     def clean_expires_on(self) -> date:
         day: date = self.cleaned_data["expires_on"]
         if "expires_on" in self.changed_data and day < timezone.localdate():
-            raise forms.ValidationError("Give a day that is not over, such as the end of the year.")
+            raise forms.ValidationError("Enter a date that is not in the past.")
         return day
 
 
@@ -31,7 +31,7 @@ class AcknowledgementForm(forms.ModelForm[IntegrityAcknowledgement]):
 class IntegrityAcknowledgementAdmin(
     AutocompleteFilterMixin, LargeTableAdmin[IntegrityAcknowledgement]
 ):
-    """Failures that are known: they are counted, and do not fail, until the day they expire."""
+    """Known findings, which are counted but do not fail until they expire."""
 
     form = AcknowledgementForm
 
@@ -49,7 +49,7 @@ class IntegrityAcknowledgementAdmin(
     sortable_by = ()
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Keep who acknowledged it first."""
+        """Save, and store the user who added the acknowledgement."""
         if not change:
             obj.user = request.user
         super().save_model(request, obj, form, change)
@@ -62,7 +62,7 @@ class IntegrityAcknowledgementAdmin(
     def why(self, obj: IntegrityAcknowledgement) -> str:
         return Truncator(obj.reason).chars(REASON_SHOWN)
 
-    @admin.display(description="holds")
+    @admin.display(description="valid")
     def holds(self, obj: IntegrityAcknowledgement) -> str:
         if obj.expires_on < timezone.localdate():
             return f"Expired on {obj.expires_on}"
@@ -70,5 +70,5 @@ class IntegrityAcknowledgementAdmin(
 
 
 def title_of(key: str) -> str:
-    """The title of a check, or its key where it is declared no longer."""
+    """Return the title of a check, or its key if the check no longer exists."""
     return CHECKS[key].title if key in CHECKS else key

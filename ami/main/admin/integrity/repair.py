@@ -1,4 +1,4 @@
-"""Starting a repair: a page that says what it does and what it never does, and then a Job."""
+"""The page that starts a repair as a Job, and explains what it does and never does."""
 
 import re
 from typing import Any, cast
@@ -26,14 +26,14 @@ from ami.users.models import User
 KEY_LENGTH = 64
 LINK = re.compile(r"\[([^]]+)]\([^)]*\)")
 NEVER = (
-    "No identification is changed or deleted, and no row that a person made is deleted.",
-    "No row outside of the project is touched, where one is chosen.",
-    "Rows of which only a person can tell what is right are left alone.",
+    "A repair never changes or deletes identifications, and never deletes rows made by people.",
+    "If a project is chosen, a repair never changes rows of other projects.",
+    "A repair never changes rows for which only a person can decide what is correct.",
 )
 
 
 class RepairForm(forms.Form):
-    """Which checks are to repair, and where."""
+    """The checks to repair, and the scope."""
 
     checks = forms.MultipleChoiceField(
         choices=lambda: [(check.key, check.title) for check in repairable()],
@@ -57,7 +57,7 @@ class RepairForm(forms.Form):
 
 class RepairMixin(LargeTableAdmin[IntegrityRun]):
     def repair_view(self, request: HttpRequest) -> HttpResponse:
-        """A GET shows what is chosen in the address; a POST starts the Job, once."""
+        """A GET request shows the form; a POST request starts the Job once."""
         if not self._may_repair(request):
             raise PermissionDenied
         asked = storable_text(request.POST.get("launch_key", ""))
@@ -95,7 +95,7 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
             former = Job.objects.filter(launch_key=launch_key).first()
             if former is None:
                 raise
-            text = f"Job {former.pk} was started by this page already; nothing new was started."
+            text = f"This page has already started Job {former.pk}; no new Job was started."
             self.message_user(request, text, messages.WARNING)
             job = former
         else:
@@ -108,7 +108,7 @@ def repairable() -> list[Check]:
 
 
 def plain(markdown: str) -> str:
-    """A declaration's sentences without links and marks of code."""
+    """Remove links and code marks from the Markdown of a declaration."""
     return LINK.sub(r"\1", markdown).replace("`", "")
 
 

@@ -1,4 +1,4 @@
-"""What the page of a run shows of each check, in a number of queries that is always the same."""
+"""What the page of a run shows for each check, in a constant number of queries."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ WIDTH, HEIGHT = 100, 20
 
 
 class ResultRow(NamedTuple):
-    """One check of a run. `note` tells of acknowledgements, `repair` whether it has a repair."""
+    """One check of a run. `note` describes acknowledgements; `repair`: it can be repaired."""
 
     title: str
     result: IntegrityResult
@@ -53,7 +53,7 @@ def result_rows(run: IntegrityRun) -> list[ResultRow]:
 
 
 def sparkline(counts: Sequence[int]) -> SafeString | str:
-    """The counts as a line, oldest first; as text for those who do not see it."""
+    """Draw the counts as a line, oldest first, with a text alternative."""
     if len(counts) < 2:
         return ""
     top, step = max(counts) or 1, WIDTH / (len(counts) - 1)
@@ -74,7 +74,7 @@ def sparkline(counts: Sequence[int]) -> SafeString | str:
 
 
 def _counts(run: IntegrityRun) -> dict[str, list[int]]:
-    """What each check found in the last runs over the same scope, the oldest first."""
+    """Return what each check found in the last runs of the same scope, oldest first."""
     alike = IntegrityRun.objects.filter(
         project=run.project_id, job=run.job_id, pk__lte=run.pk
     ).order_by("-pk")[:TREND_RUNS]
@@ -86,7 +86,7 @@ def _counts(run: IntegrityRun) -> dict[str, list[int]]:
 
 
 def _acknowledgements(run: IntegrityRun) -> dict[str, list[IntegrityAcknowledgement]]:
-    """Those that may speak of the run's rows, by check, the one that holds longest last."""
+    """Return the acknowledgements for the run's scope, by check, the last to expire last."""
     of_scope = Q(project=None) | Q(project=run.project_id) if run.project_id else Q()
     known = defaultdict(list)
     rows = IntegrityAcknowledgement.objects.filter(of_scope).order_by("expires_on", "pk")
@@ -117,7 +117,7 @@ def _row(
 
 
 def _rows_link(label: str, ids: list[int], *, result: IntegrityResult) -> str:
-    """To the list of the rows, cut to the ids that the run has kept."""
+    """Return a link to the list of the rows whose ids the run has stored."""
     model = apps.get_model(label)
     nouns = model._meta.verbose_name if len(ids) == 1 else model._meta.verbose_name_plural
     first = "first " if result.remaining > len(ids) and len(result.samples) == 1 else ""
@@ -131,7 +131,7 @@ def _rows_link(label: str, ids: list[int], *, result: IntegrityResult) -> str:
 
 
 def _reasons(reasons: Iterable[dict[str, Any]]) -> list[tuple[str, list[str]]]:
-    """Each reason once, with links to its rows."""
+    """Return each reason once, with links to its rows."""
     links = defaultdict(list)
     for row in reasons:
         links[row["reason"]].append(change_link(apps.get_model(row["model"]), row["id"]))
@@ -139,7 +139,7 @@ def _reasons(reasons: Iterable[dict[str, Any]]) -> list[tuple[str, list[str]]]:
 
 
 def _note(known: Iterable[IntegrityAcknowledgement]) -> str:
-    """The acknowledgement that holds longest, or that expired last."""
+    """Describe the acknowledgement that expires last, or that expired last."""
     last = [*known][-1:]
     if not last:
         return ""

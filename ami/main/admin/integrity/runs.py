@@ -31,7 +31,7 @@ REASON_SHOWN = 200
 
 
 def _over_results(expression: Any, *where: Q) -> Coalesce:
-    """A figure over the results of the outer run."""
+    """Aggregate over the results of the outer run."""
     results = IntegrityResult.objects.filter(*where, run=OuterRef("pk")).order_by().values("run")
     figure = results.annotate(figure=expression).values("figure")
     return Coalesce(Subquery(figure, output_field=IntegerField()), 0)
@@ -39,7 +39,7 @@ def _over_results(expression: Any, *where: Q) -> Coalesce:
 
 @admin.register(IntegrityRun)
 class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
-    """The history of the integrity checks; a run is started here, and never edited."""
+    """The history of the integrity checks. Runs are started here and never edited."""
 
     change_list_template = "admin/main/integrityrun/change_list.html"
     annotations = {
@@ -98,7 +98,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """What the run has found, check by check."""
+        """Show what each check of the run has found."""
         run = self._run(request, object_id)
         rows = result_rows(run)
         context = {
@@ -118,7 +118,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         return render(request, "admin/main/integrityrun/page.html", context)
 
     def check_view(self, request: HttpRequest) -> HttpResponse:
-        """A POST queues a check of everything, or of a scope."""
+        """A POST request queues a check of all rows, or of a scope."""
         if not self._may_check(request):
             raise PermissionDenied
         if request.method == "POST":
@@ -126,14 +126,14 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         return self._to_list()
 
     def schedule_view(self, request: HttpRequest) -> HttpResponse:
-        """A POST lets beat check once a day."""
+        """A POST request schedules a daily check."""
         if not _may_schedule(request):
             raise PermissionDenied
         if request.method == "POST":
             if schedule_daily():
-                self.message_user(request, "The checks run every day at 04:15 UTC from now on.")
+                self.message_user(request, "The checks now run every day at 04:15 UTC.")
             else:
-                text = "The checks are scheduled already; nothing was changed."
+                text = "The checks are already scheduled; nothing was changed."
                 self.message_user(request, text, messages.WARNING)
         return self._to_list()
 
@@ -141,7 +141,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
     def started(self, run: IntegrityRun) -> str:
         return f"{timezone.localtime(run.created_at):%Y-%m-%d %H:%M}"
 
-    @admin.display(description="what")
+    @admin.display(description="type")
     def kind(self, run: IntegrityRun) -> str:
         return "Check" if run.dry_run else "Repair"
 
@@ -163,9 +163,9 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         why = Truncator(run.error).chars(REASON_SHOWN)
         return format_html('{}<div class="integrity-why">{}</div>', badge, why)
 
-    @admin.display(description="rows at fault")
+    @admin.display(description="faulty rows")
     def rows(self, run: Any) -> str:
-        """Those that remain, by severity, and those that were repaired."""
+        """The remaining rows by severity, and the number of repaired rows."""
         told = [
             f"{count:,} {noun}{'' if count == 1 else 's'}"
             for noun, count in (("error", run.errors), ("warning", run.warnings))
@@ -175,7 +175,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
             told.append(f"{run.repaired:,} repaired")
         return ", ".join(told) or EMPTY
 
-    @admin.display(description="took")
+    @admin.display(description="duration")
     def took(self, run: IntegrityRun) -> str:
         if run.finished_at is None or run.error:
             return EMPTY
@@ -212,7 +212,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
             text = f"The broker did not take the check: {str(error).rstrip('.')}. Try again."
             self.message_user(request, text, messages.ERROR)
         else:
-            text = "A check is queued. It is in this list as soon as a worker has begun it."
+            text = "A check was queued. It appears in this list once a worker has begun it."
             self.message_user(request, text)
 
     def _to_list(self) -> HttpResponse:
@@ -233,13 +233,13 @@ def _may_schedule(request: HttpRequest) -> bool:
 
 
 def _state(run: Any) -> tuple[str, str]:
-    """The style and the words for how a run stands, from its annotations."""
+    """Return the style and the label of a run's state, from its annotations."""
     if run.error:
         return IntegrityStatus.COULD_NOT_RUN.value, "Could not run"
     if run.finished_at is None:
         has_ended = run.repair_job is not None and run.repair_job.is_final
         if has_ended or timezone.now() - run.created_at > CUT_OFF_AFTER:
-            return IntegrityStatus.COULD_NOT_RUN.value, "Cut off"
+            return IntegrityStatus.COULD_NOT_RUN.value, "Interrupted"
         return "running", "Running"
     if run.broken:
         status, label = IntegrityStatus.COULD_NOT_RUN, f"{run.broken} could not run"

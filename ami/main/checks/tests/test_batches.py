@@ -1,4 +1,4 @@
-"""How a repair goes through its batches, whatever it repairs."""
+"""The batches of a repair, independent of the check."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ WHEN (OLD.id IN ({ids})) EXECUTE FUNCTION poison()
 
 
 def make_undetermined(count: int) -> list[int]:
-    """Occurrences that a person has identified, without the rule being applied."""
+    """Create occurrences with an identification, without applying the rule."""
     project = make_occurrence().project
     rows = Occurrence.objects.bulk_create(Occurrence(project=project) for _ in range(count))
     taxon = make_taxon()
@@ -113,7 +113,7 @@ def test_transaction_of_the_caller_keeps_its_settings() -> None:
 
 
 def cut_connection(rows: int = 0) -> None:
-    """As an administrator, or a restart of the server, does."""
+    """End the connection, as an administrator or a restart of the server does."""
     (pid,) = execute("SELECT pg_backend_pid()")
     other = connection.copy()
     with other.cursor() as cursor:

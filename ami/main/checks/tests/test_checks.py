@@ -1,4 +1,4 @@
-"""Every check there is, by the faults that are declared for it in `faults`."""
+"""Tests of every check with the faults declared for it in `faults`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -64,8 +64,9 @@ def reconcile(check: Check, world: World, *, dry_run: bool) -> IntegrityCheckRes
 
 
 def rows_of() -> dict[tuple[str, int], Any]:
-    """Every row there is, by table and id, less the time of its writing, and the counts of others,
-    which a check of their own compares.
+    """Return all rows by table and id, without the time of the last change and cached counts.
+
+    Cached counts have their own check.
     """
     return {
         (table, row["id"]): {
@@ -99,7 +100,7 @@ def test_fault_is_found_and_nothing_else(
 
 @each_fault
 def test_job_has_the_faults_on_what_it_classified(check: Check, make: Make, world: World) -> None:
-    """Which is nothing of an occurrence without detections."""
+    """An occurrence without detections is not in the scope of any Job."""
     broken = make(world)
     empty = Occurrence.objects.filter(detections=None).values_list("pk", flat=True)
 

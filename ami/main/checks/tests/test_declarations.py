@@ -91,7 +91,7 @@ def test_unknown_key_is_told_with_the_known_ones() -> None:
 
 
 def test_second_check_of_a_key_is_refused() -> None:
-    with pytest.raises(ValueError, match="Two checks claim the key 'invalid_box'"):
+    with pytest.raises(ValueError, match="Two checks have the key 'invalid_box'"):
         register(replace(BOX))
 
 

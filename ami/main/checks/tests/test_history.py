@@ -1,4 +1,4 @@
-"""What is kept of runs, and what is known of their findings."""
+"""The history of runs, and the acknowledgements of their findings."""
 
 from datetime import timedelta
 from typing import Any
@@ -65,7 +65,7 @@ class TestAcknowledgement:
         assert only(EMPTY, scope=Scope(unknown.project_id)).status == IntegrityStatus.FOUND
 
     def test_row_of_two_projects_is_known_once(self) -> None:
-        """Another one, of a third project, is not known for that."""
+        """A finding in a third project is not acknowledged."""
         shared, alone = make_world(), make_world()
         of_another_project(shared)
         of_another_project(alone)

@@ -1,4 +1,4 @@
-"""Names under which code written for Antenna looks for the checks."""
+"""Names of the checks that code written for Antenna imports."""
 
 import ami.main.checks
 from ami.main.checks import missing_determination, occurrences, schemas

@@ -1,4 +1,4 @@
-"""How PostgreSQL goes about the checks: whatever way it takes, no vector is sorted or hashed."""
+"""PostgreSQL's plans of the checks never sort or hash vectors."""
 
 import pytest
 from django.db import connection
@@ -17,7 +17,7 @@ __all__ = ["faults"]  # which declare themselves
 
 
 def statements(check: Check, scope: Scope) -> list[str]:
-    """Everything that a repair of the check reads and writes."""
+    """Return all statements of a repair of the check."""
     with CaptureQueriesContext(connection) as queries:
         run_checks([check], scope=scope, dry_run=False)
     return plannable(query["sql"] for query in queries)

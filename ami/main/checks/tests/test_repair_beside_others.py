@@ -1,4 +1,4 @@
-"""Repairs of rows that somebody else writes at the same time."""
+"""Repairs of rows that another transaction writes at the same time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from ami.main.tests.test_determination_locks import (
     wait_until_someone_waits_for_a_lock,
 )
 
-# A sequence keeps what it has counted where the transaction is rolled back.
+# A rollback does not reset a sequence.
 CLASH = """
 CREATE SEQUENCE clashes;
 CREATE FUNCTION clash() RETURNS trigger LANGUAGE plpgsql AS $$

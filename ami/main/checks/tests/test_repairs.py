@@ -1,4 +1,4 @@
-"""What the parametrised tests of every check do not say of a single one."""
+"""Tests of single checks, in addition to the parametrized tests of all checks."""
 
 import pytest
 
@@ -60,7 +60,7 @@ def test_detection_gets_an_occurrence_of_its_own_like_its_capture(world: World) 
 
 
 def test_demoting_determines_anew(world: World) -> None:
-    """The older one with the better score no longer decides."""
+    """The older classification with the higher score no longer determines the taxon."""
     Classification.objects.filter(pk=world.older.pk).update(terminal=True, score=0.99)
     world.occurrence.save()
     assert world.occurrence.determination == world.genus
@@ -84,7 +84,7 @@ def test_kept_classification_is_terminal_if_a_copy_was(world: World) -> None:
 
 
 def test_lineage_is_kept_however_deep(world: World) -> None:
-    """Of two chains that are the same, one is left, and nothing loses its source."""
+    """Of two equal chains one is left, and no classification loses its source."""
     before = Classification.objects.count()
     saved_twice_with_what_follows(world)
     Classification.objects.filter(detection=world.detections[0]).update(terminal=False)

@@ -83,7 +83,7 @@ class TestIsolation:
         assert run.finished_at is None
         result = run.results.get()
         assert (result.key, result.found, result.fixed, result.remaining) == (EMPTY.key, 1, 0, 1)
-        assert "stopped before its first batch. 0 rows are repaired" in result.error
+        assert "stopped before its first batch. 0 rows were repaired" in result.error
 
     def test_bug_in_a_repair_is_told_with_what_was_done_before_and_the_others_go_on(self) -> None:
         project = make_project()
@@ -238,7 +238,7 @@ def test_lock_is_given_back_where_a_repair_fails() -> None:
 
 @pytest.mark.django_db
 def test_full_repair_leaves_a_clean_world() -> None:
-    """In the order of the tags, no repair makes a fault for an earlier check."""
+    """In the order of the tags, no repair causes a fault for an earlier check."""
     for key, makes in FAULTS.items():
         if CHECKS[key].repair:
             for make in makes:

@@ -1,4 +1,4 @@
-"""A repair of one check alone: what it does leaves no other check newly red."""
+"""Repairs of one check, which cause no findings of other checks."""
 
 import pytest
 from django.db import transaction
@@ -23,7 +23,7 @@ def findings() -> Findings:
 
 
 def new_findings(check: Check, before: Findings) -> Findings:
-    """What the repair of the check leaves at fault that was not before it; undone afterwards."""
+    """Return the rows that are faulty only after the repair of the check, and roll it back."""
     with transaction.atomic():
         for pair in check.pairs:
             pair.reconcile(dry_run=False)
@@ -33,7 +33,7 @@ def new_findings(check: Check, before: Findings) -> Findings:
 
 
 def test_no_repair_makes_another_check_red() -> None:
-    """Each world is broken in one way, and each repair by itself has them all before it."""
+    """Each world has one fault, and each repair runs on all of them."""
     for makers in FAULTS.values():
         for make in makers:
             make(make_world())

@@ -1,4 +1,4 @@
-"""A small world without a fault, and the registry of what can be broken in one."""
+"""A small world without faults, and the registry of functions that damage it."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -56,9 +56,11 @@ FAULTS: dict[str, list[Callable[["World"], Rows]]] = defaultdict(list)
 
 @dataclass(frozen=True)
 class World:
-    """A night of two captures. One occurrence is on both, twice classified: `raw` was masked by
-    `masked` on the first, `older` was superseded by `newer` of its algorithm on the second. A
-    person has identified the other occurrence, whose detection is on the second capture.
+    """A night with two captures and two occurrences.
+
+    One occurrence is on both captures. On the first, `masked` supersedes `raw`; on the second,
+    `newer` supersedes `older` of the same algorithm. A person has identified the other occurrence,
+    whose detection is on the second capture.
     """
 
     project: Project
@@ -79,7 +81,7 @@ class World:
 
 
 def fault(key: str) -> Callable[[Callable[[World], Rows]], Callable[[World], Rows]]:
-    """Declare that the function breaks a world so that the check finds the rows it returns."""
+    """Register a function that damages a world and returns the rows that the check must find."""
 
     def declare(make: Callable[[World], Rows]) -> Callable[[World], Rows]:
         FAULTS[key].append(make)
@@ -89,7 +91,7 @@ def fault(key: str) -> Callable[[Callable[[World], Rows]], Callable[[World], Row
 
 
 def execute(statement: str, *params: Any) -> list[Any]:
-    """Run raw SQL; the first column of the rows it returns."""
+    """Run raw SQL and return the first column of its rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         return [row[0] for row in cursor.fetchall()] if cursor.description else []
@@ -102,7 +104,7 @@ def classify(detection: Detection, hours: int, **fields: Any) -> Classification:
 
 
 def make_taxonomy(project: Project) -> tuple[Taxon, Taxon, AlgorithmCategoryMap]:
-    """A genus, its species, and a category map of both."""
+    """Create a genus, its species, and a category map with both."""
     genus = make_taxon(rank=TaxonRank.GENUS)
     species = make_taxon(parent=genus)
     project.taxa.set([genus, species])

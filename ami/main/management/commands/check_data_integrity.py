@@ -24,13 +24,13 @@ from ami.main.management import integrity_report as report
 from ami.main.models import IntegrityRun
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-JOB_GONE = "The Job of the repair was deleted, or its project; what was repaired stays."
+JOB_GONE = "The Job of the repair, or its project, was deleted; repaired rows stay repaired."
 
 
 class Command(ScriptableCommand):
     help = (
-        "Look for faults in the rows, and repair them with --no-dry-run. Exit code: 0 clean, "
-        "1 findings at or above the fail level remain, 2 could not run or bad usage."
+        "Find faulty rows, and repair them with --no-dry-run. Exit code: 0 clean, 1 findings at or "
+        "above the fail level remain, 2 a check could not run or incorrect usage."
     )
 
     blank = report.BLANK
@@ -41,22 +41,39 @@ class Command(ScriptableCommand):
             "--dry-run",
             action=BooleanOptionalAction,
             default=True,
-            help="report only (the default), or repair",
+            help="only report (the default), or repair",
         )
-        parser.add_argument("--project", type=_id, metavar="N", help="only this project's rows")
-        parser.add_argument("--job", type=_id, metavar="N", help="only what this Job classified")
+        parser.add_argument("--project", type=_id, metavar="N", help="only rows of this project")
         parser.add_argument(
-            "--check", action="append", default=[], metavar="KEY", help="repeatable; default: all"
-        )
-        parser.add_argument(
-            "--tag", action="append", default=[], choices=Tag.values, help="checks of it, as well"
-        )
-        parser.add_argument("--list", action="store_true", help="show the checks")
-        parser.add_argument(
-            "--samples", type=_samples, default=10, metavar="N", help="ids to show a check"
+            "--job", type=_id, metavar="N", help="only rows that this Job has classified"
         )
         parser.add_argument(
-            "--fail-level", choices=Severity.values, default=Severity.ERROR, help="default: error"
+            "--check",
+            action="append",
+            default=[],
+            metavar="KEY",
+            help="only this check; can be repeated; all checks by default",
+        )
+        parser.add_argument(
+            "--tag",
+            action="append",
+            default=[],
+            choices=Tag.values,
+            help="only checks with this tag; can be repeated and combined with --check",
+        )
+        parser.add_argument("--list", action="store_true", help="list the checks without running")
+        parser.add_argument(
+            "--samples",
+            type=_samples,
+            default=10,
+            metavar="N",
+            help="number of ids to show per check (default 10)",
+        )
+        parser.add_argument(
+            "--fail-level",
+            choices=Severity.values,
+            default=Severity.ERROR,
+            help="lowest severity that causes exit code 1 (default error)",
         )
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -89,7 +106,7 @@ class Command(ScriptableCommand):
             hint = ". Run `manage.py migrate`." if isinstance(error, ProgrammingError) else ""
             raise _refusal(f"The database failed: {first_line(error)}{hint}") from None
         except (KeyboardInterrupt, JobCanceledError):
-            raise _refusal("Stopped; what was repaired stays.") from None
+            raise _refusal("Stopped; repaired rows stay repaired.") from None
         results = list(run.results.order_by("pk"))
         code = report.exit_code(results, fail_level=Severity(options["fail_level"]))
         samples = options["samples"]
@@ -102,7 +119,7 @@ class Command(ScriptableCommand):
             sys.exit(code)
 
     def _run(self, checks: list[Check], scope: Scope, dry_run: bool) -> IntegrityRun:
-        # `disable=None` draws on a terminal only.
+        # `disable=None` shows the bar only on a terminal.
         with tqdm(total=len(checks), unit=" checks", disable=None) as bar:
             if dry_run:
                 return run_checks(checks, scope=scope, on_result=lambda result: bar.update())
@@ -115,9 +132,9 @@ class Command(ScriptableCommand):
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that goes away, do what Ctrl-C does: the Job is not left behind.
+    """Handle SIGTERM and SIGHUP like Ctrl-C, so that the Job is ended as well.
 
-    They do so even where the process inherits that they are ignored, as it does in the background.
+    This also applies if the process inherits that they are ignored, as in the background.
     """
     former = {number: signal.signal(number, signal.default_int_handler) for number in STOPPING}
     try:
@@ -129,7 +146,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _repair(job: Job, **listeners: Callable[[Any], object]) -> IntegrityRun:
-    """Run the repair here; raises CommandError where it has to wait, or broke off."""
+    """Run the repair in this process. Raises CommandError if it must wait, or was interrupted."""
     run = repair_here(job, **listeners)
     if must_wait(job):
         reason = job.error.removeprefix("Waits for ")

@@ -10,12 +10,16 @@ from ami.main.models import Detection
 
 class Command(BaseCommand):
     help = (
-        "Make the demo project: two traps, three nights, drawn moths. A second run changes nothing."
+        "Create the demo project with two traps, three nights and drawn moths. If it exists, "
+        "nothing is changed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--seed", type=int, default=2024, help="The same seed makes the same project."
+            "--seed",
+            type=int,
+            default=2024,
+            help="seed of the random numbers; the same seed creates the same project",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -26,10 +30,10 @@ class Command(BaseCommand):
         except ImportRefusedError as error:
             raise CommandError(str(error)) from None
         if project is None:
-            self.stdout.write(f"Project {PROJECT!r} is there already; nothing changed.")
+            self.stdout.write(f"Project {PROJECT!r} already exists; nothing was changed.")
             return
         detections = Detection.objects.filter(source_image__project=project)
         self.stdout.write(
-            f"Project {PROJECT!r} made: {project.captures.count()} captures, "
+            f"Created project {PROJECT!r}: {project.captures.count()} captures, "
             f"{detections.count()} detections, {project.occurrences.count()} occurrences."
         )

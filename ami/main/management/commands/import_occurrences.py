@@ -12,19 +12,21 @@ from ami.main.importers.occurrences import import_occurrences
 
 
 class Command(BaseCommand):
-    help = "Load an occurrence export of Antenna (JSON). A second run changes nothing."
+    help = "Load an occurrence export of Antenna (JSON). Loading it again changes nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="The export.")
+        parser.add_argument("file", type=Path, help="the export")
         parser.add_argument(
-            "--project", required=True, help="Its project; created where there is none of the name."
+            "--project", required=True, help="name of the project; it is created if necessary"
         )
-        parser.add_argument("--deployment", help="Take all as of this deployment.")
+        parser.add_argument(
+            "--deployment", help="name of the deployment, instead of the names in the file"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             records = read_occurrences(options["file"], deployment=options["deployment"])
-            # `disable=None` draws on a terminal only.
+            # `disable=None` shows the bar only on a terminal.
             with tqdm(total=len(records), unit=" occurrences", disable=None) as bar:
                 report = import_occurrences(
                     records, project_name=options["project"], on_batch=bar.update
@@ -35,7 +37,7 @@ class Command(BaseCommand):
 
     def _summary(self, report: ImportReport, project: str) -> str:
         if not report.captures and not report.classifications:
-            return f"Project {project!r} holds all of it already; nothing changed."
+            return f"Project {project!r} already contains all rows; nothing was changed."
         into = "new project" if report.project_created else "project"
         return (
             f"Imported into {into} {project!r}: {report.occurrences} occurrences, "

@@ -10,15 +10,15 @@ from ami.main.importers.taxa_file import read_checklist
 
 
 class Command(BaseCommand):
-    help = "Load a checklist of species (CSV) into a taxa list. A second run changes nothing."
+    help = "Load a checklist of species (CSV) into a taxa list. Loading it again changes nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="The checklist.")
+        parser.add_argument("file", type=Path, help="the checklist")
         parser.add_argument(
             "--list",
             required=True,
             dest="list_name",
-            help="The taxa list; created where there is none of the name.",
+            help="name of the taxa list; it is created if necessary",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -28,15 +28,15 @@ class Command(BaseCommand):
         except ImportRefusedError as error:
             raise CommandError(str(error)) from None
         for line, name in checklist.unmatched:
-            self.stdout.write(f"line {line}: {name!r} is unmatched; skipped.")
+            self.stdout.write(f"line {line}: {name!r} has no GBIF match; skipped.")
         for note in report.notes:
             self.stdout.write(note)
         self.stdout.write(self._summary(report, options["list_name"]))
-        self.stdout.write(f"{len(checklist.unmatched)} unmatched rows skipped.")
+        self.stdout.write(f"{len(checklist.unmatched)} rows without a GBIF match skipped.")
 
     def _summary(self, report: TaxaReport, list_name: str) -> str:
         if not (report.created or report.filled or report.listed):
-            return f"Taxa list {list_name!r} holds all of it already; nothing changed."
+            return f"Taxa list {list_name!r} already contains all taxa; nothing was changed."
         return (
             f"{report.created} taxa added, {report.filled} completed; "
             f"{report.listed} species added to taxa list {list_name!r}."

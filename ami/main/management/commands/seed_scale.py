@@ -10,7 +10,7 @@ from ami.main.models import Occurrence
 
 
 class Command(BaseCommand):
-    help = "Fill the database with made-up rows by the million, to see how it behaves at scale."
+    help = "Fill the database with millions of synthetic rows for measurements."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         for name, size in asdict(Sizes()).items():
@@ -21,7 +21,7 @@ class Command(BaseCommand):
             "--scale", type=float, default=1.0, help="multiplies every size (default 1)"
         )
         parser.add_argument(
-            "--force", action="store_true", help="add to the occurrences that are there already"
+            "--force", action="store_true", help="add rows even if the database has occurrences"
         )
 
     def handle(self, *, scale: float, force: bool, **options: Any) -> None:
@@ -31,8 +31,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         if not force and Occurrence.objects.exists():
             raise CommandError(
-                f"Database {connection.settings_dict['NAME']!r} has occurrences already; seed an "
-                "empty one, or pass --force to add the made-up rows to them."
+                f"Database {connection.settings_dict['NAME']!r} already contains occurrences; use "
+                "an empty one, or pass --force to add the synthetic rows."
             )
         seed(sizes, report=self.stdout.write)
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The answers of a classifier that knows every species of the demo, and errs as real ones do."""
+"""A simulated classifier of all species of the demo, which makes realistic errors."""
 
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ def answer(
 ) -> Answer:
     """Classify a moth of labels[species] whose box covers `area` of the frame.
 
-    A small moth gets a weak guess. A species is mostly mistaken for another of its genus.
+    A small moth gets a low score. Errors are mostly species of the same genus.
     """
     truth = labels[species]
     strength = float(np.clip(3 + 2.7 * np.log2(area / 0.0005) + rng.normal(0, 1.6), 2.0, 15.0))

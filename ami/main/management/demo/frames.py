@@ -1,4 +1,4 @@
-"""The frames of a trap: a lit sheet with moths on it."""
+"""The images of a trap: a lit sheet with moths on it."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
 WIDTH, HEIGHT = 1920, 1280
-NEUTRAL = 128  # grey that adds nothing
+NEUTRAL = 128  # grey without effect
 Box = tuple[int, int, int, int]
 Floats = NDArray[np.floating[Any]]
 
@@ -28,7 +28,7 @@ def draw_sheet(rng: np.random.Generator) -> Image.Image:
 
 
 def _folds(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
-    """Soft creases that hang down the cloth, as relative brightness."""
+    """Return the soft vertical folds of the cloth, as relative brightness."""
     folds = np.zeros_like(x)
     for _ in range(9):
         slope, bend = rng.uniform(-0.25, 0.25), rng.uniform(-60, 60)
@@ -39,7 +39,7 @@ def _folds(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
 
 
 def draw_grain(rng: np.random.Generator) -> Image.Image:
-    """The noise of the camera, about NEUTRAL."""
+    """Return the noise of the camera, around NEUTRAL."""
     grain = rng.normal(NEUTRAL, 3.0, (HEIGHT, WIDTH, 1)) + rng.normal(0, 1.5, (HEIGHT, WIDTH, 3))
     return Image.fromarray(np.clip(grain, 0, 255).astype(np.uint8), "RGB")
 
@@ -47,13 +47,13 @@ def draw_grain(rng: np.random.Generator) -> Image.Image:
 def expose(
     sheet: Image.Image, grain: Image.Image, *, brightness: float, shift: tuple[int, int]
 ) -> Image.Image:
-    """Return one exposure of the empty sheet, with the grain moved so that no two are alike."""
+    """Return one image of the empty sheet, with shifted noise, so that no two are equal."""
     frame = sheet.point(lambda value: value * brightness)
     return ImageChops.add(frame, ImageChops.offset(grain, *shift), offset=-NEUTRAL)
 
 
 def add_gnats(frame: Image.Image, rng: np.random.Generator) -> None:
-    """Specks too small for any detector."""
+    """Draw specks that are too small for any detector."""
     for x, y in zip(
         rng.integers(60, WIDTH - 60, 45), rng.integers(60, HEIGHT - 60, 45), strict=True
     ):
@@ -87,7 +87,7 @@ def place_moth(
 
 
 def _lit(moth: Image.Image, sheet: Any) -> Image.Image:
-    """Tint the moth with the light that falls on the sheet where it sits."""
+    """Tint the moth with the light on the sheet at its place."""
     light = [
         0.35 + 0.75 * channel / full for channel, full in zip(sheet, (236, 222, 192), strict=True)
     ]

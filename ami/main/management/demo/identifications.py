@@ -1,4 +1,4 @@
-"""What people said about some of the demo's occurrences."""
+"""The identifications of some of the demo's occurrences."""
 
 from ami.main.management.demo.species import load_species
 from ami.main.management.demo.story import Moth
@@ -12,9 +12,9 @@ AGREEING = 9
 def identify(
     project: Project, occurrences: list[Occurrence], moths: list[Moth], taxa: dict[str, int]
 ) -> None:
-    """Name the moths that sat longest: most rightly, one only to its genus.
+    """Identify the moths with the most captures: most of them correctly, one only to its genus.
 
-    One names a species that the classifier does not; another is withdrawn, and so says nothing.
+    One identification differs from the classifier's species, and another one is withdrawn.
     """
     ada, tomas = _people(project)
     order = sorted(range(len(moths)), key=lambda index: -len(moths[index].sightings))
@@ -61,7 +61,7 @@ def _people(project: Project) -> list[User]:
 
 
 def _another(name: str) -> str:
-    """A species of another family, always the same one."""
+    """Return a species of another family, always the same one."""
     known = load_species()
     family = next(species.family for species in known if species.name == name)
     return next(species.name for species in known if species.family != family)

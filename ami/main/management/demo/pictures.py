@@ -1,4 +1,4 @@
-"""The files of the demo project: frames, and the crops cut from them."""
+"""The files of the demo project: captures and crops."""
 
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from ami.main.management.demo.story import NIGHTS, TRAPS, Moth, Sighting, frame_
 
 
 class Crop(NamedTuple):
-    """One moth in one frame: which moth of the night, its box, its file."""
+    """One moth on one capture: its index in the night, its box and its file."""
 
     moth: int
     box: Box
@@ -32,13 +32,13 @@ class Crop(NamedTuple):
 
     @property
     def area(self) -> float:
-        """The share of the frame."""
+        """The area as a share of the frame."""
         x1, y1, x2, y2 = self.box
         return (x2 - x1) * (y2 - y1) / (WIDTH * HEIGHT)
 
 
 class Frame(NamedTuple):
-    """A frame and what is on it; paths are relative to the media root."""
+    """A capture and its moths; paths are relative to the media root."""
 
     path: str
     time: datetime
@@ -46,7 +46,7 @@ class Frame(NamedTuple):
 
 
 class Studio:
-    """Draws the nights of one seed; each sheet and each species is drawn once."""
+    """Draws the nights of one seed. Each sheet and each species is drawn only once."""
 
     def __init__(self, *, seed: int) -> None:
         self.seed = seed
@@ -57,7 +57,7 @@ class Studio:
         ]
 
     def draw_night(self, moths: list[Moth], *, trap: int, night: int) -> list[Frame]:
-        """Write the files of one night and return what they show."""
+        """Write the files of one night and return its captures."""
         return [
             self._draw_frame(moths, number, time, trap=trap, night=night)
             for number, time in enumerate(frame_times(NIGHTS[night]))

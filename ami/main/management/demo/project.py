@@ -39,7 +39,7 @@ CAPTURE_SET = "Demo captures"
 
 
 class Night(NamedTuple):
-    """One night at one trap: its moths, and the frames that show them."""
+    """One night at one trap: its moths and captures."""
 
     moths: list[Moth]
     frames: list[Frame]
@@ -47,7 +47,7 @@ class Night(NamedTuple):
 
 @dataclass
 class _Rows:
-    """What is collected and then written in bulk; `moths` has the order of `occurrences`."""
+    """Rows that are collected and written in bulk; `moths` has the order of `occurrences`."""
 
     captures: dict[str, SourceImage]
     taxa: list[int]  # of the labels
@@ -61,9 +61,9 @@ class _Rows:
 
 
 def create_demo_project(*, seed: int) -> Project | None:
-    """Draw the frames and write all rows in one transaction; None where the project is there.
+    """Draw the captures and write all rows in one transaction.
 
-    The same seed makes the same project.
+    Returns None if the project exists. The same seed always creates the same project.
     """
     with transaction.atomic():
         wait_for_turn("create_demo_project")
@@ -123,7 +123,7 @@ def _store_captures(deployment: Deployment, night: Night) -> None:
 
 
 def _collect(rows: _Rows, night: Night) -> None:
-    """Add the rows of a night, unsaved."""
+    """Add the unsaved rows of a night."""
     first = rows.captures[night.frames[0].path]
     occurrences = [
         Occurrence(

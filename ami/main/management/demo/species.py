@@ -1,4 +1,4 @@
-"""The moths that the demo project knows: real names, each with its genus and family."""
+"""The moths of the demo project: real names, each with its genus and family."""
 
 import csv
 from functools import cache
@@ -18,7 +18,7 @@ class Species(NamedTuple):
 
 @cache
 def load_species() -> tuple[Species, ...]:
-    """All of them, by family, genus and name."""
+    """Return all species, sorted by family, genus and name."""
     with FILE.open(encoding="utf-8", newline="") as file:
         return tuple(
             Species(row["species"], row["genus"], row["family"], int(row["gbif_key"]))

@@ -1,4 +1,4 @@
-"""Moths drawn from above, each species in a pattern of its own."""
+"""Drawings of moths from above, each species with its own pattern."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ class Pose(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What the species of a family have in common; areas are shares of the frame."""
+    """The common properties of a family's species; areas are shares of the frame."""
 
     pose: Pose
     palette: tuple[Colour, ...]

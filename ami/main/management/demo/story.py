@@ -1,4 +1,4 @@
-"""What happens at the two traps: which moth sits where in which frame."""
+"""The events at the two traps: which moth is where on which capture."""
 
 import math
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ TRAPS = (
 
 
 class Sighting(NamedTuple):
-    """A moth in one frame; centre in pixels, angle in degrees, area as share of the frame."""
+    """A moth on one capture; centre in pixels, angle in degrees, area as a share of the frame."""
 
     frame: int
     centre: tuple[float, float]
@@ -48,7 +48,7 @@ class Sighting(NamedTuple):
 
 
 class Moth(NamedTuple):
-    """One individual, in consecutive frames of one night."""
+    """One individual on consecutive captures of one night."""
 
     species: Species
     sightings: tuple[Sighting, ...]
@@ -60,7 +60,7 @@ def frame_times(night: date) -> list[datetime]:
 
 
 def tell_night(*, seed: int, trap: int, night: int) -> list[Moth]:
-    """Return the moths of one night at one trap; no two of them sit on each other."""
+    """Return the moths of one night at one trap, which do not overlap."""
     rng = np.random.default_rng([seed, trap, night])
     fauna = _fauna(np.random.default_rng([seed, trap]))
     small_fauna = [species for species in load_species() if species.family in SMALL_FAMILIES]
@@ -75,7 +75,7 @@ def tell_night(*, seed: int, trap: int, night: int) -> list[Moth]:
 
 
 def _fauna(rng: np.random.Generator) -> list[Species]:
-    """The regulars first, then a draw of the others."""
+    """Return the regular species first, then a random selection of the others."""
     known = load_species()
     regulars = [species for name in REGULARS for species in known if species.name == name]
     drawn = rng.choice(len(known), FAUNA, replace=False)
@@ -85,7 +85,7 @@ def _fauna(rng: np.random.Generator) -> list[Species]:
 def _visit(
     species: Species, area: float, others: list[Moth], rng: np.random.Generator
 ) -> Iterator[Moth]:
-    """Yield the moth with its frames, or nothing where the sheet is full."""
+    """Yield the moth with its captures, or nothing if the sheet is full."""
     first = int(rng.integers(FRAMES))
     last = min(first + int(rng.geometric(0.24)), FRAMES)
     present = [
@@ -106,7 +106,7 @@ def _clear(centre: tuple[float, float], area: float, other: Sighting) -> bool:
 def _stay(
     frames: range, centre: tuple[float, float], area: float, rng: np.random.Generator
 ) -> Iterator[Sighting]:
-    """Sit nearly still; one in twelve frames catches the moth with its wings folded up."""
+    """Move the moth slightly; on one in twelve captures its wings are folded."""
     angle = rng.uniform(0, 360)
     for frame in frames:
         folded = len(frames) > 2 and rng.random() < 1 / 12

@@ -142,7 +142,7 @@ def test_a_key_that_stands_twice_is_named(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "twice.json"
     file.write_bytes(FILES["twice.json"])
     ended = shell("small_size_filter", "--occurrence", make_occurrence().pk, "--config", file)
-    assert "The key 'size_threshold' stands more than once; keep one." in ended.err
+    assert "The key 'size_threshold' occurs more than once; keep one." in ended.err
 
 
 def test_a_file_may_begin_with_a_byte_order_mark(shell: Shell, tmp_path: Path) -> None:

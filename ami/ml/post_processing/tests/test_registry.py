@@ -36,7 +36,7 @@ def test_second_method_of_a_key_is_refused() -> None:
     with registered(CountingTask):
         assert register(CountingTask) is CountingTask
         for claim in (register, partial(setitem, POSTPROCESSING_TASKS, "counting")):
-            with pytest.raises(ValueError, match="Two methods claim the key 'counting'"):
+            with pytest.raises(ValueError, match="Two methods have the key 'counting'"):
                 claim(Impostor)
         assert get_postprocessing_task("counting") is CountingTask
     assert "counting" not in POSTPROCESSING_TASKS

@@ -1,4 +1,4 @@
-"""A fault-maker for each check, in raw SQL; `test_checks` runs them all."""
+"""Functions that create the faults of each check in raw SQL; `test_checks` runs all of them."""
 
 from importlib import import_module
 from pkgutil import iter_modules

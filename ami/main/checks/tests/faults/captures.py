@@ -130,7 +130,7 @@ def shares_of_the_frame(world: World) -> Rows:
 
 @fault("box_in_fractions")
 def the_whole_frame_as_one(world: World) -> Rows:
-    """A pixel further on, a box of one pixel is one."""
+    """A box with sides of one pixel is valid."""
     execute(SET_BOX, "{1, 0, 2, 1}", world.detections[1].pk)
     return box(world, "{0, 0, 1, 1}")
 
@@ -141,7 +141,7 @@ def less_than_a_pixel(world: World) -> Rows:
 
 
 def two_boxes(world: World, former: str, other: str) -> Rows:
-    """Of the two detections of the second capture."""
+    """The two detections of the second capture have the same box."""
     pks = [detection.pk for detection in world.detections[1:]]
     for pk, text in zip(pks, (former, other), strict=True):
         execute(SET_BOX, text, pk)
@@ -150,14 +150,14 @@ def two_boxes(world: World, former: str, other: str) -> Rows:
 
 @fault("same_box")
 def the_same_twice(world: World) -> Rows:
-    """What has the same box on another capture is not one of them."""
+    """The same box on another capture is not a fault."""
     execute(SET_BOX, "{10, 10, 50, 50}", world.detections[0].pk)
     return two_boxes(world, "{10, 10, 50, 50}", "{10, 10, 50, 50}")
 
 
 @fault("same_box")
 def the_same_but_for_rounding(world: World) -> Rows:
-    """That rounds the one to another pixel than the other."""
+    """The two boxes round to different pixels."""
     return two_boxes(world, "{10.4999996, 10, 50, 50}", "{10.5000004, 10, 50, 50.0000004}")
 
 
@@ -169,7 +169,7 @@ def timed(world: World, time: str) -> Rows:
 
 @fault("time_outside_night")
 def a_day_and_a_second_too_early(world: World) -> Rows:
-    """The other capture is a day too early, and no more."""
+    """The other capture is exactly one day too early, which is not a fault."""
     execute(
         "UPDATE main_sourceimage SET timestamp = '2022-06-19T12:00Z' WHERE id = %s",
         world.captures[1].pk,
@@ -179,7 +179,7 @@ def a_day_and_a_second_too_early(world: World) -> Rows:
 
 @fault("time_outside_night")
 def more_than_a_day_too_late(world: World) -> Rows:
-    """In the zone of the deployment, in which a night begins four hours later."""
+    """The time zone of the deployment applies, where a night begins four hours later."""
     execute(
         "UPDATE main_deployment SET time_zone = 'America/New_York' WHERE id = %s",
         world.deployment.pk,
@@ -193,7 +193,7 @@ def more_than_a_day_too_late(world: World) -> Rows:
 
 @fault("time_outside_night")
 def clock_that_was_never_set(world: World) -> Rows:
-    """In a night whose name is not a date."""
+    """The name of the night is not a date."""
     execute("UPDATE main_event SET group_by = '1970-13-45, trap 1' WHERE id = %s", world.event.pk)
     return timed(world, "1970-01-01T00:00Z")
 

@@ -14,7 +14,7 @@ def parent_below_its_child(world: World) -> Rows:
 
 @fault("taxon_loop")
 def parent_of_itself(world: World) -> Rows:
-    """The species below it leads into the loop, and is no part of it."""
+    """The species below it leads into the loop, but is not part of it."""
     execute(SET_PARENT, world.genus.pk, world.genus.pk)
     return {(Taxon, world.genus.pk)}
 
@@ -27,7 +27,7 @@ def renamed_taxon(world: World) -> Rows:
 
 @fault("orphan_name")
 def label_of_an_import(world: World) -> Rows:
-    """The genus is a label of it, too, and so is a name that somebody has added by hand."""
+    """The genus and a name that was added by hand are labels as well."""
     pk = world.project.pk
     names = [f"Misspelt {pk}", f"Added {pk}", world.genus.name]
     execute(

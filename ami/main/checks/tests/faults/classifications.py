@@ -36,7 +36,7 @@ def of_two_at_one_time_the_first(world: World) -> Rows:
 
 @fault("duplicate_classification")
 def saved_twice(world: World) -> Rows:
-    """What was derived from the first is now derived from its copy."""
+    """Classifications derived from the first one now refer to its copy."""
     (copy,) = execute(COPY, False, world.raw.pk)
     execute(SET_SOURCE, copy, world.masked.pk)
     return rows(copy)
@@ -55,7 +55,7 @@ def saved_twice_without_anything_known(world: World) -> Rows:
 
 @fault("duplicate_classification")
 def saved_twice_with_what_follows(world: World) -> Rows:
-    """Once the sources are one, what was derived from them is twice the same."""
+    """Once the sources are merged, the classifications derived from them are duplicates."""
     (copy,) = execute(COPY, False, world.raw.pk)
     (derived,) = execute(COPY, True, world.masked.pk)
     execute(SET_SOURCE, copy, derived)
@@ -70,7 +70,7 @@ def derived_from_what_it_supersedes(world: World) -> Rows:
 
 @fault("broken_lineage")
 def derived_from_itself(world: World) -> Rows:
-    """What is derived from it in turn leads into the loop, and is no part of it."""
+    """A classification derived from it leads into the loop, but is not part of it."""
     execute(SET_SOURCE, world.raw.pk, world.raw.pk)
     return rows(world.raw.pk)
 

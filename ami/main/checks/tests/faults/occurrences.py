@@ -19,7 +19,7 @@ def left_empty(world: World) -> Rows:
 
 @fault("detection_without_occurrence")
 def classified_alone(world: World) -> Rows:
-    """Another one that is not classified may be in none."""
+    """A detection without classifications may have no occurrence."""
     capture = world.captures[0].pk
     pk, _ = execute(
         "INSERT INTO main_detection (created_at, updated_at, source_image_id, path) "
@@ -75,7 +75,7 @@ def in_two_projects(world: World) -> Rows:
 
 @fault("missing_determination")
 def classified_and_undetermined(world: World) -> Rows:
-    """One that nobody has given a taxon has none by right."""
+    """An occurrence without any taxon to choose from has no determination."""
     execute(
         "UPDATE main_occurrence SET determination_id = NULL, determination_score = NULL "
         "WHERE id = %s",
