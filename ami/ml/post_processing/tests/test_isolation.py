@@ -112,7 +112,9 @@ def test_many_failing_units_fail_the_job(broker: Broker, rows: int) -> None:
     SeeingTask.odd.update(detections())
     job = worked(broker, scope, workers=1)
     assert job.outcome == Outcome.FAILED
-    assert job.error.startswith("50 of 50 rows failed, more than 50%, the last with ValueError: Od")
+    assert job.error.startswith(
+        "50 of 50 rows failed, more than 50%. The last error: ValueError: Od"
+    )
 
 
 @pytest.mark.parametrize("rows", [64, 200])
