@@ -1,4 +1,4 @@
-"""What a run is pointed at must not be deleted before it has ended."""
+"""Refuse to delete the rows that an unfinished run works on."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ami.ml.post_processing.service import JOB_TYPE
 
 
 def kept_for_runs(model: type[Model], ids: list[Any]) -> list[str]:
-    """Of capture sets, events and occurrences that a run works on."""
+    """Why these capture sets, events or occurrences cannot be deleted, one sentence per Job."""
     fields = {
         name
         for scope in SCOPES
@@ -27,7 +27,7 @@ def kept_for_runs(model: type[Model], ids: list[Any]) -> list[str]:
 
 
 def _pointed_at(job: Job, fields: set[str]) -> set[Any]:
-    """The ids under these options, whatever is stored as the Job's parameters."""
+    """The ids in these options of the Job; malformed parameters are ignored."""
     params = job.params if isinstance(job.params, dict) else {}
     config = params.get("config")
     values = [config.get(name) for name in fields] if isinstance(config, dict) else []
