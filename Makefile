@@ -7,13 +7,13 @@ PYTHON ?= python3
 PORT ?= 8000
 PARALLEL := --numprocesses=3 --dist=worksteal
 
-# Print what a command says only if it fails.
+# Run a command and print its output only if it fails.
 quietly = @said=$$($(1) 2>&1) || { printf '%s\n' "$$said"; exit 1; }
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
-setup: .venv/stamp ## Make .venv with the pinned requirements; at once when nothing has changed.
+setup: .venv/stamp ## Create .venv with the pinned requirements, unless it is up to date.
 	@:
 
 .venv/stamp: $(wildcard requirements/*.txt)
@@ -22,10 +22,10 @@ setup: .venv/stamp ## Make .venv with the pinned requirements; at once when noth
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/local.txt
 	@touch $@
 
-demo: setup ## Run the main job as a person does, then serve it. ONCE=1 stops after it, PORT=8001 moves it.
+demo: setup ## Run a method through the admin and serve the demo. ONCE=1 stops afterwards; PORT=8001 sets the port.
 	@$(BIN)/python manage.py demo --port $(PORT) $(if $(ONCE),--once)
 
-test: setup ## Run every check and every test, side by side.
+test: setup ## Run all checks and all tests in parallel.
 	@$(MAKE) --no-print-directory --jobs=2 pytest check
 
 pytest: setup
@@ -40,23 +40,23 @@ check: setup ## Check style, types, layers, documentation and migrations; needs 
 	$(call quietly,$(BIN)/python manage.py check)
 	$(call quietly,$(BIN)/python manage.py makemigrations --check)
 
-versions: setup ## Test engine, journal, methods and checks on each PostgreSQL that is found: VERSIONS="15 16".
+versions: setup ## Test engine, journal, methods and checks on each installed PostgreSQL, or on VERSIONS="15 16".
 	@for version in $(or $(VERSIONS),$$($(BIN)/python -c "from config.servers import found; print(*found())")); do \
 	    echo "PostgreSQL $$version"; \
 	    POSTGRES_VERSION=$$version $(BIN)/pytest $(PARALLEL) ami/jobs ami/ml ami/main/checks || exit; \
 	done
 
-bench: setup ## Measure speed and memory; results go to benchmarks/results/.
+bench: setup ## Measure speed and memory, and write benchmarks/results/.
 	@$(BIN)/python -m benchmarks
 
-chaos: setup ## Kill workers, Redis and PostgreSQL under runs, and race each race a hundred times. CHAOS_SEED=1 repeats the kills.
+chaos: setup ## Kill workers, Redis and PostgreSQL during runs, and repeat each race 100 times. CHAOS_SEED=1 repeats the same kills.
 	@CHAOS_KILLS=$(or $(CHAOS_KILLS),60) $(BIN)/pytest --verbose -m chaos
 
-quality: setup ## Measure how well tracking finds the links of known tracks.
+quality: setup ## Measure the precision and recall of tracking on known tracks.
 	@$(BIN)/python -m benchmarks.quality
 
-screenshots: setup # Take the pictures of the README anew, in a real browser.
+screenshots: setup # Take the screenshots of the README again, in a real browser.
 	@SCREENSHOTS=docs/images $(BIN)/pytest --quiet ami/ml/post_processing/tests/test_browser.py
 
-clean: ## Remove .venv and caches; the data below .local stay.
+clean: ## Remove .venv and caches; keep the data in .local.
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage docs/_build

@@ -1,4 +1,4 @@
-"""What every test may use. The session runs on real servers, embedded where none are named."""
+"""Fixtures for all tests. The session uses real servers, by default embedded ones."""
 
 import gc
 import json
@@ -40,7 +40,7 @@ CHROMIUM_FLAGS = (
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Escape what UTF-8 cannot hold in the output of a test: a parallel run could not report it."""
+    """Escape lone surrogates in a test's output, which a parallel run could not report."""
     report = yield
     report.sections = [
         (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
@@ -50,16 +50,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what mostly waits, while other processes compute; whatever order is drawn.
+    """Start with tests that mostly wait, while other processes compute, in any random order.
 
-    A process is given its tests in one row, and others take over from the end of it. So what
-    stands first stays together, and a module's servers start once.
+    Each process gets consecutive tests, and idle processes take tests from the end. So the first
+    tests stay together, and the servers of a module start only once.
     """
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector pass over what has been imported: it took a tenth of the time."""
+    """Exclude imported objects from garbage collection, which took 10% of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -75,7 +75,7 @@ def services() -> None:
 def django_db_modify_db_settings(
     services: None, django_db_modify_db_settings_parallel_suffix: None
 ) -> None:
-    """Have the servers before Django makes the test database, one per test process.
+    """Start the servers before Django creates the test database, one per test process.
 
     pytest-django calls this first.
     """
@@ -83,7 +83,7 @@ def django_db_modify_db_settings(
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Have every test begin with empty tables, whatever has run before it."""
+    """Let every test start with empty tables, whatever ran before it."""
     with django_db_blocker.unblock():
         empty_tables()
     with pytest.MonkeyPatch.context() as patch:
@@ -93,7 +93,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 @pytest.fixture(scope="session", autouse=True)
 def media_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep the tests' files, and those of the processes they start, apart from the demo's."""
+    """Keep the files of the tests and their processes apart from those of the demo."""
     folder = tmp_path_factory.mktemp("media")
     with override_settings(MEDIA_ROOT=folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDIA_ROOT", str(folder))
@@ -108,7 +108,7 @@ def session_worker(
     node = f"{connection.settings_dict['NAME']}@localhost"
     database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     arguments = ("worker", "--concurrency=1", "--without-gossip", "--without-mingle", "-n", node)
-    # Methods of the tests, as a module is that is dropped in.
+    # Load the tests' own methods, as for a module that was added to the package.
     include = "--include=ami.ml.post_processing.tests.shapes_in_the_worker"
     soft = (include, "--", "worker.soft_shutdown_timeout=0.1")
     log = tmp_path_factory.mktemp("worker") / "worker.log"
@@ -127,8 +127,8 @@ def session_worker(
 def celery_worker(session_worker: str) -> Iterator[str]:
     """Publish to the session's real worker while the test runs; yields the worker's node name.
 
-    The worker has keys of its own in Redis, so that it takes no message of tests that play the
-    worker themselves, and answers none of their questions.
+    The worker uses its own keys in Redis, so that it takes no messages from tests that act as the
+    worker themselves, and does not answer their requests.
 
     A test that uses it commits: `@pytest.mark.django_db(transaction=True)`.
     """
@@ -139,7 +139,7 @@ def celery_worker(session_worker: str) -> Iterator[str]:
 
 @contextmanager
 def _keys_of_the_worker() -> Iterator[None]:
-    """Have this process, and those that it starts, use the worker's keys in Redis."""
+    """Let this process, and those that it starts, use the worker's keys in Redis."""
     options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
     prefix = f"{options['global_keyprefix']}worker:"
     with (
@@ -153,7 +153,7 @@ def _keys_of_the_worker() -> Iterator[None]:
 
 
 def _forget_connections() -> None:
-    """Have Celery take its next connection to the broker from the pool for the present keys."""
+    """Let Celery open its next broker connection with the current keys."""
     app: Any = current_app
     app._pool = app.amqp._producer_pool = None
 
@@ -167,14 +167,14 @@ def _wait_for_ping(worker: CeleryProcess, node: str) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Find a Chromium: `CHROMIUM`, else on the PATH; without one the test is skipped.
+    """Find Chromium: `CHROMIUM`, else on the PATH; without it, the test is skipped.
 
     `CI` or `REQUIRE_BROWSER` in the environment turns the skip into a failure.
     """
     names = [os.environ["CHROMIUM"]] if os.environ.get("CHROMIUM") else CHROMIUM_NAMES
     if found := next(filter(None, map(shutil.which, names)), None):
         return found
-    reason = f"No Chromium: none of {', '.join(names)} is there. Install one, or set CHROMIUM."
+    reason = f"Chromium was not found as {', '.join(names)}. Install it, or set CHROMIUM."
     if os.environ.get("CI") or os.environ.get("REQUIRE_BROWSER"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -194,16 +194,16 @@ def browser_url(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
             assert server.stdout is not None
             yield server.stdout.readline().strip()
         finally:
-            os.killpg(server.pid, signal.SIGTERM)  # the command itself passes no signal on
+            os.killpg(server.pid, signal.SIGTERM)  # the command itself does not forward signals
 
 
 @pytest.fixture
 def page(browser_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """Open an empty page in a real browser, with cookies of its own."""
+    """Open an empty page in a real browser, with its own cookies."""
     # Playwright runs an event loop in this thread; Django's own calls do not enter it.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     with sync_playwright() as playwright:
         browser = playwright.chromium.connect(browser_url)
         yield browser.new_page()
-        connections.close_all()  # those that Django keeps for code inside this event loop
+        connections.close_all()  # the connections that Django opened inside the event loop
         browser.close()

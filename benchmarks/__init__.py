@@ -1,4 +1,4 @@
-"""Speed and memory, as ratios that one run takes; `python -m benchmarks` prints and keeps them."""
+"""Measure speed and memory; `python -m benchmarks` prints and stores the figures."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import django
 from django.conf import settings
 
-# Before `config` is read, which names a developer's settings.
+# Set this before `config` is imported, which defaults to the development settings.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
 
 from config import embedded
@@ -17,10 +17,12 @@ FOLDER = Path(__file__).parent
 
 
 def set_up() -> None:
-    """Make Django ready, and the embedded services where no others are named."""
+    """Set up Django, and start the embedded services unless others are configured."""
     django.setup()
     if settings.DEBUG:
-        sys.exit("With DEBUG, Django keeps every statement, which costs time and memory: unset it.")
+        sys.exit(
+            "With DEBUG, Django stores every statement, which costs time and memory: unset it."
+        )
     try:
         embedded.hold(settings.DATABASE_URL, settings.REDIS_URL)
     except ServiceError as error:

@@ -19,14 +19,14 @@ BENCHMARKS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}")
     parser.add_argument(
-        "--quick", action="store_true", help="few rows, one round; prints, and keeps nothing"
+        "--quick", action="store_true", help="use few rows and one round, and store no results"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.names).difference(BENCHMARKS):
         parser.error(
-            f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}"
+            f"no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}"
         )
     set_up()
     missed = [
@@ -38,8 +38,8 @@ def main() -> None:
 
 
 def run(name: str, *, quick: bool) -> list[str]:
-    """Run one benchmark, print and keep its figures; returns those that miss their target."""
-    report = import_module("benchmarks.report")  # needs Django to be ready, as the next does
+    """Run one benchmark, print and store its figures; return those that miss their target."""
+    report = import_module("benchmarks.report")  # Django must be set up before these imports
     benchmark = import_module(f"benchmarks.{name}")
     figures = benchmark.run(quick=quick)
     sys.stdout.write(f"\n{benchmark.TITLE}\n\n{report.text_table(figures)}")

@@ -1,5 +1,4 @@
-"""The long lists of the admin, their searches and filters, at full size and with a hundredth of
-the rows."""
+"""The long lists of the admin with searches and filters, at full size and at 1% of the rows."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,7 +25,7 @@ LISTS = {
     "occurrences": "main_occurrence",
     "capture sets": "main_sourceimagecollection",
 }
-# By the list: a name that many rows bear, one that few bear, the beginnings of paths, no row.
+# For each list: a frequent name, a rare name, prefixes of paths, and a text without matches.
 NAMES = ("Seeded species 1", "seeded SPECIES 97", "common moth 9", "a", "nothing")
 PATHS = ("seed/12", "seed/9999/7.jpg", "7.JPG", "nothing")
 SEARCHES = {
@@ -81,7 +80,7 @@ class Site:
             self.client.force_login(user or User.objects.create_superuser(EMAIL))
 
     def get(self, path: str) -> ChangeList:
-        """Fetch a list; raises RuntimeError where it is not shown."""
+        """Fetch a list; raises RuntimeError if it is not shown."""
         with databases.using(self.database):
             response = self.client.get(path)
         if response.context_data is None:
@@ -90,7 +89,7 @@ class Site:
         return changelist
 
     def full_page(self, path: str, page: int) -> str:
-        """The path of this page, or of the last full one where there are fewer."""
+        """The path of this page, or of the last full page if there are fewer pages."""
         pages = self.get(path).paginator.num_pages
         return f"{path}?p={page if page <= pages else max(pages - 1, 1)}"
 
@@ -143,7 +142,7 @@ def _compare(name: str, model: str, sites: list[Site], *, page: int, rounds: int
 
 
 def _found(site: Site, *, rounds: int) -> Iterator[list[Figure]]:
-    """What each search and each filter takes at full size."""
+    """Measure each search and each filter at full size."""
     asked: list[tuple[str, dict[str, str]]] = [
         *((model, {"q": term}) for model, terms in SEARCHES.items() for term in terms),
         *((model, query) for model, queries in FILTERS.items() for query in queries),
@@ -155,7 +154,7 @@ def _found(site: Site, *, rounds: int) -> Iterator[list[Figure]]:
         seconds = interleaved(measure, rounds=rounds)[""]
         noun = site.get(path).opts.verbose_name_plural
         what = " ".join(f"{name}={value}" for name, value in query.items())
-        # A search finds its rows by an index; to count what few filters find, the table is read.
+        # A search uses an index. Some filters read the whole table to count their rows.
         at_most = 100 if "q" in query else None
         yield [
             Figure(f"{noun}, {what}: queries", site.queries(path), at_most=10),

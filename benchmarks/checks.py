@@ -1,4 +1,4 @@
-"""The integrity checks: a repair against a row-by-row peer, the whole report, and `/healthz`."""
+"""The integrity checks: a repair compared with row-by-row code, the report, and `/healthz`."""
 
 import logging
 import sys
@@ -54,7 +54,7 @@ def run(*, quick: bool) -> list[Figure]:
 
 
 def run_task() -> None:
-    """The repair as a Job: with its journal, its two looks, and its history."""
+    """Run the repair as a Job: with journal, second check and history."""
     repair_here(new_repair([CHECKS[KEY]], scope=EVERYTHING))
 
 
@@ -69,7 +69,7 @@ def _speed(database: str, *, rounds: int) -> list[Figure]:
         "row by row": peers.determine_row_by_row,
     }
     outcomes: set[str] = set()
-    _time_on_copy(database, _repair, outcomes)  # the first of a process pays for its imports
+    _time_on_copy(database, _repair, outcomes)  # the first call in a process includes the imports
     seconds = interleaved(
         {
             name: partial(_time_on_copy, database, work, outcomes)
@@ -100,7 +100,7 @@ def _time_on_copy(database: str, work: Callable[[], object], outcomes: set[str])
 
 
 def _clear(rows: int) -> None:
-    """Take the determination of so many occurrences, and let nothing of it fall to the repair."""
+    """Remove the determination of `rows` occurrences, and vacuum so that the repair need not."""
     with connection.cursor() as cursor:
         cursor.execute(CLEAR, [rows])
         cursor.execute("VACUUM ANALYZE main_occurrence")
@@ -154,8 +154,8 @@ def _report(database: str) -> list[Figure]:
 
 
 def _healthz(database: str) -> list[Figure]:
-    """Of a site whose beat has never been heard of, which takes as long as of any other."""
-    logging.disable(logging.ERROR)  # each 503 is one
+    """Measure a site whose beat never reported; other sites take the same time."""
+    logging.disable(logging.ERROR)  # each 503 is logged as an error
     client = Client()
     with databases.opened(database):
         seconds = interleaved(

@@ -1,4 +1,4 @@
-"""Class masking against a row-by-row peer, and against moving the same arrays alone."""
+"""Class masking compared with row-by-row code and with only reading and writing the arrays."""
 
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from benchmarks.report import Figure
@@ -27,7 +27,7 @@ def run(*, quick: bool) -> list[Figure]:
     title = f"task, {sizes.rows:,} rows of {sizes.classes:,} classes"
     return [
         Figure(title, seconds["task"], "s"),
-        Figure("rows a second", sizes.rows / seconds["task"]),
+        Figure("rows per second", sizes.rows / seconds["task"]),
         Figure("row by row", seconds["row by row"], "s"),
         Figure("arrays alone, read and written", seconds["arrays alone"], "s"),
         Figure("row by row ÷ task", seconds["row by row"] / seconds["task"], at_least=50),

@@ -1,7 +1,7 @@
-"""Databases of the benchmarks' own, beside the configured one.
+"""Separate databases for the benchmarks, next to the configured one.
 
-A seeded database is kept for the next run, and seeded anew once the seed or the schema is
-another. A copy lasts for one measurement.
+A seeded database is kept for the next run, and created again if the seed or the schema changes. A
+copy is used for one measurement.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE d
 
 @contextmanager
 def using(database: BaseDatabaseWrapper) -> Iterator[None]:
-    """Let all that follows work on `database`; its connection stays open."""
+    """Use `database` as the default in the block; its connection stays open."""
     former = connections["default"]
     connections["default"] = database
     try:
@@ -43,7 +43,7 @@ def connect(name: str) -> BaseDatabaseWrapper:
 
 @contextmanager
 def opened(name: str) -> Iterator[None]:
-    """Work on database `name`, with every table looked at once, so that no cache is cold."""
+    """Use database `name` in the block, after reading every table once to warm caches."""
     database = connect(name)
     try:
         with using(database):
@@ -56,7 +56,7 @@ def opened(name: str) -> Iterator[None]:
 
 @contextmanager
 def copied(source: str) -> Iterator[None]:
-    """Work on a fresh copy of database `source`, dropped at the end."""
+    """Use a fresh copy of database `source` in the block, and drop it at the end."""
     name = f"{source}_copy"
     drop(name)
     _execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE {_quoted(source)}")
@@ -68,7 +68,7 @@ def copied(source: str) -> Iterator[None]:
 
 
 def warm() -> None:
-    """Read every row, so that none of it falls to what is measured next."""
+    """Read every row, so that the next measurement does not include that."""
     for model in apps.get_models(include_auto_created=True):
         _execute(f"SELECT count(row) FROM {_quoted(model._meta.db_table)} row")  # noqa: S608
 
@@ -78,7 +78,7 @@ def _seed(sizes: Sizes) -> None:
 
 
 def seeded(label: str, sizes: Any, *, fill: Callable[[Any], object] = _seed) -> str:
-    """The name of a database with rows of these sizes, seeded by `fill` unless it is there."""
+    """The name of a database with rows of these sizes, seeded by `fill` unless it exists."""
     name = f"bench_{connection.settings_dict['NAME']}_{label}"
     fingerprint = _fingerprint(sizes, fill)
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What the engine adds to a method: parts, journal, cursor, counters; and how it scales."""
+"""The overhead of the engine (parts, journal, cursor, counters), and how it scales."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def run(*, quick: bool) -> list[Figure]:
 
 
 def run_bare() -> None:
-    """The method's batches in transactions, and nothing else."""
+    """Run only the method's batches, in transactions."""
     SmallSizeFilterTask(source_image_collection_id=capture_set()).run()
 
 
@@ -86,13 +86,13 @@ def _share(database: str, *, detections: int, rounds: int) -> list[Figure]:
 
 
 def _start(database: str, *, rounds: int) -> list[Figure]:
-    """From the claim of a Job of one detection to its first batch."""
+    """Measure the time from the claim of a Job of one detection to its first batch."""
     waits = interleaved({"start": partial(_time_to_first_batch, database)}, rounds=rounds)
     return [Figure("from claim to first batch", 1000 * waits["start"], "ms", at_most=100)]
 
 
 def _time_to_first_batch(database: str) -> float:
-    """Of a Job on a capture set that holds little, as in a spot check."""
+    """The seconds from the claim to the first batch of a Job on a small scope."""
     first: list[float] = []
 
     def note(part: JobPart, work: PlannedWork, batch: Planned) -> None:
@@ -107,7 +107,7 @@ def _time_to_first_batch(database: str) -> float:
 
 
 def _time_with_workers(database: str, count: int) -> float:
-    """From the claim to the end, as the Job itself has noted them."""
+    """The seconds from the claim to the end, as recorded by the Job."""
     with fresh(database), _worker(processes=count):
         job = _queue(SourceImageCollection.objects.get(pk=capture_set()))
         deadline = time.monotonic() + DEADLINE
@@ -127,7 +127,7 @@ def _queue(row: Occurrence | SourceImageCollection) -> Job:
 
 @contextmanager
 def _worker(*, processes: int) -> Iterator[None]:
-    """A Celery worker on the present database, and on the tests' queues, which are emptied."""
+    """Run a Celery worker on the current database and the tests' queues; purge these at the end."""
     database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     arguments = ("worker", f"--concurrency={processes}", "--without-gossip", "--without-mingle")
     worker = subprocess.Popen(
@@ -167,7 +167,7 @@ def _rates(names: dict[int, str], *, rounds: int) -> list[Figure]:
     )
     rates = {size: size / seconds[str(size)] for size in names}
     return [
-        *(Figure(f"rows a second, {size:,} detections", rate) for size, rate in rates.items()),
+        *(Figure(f"rows per second, {size:,} detections", rate) for size, rate in rates.items()),
         Figure("slowest rate ÷ fastest", min(rates.values()) / max(rates.values()), at_least=0.8),
     ]
 

@@ -1,4 +1,4 @@
-"""Known tracks, split apart and linked anew by the boxes alone, over a sweep of thresholds."""
+"""Split known tracks and link them again by boxes alone, for a range of thresholds."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Matcher: TypeAlias = Callable[[Sightings, float], Pairs]
 
 @dataclass(frozen=True)
 class Night:
-    """The detections of one event: `tracks` and `labels` hold what is known of each row."""
+    """The detections of one event, with the known track and the label of each row."""
 
     sightings: Sightings
     tracks: list[str]
@@ -30,13 +30,13 @@ class Night:
 
     @property
     def links(self) -> Pairs:
-        """From each detection to the next one of its track."""
+        """The links from each detection to the next one of its track."""
         rows = sorted(range(len(self.tracks)), key=lambda row: (self.tracks[row], row))
         return {(a, b) for a, b in pairwise(rows) if self.tracks[a] == self.tracks[b]}
 
 
 class Score(NamedTuple):
-    """What share of the links found is right, what share of the right ones is found, and F1."""
+    """The share of found links that are right, the share of right links that are found, and F1."""
 
     precision: float
     recall: float
@@ -65,7 +65,7 @@ def optimal(sightings: Sightings, threshold: float) -> Pairs:
 
 
 def greedy(sightings: Sightings, threshold: float) -> Pairs:
-    """Of adjacent captures, the cheapest pair first."""
+    """Link adjacent captures, the cheapest pair first."""
     limits = Limits(cost=threshold, geometry_cost=threshold)
     found: Pairs = set()
     for former, latter in pairwise(sightings.captures()):
@@ -85,8 +85,8 @@ def score(nights: Sequence[Night], match: Matcher, threshold: float) -> Score:
 
 
 def most_labelled(nights: Sequence[Night], threshold: float) -> tuple[str, int, int, int]:
-    """The known track that the classifier gave most names: its id, its detections, these names,
-    and how many tracks the optimal links make of it."""
+    """The known track with the most labels: its id, and the number of its detections, of its labels
+    and of the tracks that the optimal links make of it."""
     labels: dict[tuple[int, str], set[str]] = {}
     for number, night in enumerate(nights):
         for track, label in zip(night.tracks, night.labels, strict=True):
@@ -99,7 +99,7 @@ def most_labelled(nights: Sequence[Night], threshold: float) -> tuple[str, int, 
 
 
 def report(nights: Sequence[Night]) -> str:
-    """The sweep as a table, the default in bold, and what becomes of the most labelled track."""
+    """The scores as a table, the default in bold, and the result for the most labelled track."""
     default = TrackingConfig.__fields__["geometry_cost_threshold"].default
     columns = ("precision", "recall", "F1")
     head = ["threshold", *(f"{name}, {c}" for name in ("optimal", "greedy") for c in columns)]

@@ -1,5 +1,5 @@
-"""Run a benchmark's task in a process of its own; print its peak memory in bytes, and what it
-returns, as JSON."""
+"""Run a benchmark's task in a separate process; print its peak memory in bytes and its result as
+JSON."""
 
 import json
 import resource
@@ -16,7 +16,7 @@ STATUS = Path("/proc/self/status")
 
 def measure(benchmark: str, database: str) -> tuple[int, Any]:
     """The peak memory, in bytes, of a process that runs `run_task()` of that module, and what the
-    task returns. `database` is left changed. Ends with what the process said if it fails."""
+    task returns. The database is changed. If the process fails, this exits with its output."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", benchmark, database],
         cwd=FOLDER.parent, capture_output=True, text=True, check=False,
@@ -37,7 +37,7 @@ def main(benchmark: str, database: str) -> None:
 
 def peak_memory() -> int:
     """The peak resident size of this process, in bytes."""
-    # ru_maxrss would count the parent's size in, up to the moment of exec.
+    # ru_maxrss would include the size of the parent process before exec.
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024

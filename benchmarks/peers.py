@@ -1,8 +1,7 @@
-"""What is measured, written as one would at first, or in single statements.
+"""Simple implementations to compare with: row by row, and in single statements.
 
-Both small size filters expect what :func:`prepare` makes, and sound boxes: they leave out what the
-real one does about broken rows; the single statements also leave out the second run, counters and
-progress.
+Both small size filters expect the rows of :func:`prepare` and sound boxes, and do not handle broken
+rows. The single statements also support no second run, counters or progress.
 """
 
 import json
@@ -78,7 +77,7 @@ WHERE o.id = rule.occurrence_id
 
 
 class Author(NamedTuple):
-    """Whom the flags are written by, and what they say."""
+    """The algorithm that writes the flags, and their taxon."""
 
     algorithm: Algorithm
     taxon: Taxon
@@ -99,7 +98,7 @@ def prepare() -> Author:
 
 
 def single_statements(collection_id: int, *, job: Job) -> None:
-    """As few statements as will do, with no row leaving the database."""
+    """Flag in three statements; no row leaves the database."""
     author = prepare()
     params: dict[str, int | float | str] = {
         "algorithm": author.algorithm.pk,
@@ -115,7 +114,7 @@ def single_statements(collection_id: int, *, job: Job) -> None:
 
 
 def row_by_row(collection_id: int, *, job: Job) -> None:
-    """As one writes it at first: an object a row, flushed by the hundred, `save()` to determine."""
+    """Flag with one object per row, written 100 at a time, and determine with `save()`."""
     author = prepare()
     flags: list[Classification] = []
     occurrences: set[Occurrence] = set()
@@ -171,6 +170,6 @@ def _flag(detection: Detection, author: Author, job: Job) -> Classification:
 
 
 def determine_row_by_row() -> None:
-    """Give each occurrence without a determination its own: load, recompute, `save()`."""
+    """Determine each occurrence without a determination: load, recompute, `save()`."""
     for occurrence in Occurrence.objects.filter(determination=None).iterator():
         occurrence.save()

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.quality`: how well tracking finds the links of known tracks."""
+"""`python -m benchmarks.quality`: measure how well tracking finds the links of known tracks."""
 
 import os
 import sys
@@ -17,15 +17,15 @@ def main() -> None:
         "export",
         nargs="?",
         type=Path,
-        help="An occurrence export with known tracks. Without it, that of the folder shared is "
-        "measured, and the table of docs/reference/methods/tracking.md is written anew.",
+        help="an occurrence export with known tracks; by default, the export in the folder "
+        "`shared` is measured and the table in docs/reference/methods/tracking.md is updated",
     )
     named = parser.parse_args().export
     export = named or EXPORT
     if not export.exists():
-        sys.exit(f"{os.path.relpath(export)} is absent. Name an occurrence export to measure.")
+        sys.exit(f"{os.path.relpath(export)} does not exist. Give an occurrence export to measure.")
     django.setup()
-    links = import_module("benchmarks.links")  # needs Django to be ready
+    links = import_module("benchmarks.links")  # Django must be set up before this import
     text = links.report(links.read_nights(export))
     sys.stdout.write(text)
     if not named:

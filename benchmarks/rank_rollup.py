@@ -1,4 +1,4 @@
-"""Rank rollup against a row-by-row peer."""
+"""Rank rollup compared with row-by-row code."""
 
 from ami.ml.post_processing.rank_rollup import RankRollupTask
 from benchmarks.report import Figure
@@ -26,7 +26,7 @@ def run(*, quick: bool) -> list[Figure]:
     title = f"task, {sizes.rows:,} rows of {sizes.classes:,} classes"
     return [
         Figure(title, seconds["task"], "s"),
-        Figure("rows a second", sizes.rows / seconds["task"]),
+        Figure("rows per second", sizes.rows / seconds["task"]),
         Figure("row by row", seconds["row by row"], "s"),
         Figure("row by row ÷ task", seconds["row by row"] / seconds["task"], at_least=50),
         *large_runs("rank_rollup", quick=quick),

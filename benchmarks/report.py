@@ -1,4 +1,4 @@
-"""Figures, the table that shows them, and the files that keep them."""
+"""Figures, the table that shows them, and the files that store them."""
 
 import json
 import os
@@ -19,7 +19,7 @@ BEGIN, END = "<!-- begin -->\n", "<!-- end -->\n"
 
 @dataclass(frozen=True)
 class Figure:
-    """One number, and what it should be."""
+    """One number and its target."""
 
     name: str
     value: float
@@ -56,7 +56,7 @@ def text_table(figures: list[Figure]) -> str:
 
 
 def write_result(name: str, title: str, figures: list[Figure]) -> None:
-    """Keep a run as JSON, and bring the page of figures up to date."""
+    """Store the figures as JSON, and update the page of figures."""
     result = {
         "title": title,
         "measured": datetime.now(UTC).date().isoformat(),
@@ -69,7 +69,7 @@ def write_result(name: str, title: str, figures: list[Figure]) -> None:
 
 
 def write_page() -> None:
-    """Put the results as tables between the markers of `docs/figures.md`."""
+    """Write the results as tables between the markers in `docs/figures.md`."""
     before, rest = PAGE.read_text().split(BEGIN)
     after = rest.split(END)[1]
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]

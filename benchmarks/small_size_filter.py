@@ -1,4 +1,4 @@
-"""The small size filter against hand-written SQL and a row-by-row peer, on fresh copies."""
+"""The small size filter compared with hand-written SQL and row-by-row code, on fresh copies."""
 
 import sys
 from collections.abc import Callable
@@ -24,7 +24,7 @@ SIZES = Sizes(
     identifications=1_300, taxa=0,
 )  # fmt: skip
 
-# Everything that the three must agree on, in an order that their ids leave alone.
+# Everything on which the three must agree, in an order that does not depend on ids.
 OUTCOME = """
 SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM (
     SELECT (c.detection_id, t.name, c.score, c.terminal, a.key, c.applied_to_id,
@@ -57,7 +57,7 @@ def run(*, quick: bool) -> list[Figure]:
 
 
 def run_task() -> None:
-    """What a worker does for a Job, on the capture set that holds every capture."""
+    """Run the task as a worker does, on the capture set that holds every capture."""
     SmallSizeFilterTask(job=_job(), source_image_collection_id=capture_set()).run()
 
 
@@ -83,7 +83,7 @@ def _speed(database: str, *, detections: int, rounds: int) -> list[Figure]:
         sys.exit("The task and its peers left different rows, so their times say nothing.")
     return [
         Figure(f"task, {detections:,} detections", seconds["task"], "s"),
-        Figure("rows checked a second", detections / seconds["task"]),
+        Figure("rows checked per second", detections / seconds["task"]),
         Figure("SQL in single statements", seconds["SQL"], "s"),
         Figure("row by row", seconds["row by row"], "s"),
         Figure("task ÷ SQL", seconds["task"] / seconds["SQL"], at_most=2),
@@ -112,7 +112,7 @@ def _queries(small: str, large: str, *, detections: int) -> list[Figure]:
 
 
 def _count_queries(database: str) -> tuple[int, int]:
-    """Of a run: how many statements, and how many batches."""
+    """The number of statements and the number of batches of a run."""
     with fresh(database):
         with QueryCounter() as counter:
             run_task()

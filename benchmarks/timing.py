@@ -7,15 +7,17 @@ from django.db import connection
 
 
 def timed(work: Callable[[], object]) -> float:
-    """How long `work` takes, in seconds."""
+    """The time that `work` takes, in seconds."""
     start = perf_counter()
     work()
     return perf_counter() - start
 
 
 def interleaved(candidates: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[str, float]:
-    """The median of what each candidate returns; they take turns, so that a slow minute of the
-    machine slows all of them."""
+    """The median of the values of each candidate.
+
+    The candidates alternate, so that a slow period of the machine affects all of them.
+    """
     values: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, measure in candidates.items():
@@ -24,7 +26,7 @@ def interleaved(candidates: Mapping[str, Callable[[], float]], *, rounds: int) -
 
 
 class QueryCounter:
-    """Counts the statements that are executed while it is open."""
+    """Counts the statements that are executed in the block."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -1,4 +1,4 @@
-"""Tracking against a pairwise Python loop, on a night of many captures, on fresh copies."""
+"""Tracking compared with a pairwise Python loop, on a night of many captures."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ CAPTURES, INDIVIDUALS, VECTOR = 400, 15, 1_024
 WIDTH, HEIGHT, SIDE = 4096, 2160, 150
 NIGHT = "the night to track"
 
-# What the two must agree on: the links, and which detections share an occurrence.
+# What the two must agree on: the links, and the occurrence of each detection.
 OUTCOME = """
 SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM (
     SELECT (d.id, d.next_detection_id, round(d.link_cost::numeric, 3), d.occurrence_id,
@@ -60,7 +60,7 @@ def run(*, quick: bool) -> list[Figure]:
 
 
 def run_task() -> None:
-    """What a worker does for a Job, on the night."""
+    """Run the task as a worker does, on the night."""
     job = Job.objects.create(name=TrackingTask.name, job_type_key=JOB_TYPE)
     TrackingTask(job=job, event_id=_night().pk).run()
 
@@ -92,7 +92,7 @@ def _speed(base: str, label: str, *, captures: int, length: int, rounds: int) ->
     detections = captures * INDIVIDUALS
     return [
         Figure(f"{label}: task, {detections:,} detections", seconds["task"], "s"),
-        Figure(f"{label}: detections a second", detections / seconds["task"]),
+        Figure(f"{label}: detections per second", detections / seconds["task"]),
         Figure(f"{label}: pairwise Python loop", seconds["loop"], "s"),
         Figure(f"{label}: loop ÷ task", seconds["loop"] / seconds["task"], at_least=10),
     ]
@@ -106,7 +106,7 @@ def _queries(base: str, *, captures: int) -> list[Figure]:
 
 @contextmanager
 def _fresh(base: str, *, captures: int, length: int) -> Iterator[None]:
-    """Work on a copy with a night of `captures`, and vectors of that length, 0 for none."""
+    """Use a copy with a night of `captures` and vectors of `length` numbers, 0 for none."""
     with databases.copied(base):
         _fill(captures=captures, length=length)
         databases.warm()
@@ -116,7 +116,7 @@ def _fresh(base: str, *, captures: int, length: int) -> Iterator[None]:
 
 
 def _fill(*, captures: int, length: int) -> None:
-    """A night on which each individual sits on its spot, and nine of ten captures show it."""
+    """Create a night on which each individual stays in place and is on 90% of the captures."""
     chance = np.random.default_rng(1)
     trap = Deployment.objects.earliest("pk")
     event = Event.objects.create(deployment=trap, project=trap.project, group_by=NIGHT)
@@ -131,7 +131,7 @@ def _fill(*, captures: int, length: int) -> None:
     places = [(spot, frame) for frame in frames for spot in range(INDIVIDUALS)]
     corners = 50 + np.array([((s % 5) * 800, s // 5 * 700) for s, _ in places], dtype=float)
     corners += chance.uniform(0, 10, corners.shape)
-    gone = chance.random(len(places)) < 0.1  # somewhere else, as another individual would be
+    gone = chance.random(len(places)) < 0.1  # moved elsewhere, like another individual
     corners[gone] += (400, 350)
     looks = chance.normal(size=(INDIVIDUALS, length))
     occurrences = Occurrence.objects.bulk_create(

@@ -1,7 +1,7 @@
-"""Tracking written as one writes it at first, to measure the real one against.
+"""A simple implementation of tracking to compare with.
 
-Each pair of boxes by itself, an object a row, `save()` for each. It leaves out broken rows, locks,
-gaps and what another run has done; the cheapest pair comes first.
+It compares each pair of boxes separately, with one object and one `save()` per row, the cheapest
+pair first. It does not handle broken rows, locks, gaps and results of other runs.
 """
 
 from itertools import pairwise
@@ -43,7 +43,7 @@ def boxes(*detections: Detection) -> list[list[float]]:
 
 
 def cost(former: Detection, latter: Detection) -> tuple[float, float]:
-    """Of a link, and what it may be."""
+    """The cost of a link, and its threshold."""
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = boxes(former, latter)
     frame = former.source_image
     width, height = min(ax2, bx2) - max(ax1, bx1), min(ay2, by2) - max(ay1, by1)

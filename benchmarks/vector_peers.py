@@ -1,6 +1,6 @@
-"""Masking and rollup as one writes them at first: an object a row, lists to NumPy, `save()`.
+"""Simple implementations of masking and rollup: one object per row, lists to NumPy, `save()`.
 
-They leave out what the real ones do about broken rows, synonyms, other names and a second run.
+They do not handle broken rows, synonyms, other names and a second run.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ THRESHOLDS = {TaxonRank.SPECIES: 0.8, TaxonRank.GENUS: 0.6, TaxonRank.FAMILY: 0.
 
 
 class Writer:
-    """Collects rows and flushes them by the 200."""
+    """Collects rows and writes them 200 at a time."""
 
     def __init__(self) -> None:
         self.sources: list[Classification] = []

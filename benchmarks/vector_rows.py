@@ -35,9 +35,9 @@ PER_CAPTURE = 15
 
 @dataclass(frozen=True)
 class VectorSizes:
-    """How many classifications, of how many classes; half of the classes are on a list.
+    """The number of classifications and of classes; half of the classes are on a list.
 
-    Five species make a genus, ten genera a family. `with_scores` stores the scores as well.
+    A genus has 5 species, a family 10 genera. `with_scores` also stores the scores.
     """
 
     rows: int
@@ -46,7 +46,7 @@ class VectorSizes:
 
 
 def fill(sizes: VectorSizes) -> None:
-    """Write the rows in one transaction: an occurrence and a detection each."""
+    """Write the rows in one transaction, each with an occurrence and a detection."""
     with transaction.atomic():
         species = _species(sizes.classes)
         TaxaList.objects.create(name="Half").taxa.set(species[::2])
@@ -95,7 +95,7 @@ def _detections(rows: int) -> list[int]:
 
 
 def _logits(rows: int, classes: int, *, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Noise, with one class that stands out and another beside it; the first may be on no list."""
+    """Noise with one best class and, next to it, a second; the best may not be on the list."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 1, (rows, classes))
     best = random.integers(0, classes - 1, rows)
@@ -131,7 +131,7 @@ def make_job(task_cls: type[BasePostProcessingTask]) -> Job:
 
 
 def options(task_cls: type[BasePostProcessingTask]) -> dict[str, Any]:
-    """Everything as scope, with the seeded list and classifier where the method asks for them."""
+    """All rows as scope, and the seeded list and classifier if the method needs them."""
     chosen = {"source_image_collection_id": SourceImageCollection.objects.get().pk}
     if "taxa_list_id" in task_cls.config_schema.__fields__:
         chosen["taxa_list_id"] = TaxaList.objects.get().pk
@@ -140,7 +140,7 @@ def options(task_cls: type[BasePostProcessingTask]) -> dict[str, Any]:
 
 
 def run_timed(task_cls: type[BasePostProcessingTask]) -> list[float]:
-    """Run as a worker does; returns the start and when each batch was worked off, in seconds."""
+    """Run as a worker does; return the times of the start and of the end of each batch, in s."""
     times: list[float] = [perf_counter()]
     task = task_cls(job=make_job(task_cls), **options(task_cls))
     process: Callable[[Batch], None] = task.process
@@ -155,7 +155,7 @@ def run_timed(task_cls: type[BasePostProcessingTask]) -> list[float]:
 
 
 def arrays_alone(*columns: str) -> None:
-    """Read the logits of all rows, and write `columns` of as many: what no masking can save."""
+    """Read the logits of all rows and write `columns` of the same size, the least work possible."""
     with transaction.atomic():
         for ids in _portions():
             rows = Classification.objects.filter(pk__in=ids)

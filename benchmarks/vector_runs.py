@@ -1,4 +1,4 @@
-"""What the benchmarks of masking and rollup share: the comparisons, and the large runs."""
+"""Shared by the benchmarks of masking and rollup: the comparisons and the large runs."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from benchmarks.report import Figure
 from benchmarks.timing import interleaved, timed
 from benchmarks.vector_rows import VectorSizes, fill
 
-# What task and peer must agree on; they add up in another order.
+# What the task and its peer must agree on; scores are rounded because sums differ in the last bits.
 OUTCOME = """
 SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM (
     SELECT (c.detection_id, c.taxon_id, round(c.score::numeric, 6), c.terminal, c.applied_to_id,
@@ -71,7 +71,7 @@ def compare(
 
 
 def large_runs(benchmark: str, *, quick: bool) -> Iterator[Figure]:
-    """First progress, memory and rate of that benchmark's task over many rows, and wide ones."""
+    """The time to the first progress, the memory and the rate, on many rows and on wide rows."""
     for label, full, few in (("many", MANY, QUICK_MANY), ("wide", WIDE, QUICK_WIDE)):
         size = few if quick else full
         name = f"quick_{label}" if quick else label
@@ -81,7 +81,7 @@ def large_runs(benchmark: str, *, quick: bool) -> Iterator[Figure]:
         if quick:
             databases.drop(database)
         title = f"{size.rows:,} rows of {size.classes:,} classes"
-        yield Figure(f"{title}: rows a second", size.rows / (times[-1] - times[0]))
+        yield Figure(f"{title}: rows per second", size.rows / (times[-1] - times[0]))
         yield Figure(f"{title}: first progress", times[1] - times[0], "s", at_most=2)
         yield Figure(f"{title}: peak memory", peak / 2**20, "MB", at_most=600)
         if label == "many":
@@ -89,6 +89,6 @@ def large_runs(benchmark: str, *, quick: bool) -> Iterator[Figure]:
 
 
 def _slowdown(times: list[float]) -> float:
-    """How much longer the second half of the batches took than the first."""
+    """The time of the second half of the batches as a multiple of the time of the first half."""
     middle = len(times) // 2
     return (times[-1] - times[-1 - middle]) / (times[middle] - times[0])

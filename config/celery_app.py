@@ -18,7 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 app = Celery("ami")
 
 
-# Celery sends this where a worker or beat starts, before either touches a server.
+# Celery sends this signal when a worker or beat starts, before it connects to a server.
 @import_modules.connect
 def hold_services(**kwargs: Any) -> None:
     try:
@@ -27,7 +27,7 @@ def hold_services(**kwargs: Any) -> None:
         sys.exit(str(error))
 
 
-# Celery runs the system checks, too, but starts whatever they say.
+# Celery also runs the system checks, but starts even if they fail.
 @import_modules.connect
 def refuse_unfit_settings(**kwargs: Any) -> None:
     try:
@@ -36,11 +36,11 @@ def refuse_unfit_settings(**kwargs: Any) -> None:
         sys.exit(str(error))
 
 
-# Celery's SIGTERM waits for as long as its tasks take; its SIGQUIT for the soft shutdown only. Its
-# own REMAP_SIGTERM must be in the environment before Celery is imported.
+# On SIGTERM, Celery waits until its tasks end; on SIGQUIT, only for the soft shutdown. Its own
+# REMAP_SIGTERM would have to be in the environment before Celery is imported.
 @worker_ready.connect
 def stop_softly(**kwargs: Any) -> None:
-    """Let SIGTERM stop a worker the way SIGQUIT does."""
+    """Let SIGTERM stop a worker as SIGQUIT does."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGQUIT))
 
 

@@ -1,13 +1,13 @@
-"""Embedded PostgreSQL and Redis, for machines that name no others.
+"""Embedded PostgreSQL and Redis, for machines without configured servers.
 
-`hold(*urls)` is all that others call. Each server has a keeper, a process of its own that starts
-it, waits until the last user has gone, and stops it. All that these processes know of each other
-are kernel locks, which a `kill -9` drops too:
+Other modules call only `hold(*urls)`. Each server has a keeper, a separate process that starts the
+server, waits until its last user has ended, and stops it. The processes coordinate only through
+kernel locks, which are released even after `kill -9`:
 
-    users     shared by every user; the keeper takes it alone to stop, so that new users wait
-    starting  held from the question "is there a keeper?" until the server answers
-    keeper    held by the keeper as long as it lives
-    server    held by the server itself; the file says its process id
+    users     shared by every user; the keeper takes it exclusively to stop, so that new users wait
+    starting  held while a user looks for a keeper, until the server answers
+    keeper    held by the keeper as long as it runs
+    server    held by the server itself; the file contains its process id
 
 Importing this module does nothing.
 """
@@ -68,10 +68,11 @@ class Holder:
         self._users = users
 
     def release(self) -> None:
-        """Leave before this process ends; its last user returns when the server has stopped."""
+        """Stop using the server before this process ends; the last user waits until it stops."""
         if self._users is None:
             return
-        # Alone if it can have the lock for itself, or if the keeper has taken it in between.
+        # This is the last user if it gets the lock exclusively, or if the keeper has taken the
+        # lock.
         last = try_lock(self._users) or not try_lock(self._users, shared=True)
         os.close(self._users)
         self._users = None
@@ -92,8 +93,8 @@ class Holder:
                 return
             time.sleep(0.1)
         raise ServiceError(
-            f"The embedded {self.server.name} runs but does not answer: stop the processes that "
-            f"use it, and see {self.server.log}."
+            f"The embedded {self.server.name} is running but does not answer: stop the processes "
+            f"that use it, and see {self.server.log}."
         )
 
     def _ensure_keeper(self, starting: int) -> None:
@@ -105,7 +106,7 @@ class Holder:
             os.close(keeper)
 
     def _start_keeper(self, starting: int, keeper: int) -> None:
-        """Start the keeper with both locks; returns when it has said READY."""
+        """Start the keeper with both locks; returns when it has reported READY."""
         arguments = (type(self.server).__name__, str(self.server.top), str(starting), str(keeper))
         answer = subprocess.run(
             [sys.executable, "-m", "config.keeper", *arguments],
@@ -130,9 +131,9 @@ HOLDERS = tuple(Holder(server) for server in (POSTGRES, REDIS, TEST_POSTGRES, TE
 
 
 def hold(*urls: str) -> None:
-    """Keep each embedded server that one of `urls` names running while this process lives.
+    """Keep the embedded servers that `urls` name running as long as this process runs.
 
-    Returns once they answer. Raises ServiceError where one cannot start.
+    Returns when they answer. Raises ServiceError if one cannot start.
     """
     for holder in HOLDERS:
         if holder.server.url in urls:
@@ -140,6 +141,6 @@ def hold(*urls: str) -> None:
 
 
 def release() -> None:
-    """Let go of what `hold` keeps, before this process ends."""
+    """Release the servers that `hold` keeps, before this process ends."""
     for holder in HOLDERS:
         holder.release()

@@ -1,6 +1,6 @@
-"""Exit 0 where a URL of this machine's own server answers 200: ``python -m config.health URL``.
+"""Exit with 0 if a URL of the local server answers 200: ``python -m config.health URL``.
 
-It asks as the proxy would, so that neither ALLOWED_HOSTS nor the redirect to TLS turns it away.
+The request has the headers of the proxy, so that ALLOWED_HOSTS and the redirect to TLS accept it.
 """
 
 import os

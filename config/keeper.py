@@ -1,6 +1,6 @@
-"""The process that starts one embedded server and stops it when its last user has gone.
+"""The process that starts one embedded server and stops it when its last user has ended.
 
-`config.embedded` starts it, and names the locks that the two share.
+`config.embedded` starts it, and describes the locks that both use.
 """
 
 import fcntl
@@ -31,7 +31,7 @@ KINDS: dict[str, type[Server]] = {
 
 
 def keep(server: Server, *, starting: int, keeper: int) -> None:
-    """Start the server, tell the waiting user READY or why not, and stop it after its last user."""
+    """Start the server, report READY or an error, and stop the server after its last user."""
     try:
         try:
             start(server)
@@ -40,18 +40,19 @@ def keep(server: Server, *, starting: int, keeper: int) -> None:
             return
         _answer(READY)
         os.close(starting)
-        # Should the server die, so does its keeper, and the next user starts both.
+        # If the server dies, the keeper exits, and the next user starts both.
         signal.signal(signal.SIGCHLD, lambda *_: sys.exit())
         users = server.open_lock("users")
         fcntl.flock(users, fcntl.LOCK_EX)
     finally:
         stop(server)
-        # Before the lock of the users: the next one must not find a keeper that is leaving.
+        # Release this before the lock of the users, so that the next user does not find this
+        # keeper.
         os.close(keeper)
 
 
 def start(server: Server) -> None:
-    """Start the server, or adopt the one that a killed keeper left; returns when it answers."""
+    """Start the server, or adopt the server of a killed keeper; returns when it answers."""
     deadline = time.monotonic() + START_SECONDS
     spawned = False
     while not server.answers():
@@ -71,7 +72,7 @@ def start(server: Server) -> None:
 
 
 def stop(server: Server) -> None:
-    """Stop the server, gently first; returns when none of its processes is left."""
+    """Stop the server, first gracefully; returns when all its processes have ended."""
     lock = server.open_lock("server")
     for signum in (server.stop_signal, signal.SIGKILL):
         if not try_lock(lock):
@@ -107,7 +108,7 @@ def _why_not(server: Server) -> str:
 
 
 def _answer(text: str) -> None:
-    """Tell the waiting user, who reads until nobody holds the pipe."""
+    """Send `text` to the waiting user, and close the pipe, which ends the user's read."""
     os.write(1, text.encode())
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (1, 2):

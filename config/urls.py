@@ -10,5 +10,5 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
-    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),  # where DEBUG is on
+    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),  # only if DEBUG is on
 ]

@@ -1,7 +1,7 @@
-"""One writer a scope: of two Jobs that may write the same occurrences, the second waits.
+"""One writer per scope: of two Jobs that may write the same occurrences, the second waits.
 
-A Job waits for admitted ones, and for those that were waiting before it; an admitted one never
-waits. So there is no circle, and nobody is overtaken for ever.
+A Job waits for admitted Jobs and for Jobs that waited before it. An admitted Job never waits. So
+there are no deadlocks, and no Job waits forever.
 """
 
 from django.db import connection, transaction
@@ -17,7 +17,7 @@ from ami.main.models import Detection
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('ami.jobs.admission'))"
 
-# A unit is an occurrence, or a detection without one under its negative id.
+# Compare units: an occurrence by its id, a detection without an occurrence by its negative id.
 OVERLAP = """
 SELECT EXISTS (
     SELECT FROM ({mine}) a JOIN ({theirs}) b
@@ -27,10 +27,9 @@ SELECT EXISTS (
 
 
 def admit(job: Job, work: Work) -> bool:
-    """Let a claimed Job write; False where it has to wait, and it is queued again.
+    """Allow a claimed Job to write; if it has to wait, queue it again and return False.
 
-    Raises ClaimLostError where another worker holds it by now, or it was ended, and
-    JobCanceledError.
+    Raises JobCanceledError, and ClaimLostError if another worker holds the Job or it has ended.
     """
     if job.admitted_at:
         return True
@@ -41,11 +40,11 @@ def admit(job: Job, work: Work) -> bool:
         held = Job.objects.filter(pk=job.pk, claim_token=job.claim_token, status=JobState.STARTED)
         if not held.update(**_verdict(blocker)):
             job.raise_if_canceled()
-            raise ClaimLostError(f"Job {job.pk} is held by another worker, or was ended.")
+            raise ClaimLostError(f"Job {job.pk} is held by another worker or has ended.")
     if blocker:
         job.logger.info("Waits for Job %d.", blocker.pk)
         if Job.objects.filter(pk=blocker.pk, admitted_at=None, waits_for=None).exists():
-            job.wake(blocker)  # it has ended since, and may not have seen this one
+            job.wake(blocker)  # it has ended in the meantime and may have missed this Job
     return blocker is None
 
 
@@ -63,7 +62,7 @@ def _verdict(blocker: Job | None) -> dict[str, object]:
 
 def _blocker(job: Job, touched: QuerySet[Detection]) -> Job | None:
     admitted = Q(status__in=RUNNING, admitted_at__isnull=False)
-    # One that was woken, and is about to be admitted, has its place still.
+    # A Job that was woken and is about to be admitted keeps its place in the queue.
     waiting = Q(status__in=(JobState.PENDING, JobState.STARTED), waits_for__isnull=False)
     ahead = waiting & Q(pk__lt=job.pk)
     for other in Job.objects.filter(admitted | ahead).exclude(pk=job.pk).order_by("pk"):

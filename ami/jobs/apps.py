@@ -7,6 +7,6 @@ class JobsConfig(AppConfig):
     name = "ami.jobs"
 
     def ready(self) -> None:
-        """Register what checks, keeps rows, hears workers, and makes job types."""
+        """Import the modules that register system checks, guards, signals and job types."""
         for module in ("checks", "deletion", "signals", "vitals", "revert", "repairs"):
             import_module(f"{self.name}.{module}")

@@ -1,8 +1,8 @@
-"""What a run consults besides the rows of its scope: fixed when it is planned, for all its parts.
+"""What a run consults besides the rows of its scope. It is fixed for all parts by planning.
 
-A value of :meth:`PlannedWork.consult` is a mapping from the name of what was consulted, as a page
-tells it, to its contents as JSON. It is read in one snapshot, stored with the Job, and given to
-each worker that takes a part, at once or when the Job is resumed.
+:meth:`PlannedWork.consult` returns a mapping from the name of what was consulted, as a page shows
+it, to its contents as JSON. It is read in one snapshot, stored with the Job, and used by each
+worker that claims a part, even after the Job is resumed.
 """
 
 import json
@@ -25,20 +25,20 @@ CHANGED = "%s The run used what it was planned with."
 
 
 def fix(work: PlannedWork) -> None:
-    """Have `work` consult what it needs, as a worker that takes a part finds it stored.
+    """Let `work` consult what it needs, in the form in which a worker finds it stored.
 
-    Raises JobFailedError where something of it is gone.
+    Raises JobFailedError if a consulted row no longer exists.
     """
     work.basis = json.loads(_consult(work))
 
 
 def store(job: Job, work: PlannedWork) -> None:
-    """Keep the basis of `work` with its Job; to be called in the transaction that makes parts."""
+    """Store the basis of `work` with its Job; call this in the transaction that creates parts."""
     if not work.basis:
         return
     digest = _digest(_text(work.basis))
     basis = Basis(digest=digest, value=work.basis, used_at=timezone.now())
-    # It locks a row that is there, so that nobody deletes it before the Job refers to it.
+    # The upsert locks an existing row, so that it is not deleted before the Job refers to it.
     Basis.objects.bulk_create(
         [basis], update_conflicts=True, update_fields=["used_at"], unique_fields=["digest"]
     )
@@ -47,15 +47,15 @@ def store(job: Job, work: PlannedWork) -> None:
 
 
 def take_up(job: Job, work: PlannedWork) -> None:
-    """Give `work` what its Job was planned with."""
+    """Give `work` the basis that its Job was planned with."""
     if basis := job.basis:
         work.basis = basis.value
 
 
 def differences(former: dict[str, Any], present: dict[str, Any]) -> list[str]:
-    """How `present` differs from `former`, what was planned with, a sentence each.
+    """How `present` differs from `former`, the basis of the plan, as sentences.
 
-    What was not there then is no difference: the run itself may have made it.
+    Values that were added are not differences, because the run itself may have created them.
     """
     return [
         _sentence(name, then, present.get(name))
@@ -65,9 +65,9 @@ def differences(former: dict[str, Any], present: dict[str, Any]) -> list[str]:
 
 
 def note_changes(job: Job, work: PlannedWork) -> None:
-    """Where the last part is done, tell on the Job's page what has changed since it was planned.
+    """After the last part, note on the Job what has changed since it was planned.
 
-    Whatever fails here does not keep the Job from its end.
+    Errors are logged, so that the Job can end.
     """
     if not job.basis_id or job.parts.exclude(state=PartState.DONE).exists():
         return
@@ -80,7 +80,7 @@ def note_changes(job: Job, work: PlannedWork) -> None:
     except Exception as fault:
         if is_transient(fault):
             raise
-        job.logger.exception("Whether what it consulted has changed could not be found out.")
+        job.logger.exception("The check whether the catalogue changed during the run failed.")
         return
     noted = Job.objects.filter(pk=job.pk, status__in=RUNNING).exclude(basis_changes=sentences)
     if noted.update(basis_changes=sentences) and sentences:
@@ -88,7 +88,7 @@ def note_changes(job: Job, work: PlannedWork) -> None:
 
 
 def delete_unused(*, before: Any) -> int:
-    """Delete what no Job refers to, and was not used since that time; return how many."""
+    """Delete rows without a Job that were last used before `before`; return how many."""
     named = Exists(Job.objects.filter(basis=OuterRef("pk")))
     return Basis.objects.filter(~named, used_at__lt=before).delete()[0]
 
@@ -102,7 +102,7 @@ def _consult(work: PlannedWork) -> str:
 def _one_snapshot() -> Iterator[None]:
     is_outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
-        if is_outermost:  # within a transaction that has read already, it cannot be set
+        if is_outermost:  # it cannot be set in a transaction that has already read
             cursor.execute(ONE_SNAPSHOT)
         yield
 

@@ -1,4 +1,4 @@
-"""The transaction in which a part works off a batch: all of it is there in the end, or nothing."""
+"""The transaction that processes a batch of a part: everything is committed, or nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +13,11 @@ from ami.jobs.models import Job, JobChange, JobPart
 from ami.jobs.states import PartState
 from ami.jobs.work import Planned, PlannedWork
 
-# A worker that was stopped in the middle of a batch must not hold its locks for ever.
+# A worker that was stopped in the middle of a batch must not hold its locks forever.
 IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
+# The last id of the journal before a batch: the batch's own changes have higher ids.
 LAST_CHANGE = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq"
+# The journal of a dry run is copied to memory, because the rollback would delete it.
 KEEP = """
 COPY (SELECT * FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch})
 TO STDOUT (FORMAT binary)
@@ -24,9 +26,9 @@ RESTORE = "COPY {table} FROM STDIN (FORMAT binary)"
 
 
 def do_batch(part: JobPart, work: PlannedWork, batch: Planned) -> None:
-    """Work off the next batch of `part`: rows, journal, counters, cursor and heartbeat, or nothing.
+    """Process the next batch of `part`: rows, journal, counters, cursor and heartbeat, or nothing.
 
-    Raises ClaimLostError, and commits nothing, where another worker holds the part by now.
+    Raises ClaimLostError and commits nothing if another worker holds the part.
     """
     with _undone_in_memory(part, work), part.job.logger.rows.held():
         if part.job.dry_run:
@@ -38,7 +40,7 @@ def do_batch(part: JobPart, work: PlannedWork, batch: Planned) -> None:
 
 
 def advance(part: JobPart, work: PlannedWork, batch: Planned, *, failed: bool = False) -> None:
-    """Move the part's cursor past `batch`; past the last one, the part is done."""
+    """Move the part's cursor past `batch`. After the last batch, the part is done."""
     values: dict[str, Any] = {
         "cursor": part.cursor + 1,
         "rows_done": part.rows_done + batch.rows,
@@ -54,7 +56,7 @@ def advance(part: JobPart, work: PlannedWork, batch: Planned, *, failed: bool = 
 
 
 def prepare(job: Job, work: PlannedWork) -> None:
-    """Prepare `work`; a dry run whose preparation writes rows is prepared anew in each batch."""
+    """Prepare `work`. If the preparation of a dry run writes rows, each batch repeats it."""
     if not job.dry_run:
         work.prepare()
         return
@@ -69,7 +71,7 @@ def prepare(job: Job, work: PlannedWork) -> None:
 
 
 def _try(part: JobPart, work: PlannedWork, batch: Planned) -> None:
-    """Do the batch, check what a commit would check, and roll it back; keep what it journaled."""
+    """Process the batch, check its constraints, and roll it back; keep only its journal."""
     with transaction.atomic():
         with _transaction(part.job), connection.cursor() as cursor:
             if work.prepares_anew:
@@ -100,7 +102,7 @@ def _value(cursor: Any, sql: str) -> int:
 
 
 def _assigned_xid() -> str | None:
-    """The transaction's number; None while it has written nothing."""
+    """The id of the transaction; None while it has written nothing."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_current_xact_id_if_assigned()::text")
         return cursor.fetchone()[0]  # type: ignore[no-any-return]
@@ -115,7 +117,7 @@ def _transaction(job: Job) -> Iterator[None]:
 
 @contextmanager
 def _undone_in_memory(part: JobPart, work: PlannedWork) -> Iterator[None]:
-    """Where the batch fails, cursor, counters and progress are as before it."""
+    """If the batch fails, restore the cursor, counters and progress in memory."""
     former, place = deepcopy((work.counts, work.skipped, part.job.progress)), dict(vars(part))
     try:
         yield

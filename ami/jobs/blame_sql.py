@@ -1,4 +1,4 @@
-"""Who has kept a row from being undone: the statements that find a later Job, or a person."""
+"""SQL that finds the later Job or the user because of which a row is left alone."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from django.db import models
 
 from ami.jobs.journal import JOURNALED, Column
 
-# What Jobs did to a row `{row}` of a table after the change that is to be undone, newest first.
+# The newest change that another Job made to the row `{row}` after the change to undo.
 LATER = """
     SELECT c.job_id, c.kind, c.after FROM jobs_jobchange c JOIN jobs_job j ON j.id = c.job_id
     WHERE c.object_id = {row} AND c.model = '{label}' AND c.id > u.last AND c.kind <> 'left'
@@ -16,7 +16,7 @@ LATER = """
     ORDER BY c.id DESC LIMIT 1
 """
 
-# Who edited the row in the admin since.
+# The user who last edited the row in the admin after the change to undo.
 EDITED = """
     SELECT l.user_id FROM django_admin_log l JOIN django_content_type t ON t.id = l.content_type_id
     WHERE t.app_label = '{app}' AND t.model = '{name}' AND l.object_id = u.object_id::text
@@ -24,6 +24,7 @@ EDITED = """
     ORDER BY l.id DESC LIMIT 1
 """
 
+# The user who last identified the occurrence after the change to undo.
 IDENTIFIED = """
     SELECT i.user_id FROM main_identification i
     WHERE i.occurrence_id = u.object_id AND i.updated_at > u.written_at
@@ -32,9 +33,9 @@ IDENTIFIED = """
 
 
 def blame(model: type[models.Model], columns: list[Column]) -> str:
-    """Say for each row with a reason which Job, or else which user, is behind it, if that is known.
+    """SQL that sets the Job, or else the user, that is the cause for each row with a reason.
 
-    A Job is, where the row stands as the Job left it.
+    A Job is the cause if the row is as that Job left it. The cause may be unknown.
     """
     meta = model._meta
     differs = " OR ".join(
@@ -74,7 +75,7 @@ def _people(model: type[models.Model]) -> Iterator[str]:
 
 
 def _users_jobs(model: type[models.Model]) -> Iterator[str]:
-    """The Job that made another row refer to this one."""
+    """Subqueries for the Job that made another row refer to this one."""
     journaled = {apps.get_model(label) for label in JOURNALED}
     for relation in model._meta.related_objects:
         user: Any = relation.related_model
@@ -87,7 +88,7 @@ def _users_jobs(model: type[models.Model]) -> Iterator[str]:
 
 
 def _deleters(model: type[models.Model]) -> Iterator[str]:
-    """The Job that deleted what this row refers to."""
+    """Subqueries for the Job that deleted a row to which this one refers."""
     journaled = {apps.get_model(label) for label in JOURNALED}
     for field in model._meta.concrete_fields:
         target: Any = field.related_model

@@ -1,4 +1,4 @@
-"""What the broker holds: messages that wait in its queues, and messages that a worker has taken."""
+"""The messages in the broker: those that wait in queues, and those that workers have taken."""
 
 import json
 import time
@@ -13,15 +13,15 @@ from redis import Redis
 from ami.jobs.vitals import ALIVE_SECONDS, tags_in_hand
 
 CHUNK = 1_000
-# Two heartbeats of a worker, and some: so long may what it tells of itself be late.
+# A worker's report may be late by two of its heartbeats, which it sends every 2 s.
 LOOK_AGAIN_SECONDS = 5.0
 
 
 class Held(NamedTuple):
-    """Task ids, by where their messages are.
+    """Task ids by the place of their messages.
 
-    `taken` has what was taken in the last 30 seconds; a task that a worker has not begun in that
-    time, it will not begin any more.
+    `taken` holds the messages that were taken in the last 30 s. A worker that has not begun a task
+    in that time will not begin it.
     """
 
     waiting: set[str]
@@ -29,9 +29,9 @@ class Held(NamedTuple):
 
 
 class Store(NamedTuple):
-    """The broker's own Redis: its client, its lists of messages, and its hash of taken ones.
+    """The broker's Redis: a client, the lists of waiting messages, the hash of taken messages.
 
-    `taken_at` has when each was taken, by its delivery tag.
+    `taken_at` is the sorted set of the times when messages were taken, by delivery tag.
     """
 
     client: "Redis"
@@ -43,10 +43,10 @@ class Store(NamedTuple):
 
 
 def find(task_ids: Set[str]) -> Held:
-    """Which of `task_ids` the broker holds, in memory that its queues leave alone.
+    """Which of `task_ids` the broker holds. The memory used does not depend on its queues.
 
-    A message that moves meanwhile may be overlooked: look twice. Raises what the transport raises
-    where the broker does not answer.
+    A message that moves in the meantime may be missed, so call this twice before acting. Raises
+    the transport's errors if the broker does not answer.
     """
     if not task_ids:
         return Held(set(), set())
@@ -58,24 +58,24 @@ def find(task_ids: Set[str]) -> Held:
 
 
 def depth() -> int:
-    """How many messages wait in all queues."""
+    """The number of messages that wait in all queues."""
     with _store() as store:
         return sum(int(store.client.llen(key)) for key in store.lists)
 
 
 def abandoned(task_ids: Set[str]) -> set[str]:
-    """Which of `task_ids` have a message that no worker which answers has in hand."""
+    """Which of `task_ids` have a taken message that no responding worker holds."""
     with _store() as store:
         tags = _abandoned(store)
         return set(_ids((message for tag, message in _taken(store) if tag in tags), task_ids))
 
 
 def give_back() -> set[str]:
-    """Give the messages back to their queues that no worker which answers has in hand.
+    """Return taken messages that no responding worker holds to their queues.
 
-    Those of a worker that was killed, or whose connection broke: Redis itself would give them back
-    after the visibility timeout. Returns the ids of their tasks. Where no worker tells of itself,
-    nothing is known, and nothing done.
+    Their worker was killed or lost its connection. Celery itself would return them only after the
+    visibility timeout. Returns the ids of their tasks. If no worker reports, nothing is known, and
+    nothing is done.
     """
     with _store() as store:
         abandoned = _abandoned(store)
@@ -91,7 +91,7 @@ def give_back() -> set[str]:
 
 @contextmanager
 def _store() -> Iterator[Store]:
-    """Open what kombu reads and writes. Its client prefixes the keys of some commands only."""
+    """Open the data of kombu, with a plain client: kombu's prefixes the keys of some commands."""
     with current_app.connection_for_read() as connection:
         channel: Any = connection.channel()
         with channel.conn_or_acquire() as client:
@@ -107,7 +107,7 @@ def _store() -> Iterator[Store]:
 
 
 def _waiting(client: "Redis", key: str) -> Iterator[Any]:
-    """From the end where messages come in: what is taken at the other one moves none of these."""
+    """Read from the end where messages are added: taking at the other end moves none of these."""
     for start in count(0, CHUNK):
         messages: Any = client.lrange(key, start, start + CHUNK - 1)
         yield from messages
@@ -116,7 +116,7 @@ def _waiting(client: "Redis", key: str) -> Iterator[Any]:
 
 
 def _taken(store: Store) -> Iterator[tuple[str, Any]]:
-    """Taken messages by their delivery tags."""
+    """The taken messages by delivery tag."""
     for tag, message in store.client.hscan_iter(store.taken, count=CHUNK):
         yield tag.decode(), message
 
@@ -127,17 +127,17 @@ def _taken_long_ago(store: Store) -> set[str]:
 
 
 def _abandoned(store: Store) -> set[str]:
-    """The delivery tags of messages that no worker which answers has in hand."""
+    """The delivery tags of taken messages that no responding worker holds."""
     return _taken_long_ago(store).difference(*tags_in_hand(store.client, store.prefix))
 
 
 def _ids(messages: Iterator[Any], wanted: Set[str] | None = None) -> Iterator[str]:
-    """The wanted ones; a taken message stands first in a list with where it came from."""
+    """The wanted task ids; a taken message is the first item of a list."""
     for text in messages:
         try:
             message = json.loads(text)
             task_id = (message[0] if isinstance(message, list) else message)["headers"]["id"]
-        except (LookupError, TypeError, ValueError):  # another program's
+        except (LookupError, TypeError, ValueError):  # a message of another program
             continue
         if wanted is None or task_id in wanted:
             yield task_id

@@ -1,4 +1,4 @@
-"""System checks of the Celery settings and the PostgreSQL version, on which long runs rest."""
+"""System checks of the Celery settings and the PostgreSQL version that long runs depend on."""
 
 from collections.abc import Iterator, Sequence
 from math import inf
@@ -13,7 +13,7 @@ from ami.jobs import parts
 HOME = "config/settings/celery.py"
 LONG_TASKS = tuple(f"ami.jobs.tasks.{name}" for name in ("run_job", "run_part", "run_whole"))
 
-# id, setting, what it must be, what happens otherwise
+# id, setting, required value, what happens otherwise
 SWITCHES = (
     ("E011", "task_acks_late", True, "a worker that dies loses its messages"),
     ("E012", "task_reject_on_worker_lost", True, "a process that is killed loses its message"),
@@ -23,22 +23,22 @@ SWITCHES = (
         "E015",
         "worker_cancel_long_running_tasks_on_connection_loss",
         True,
-        "after a lost connection two workers work on one message",
+        "after a lost connection, two workers process the same message",
     ),
-    ("E016", "task_track_started", True, "what runs looks like what waits"),
+    ("E016", "task_track_started", True, "running tasks look like waiting ones"),
 )
 # id, option of the broker's transport, what happens otherwise
 CONNECTION = (
-    ("E031", "socket_keepalive", "a connection that died in silence looks alive"),
-    ("E032", "socket_timeout", "a command waits forever for a broker that is gone"),
-    ("E033", "socket_connect_timeout", "a connection to a broker that is gone is tried forever"),
-    ("E034", "health_check_interval", "a worker listens forever to a connection that died"),
+    ("E031", "socket_keepalive", "a dead connection is not noticed"),
+    ("E032", "socket_timeout", "a command may wait forever for the broker"),
+    ("E033", "socket_connect_timeout", "a connection attempt may wait forever"),
+    ("E034", "health_check_interval", "a worker may listen to a dead connection forever"),
 )
 
 
 @register("celery")
 def check_celery(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """Refuse settings under which a run could be lost, doubled or stuck."""
+    """Refuse settings with which a run could be lost, executed twice or stuck."""
     return [
         *_check_times(current_app.conf),
         *_check_visibility_timeouts(current_app.conf),
@@ -52,50 +52,50 @@ def check_celery(app_configs: Any, **kwargs: Any) -> list[Error]:
 def check_postgresql(
     app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[Error]:
-    """Refuse a server whose journal nobody has tested; `migrate` asks."""
+    """Refuse PostgreSQL versions on which the journal is not tested; `migrate` runs this check."""
     refusal = unsupported_version() if databases else ""
     hint = "Point DATABASE_URL at a supported server, or upgrade this one with pg_upgrade."
     return [Error(refusal, hint=hint, id="ami.E041")] if refusal else []
 
 
 def _check_times(conf: Any) -> Iterator[Error]:
-    """Each time against the next longer one; a limit that is not set is endless."""
+    """Compare each time with the next longer one; a limit that is not set is infinite."""
     soft, hard = conf.task_soft_time_limit, conf.task_time_limit
     visibility, shutdown = conf.get("visibility_timeout"), conf.worker_soft_shutdown_timeout
     if (soft or inf) < 2 * parts.SLICE_SECONDS:
         yield _error(
             "E001",
             f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}) must be at least twice the SLICE_SECONDS of "
-            f"ami.jobs.parts ({parts.SLICE_SECONDS}), for the last batch of a slice needs time, "
-            "too.",
+            f"ami.jobs.parts ({parts.SLICE_SECONDS}), because a worker finishes its last batch "
+            "after that time.",
             hint="Raise the limit, and the longer times with it",
         )
     if (soft or inf) >= (hard or inf):
         yield _error(
             "E002",
             f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}) must be set and below CELERY_TASK_TIME_LIMIT "
-            f"({hard}), or a task is killed before it can clean up.",
+            f"({hard}); otherwise a task is killed before it can clean up.",
             hint="Set both, a minute or two apart",
         )
     if (hard or inf) >= (visibility or 0):
         yield _error(
             "E003",
             f"CELERY_TASK_TIME_LIMIT ({hard}) must be set and below CELERY_VISIBILITY_TIMEOUT "
-            f"({visibility}), or a second worker gets a message that is still worked on.",
+            f"({visibility}); otherwise a second worker gets a message that is still in use.",
             hint="Lower the limit, or raise the timeout",
         )
     if not 0 < shutdown < (soft or inf):
         yield _error(
             "E004",
             f"CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT ({shutdown}) must be above 0 and below "
-            f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}), or stopping a worker waits for none or for "
-            "all of its tasks.",
+            f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}); otherwise a worker that stops waits for none "
+            "or for all of its tasks.",
             hint="Set it to a few seconds",
         )
 
 
 def _check_visibility_timeouts(conf: Any) -> Iterator[Error]:
-    """The three places that Celery's manual names must agree; the broker acts on the first."""
+    """Celery's manual requires the same value in three places; the broker uses the first."""
     values = {
         "CELERY_BROKER_TRANSPORT_OPTIONS": conf.broker_transport_options.get("visibility_timeout"),
         "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": conf.result_backend_transport_options.get(
@@ -107,8 +107,8 @@ def _check_visibility_timeouts(conf: Any) -> Iterator[Error]:
         listed = ", ".join(f"{name}: {value}" for name, value in values.items())
         yield _error(
             "E005",
-            f"The visibility timeout must be the same in all its places, got {listed}.",
-            hint="Set CELERY_VISIBILITY_TIMEOUT, and let the other two refer to it",
+            f"The visibility timeout must be the same in all three settings, got {listed}.",
+            hint="Set CELERY_VISIBILITY_TIMEOUT, and use it in the other two",
         )
 
 
@@ -118,7 +118,7 @@ def _check_switches(conf: Any) -> Iterator[Error]:
             name = f"CELERY_{key.upper()}"
             yield _error(
                 code,
-                f"{name} must be {wanted}, got {conf[key]}, or {otherwise}.",
+                f"{name} must be {wanted}, got {conf[key]}; otherwise {otherwise}.",
                 hint=f"Set {name} = {wanted}",
             )
 
@@ -131,16 +131,17 @@ def _check_queues(app: Celery) -> Iterator[Error]:
         if queue == default:
             yield _error(
                 "E021",
-                f"{task} must have another queue than the default one ({default}), or short work "
-                "waits behind long work.",
-                hint="Name its queue in CELERY_TASK_ROUTES",
+                f"{task} must not use the default queue ({default}); otherwise short work waits "
+                "behind long work.",
+                hint="Set its queue in CELERY_TASK_ROUTES",
             )
     if missing := {default, *queues.values()}.difference(served):
         yield _error(
             "E022",
-            f"CELERY_TASK_QUEUES ({', '.join(served)}) must name {', '.join(sorted(missing))}, "
-            "too, or a worker started without --queues leaves messages unread.",
-            hint="List every queue there",
+            f"CELERY_TASK_QUEUES ({', '.join(served)}) must also list "
+            f"{', '.join(sorted(missing))}; otherwise a worker that is started without --queues "
+            "leaves messages unread.",
+            hint="List every queue in CELERY_TASK_QUEUES",
         )
 
 
@@ -149,8 +150,8 @@ def _check_connection(conf: Any) -> Iterator[Error]:
         if not conf.broker_transport_options.get(option):
             yield _error(
                 code,
-                f"CELERY_BROKER_TRANSPORT_OPTIONS must set {option}, or {otherwise}.",
-                hint=f"Give {option} a value",
+                f"CELERY_BROKER_TRANSPORT_OPTIONS must set {option}; otherwise {otherwise}.",
+                hint=f"Set a value for {option}",
             )
 
 

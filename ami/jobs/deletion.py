@@ -1,4 +1,4 @@
-"""What must not be deleted while a Job that needs it has not ended."""
+"""Refuse to delete rows that a Job needs before the Job has ended."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +14,7 @@ from ami.jobs.states import FINAL
 from ami.main.models import Project, TaxaList, Taxon
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
 
-# What runs go by, and what they give: which of them a run needs is known to its method alone.
+# Only the method of a run knows which of these rows it needs, so none are deleted while one runs.
 CONSULTED = {Taxon, TaxaList, Algorithm, AlgorithmCategoryMap}
 NAMED = 5
 
@@ -24,10 +24,10 @@ def unfinished_jobs() -> QuerySet[Job]:
 
 
 def tell(jobs: Iterable[Job]) -> list[str]:
-    """A sentence for each of the first Jobs."""
+    """One sentence for each of the first Jobs."""
     return [
         format_html(
-            "{}, “{}”, has not ended: cancel it, or wait for its end, and then delete.",
+            "{}, “{}”, has not ended: cancel it or wait for its end before you delete this.",
             change_link(Job, job.pk),
             Truncator(job.name).chars(80),
         )
@@ -36,7 +36,7 @@ def tell(jobs: Iterable[Job]) -> list[str]:
 
 
 def kept_for_jobs(model: type[Model], ids: list[Any]) -> list[str]:
-    """Of Jobs, projects, and what runs consult."""
+    """Why these Jobs, projects or consulted rows cannot be deleted, one sentence per Job."""
     if model is Job:
         return tell(unfinished_jobs().filter(Q(pk__in=ids) | Q(reverts__in=ids))[:NAMED])
     if model is Project:

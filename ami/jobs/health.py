@@ -1,4 +1,4 @@
-"""The health of Jobs: lost messages are sent again, and the work of silent workers is handed on."""
+"""The health check of Jobs: sends lost messages again, and requeues the work of silent workers."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ PING_SECONDS = 1.0
 
 
 class Findings(TypedDict):
-    """What a sub-check looked at, what it repaired, and what it could not."""
+    """How many rows a sub-check looked at, repaired, and could not repair."""
 
     checked: int
     fixed: int
@@ -29,20 +29,20 @@ class Findings(TypedDict):
 
 
 def check_all() -> dict[str, Findings]:
-    """Run every sub-check, apart from the others: a crash reads as one that is unfixable."""
+    """Run every sub-check in isolation: a crash counts as one unfixable row."""
     return _check(SUB_CHECKS)
 
 
 def check_messages() -> dict[str, Findings]:
-    """Only look for lost messages, every minute."""
+    """Run only the check for lost messages; called every minute."""
     return _check({"lost_enqueues": lost_enqueues})
 
 
 def lost_enqueues() -> Findings:
-    """Send the message of queued Jobs and parts again, under its id, that the broker lacks.
+    """Send the missing messages of queued Jobs and parts again, with the same ids.
 
-    One behind a long queue is left alone, and so is a Job that waits for another one. What a worker
-    has taken that no longer answers, for whatever task, goes back to its queue first.
+    Messages in a long queue are not missing, and Jobs that wait for another Job need none. First,
+    messages that a worker took and no longer responds for, of any task, return to their queues.
     """
     give_back()
     rows = queued()
@@ -51,14 +51,14 @@ def lost_enqueues() -> Findings:
 
 
 def stale_jobs() -> Findings:
-    """Hand on the work of workers that give no sign of life, and end what they were to cancel."""
+    """Requeue the work of workers without a heartbeat, and end Jobs that they should cancel."""
     running = Job.objects.filter(status__in=(JobState.STARTED, JobState.CANCELING)).count()
     fixed = [stale["fixed"] for stale in check_stale_jobs()]
     return {"checked": running, "fixed": fixed.count(True), "unfixable": fixed.count(False)}
 
 
 def running_job_snapshots() -> Findings:
-    """Write a line on what serves it into the log of each running Job. Observes only."""
+    """Write a status line into the log of each running Job. Changes nothing else."""
     running = list(Job.objects.filter(status__in=RUNNING).order_by("pk"))
     failed = 0
     if running:
@@ -72,14 +72,14 @@ def running_job_snapshots() -> Findings:
 
 
 def beat() -> Findings:
-    """Note that Jobs were looked after, and look whether beat still ticks. Repairs nothing."""
+    """Record that the health check ran, and check that beat reports. Repairs nothing."""
     Pulse.record(Pulse.Name.HEALTH_CHECK)
     told = vitals.beat()
     if not told["ok"]:
         heard = (
-            "never heard of" if told["age"] is None else f"last heard of {told['age']} seconds ago"
+            "never reported" if told["age"] is None else f"last reported {told['age']} seconds ago"
         )
-        logger.warning("Beat does not tick; it was %s.", heard)
+        logger.warning("Beat does not run; it %s.", heard)
     return {"checked": 1, "fixed": 0, "unfixable": int(not told["ok"])}
 
 
@@ -111,7 +111,7 @@ def _summary(found: Mapping[str, Findings], workers: Mapping[str, int] | None) -
     else:
         queues = [f"{number} of {queue}" for queue, number in workers.items()]
         told.append(f"workers by queue: {', '.join(queues)}")
-    return f"Looked after Jobs. {'; '.join(told)}."
+    return f"Job health check: {'; '.join(told)}."
 
 
 def _isolated(name: str, check: Callable[[], Findings]) -> Findings:
@@ -132,5 +132,5 @@ def _snapshot(job: Job, *, depth: int, workers: int) -> str:
     age = f"{(timezone.now() - heard).total_seconds():.0f} s ago" if heard else "never"
     return (
         f"Messages in the queues: {depth}; workers that answer: {workers}; "
-        f"parts: {states}; last sign of life: {age}."
+        f"parts: {states}; last heartbeat: {age}."
     )

@@ -1,4 +1,4 @@
-"""Signs of life of a run that may say nothing of itself for hours."""
+"""The heartbeat of a run that may not report for hours."""
 
 import logging
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from ami.jobs.models import Job
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 10.0
-# Of a run that was not heard of for as long, the process is gone, or stands still.
+# After this time without a heartbeat, the process of a run is lost or suspended.
 SILENT_SECONDS = 60.0
 JOIN_SECONDS = 5
 
 
 @contextmanager
 def beating(job: Job) -> Iterator[None]:
-    """Note every ten seconds that this process works on `job`, while it holds it.
+    """Write a heartbeat every 10 s while this process holds `job`.
 
-    What is logged meanwhile is written then at the latest.
+    Each heartbeat also writes the pending log lines.
     """
     over = Event()
     heart = Thread(target=_beat, args=(job, over), name=f"heart of Job {job.pk}", daemon=True)
@@ -43,7 +43,7 @@ def _beat(job: Job, over: Event) -> None:
                     return
                 job.logger.rows.flush()
             except Error:  # the database may be back at the next beat
-                logger.warning("The heart of Job %d missed a beat.", job.pk, exc_info=True)
+                logger.warning("A heartbeat of Job %d could not be written.", job.pk, exc_info=True)
                 connection.close()
     finally:
         connection.close()

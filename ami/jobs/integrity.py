@@ -1,4 +1,4 @@
-"""The integrity checks as a task of beat, and its schedule."""
+"""The integrity checks as a periodic task, and its schedule."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from ami.main.models import IntegrityResult, IntegrityRun, Project
 from ami.users.models import User
 
 TASK = "ami.jobs.tasks.data_integrity_check"
-# It has other names, for schedules and messages that use those.
+# Other names of the task, for existing schedules and messages.
 TASKS = (TASK, "ami.jobs.tasks.check_data_integrity", "ami.main.tasks.check_data_integrity")
 SCHEDULE_NAME = "main.data_integrity_check"
 DAILY = {
@@ -37,10 +37,10 @@ SHOWN = 10
 
 
 class Schedule(NamedTuple):
-    """A row of beat's schedule that runs the checks.
+    """A periodic task that runs the checks.
 
-    `next` is None where it is switched off, and where Celery cannot tell, as of 30 February.
-    `failed` is its last run, where that could not do all that it should.
+    `next` is None if the task is disabled or its next run is unknown, as for 30 February. `failed`
+    is its last run if that run was incomplete.
     """
 
     task: PeriodicTask
@@ -49,14 +49,14 @@ class Schedule(NamedTuple):
 
 
 class UnknownScopeError(ValueError):
-    """There is no such project or Job, or the two do not belong together; the message says it."""
+    """The project or Job does not exist, or the Job belongs to another project."""
 
 
 REFUSALS = (UnfitArgumentsError, UnknownKeyError, UnknownScopeError)
 
 
 class Asked(NamedTuple):
-    """What the arguments of the task ask for."""
+    """The parsed arguments of the task."""
 
     checks: list[Check]
     scope: Scope
@@ -98,18 +98,18 @@ def _asked(
 
 
 def read_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Asked:
-    """What the task is asked for. Raises one of the `REFUSALS`."""
+    """Parse the arguments of the task. Raises one of the `REFUSALS`."""
     return call_fit(_asked, args, kwargs)
 
 
 def check_integrity(
     args: Sequence[Any], kwargs: Mapping[str, Any], *, schedule: str = ""
 ) -> dict[str, dict[str, int]]:
-    """Run the checks that the task's arguments ask for; returns what was found by key.
+    """Run the checks that the task's arguments name; returns the findings by check.
 
-    A repair that has to wait for another Job is left to run by itself, and returns nothing yet.
-    Where the arguments ask for what there is not, a run is kept that says so, and one of the
-    `REFUSALS` raised. `schedule` is the name of the periodic task that asks.
+    A repair that has to wait for another Job stays queued; the result is then empty. Invalid
+    arguments are recorded as a run with an error, and raise one of the `REFUSALS`. `schedule` is
+    the name of the periodic task, if any.
     """
     try:
         checks, scope, dry_run, user = read_arguments(args, kwargs)
@@ -133,7 +133,7 @@ def check_integrity(
 
 
 def schedules() -> list[Schedule]:
-    """The first ten, by name."""
+    """The first ten schedules, by name."""
     rows = PeriodicTask.objects.filter(task__in=TASKS).order_by("name")
     rows = rows.select_related("interval", "crontab", "solar", "clocked")
     failed = {run.schedule: run for run in failed_runs()}
@@ -141,7 +141,7 @@ def schedules() -> list[Schedule]:
 
 
 def failed_runs() -> list[IntegrityRun]:
-    """The last run of each schedule that is on, where it could not do all that it should."""
+    """The last run of each enabled schedule, if that run was incomplete."""
     names = PeriodicTask.objects.filter(task__in=TASKS, enabled=True).values("name")
     last = IntegrityRun.objects.filter(schedule__in=names).order_by("schedule", "-pk")
     broken = IntegrityResult.objects.exclude(error="").filter(run=OuterRef("pk"))
@@ -153,7 +153,7 @@ def failed_runs() -> list[IntegrityRun]:
 
 
 def schedule_daily() -> bool:
-    """Let beat run all checks once a day, at 04:15. False where something is scheduled already."""
+    """Schedule all checks daily at 04:15 UTC. Returns False if a schedule already exists."""
     if PeriodicTask.objects.filter(task__in=TASKS).exists():
         return False
     alike = CrontabSchedule.objects.filter(**DAILY)  # an operator may have several
@@ -178,5 +178,5 @@ def _next(task: PeriodicTask) -> datetime | None:
         left: timedelta = task.schedule.remaining_estimate(since)
     except (ImproperlyConfigured, OverflowError, ValueError):
         return None
-    # To the second: the estimate is taken a moment later than `now`.
+    # Round to the second, because the estimate is computed slightly later than `now`.
     return (max(now, now + left) + timedelta(milliseconds=500)).replace(microsecond=0)

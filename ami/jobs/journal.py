@@ -1,7 +1,7 @@
-"""The journal: PostgreSQL records what a run does to the rows that methods write.
+"""The journal: PostgreSQL records every row that a run changes in the tables that methods write.
 
-Statement-level triggers do it, so a method needs no line for it, be it written with the ORM or in
-SQL. They act only in a transaction that :func:`journaled` has opened.
+Statement-level triggers do this, so a method needs no code for it, whether it uses the ORM or SQL.
+The triggers act only in a transaction that :func:`journaled` has opened.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,11 +17,11 @@ from ami.main.determinations import INPUTS
 if TYPE_CHECKING:
     from ami.jobs.models import Job
 
-# The tables that methods write, referring ones first. After a change here, or to a column of one of
-# these, a migration calls `install_triggers` anew.
+# The tables that methods write; a table comes before those that it refers to. After a change of
+# this list or of a column of these tables, a migration must call `install_triggers` again.
 JOURNALED = ("main.Classification", "main.Detection", "main.Identification", "main.Occurrence")
 SETTING = "ami.job"
-# The columns whose change records what the determination rests on at the time.
+# When one of these columns changes, the journal also stores a hash of what the determination uses.
 DECIDED = {
     "main.occurrence": ("determination_id", "determination_score"),
     "main.detection": ("occurrence_id",),
@@ -29,10 +29,10 @@ DECIDED = {
 }
 TOAST_VERSION = 170_000  # the first server with pg_column_toast_chunk_id
 
-# PostgreSQL plans the join of old and new rows once a session, for as many rows as there were then.
-# A nested loop, planned for few, would compare each of many rows with every other.
-# An older server never comes to the statement with the function that it lacks, so that a function
-# made on one server serves on another, as after pg_upgrade.
+# PostgreSQL plans the join of old and new rows once per session, for the number of rows at that
+# time. A nested loop that was planned for few rows would be quadratic for many, so it is switched
+# off. A server before 17 never reaches the statement with the function that it lacks, so the same
+# trigger function works on every server, for example after pg_upgrade.
 FUNCTION = """
 CREATE OR REPLACE FUNCTION jobs_journal_{table}() RETURNS trigger LANGUAGE plpgsql
 SET enable_nestloop = off AS $journal$
@@ -56,6 +56,7 @@ BEGIN
     RETURN NULL;
 END $journal$
 """
+# Only changed columns are stored; a row without a change is left out.
 CHANGED = """
         INSERT INTO jobs_jobchange
             (job_id, batch, created_at, kind, model, object_id, before, after, inputs)
@@ -71,7 +72,7 @@ FOR EACH STATEMENT WHEN (current_setting('{setting}', true) <> '')
 EXECUTE FUNCTION jobs_journal_{table}()
 """
 
-# Over a row's changes: of two that hold the same column, the later one in the order counts.
+# Merges the changes of a row: if two contain the same column, the later one in the order wins.
 MERGE = """
 CREATE OR REPLACE AGGREGATE jobs_jsonb_merge(jsonb) (
     SFUNC = jsonb_concat, STYPE = jsonb, INITCOND = '{}'
@@ -86,7 +87,7 @@ TRANSITIONS = {
 
 
 class Column(NamedTuple):
-    """A column of a journaled table, by its name and PostgreSQL's type."""
+    """A column of a journaled table: its name and its PostgreSQL type."""
 
     name: str
     type: str
@@ -97,17 +98,17 @@ class Column(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether JSON holds it exactly: it has no NaN, no -0, and no type for an array."""
+        """Whether JSON stores it exactly: JSON has no NaN, no -0 and no type for its arrays."""
         return not self.is_array and self.type not in {"double precision", "jsonb"}
 
     def value(self, row: str) -> str:
-        """Its name and its value for the journal."""
+        """SQL for its name and its value in the journal."""
         return f"'{self.name}', {row}.{self.name}{'' if self.is_plain else '::text'}"
 
     def differs(self, *, by_place: bool) -> str:
-        """Whether it changed, bit by bit: -0 is not 0.
+        """SQL for whether its value changed, compared bit by bit, so that -0 differs from 0.
 
-        `by_place` spares reading vectors, with a function of PostgreSQL 17 and later.
+        `by_place` avoids reading vectors, with a function of PostgreSQL 17 and later.
         """
         former, present = f"o.{self.name}", f"n.{self.name}"
         if self.is_plain:
@@ -115,14 +116,14 @@ class Column(NamedTuple):
         bits_differ = f"ROW({former})::record *<> ROW({present})"
         if not (self.is_array and by_place):
             return bits_differ
-        # A vector that an UPDATE leaves alone stays where it is stored, and need not be read.
+        # A vector that an UPDATE does not set keeps its TOAST pointer, so it need not be read.
         place = "pg_column_toast_chunk_id({})"
         moved = f"{place} IS DISTINCT FROM {place} OR {place} IS NULL"
         return f"(({moved.format(former, present, present)}) AND {bits_differ})"
 
 
 def columns_of(model: type[models.Model]) -> list[Column]:
-    """All columns but the id, by name; arrays last, as those are dear to compare."""
+    """All columns except the id, by name; arrays last, because comparing them is expensive."""
     columns = [
         Column(field.column, field.db_type(connection) or "")
         for field in model._meta.concrete_fields
@@ -132,12 +133,12 @@ def columns_of(model: type[models.Model]) -> list[Column]:
 
 
 def narrow(columns: Iterable[Column]) -> list[Column]:
-    """Those that the journal keeps of a created row."""
+    """The columns that the journal stores of a created row."""
     return [c for c in columns if not c.is_array and c.name not in {"created_at", "updated_at"}]
 
 
 def function_sql(model: type[models.Model]) -> str:
-    """The function that journals the table of `model`."""
+    """SQL that creates the trigger function for the table of `model`."""
     columns = columns_of(model)
     label = model._meta.label_lower
     return FUNCTION.format(
@@ -153,7 +154,7 @@ def function_sql(model: type[models.Model]) -> str:
 
 
 def install_triggers(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Make the triggers for the columns that the models have in `apps`; a step of a migration."""
+    """Create the triggers for the columns of the models in `apps`; a step of a migration."""
     schema_editor.execute(MERGE)
     for label in JOURNALED:
         model = apps.get_model(label)
@@ -176,27 +177,28 @@ def remove_triggers(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 @contextmanager
 def journaled(job: "Job") -> Iterator[None]:
-    """A transaction whose changes to journaled tables are recorded as those of `job`.
+    """A transaction whose changes of journaled tables are recorded as changes by `job`.
 
-    The counts of what it has touched are true at its end.
+    Cached counts are refreshed at its end.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config(%s, %s, true)", [SETTING, str(job.pk)])
         yield
-        # The setting would outlive a savepoint. Where an error ends this, the rollback resets it.
+        # Reset the setting, which would outlive a savepoint. After an error, the rollback resets
+        # it.
         cursor.execute("SELECT set_config(%s, '', true)", [SETTING])
         refresh_counts()
 
 
 @contextmanager
 def journaled_session(job: "Job") -> Iterator[None]:
-    """Record what is written outside of batches, too, for code that has transactions of its own."""
+    """Record all changes of this session, for code that has its own transactions."""
     _set_for_session(str(job.pk))
     try:
         yield
     finally:
         if not connection.needs_rollback:
-            with suppress(InterfaceError, OperationalError):  # the setting dies with the session
+            with suppress(InterfaceError, OperationalError):  # the setting ends with the session
                 _set_for_session("")
 
 
@@ -225,7 +227,7 @@ def _changed_sql(label: str, columns: Iterable[Column], *, by_place: bool) -> st
 
 
 def _inputs(label: str) -> str:
-    """What a determination rests on, where the row has another one, or belongs elsewhere now."""
+    """SQL for the hash of what the determination uses, if a column in DECIDED changed."""
     if label not in INPUTS:
         return "NULL"
     differs = " OR ".join(f"o.{name} IS DISTINCT FROM n.{name}" for name in DECIDED[label])
@@ -233,7 +235,7 @@ def _inputs(label: str) -> str:
 
 
 def _values(differences: dict[Column, str], *, row: str) -> str:
-    """The changed columns of a row, as an object."""
+    """SQL for the changed columns of a row, as a JSON object."""
     return "\n            || ".join(
         f"CASE WHEN {differs} THEN {_object([column], row=row)} ELSE '{{}}' END"
         for column, differs in differences.items()

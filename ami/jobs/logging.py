@@ -1,4 +1,4 @@
-"""A Job's log: a standard logger whose lines become rows."""
+"""A Job's log: a standard logger whose records become rows."""
 
 import logging
 import time
@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 LEVEL_LENGTH = JobLog._meta.get_field("level").max_length
 BULK = 1_000
 BULK_SECONDS = 1.0
-# As many are kept back while a transaction is open, which may yet be rolled back.
+# The most lines to hold back while a transaction is open that may be rolled back.
 MOST_KEPT = 20_000
 
 
 class JobLogHandler(logging.Handler):
-    """Appends each record from `JOB_LOG_LEVEL` up as a :class:`JobLog` row.
+    """Writes each record of at least `JOB_LOG_LEVEL` as a :class:`JobLog` row.
 
-    Never raises, but for the time limit of a task, which may strike anywhere.
+    It never raises an exception, except for the time limit of a task, which may occur anywhere.
     """
 
     def __init__(self, job_id: int) -> None:
@@ -48,7 +48,7 @@ class JobLogHandler(logging.Handler):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep lines back while a transaction is open, so that its rollback loses none."""
+        """Hold back lines while a transaction is open, so that its rollback loses none."""
         self._held = True
         try:
             yield
@@ -58,7 +58,7 @@ class JobLogHandler(logging.Handler):
 
     @contextmanager
     def in_bulk(self) -> Iterator[None]:
-        """Write many lines at once: a thousand, or those of a second."""
+        """Write many lines at once: up to 1,000, or those of one second."""
         self._bulk = True
         try:
             yield
@@ -67,7 +67,7 @@ class JobLogHandler(logging.Handler):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is kept back, on the connection of this thread."""
+        """Write the lines that are held back, on the connection of this thread."""
         with self.lock:  # type: ignore[union-attr]
             self._write()
 
@@ -92,12 +92,14 @@ class JobLogHandler(logging.Handler):
             self._lines[:0] = lines
             raise
         except Exception:
-            logger.exception("%d log lines of Job %d are lost.", len(lines), self.job_id)
+            logger.exception(
+                "%d log lines of Job %d could not be written.", len(lines), self.job_id
+            )
         self._written = time.monotonic()
 
 
 class JobLogger(logging.Logger):
-    """The logger of one Job. Its records go to the Job's log and on to `ami.jobs`."""
+    """The logger of one Job. Its records go to the Job's log and to the logger `ami.jobs`."""
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"ami.jobs.{job_id}", logging.DEBUG)

@@ -1,4 +1,4 @@
-"""A worker's run of a part: batch by batch, until it is done, stopped, or its slice is over."""
+"""A worker's run of a part: batch by batch, until the part is done, stopped, or time is up."""
 
 import logging
 import time
@@ -40,32 +40,32 @@ TICK_SECONDS = 1.0
 TRIES = 3
 PATIENCE_SECONDS = 0.2
 FAULTS_TOLERATED = 49
-# What a batch changes of its part.
+# The fields of a part that a batch changes.
 ADVANCED = ("state", "cursor", "rows_done", "rows_failed", "counts", "skipped", "attempts")
 
 
 def run(part_id: int, *, task_id: str) -> None:
-    """Run a part as far as its slice goes, for the message `task_id`."""
+    """Run a part for the message `task_id`, for at most SLICE_SECONDS plus one batch."""
     part = JobPart.claim(part_id, task_id=task_id)
     if part is None:
-        logger.info("Part %s is not to be run; its message is dropped.", part_id)
-        # Its worker may have been killed right after its last commit.
+        logger.info("Part %s must not run now; its message is dropped.", part_id)
+        # The previous worker may have been killed right after its last commit.
         for job in Job.objects.filter(parts=part_id):
             job.settle()
         return
     with _ending(part):
         work = JOB_TYPES[part.job.job_type_key](part.job)
         if isinstance(work, WholeWork):
-            raise JobFailedError(f"{work.name} is no longer done in parts; run the Job again.")
+            raise JobFailedError(f"{work.name} no longer runs in parts; run the Job again.")
         basis.take_up(part.job, work)
         _Walk(part, work).run()
 
 
 def run_here(job: Job, work: PlannedWork) -> None:
-    """Run all of `work` in this process, as one part, for a Job that somebody runs by hand.
+    """Run all of `work` in this process as one part, for a Job that code runs directly.
 
-    Its end is the caller's to tell; run once more, it begins anew. Raises what a batch raises, and
-    JobCanceledError.
+    The caller ends the Job. A second call starts again from the beginning. Raises what a batch
+    raises, and JobCanceledError.
     """
     open_stage(job, work)
     job.parts.all().delete()
@@ -81,7 +81,7 @@ def run_here(job: Job, work: PlannedWork) -> None:
 
 
 def open_stage(job: Job, work: Work) -> None:
-    """Show the stage and its counters at 0, before the first query that may take long."""
+    """Show the stage with its counters at 0, before the first query that may take long."""
     stage = job.progress.add_stage(work.name, key=work.key)
     job.progress.work = stage.key
     for name in work.counters:
@@ -91,9 +91,9 @@ def open_stage(job: Job, work: Work) -> None:
 
 
 def plan_parts(job: Job, work: PlannedWork, *, whole: bool = False) -> list[JobPart]:
-    """Parts as even as can be, not saved; a single one if `whole`, or where there is no row.
+    """Unsaved parts of about equal size; a single part if `whole` or if there are no rows.
 
-    What the work counts as it plans is counted by the first.
+    Rows that the work counts while it plans are added to the first part.
     """
     work.count_anew()
     batches = list(work.plan())
@@ -121,7 +121,7 @@ def _plan_part(job: Job, number: int, batches: Sequence[Planned]) -> JobPart:
 
 
 class _Walk:
-    """The claim of one worker on one part, from its first batch to where it lets go."""
+    """One worker's claim of one part, from its first batch until the worker releases it."""
 
     def __init__(self, part: JobPart, work: PlannedWork) -> None:
         self.part = part
@@ -130,7 +130,7 @@ class _Walk:
         self.ticked = 0.0
 
     def run(self) -> None:
-        """Walk until the part is done, its Job is stopped, or the slice is over."""
+        """Process batches until the part is done, its Job is stopped, or time is up."""
         try:
             self._begin()
             while self.part.next_batch and self.part.seconds_since_claim < SLICE_SECONDS:
@@ -145,7 +145,9 @@ class _Walk:
             self.job.refresh_progress()
             self.job.settle()
         except SoftTimeLimitExceeded:
-            self.job.logger.warning("%s reached the time limit; its batch begins anew.", self.part)
+            self.job.logger.warning(
+                "%s reached the time limit; its batch will be repeated.", self.part
+            )
             self._hand_back()
 
     def to_the_end(self) -> None:
@@ -177,14 +179,14 @@ class _Walk:
         self._tick()
 
     def _do(self, batch: Planned) -> None:
-        """Do a batch; try again what only the moment was against, and split what its rows were."""
+        """Process a batch; retry it after transient errors, split it after errors in its rows."""
         lost: Exception | None = None
         for attempt in range(TRIES):
             try:
                 do_batch(self.part, self.work, batch)
             except ClaimLostError as claim_lost:
-                # It may have been committed, with the answer lost: its message comes again, and
-                # goes on from what the part's row says.
+                # The batch may have been committed although the answer was lost. The message is
+                # delivered again, and continues from the cursor of the part's row.
                 raise lost or claim_lost from None
             except (JobFailedError, JobStoppedError, SoftTimeLimitExceeded):
                 raise
@@ -198,7 +200,7 @@ class _Walk:
                 drop_dead_connection()
                 if self._was_committed():
                     return
-                self.job.logger.warning("%s: %s; the batch is tried again.", self.part, fault)
+                self.job.logger.warning("%s: %s; the batch is retried.", self.part, fault)
                 if attempt == TRIES - 1:
                     raise
                 time.sleep(PATIENCE_SECONDS * 2**attempt)
@@ -206,7 +208,7 @@ class _Walk:
                 return
 
     def _was_committed(self) -> bool:
-        """Whether the batch is done, and only the answer to its commit was lost."""
+        """Whether the batch was committed and only the answer was lost."""
         if not JobPart.objects.filter(pk=self.part.pk, cursor__gt=self.part.cursor).exists():
             return False
         self.part.refresh_from_db(fields=ADVANCED)
@@ -225,11 +227,11 @@ class _Walk:
             raise fault
 
     def _skip(self, batch: Planned, fault: Exception) -> None:
-        """Leave out a unit that fails by itself."""
+        """Skip a single unit that fails."""
         ids = list(self.work.fault_ids(batch))
         self.work.skip(f"failed with {type(fault).__name__}", rows=batch.rows, ids=ids)
         self.job.logger.error(
-            "Skipped, as it fails: %s. %s: %s",
+            "Skipped because of an error: %s. %s: %s",
             ", ".join(map(str, ids)) or f"{batch.rows} rows",
             type(fault).__name__,
             storable_text(fault).strip(),
@@ -239,14 +241,14 @@ class _Walk:
         advance(self.part, self.work, batch, failed=True)
 
     def _raise_if_too_many(self, batch: Planned, fault: Exception) -> None:
-        """To be called before the unit is left out: a part that is done fails no more."""
+        """Call this before the unit is skipped, because a part that is done cannot fail."""
         rows = self.job.parts.aggregate(failed=Sum("rows_failed"), done=Sum("rows_done"))
         failed, done = rows["failed"] + batch.rows, rows["done"] + batch.rows
         share = self.work.fault_share
         if failed > FAULTS_TOLERATED and failed > share * done:
             raise JobFailedError(
-                f"{failed} of {done} rows failed, more than {share:.0%}, the last "
-                f"with {type(fault).__name__}: {storable_text(fault)}"
+                f"{failed} of {done} rows failed, more than {share:.0%}. The last error: "
+                f"{type(fault).__name__}: {storable_text(fault)}"
             )
 
     def _tick(self) -> None:
@@ -255,12 +257,13 @@ class _Walk:
             self.ticked = time.monotonic()
 
     def _let_go(self) -> None:
-        # A limit may have struck right after a commit that the part in memory does not know of.
+        # The time limit may have occurred right after a commit, before the object in memory
+        # changed.
         self.part.refresh_from_db(fields=["cursor"])
         self.part.save_as_holder(state=PartState.QUEUED, claim_token=None)
 
     def _hand_back(self) -> None:
-        """Queue what is left of the part under the id that it has: of two messages, one counts."""
+        """Queue the rest of the part with the same task id: of two messages, one has an effect."""
         self._let_go()
         try:
             self.part.publish()
@@ -270,13 +273,13 @@ class _Walk:
 
 @contextmanager
 def _ending(part: JobPart) -> Iterator[None]:
-    """End the Job where its part cannot go on, and this worker still holds it."""
+    """End the Job if its part fails while this worker holds it."""
     job = part.job
     try:
         yield
     except ClaimLostError as lost:
-        logger.warning("%s This one stops.", lost)
-        job.settle()  # it may have been stopped right after its own last commit
+        logger.warning("%s This worker stops.", lost)
+        job.settle()  # this worker may have lost its claim right after its own last commit
     except (JobFailedError, UnknownKeyError) as failure:
         job.logger.error("%s", failure)
         _fail(part, storable_text(failure))
@@ -295,14 +298,14 @@ def _fail(part: JobPart, error: str, *, crashed: bool = False) -> None:
             part.save_as_holder(state=PartState.FAILED, claim_token=None)
             part.job.fail(error, crashed=crashed)
     except ClaimLostError as lost:
-        logger.warning("%s This one stops.", lost)
+        logger.warning("%s This worker stops.", lost)
 
 
 def worn_out(name: str, *, claims: int, missed: str) -> str:
-    """Why what was claimed so often, now once more, is given up."""
+    """Why a Job or part is given up after too many claims, including the current one."""
     return (
-        f"{name} was begun {claims - 1} times and never came to {missed}: what stopped it is in "
-        "the log, or its worker was lost, perhaps for want of memory."
+        f"{name} was started {claims - 1} times and never reached {missed}. The log may say why; "
+        "otherwise the worker was lost, for example because it ran out of memory."
     )
 
 

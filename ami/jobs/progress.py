@@ -1,4 +1,4 @@
-"""How far a Job is: stages, each with its share done and its counters."""
+"""The progress of a Job: stages, each with the share done and its counters."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ def snake_case(name: str) -> str:
 
 
 class StageParam(BaseModel, validate_assignment=True):
-    """One figure of a stage, such as a counter, under the name that it was reported by.
+    """One figure of a stage, such as a counter, with the name under which it was reported.
 
-    `warning` says what to heed unless it is 0.
+    `warning` is the sentence to show if the value is not 0.
     """
 
     name: str
@@ -31,19 +31,19 @@ class StageParam(BaseModel, validate_assignment=True):
 
     @property
     def title(self) -> str:
-        """The name for people: "rows_done" is "Rows done"."""
+        """The name to display: "rows_done" is "Rows done"."""
         return (self.name[:1].upper() + self.name[1:]).replace("_", " ")
 
     @property
     def sentence(self) -> str:
-        """What to heed; nothing where there is nothing to heed."""
+        """The warning with its figure; empty if there is nothing to warn of."""
         if not (self.warning and self.value):
             return ""
         return f"{self.title}: {self.shown}. {self.warning}"
 
     @property
     def shown(self) -> str:
-        """The value for people: 12,000."""
+        """The value to display, such as 12,000."""
         return f"{self.value:,}" if isinstance(self.value, int | float) else str(self.value)
 
 
@@ -63,7 +63,7 @@ class JobStage(BaseModel, validate_assignment=True):
 
     @property
     def figures(self) -> list[tuple[str, Any]]:
-        """What a page shows of it: titles and values, the skipped rows last."""
+        """The titles and values that a page shows, with the skipped rows last."""
         skipped = [(f"Skipped: {reason}", rows) for reason, rows in self.skipped.items()]
         return [(param.title, param.value) for param in self.params] + skipped
 
@@ -71,7 +71,7 @@ class JobStage(BaseModel, validate_assignment=True):
 class JobProgress(BaseModel):
     """The stages of a Job, in the order in which they were added.
 
-    `work` is the key of the one whose counters and share done are those of the Job's parts.
+    `work` is the key of the stage that shows the counters and the share done of the Job's parts.
     """
 
     stages: list[JobStage] = Field(default_factory=list)
@@ -79,12 +79,12 @@ class JobProgress(BaseModel):
 
     @property
     def work_stage(self) -> JobStage | None:
-        """The stage of the work itself; the first one, where none is named."""
+        """The stage of the work itself, or the first stage if none is named."""
         named = (stage for stage in self.stages if stage.key == self.work)
         return next(named, self.stages[0] if self.stages else None)
 
     def add_stage(self, name: str, key: str | None = None) -> JobStage:
-        """Return the stage `key` (made from the name where None), adding it if it is missing."""
+        """Return the stage `key` (by default made from the name), adding it if it is missing."""
         key = key or snake_case(name)
         for stage in self.stages:
             if stage.key == key:
@@ -94,7 +94,7 @@ class JobProgress(BaseModel):
         return stage
 
     def get_stage(self, key: str) -> JobStage:
-        """Raises ValueError where there is no stage `key`."""
+        """Return the stage `key`. Raises ValueError if there is none."""
         for stage in self.stages:
             if stage.key == key:
                 return stage
@@ -106,7 +106,7 @@ class JobProgress(BaseModel):
     ) -> StageParam:
         """Set a figure of a stage; its key is the name in snake case.
 
-        What JSON does not know, such as NaN, is kept as its text.
+        Values that JSON does not support, such as NaN, are stored as text.
         """
         name = storable_text(name)
         stage = self.get_stage(stage) if isinstance(stage, str) else stage
@@ -131,36 +131,36 @@ class JobProgress(BaseModel):
 
     @property
     def skipped(self) -> int:
-        """How many rows could not be worked on."""
+        """The number of rows that were skipped."""
         return sum(rows for stage in self.stages for rows in stage.skipped.values())
 
     @property
     def heeded(self) -> list[StageParam]:
-        """The figures that warn of something."""
+        """The figures with a warning."""
         params = [param for stage in self.stages for param in stage.params]
         return [param for param in params if param.sentence]
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence for each figure that is to be heeded."""
+        """One sentence for each figure with a warning."""
         return [param.sentence for param in self.heeded]
 
     @property
     def fraction(self) -> float:
-        """The share done over all stages, 0 to 1."""
+        """The share done over all stages, from 0 to 1."""
         if not self.stages:
             return 0.0
         return sum(stage.progress for stage in self.stages) / len(self.stages)
 
 
 class ProgressField(models.JSONField):
-    """A JSON column that reads and writes as :class:`JobProgress`."""
+    """A JSON column whose values are :class:`JobProgress` objects."""
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         return self.to_python(super().from_db_value(value, expression, connection))
 
     def to_python(self, value: Any) -> Any:
-        """A stored value that is no progress reads as none: it must not hide the Job."""
+        """Read an invalid value as empty progress, so that the Job can still be shown."""
         if isinstance(value, JobProgress):
             return value
         try:
@@ -169,7 +169,7 @@ class ProgressField(models.JSONField):
             return JobProgress()
 
     def get_prep_value(self, value: Any) -> Any:
-        """Whatever a method has put into it can be stored: its Job must be able to end."""
+        """Make every value that a method reported storable, so that its Job can end."""
         return storable(value.dict()) if isinstance(value, JobProgress) else value
 
     def value_to_string(self, obj: models.Model) -> Any:

@@ -1,8 +1,8 @@
-"""Deleting what old Jobs have left: their logs, parts and journals, and the Jobs themselves.
+"""Delete old Jobs with their logs, parts and journals.
 
-All goes in chunks, each a statement and a transaction of its own, without a cascade that would
-read the rows first. A Job is marked before its journal goes, so that nobody reverts half of it. Its
-row stays where others name it, such as classifications that it wrote.
+At most 10,000 rows are deleted per statement and transaction, without a cascade that would read the
+rows first. A Job is marked before its journal is deleted, so that no half of it can be reverted.
+The row of a Job stays if others refer to it, such as classifications that it wrote.
 """
 
 from collections import Counter
@@ -21,11 +21,11 @@ from ami.jobs.states import FINAL
 
 CHUNK = 10_000
 JOBS_AT_ONCE = 200
-UNUSED_AFTER = timedelta(days=1)  # what a Job is just being planned with is used
+UNUSED_AFTER = timedelta(days=1)  # a younger row may belong to a Job that is being planned
 OWNED: dict[str, type[models.Model]] = {"changes": JobChange, "parts": JobPart, "logs": JobLog}
 
-# All but what has not ended long ago, and what that refers to: a revert needs the journal of the
-# Job that it reverts, and a Job that waits needs the one it waits for.
+# All Jobs except those that have not ended long ago and the Jobs that these refer to: a revert
+# needs the journal of the Job that it reverts, and a waiting Job needs the Job that it waits for.
 PRUNABLE = """
 WITH RECURSIVE kept (id) AS (
     SELECT id FROM jobs_job
@@ -38,6 +38,7 @@ WITH RECURSIVE kept (id) AS (
 )
 SELECT id FROM jobs_job EXCEPT SELECT id FROM kept
 """
+# The array is computed once; a plain IN could scan the whole table.
 DELETE_CHUNK = """
 DELETE FROM {table} WHERE id = ANY(ARRAY(
     SELECT id FROM {table} WHERE job_id = %s ORDER BY id LIMIT %s
@@ -48,19 +49,19 @@ DELETE = "DELETE FROM jobs_job WHERE id = %s"
 
 
 def prunable(before: datetime) -> QuerySet[Job]:
-    """Jobs that ended before that time, and have something left to delete."""
+    """The Jobs that ended before `before` and have something left to delete."""
     old = Job.objects.filter(pk__in=RawSQL(PRUNABLE, [sorted(FINAL), before]))  # noqa: S611 -- no text is put in
     return old.filter(Q(pruned_at=None) | _owns("changes") | _owns("parts") | ~_is_named())
 
 
 def with_old_log(before: datetime) -> QuerySet[Job]:
-    """Jobs that ended before that time, and still have their log."""
+    """The Jobs that ended before `before` and still have a log."""
     ended = Q(finished_at__lt=before) | Q(finished_at=None, updated_at__lt=before)
     return Job.objects.filter(ended & _owns("logs"), status__in=FINAL)
 
 
 def count(before: datetime, *, logs_before: datetime) -> Counter[str]:
-    """What :func:`prune` would delete, under the same names."""
+    """Count what :func:`prune` would delete, under the same names."""
     jobs = prunable(before)
     figures = Counter(
         jobs=jobs.exclude(_is_named()).count(), jobs_emptied=jobs.filter(_is_named()).count()
@@ -74,11 +75,10 @@ def count(before: datetime, *, logs_before: datetime) -> Counter[str]:
 
 
 def prune(before: datetime, *, logs_before: datetime) -> Iterator[Counter[str]]:
-    """Delete what ended Jobs from before that time have left; yields the figures so far.
+    """Delete Jobs that ended before `before`, and logs of Jobs that ended before `logs_before`.
 
-    They count `jobs` that are gone, `jobs_emptied` whose row stays, and the rows of `changes`,
-    `parts` and `logs`. Logs also go of Jobs that ended before `logs_before`. May be stopped at any
-    time, and run again.
+    Yields the figures so far: `jobs` deleted, `jobs_emptied` whose row stays, and the deleted rows
+    of `changes`, `parts` and `logs`. It can be stopped at any time and run again.
     """
     figures: Counter[str] = Counter()
     for ids in _in_chunks(with_old_log(max(before, logs_before))):
@@ -96,7 +96,7 @@ def prune(before: datetime, *, logs_before: datetime) -> Iterator[Counter[str]]:
 
 
 def _in_chunks(jobs: QuerySet[Job]) -> Iterator[list[int]]:
-    """The ids, the newest first: what refers to a Job goes before it."""
+    """The ids, newest first, so that Jobs are deleted before the Jobs that they refer to."""
     rows = jobs.order_by("-pk").values_list("pk", flat=True)
     ids = list(rows[:JOBS_AT_ONCE])
     while ids:
@@ -105,7 +105,7 @@ def _in_chunks(jobs: QuerySet[Job]) -> Iterator[list[int]]:
 
 
 def _mark(pk: int) -> bool:
-    """Take the Job out of use. False where somebody has come to need it meanwhile."""
+    """Mark the Job as pruned. Returns False if another Job needs it in the meantime."""
     with transaction.atomic():
         job = Job.objects.select_for_update().filter(pk=pk, status__in=FINAL).first()
         refers = Q(reverts=pk) | Q(applies=pk) | Q(waits_for=pk)
@@ -128,7 +128,7 @@ def _delete_owned(pk: int, name: str, figures: Counter[str]) -> Iterator[Counter
 
 
 def _delete(pk: int) -> bool:
-    """Delete the emptied Job. False where others name it, and it stays."""
+    """Delete the emptied Job. Returns False if it stays because other rows refer to it."""
     with transaction.atomic(), connection.cursor() as cursor:
         unnamed = Job.objects.select_for_update(of=("self",)).filter(~_is_named(), pk=pk)
         if not unnamed.exists():
@@ -144,7 +144,7 @@ def _owns(name: str) -> Q:
 
 
 def _is_named() -> Q:
-    """Whether rows other than Jobs, and what Jobs own, refer to it."""
+    """Whether rows other than Jobs and their parts, logs and changes refer to the Job."""
     own = {Job, *OWNED.values()}
     named = Q(pk__in=[])
     relation: Any

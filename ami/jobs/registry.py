@@ -1,4 +1,4 @@
-"""What a Job can be. Higher layers add their job types when the apps are ready."""
+"""The job types. Higher layers register theirs when the apps are ready."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -8,11 +8,11 @@ from ami.jobs.models import Job
 from ami.jobs.work import PlannedWork, WholeWork
 from ami.users.models import User
 
-# Makes the work of a Job; raises JobFailedError where its parameters are of no use.
+# Makes the work of a Job; raises JobFailedError if its parameters are invalid.
 WorkFactory: TypeAlias = Callable[[Job], PlannedWork | WholeWork]
 
 JOB_TYPES: Registry[WorkFactory] = Registry("job type")
 
-# Makes a new queued Job with the options of an ended one, for the user who asks; raises
-# JobFailedError where they are of no use any more. Types that cannot be run again are not here.
+# Makes a new queued Job with the options of an ended Job, for a user; raises JobFailedError if the
+# options are no longer valid. Job types that cannot be run again are not registered.
 RUNS_AGAIN: Registry[Callable[[Job, User | None], Job]] = Registry("job type to run again")

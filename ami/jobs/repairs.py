@@ -1,4 +1,4 @@
-"""Repairs of the integrity checks as a Job: journaled, canceled and reverted like any run."""
+"""Repairs of integrity faults as Jobs, which are journaled, canceled and reverted like any run."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ from ami.users.models import User
 
 JOB_TYPE = "data_integrity"
 NAME = "Repair of integrity faults"
-# Whoever keeps a row locked, as a session that was left open does, must not keep the repair.
+# A session that keeps a row locked must not block the repair.
 LOCK_PATIENCE = "SET LOCAL lock_timeout = '10s'"
 INTERRUPTS = (JobCanceledError, ClaimLostError, SoftTimeLimitExceeded, KeyboardInterrupt)
 OUT_OF_TIME = (
@@ -40,11 +40,12 @@ def nothing(_: object) -> None:
 
 
 class Repair(WholeWork):
-    """Runs the checks that `job` names, and repairs what they find, each batch by itself.
+    """Runs the checks that `job` names and repairs their findings, one transaction per batch.
 
-    While it runs, no other Job may write an occurrence of its scope: what a check has found must
-    still be so when it is repaired. It may begin anew at any time, for what is repaired is no
-    longer found. `on_batch` is told of rows dealt with, `on_check` of each check that has ended.
+    While it runs, no other Job may write an occurrence of its scope, so that the findings are still
+    valid when they are repaired. It may be restarted at any time, because repaired rows are no
+    longer found. `on_batch` is called with the number of rows of each batch, `on_check` with the
+    result of each check.
     """
 
     key = "repair"
@@ -65,7 +66,9 @@ class Repair(WholeWork):
         except (KeyError, TypeError) as odd:
             if isinstance(odd, UnknownKeyError):
                 raise
-            raise JobFailedError(f"These are no parameters of a repair: {job.params!r}.") from None
+            raise JobFailedError(
+                f"The parameters of the repair are invalid: {job.params!r}."
+            ) from None
         self.job = job
         self.on_batch = on_batch
         self.on_check = on_check
@@ -76,12 +79,14 @@ class Repair(WholeWork):
         return in_scope(Detection.objects.all(), self.scope.project_id, self.scope.job_id)
 
     def run(self) -> None:
-        """Raises JobFailedError where a check could not run to its end, and JobCanceledError.
+        """Run all checks. Raises JobCanceledError, and JobFailedError if a check could not finish.
 
-        Where that was an error of the program, raises the first one, once all checks have run.
+        Programming errors are raised after all checks have run, the first one only.
         """
         if self.scope.job_id and not Job.objects.filter(pk=self.scope.job_id).exists():
-            raise JobFailedError(f"Job {self.scope.job_id}, whose rows to repair, is gone.")
+            raise JobFailedError(
+                f"Job {self.scope.job_id}, whose rows to repair, no longer exists."
+            )
         context = RepairContext(
             transaction=partial(_batch, self.job),
             interrupts=INTERRUPTS,
@@ -107,7 +112,7 @@ class Repair(WholeWork):
             raise self.crashes[0]
         if broken := list(kept.results.exclude(error="").order_by("pk")):
             raise JobFailedError(
-                f"{len(broken)} of {len(self.checks)} checks could not run to the end. "
+                f"{len(broken)} of {len(self.checks)} checks could not finish. "
                 f"{CHECKS[broken[0].key].title}: {broken[0].error}"
             )
 
@@ -117,7 +122,7 @@ class Repair(WholeWork):
             yield check
 
     def _tell(self, result: IntegrityResult) -> None:
-        """Bring the page of the Job up to date."""
+        """Update the progress and the log of the Job."""
         self.ended += 1
         self.count(
             rows_found=result.found, rows_repaired=result.fixed, rows_remaining=result.remaining
@@ -143,7 +148,7 @@ def new_repair(
     launch_key: str | None = None,
     schedule: str = "",
 ) -> Job:
-    """A Job that is not saved yet, to be queued, or run here, perhaps for a periodic task."""
+    """An unsaved Job to queue or to run here; `schedule` is the name of its periodic task."""
     return Job(
         name=NAME,
         project_id=scope.project_id,
@@ -164,10 +169,10 @@ def repair_here(
     on_batch: Callable[[int], object] = nothing,
     on_check: Callable[[IntegrityResult], object] = nothing,
 ) -> IntegrityRun | None:
-    """Run an unsaved Job of :func:`new_repair` in this process; `job` tells how it ended.
+    """Run an unsaved Job of :func:`new_repair` in this process; `job` is refreshed at the end.
 
-    None where it did not get as far as a run. It may have to wait for another Job, and is queued
-    then. Where this process is interrupted, the Job is canceled.
+    Returns None if there is no run yet: a Job that has to wait for another is queued. If this
+    process is interrupted, the Job is canceled.
     """
     job.save()
     try:
@@ -186,7 +191,7 @@ def repair_here(
 
 
 def must_wait(job: Job) -> bool:
-    """Whether :func:`repair_here` has left the Job to be run when another one has ended."""
+    """Whether :func:`repair_here` has queued the Job to run after another Job has ended."""
     return job.status == JobState.PENDING
 
 
@@ -208,7 +213,7 @@ def _sentence(result: IntegrityResult) -> str:
 
 
 def queue_again(job: Job, user: User | None) -> Job:
-    """A new repair by the same checks in the same scope. Raises JobFailedError."""
+    """Queue a new repair with the same checks and scope. Raises JobFailedError."""
     repair = Repair(job)
     return create_jobs([new_repair(repair.checks, scope=repair.scope, user=user)])[0]
 

@@ -1,4 +1,4 @@
-"""Reverting a Job: a Job of its own that undoes what the other one's journal tells."""
+"""Revert a Job: a Job of its own that restores what the other Job's journal records."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from ami.main.models import Detection
 from ami.users.models import User
 
 JOB_TYPE = "revert"
-NOBODY = 0  # stands for the revert that is not there yet
+NOBODY = 0  # the id of a revert that does not exist yet
 PATIENCE = "SET LOCAL lock_timeout = '2s'"
 COUNTERS = {
     "put back": "rows_put_back",
@@ -27,17 +27,17 @@ COUNTERS = {
 
 
 class RevertRefusedError(Exception):
-    """A Job cannot be reverted as it stands; the message says why."""
+    """The Job cannot be reverted; the message says why."""
 
 
 def refusal(job: Job) -> str | None:
-    """Why `job` cannot be reverted now; None where it can."""
+    """Why `job` cannot be reverted now; None if it can."""
     if not job.is_final:
         return f"Job {job.pk} has not ended."
     if job.dry_run:
-        return f"Job {job.pk} was a dry run; it has written nothing."
+        return f"Job {job.pk} was a dry run, which wrote nothing."
     if job.pruned_at:
-        return f"The journal of Job {job.pk} was deleted on {job.pruned_at:%Y-%m-%d}, as it is old."
+        return f"The journal of Job {job.pk} was deleted on {job.pruned_at:%Y-%m-%d}."
     if reason := _refusal_of_another(job):
         return reason
     if not job.changes.exclude(kind="left").exists():
@@ -46,7 +46,7 @@ def refusal(job: Job) -> str | None:
 
 
 def _refusal_of_another(job: Job) -> str | None:
-    """Why the revert of `job` that stands allows no further one; None where there is none."""
+    """Why an existing revert of `job` does not allow another; None if there is no such revert."""
     former = standing_revert(job)
     if former is None or former.status in STOPPED_SHORT:
         return None
@@ -55,9 +55,9 @@ def _refusal_of_another(job: Job) -> str | None:
 
 
 def standing_revert(job: Job) -> Job | None:
-    """The Job that reverts `job`, or has.
+    """The Job that reverts `job`, or has reverted it.
 
-    None where there is none, it was reverted itself, or it has left everything alone.
+    None if there is none, if it was itself reverted, or if it left everything alone.
     """
     newest = Job.objects.filter(reverts=job).order_by("pk").last()
     if newest is None or is_undone(newest) or _has_undone_nothing(newest):
@@ -72,13 +72,13 @@ def _has_undone_nothing(revert: Job) -> bool:
 
 
 def is_undone(job: Job) -> bool:
-    """Whether a revert of `job` has succeeded, and stands."""
+    """Whether a revert of `job` has succeeded and was not itself reverted."""
     revert = standing_revert(job)
     return revert is not None and revert.status == JobState.SUCCESS
 
 
 def request_revert(job: Job, *, user: User | None = None) -> Job:
-    """Queue the revert of `job`, once; one that failed or was canceled goes on where it stopped.
+    """Queue the revert of `job`, or resume a revert that failed or was canceled.
 
     Raises RevertRefusedError.
     """
@@ -93,9 +93,9 @@ def request_revert(job: Job, *, user: User | None = None) -> Job:
 
 
 def foretell(job: Job) -> list[Undone]:
-    """What the revert of `job` would do now: it is done here, and rolled back.
+    """What the revert of `job` would do now: it is carried out and rolled back.
 
-    Raises RevertRefusedError, and django.db.OperationalError where somebody keeps a row locked.
+    Raises RevertRefusedError, and django.db.OperationalError if a row stays locked for 2 s.
     """
     if reason := refusal(job):
         raise RevertRefusedError(reason)
@@ -113,7 +113,7 @@ def foretell(job: Job) -> list[Undone]:
 
 
 def request_foretelling(job: Job, *, user: User | None = None) -> Job:
-    """Queue a dry run of the revert, for a Job whose changes are too many for a page to wait for.
+    """Queue a dry run of the revert, for a Job with too many changes for :func:`foretell`.
 
     Raises RevertRefusedError.
     """
@@ -123,7 +123,7 @@ def request_foretelling(job: Job, *, user: User | None = None) -> Job:
 
 
 def _create(job: Job, **fields: Any) -> Job:
-    """Queue a Job on what `job` did; `fields` make it a revert, or a dry run of one."""
+    """Queue a revert of `job`, or a dry run of its revert, according to `fields`."""
     name = f"Revert of Job {job.pk}: {job.name}"[: Job._meta.get_field("name").max_length]
     params = {"job": job.pk}
     new = Job(name=name, project=job.project, job_type_key=JOB_TYPE, params=params, **fields)
@@ -131,7 +131,7 @@ def _create(job: Job, **fields: Any) -> Job:
 
 
 def _portions_left(revert: Job) -> list[Portion]:
-    """What a revert that was stopped has still to do."""
+    """What a revert that was stopped still has to do."""
     parts = list(revert.parts.order_by("number"))
     if not parts and revert.reverts:
         return plan_portions(revert.reverts)
@@ -139,15 +139,15 @@ def _portions_left(revert: Job) -> list[Portion]:
 
 
 class Revert(PlannedWork):
-    """Undoes the changes of the Job that `job` reverts, the newest first, a portion a batch.
+    """Undoes the changes of the Job that `job` reverts, newest first, with one portion per batch.
 
-    A dry run does all of them in one batch, as each stands on what the one before has put back.
+    A dry run undoes all portions in one batch, because each builds on the result of the one before.
     """
 
     key = "revert"
     name = "Revert"
     counters = tuple(COUNTERS.values())
-    part_batches = None  # in order: a portion stands on what the one before it has put back
+    part_batches = None  # in order, because each portion builds on the result of the one before
     skips_faults = False
 
     def __init__(self, job: Job) -> None:
@@ -156,9 +156,9 @@ class Revert(PlannedWork):
         if job.dry_run:
             former = Job.objects.filter(pk=job.params["job"]).first()
         if former is None:
-            raise JobFailedError("The Job to revert no longer exists, nor does its journal.")
+            raise JobFailedError("The Job to revert and its journal no longer exist.")
         if not former.is_final:
-            raise JobFailedError(f"Job {former.pk} has not ended; a revert waits for its end.")
+            raise JobFailedError(f"Job {former.pk} has not ended; revert it after its end.")
         self.job = job
         self.former = former
 

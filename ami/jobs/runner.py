@@ -1,4 +1,4 @@
-"""From a queued Job to its parts: one worker claims it, plans them, and hands them out."""
+"""Start a queued Job: a worker claims it, plans its parts, and sends their messages."""
 
 import logging
 from datetime import datetime, timedelta
@@ -36,10 +36,10 @@ logger = logging.getLogger(__name__)
 
 
 def claim(job_id: int, *, task_id: str | None = None, only_silent: bool = False) -> Job | None:
-    """Take a waiting Job for this worker, or a running one whose message `task_id` came again.
+    """Claim a waiting Job, or a running Job whose message `task_id` was delivered again.
 
-    With `only_silent`, a running one only where nothing was heard of its worker. None where another
-    worker was first, it has ended, or a newer message was sent for it.
+    With `only_silent`, claim a running Job only if its heartbeat is older than SILENT_SECONDS.
+    Returns None if another worker was first, the Job has ended, or a newer message was sent for it.
     """
     now, token = timezone.now(), uuid4()
     mine = Q(status__in=WAITING)
@@ -69,26 +69,26 @@ def run(
     hand_over: bool = False,
     only_silent: bool = False,
 ) -> None:
-    """Run a queued Job: whole where it is one call, else as far as handing out its parts.
+    """Run a queued Job: work of one call to its end, other work until its parts are sent.
 
-    `make` makes its work, in place of what its type registers, for one that somebody looks on at.
-    With `hand_over`, what is one call goes to a task with time limits of its own. With
-    `only_silent`, raises StillRunsError where the Job runs, and its worker was heard of lately.
+    `make` makes the work instead of the registered factory, so that a caller can follow it. With
+    `hand_over`, work of one call is passed to a task with its own time limits. With `only_silent`,
+    raises StillRunsError if the Job runs and its worker has a recent heartbeat.
     """
     job = claim(job_id, task_id=task_id, only_silent=only_silent)
     if job is None:
         if only_silent and _still_runs(job_id, task_id):
             raise StillRunsError(f"Job {job_id} still runs.")
-        logger.info("Job %s does not wait for a worker; its message is dropped.", job_id)
+        logger.info("Job %s is not waiting for a worker; its message is dropped.", job_id)
         _end_canceled(job_id, task_id)
         return
     try:
         _begin(job, make or JOB_TYPES[job.job_type_key], hand_over=hand_over)
     except JobCanceledError:
-        job.logger.warning("Canceled; what it has committed stays.")
+        job.logger.warning("Canceled; committed changes stay.")
         job.finish(Outcome.CANCELED)
     except ClaimLostError as lost:
-        logger.warning("%s This one stops.", lost)
+        logger.warning("%s This worker stops.", lost)
     except (JobFailedError, UnknownKeyError) as failure:
         job.logger.error("%s", failure)
         job.finish(Outcome.FAILED, error=storable_text(failure))
@@ -104,14 +104,14 @@ def _begin(job: Job, make: WorkFactory, *, hand_over: bool) -> None:
         raise JobFailedError(told)
     work = make(job)
     if job.dry_run and isinstance(work, WholeWork):
-        raise JobFailedError(f"{work.name} has a run of its own, which cannot be tried; run it.")
+        raise JobFailedError(f"{work.name} does not support dry runs.")
     if isinstance(work, WholeWork) and hand_over:
         _hand_over(job)
         return
     parts.open_stage(job, work)
     if not admit(job, work):
         return
-    if isinstance(work, PlannedWork) and job.parts.exists():  # an earlier worker has planned it
+    if isinstance(work, PlannedWork) and job.parts.exists():  # an earlier worker planned it
         _hand_out(job)
         return
     if isinstance(work, PlannedWork):
@@ -127,7 +127,7 @@ def _begin(job: Job, make: WorkFactory, *, hand_over: bool) -> None:
 
 
 def _end_canceled(job_id: int, task_id: str | None) -> None:
-    """End a Job whose worker was lost before it had parts, and that was canceled meanwhile."""
+    """End a Job that was canceled after its worker was lost, before it had parts."""
     lost = Job.objects.filter(pk=job_id, task_id=task_id, status=JobState.CANCELING, parts=None)
     for job in lost:
         job.finish(Outcome.CANCELED)
@@ -143,42 +143,42 @@ def _still_runs(job_id: int, task_id: str | None) -> bool:
 
 
 def _hand_over(job: Job) -> None:
-    """Queue the Job for the task whose limits are those of whole work.
+    """Queue the Job for the task with the time limits of whole work.
 
-    Under a new id: the message that it came with may come again, and counts no more.
+    It gets a new task id, so that its first message has no effect if it is delivered again.
     """
     held = Q(claim_token=job.claim_token)
     values = {"task_id": str(uuid4()), "claim_token": None, "attempts": job.attempts - 1}
     if not job.move(JobState.STARTED, where=held, status=JobState.PENDING, **values):
         job.raise_if_canceled()
-        raise ClaimLostError(f"Job {job.pk} is held by another worker, or was ended.")
+        raise ClaimLostError(f"Job {job.pk} is held by another worker or has ended.")
     job.publish("ami.jobs.tasks.run_whole")
 
 
 def _run_whole(job: Job, work: WholeWork) -> None:
     if job.attempts > 1:
-        job.logger.warning("Its worker was lost; the run begins anew, attempt %d.", job.attempts)
+        job.logger.warning("Its worker was lost; the run starts again, attempt %d.", job.attempts)
     try:
         with journaled_session(job), heart.beating(job), job.logger.rows.in_bulk():
             work.run()
     except SoftTimeLimitExceeded:
         hours = settings.OWN_RUN_TIME_LIMIT / 3600
         raise JobFailedError(
-            f"{work.name} reached the time limit of {hours:g} hours (OWN_RUN_TIME_LIMIT). What it "
-            "has committed stays."
+            f"{work.name} reached the time limit of {hours:g} hours (OWN_RUN_TIME_LIMIT). "
+            "Committed changes stay."
         ) from None
-    except Error as crash:  # it has transactions of its own: how far it came, nobody knows
+    except Error as crash:  # it has its own transactions, so its progress is unknown
         _crash(job, crash)
     else:
         job.finish(Outcome.SUCCEEDED)
 
 
 def _plan(job: Job, work: PlannedWork) -> None:
-    """Cut the work into parts, and keep them with what it consults."""
+    """Split the work into parts, and store them with its basis."""
     planned = parts.plan_parts(job, work)
     with transaction.atomic():
         if not Job.objects.select_for_update().filter(pk=job.pk, claim_token=job.claim_token):
-            raise ClaimLostError(f"Job {job.pk} is held by another worker, or was ended.")
+            raise ClaimLostError(f"Job {job.pk} is held by another worker or has ended.")
         basis.store(job, work)
         JobPart.objects.bulk_create(planned)
     rows = sum(part.rows_total for part in planned)
@@ -187,7 +187,7 @@ def _plan(job: Job, work: PlannedWork) -> None:
 
 
 def _hand_out(job: Job) -> None:
-    """Send a message for each part; an only part is run at once."""
+    """Send a message for each part; run a single part at once."""
     queued = list(job.parts.order_by("number"))
     if len(queued) == 1:
         parts.run(queued[0].pk, task_id=queued[0].task_id)
@@ -200,7 +200,7 @@ def _hand_out(job: Job) -> None:
         except BrokerError as error:
             job.logger.warning("%s and those after it wait for the broker: %s", part, error)
             return
-    job.settle()  # a worker may have been killed between the end of the last part and this
+    job.settle()  # a worker may have been killed between the last part and the end of the Job
 
 
 def _crash(job: Job, crash: Exception) -> None:

@@ -1,4 +1,4 @@
-"""How Jobs come into being."""
+"""Create Jobs, and run them again."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,9 +14,9 @@ from ami.users.models import User
 
 
 def create_jobs(jobs: Sequence[Job]) -> list[Job]:
-    """Insert all of the unsaved `jobs`, queued, or none; publish them on commit.
+    """Insert all of the unsaved `jobs` as queued, or none; publish them on commit.
 
-    Each task id is minted before its message goes out, so that no message is without its row.
+    Each task id is created and stored before the message is sent, so that each message has a row.
     """
     for job in jobs:
         job.status = JobState.PENDING
@@ -28,16 +28,16 @@ def create_jobs(jobs: Sequence[Job]) -> list[Job]:
 
 
 class RunAgainRefusedError(Exception):
-    """No new Job can be made with the options of the old one; the message says why."""
+    """The Job cannot be run again; the message says why."""
 
 
 def can_run_again(job: Job) -> bool:
-    """Whether `job` has ended, and is of a type of which there may be another one like it."""
+    """Whether `job` has ended and its type can be run again."""
     return job.is_final and job.job_type_key in RUNS_AGAIN
 
 
 def run_again(job: Job, *, user: User | None = None) -> Job:
-    """Queue a new Job with the options of `job`, which has ended and stays as it is.
+    """Queue a new Job with the options of `job`, which must have ended and does not change.
 
     Raises RunAgainRefusedError.
     """
@@ -49,17 +49,17 @@ def run_again(job: Job, *, user: User | None = None) -> Job:
 
 
 def refuse_to_run_again(job: Job) -> None:
-    """Raises RunAgainRefusedError where :func:`can_run_again` is false."""
+    """Raises RunAgainRefusedError if :func:`can_run_again` is false."""
     if not job.is_final:
         raise RunAgainRefusedError(f"Job {job.pk} has not ended; run it again after its end.")
     if not can_run_again(job):
         raise RunAgainRefusedError(
-            f"Job {job.pk} is of the type {job.job_type_key!r}, which is not run again."
+            f"Job {job.pk} has the type {job.job_type_key!r}, which cannot be run again."
         )
 
 
 def _publish(jobs: Sequence[Job]) -> None:
-    """Send the messages, up to the first that the broker does not take: trying takes seconds."""
+    """Send the messages; stop at the first that fails, because each failure takes seconds."""
     for job in jobs:
         if not job.publish():
             unsent = Job.objects.filter(pk__in=[other.pk for other in jobs if other.pk > job.pk])

@@ -1,4 +1,4 @@
-"""What a worker hears of Celery and a Job would miss."""
+"""Handlers of Celery's signals in a worker."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from ami.jobs.models import Job
 
 @task_revoked.connect
 def cancel_revoked(request: Any, **kwargs: Any) -> None:
-    """Cancel the Job whose message was revoked in Celery, as from Flower: it comes no more."""
+    """Cancel a Job whose message was revoked, for example in Flower, and will not be delivered."""
     jobs = Job.objects.filter(Q(task_id=request.id) | Q(parts__task_id=request.id)).distinct()
     try:
         for job in jobs:
             if job.cancel():
                 job.logger.warning("Its message was revoked in Celery, which cancels the Job.")
     finally:
-        connection.close()  # in the process from which others are forked
+        connection.close()  # this process forks others, which must not inherit the connection

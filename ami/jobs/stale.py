@@ -1,7 +1,8 @@
-"""Jobs and parts that do not go on: what is lost, what is silent, and how each goes on again.
+"""Stalled Jobs and parts: find those that are lost or silent, and let them continue.
 
-Every repair compares and sets the row that it saw, so that of two checks at once one does it. An
-error at one Job is logged and told; the others are looked after all the same.
+Every repair updates a row only if it has not changed since it was read, so that only one of two
+simultaneous checks repairs it. An error at one Job is logged and reported, and does not affect
+other Jobs.
 """
 
 import logging
@@ -26,15 +27,15 @@ from ami.jobs.states import FINAL, WAITING, JobState, PartState
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 1.0
-GIVEN_BACK = "%s was taken by a worker that no longer answers; its message is back in its queue."
+GIVEN_BACK = "The worker that took %s does not respond; the message is back in its queue."
 
 
 class StaleJob(TypedDict):
-    """What becomes of a Job that does not go on, and why.
+    """A stalled Job, the reason, and the repair.
 
-    `action` is "sent" where the message of the Job or of its part `part` is sent again, "updated"
-    where a silent Job goes on, "revoked" where it ends as canceled. `status` is the one it has
-    then; `fixed` is false where nothing could be done now, `error` says what went wrong.
+    `action` is "sent" if the message of the Job or of its part `part` is sent again, "updated" if a
+    silent Job continues, "revoked" if it ends as canceled. `status` is the status after the repair.
+    `fixed` is false if nothing could be done now; `error` then says why.
     """
 
     job: int
@@ -48,18 +49,18 @@ class StaleJob(TypedDict):
 
 
 def check_lost_enqueues(*, dry_run: bool = False) -> list[StaleJob]:
-    """What :func:`lost_enqueues` does, row by row; a `dry_run` tells what it would do."""
+    """Do what :func:`lost_enqueues` does, with details; a `dry_run` only reports."""
     if not dry_run:
         give_back()
     return send_lost(queued(), dry_run=dry_run)
 
 
 def check_stale_jobs(*, dry_run: bool = False) -> list[StaleJob]:
-    """What :func:`stale_jobs` does, Job by Job; a `dry_run` tells what it would do, and does none.
+    """Do what :func:`stale_jobs` does, with details; a `dry_run` only reports.
 
-    A running part, or a running Job without one, is silent when it was neither heard of nor sent
-    again for `Job.STALLED_JOBS_MAX_MINUTES`, and no message of it waits. A claim takes it over;
-    the one after the third that came to nothing fails the Job.
+    A running part, or a running Job without parts, is silent if it had no heartbeat and was not
+    sent again for `Job.STALLED_JOBS_MAX_MINUTES`, and its message does not wait in a queue. The
+    next claim takes it over; after three claims without progress, the next one fails the Job.
     """
     silent = {job: _silent_rows(job) for job in _silent_jobs()}
     messages = {pk for rows in silent.values() for row in rows for pk in _messages(row)}
@@ -74,7 +75,7 @@ def check_stale_jobs(*, dry_run: bool = False) -> list[StaleJob]:
 
 @contextmanager
 def by_itself(job: Job) -> Iterator[list[str]]:
-    """Log what fails at one Job, and tell of it; those after it are looked after, too."""
+    """Log an error at one Job and collect it, so that the check continues with the next Job."""
     errors: list[str] = []
     try:
         yield errors
@@ -83,11 +84,11 @@ def by_itself(job: Job) -> Iterator[list[str]]:
     except Exception as error:
         errors.append(f"{type(error).__name__}: {storable_text(error)}")
         drop_dead_connection()
-        logger.exception("Job %d could not be looked after.", job.pk)
+        logger.exception("The check of Job %d failed.", job.pk)
 
 
 def give_back() -> None:
-    """Give back what workers hold that no longer answer, and tell it in the logs of the Jobs."""
+    """Return the messages of workers that do not respond, and log that in their Jobs."""
     given = broker.give_back()
     for part in JobPart.objects.select_related("job").defer("batches").filter(task_id__in=given):
         part.job.logger.warning(GIVEN_BACK, part)
@@ -96,14 +97,14 @@ def give_back() -> None:
 
 
 def queued() -> list[Job | JobPart]:
-    """What waits for a worker: Jobs that wait for no other one, and parts of running Jobs."""
+    """What waits for a worker: Jobs that wait for no other Job, and parts of running Jobs."""
     return [*_queued_jobs(), *_queued_parts()]
 
 
 def send_lost(rows: Sequence[Job | JobPart], *, dry_run: bool) -> list[StaleJob]:
-    """Send the messages of those `rows` again that the broker lacks."""
+    """Send the messages of `rows` again that are missing in the broker."""
     lost = _lacking(rows)
-    if lost:  # a message that moves is in no place for a moment
+    if lost:  # a message that moves between lists may be missed once
         time.sleep(LOOK_AGAIN_SECONDS)
         lost = _lacking(lost)
     errors = ["" for _ in lost] if dry_run else _send_all(lost)
@@ -115,7 +116,7 @@ def _lost(row: Job | JobPart, error: str, *, dry_run: bool) -> StaleJob:
     return {
         "job": job.pk,
         "part": row.number if isinstance(row, JobPart) else None,
-        "reason": f"{_name(row)} is queued, and the broker holds no message of it.",
+        "reason": f"{_name(row)} is queued, but the broker has no message for it.",
         "action": "sent",
         "previous_status": job.status,
         "status": job.status,
@@ -125,8 +126,8 @@ def _lost(row: Job | JobPart, error: str, *, dry_run: bool) -> StaleJob:
 
 
 def _queued_jobs() -> QuerySet[Job]:
-    # A Job waits for one that is admitted, or has a lower id. Else that one has ended since, with
-    # the message of its end lost, and was queued again: it may wait for this one by now.
+    # A Job waits for an admitted Job or for one with a lower id. Otherwise the other Job has ended
+    # without waking this one and was queued again, and may now wait for this Job.
     again = Q(waits_for__gt=F("pk"), waits_for__admitted_at=None)
     free = Q(waits_for=None) | Q(waits_for__status__in=FINAL) | again
     queued = Job.objects.filter(free, status__in=WAITING - {JobState.CREATED})
@@ -140,13 +141,13 @@ def _queued_parts() -> QuerySet[JobPart]:
 
 
 def _lacking(rows: Sequence[Job | JobPart]) -> list[Job | JobPart]:
-    """Those that no message in the broker tells of."""
+    """The rows without a message in the broker."""
     held = broker.find({task_id for row in rows for task_id in _messages(row)})
     return [row for row in rows if not (held.waiting | held.taken).intersection(_messages(row))]
 
 
 def _messages(row: Job | JobPart) -> set[str]:
-    """The message of a part's Job counts as well: it sends queued parts, and runs an only one."""
+    """The task ids to look for; that of the Job counts for a part, too, because it sends parts."""
     return {row.task_id, row.job.task_id} if isinstance(row, JobPart) else {row.task_id}
 
 
@@ -162,7 +163,7 @@ def _silent_jobs() -> QuerySet[Job]:
 
 
 def _silent_rows(job: Job) -> list[Job | JobPart]:
-    """What to send again: silent parts, or the Job that has none; nothing where it is to end."""
+    """What to send again: silent parts, or a Job without parts; nothing for a canceled Job."""
     if job.status == JobState.CANCELING:
         return []
     if not job.parts.exists():
@@ -198,7 +199,7 @@ def _revive(job: Job, rows: list[Job | JobPart], *, dry_run: bool) -> StaleJob:
 
 
 def _act(job: Job, rows: Sequence[Job | JobPart]) -> bool:
-    """Whether all that was to be sent again was."""
+    """Repair the Job; return whether all its messages were sent."""
     if rows:
         return not any(_send_all(rows))
     if job.status == JobState.CANCELING:
@@ -210,17 +211,17 @@ def _act(job: Job, rows: Sequence[Job | JobPart]) -> bool:
 
 def _silence_of(job: Job, rows: Sequence[Job | JobPart], status: str) -> str:
     if status == JobState.CANCELING:
-        return f"Job {job.pk} is canceling, and its workers are gone."
+        return f"Job {job.pk} is being canceled, but its workers are lost."
     if not rows:
-        return f"All parts of Job {job.pk} are done, and it has not ended."
+        return f"All parts of Job {job.pk} are done, but it has not ended."
     names = ", ".join(map(_name, rows))
-    return f"Nothing was heard of {names} for {Job.STALLED_JOBS_MAX_MINUTES} minutes."
+    return f"There was no heartbeat of {names} for {Job.STALLED_JOBS_MAX_MINUTES} minutes."
 
 
 def _send_all(rows: Iterable[Job | JobPart]) -> list[str]:
-    """Send each that is as it was seen; returns what went wrong with it, in their order.
+    """Send each row that has not changed; return one error per row, empty if it was sent.
 
-    After one that the broker refuses none is sent: trying is slow.
+    After a failure of the broker no more messages are sent, because each attempt is slow.
     """
     told: list[str] = []
     refused = ""
@@ -234,7 +235,7 @@ def _send_all(rows: Iterable[Job | JobPart]) -> list[str]:
 
 
 def _take(row: Job | JobPart) -> bool:
-    """Whether the row is as it was seen, so that this check is the one to send its message."""
+    """Mark the row as sent; returns False if it has changed since it was read."""
     seen = {"pk": row.pk, "task_id": row.task_id, "updated_at": row.updated_at}
     row.task_id = row.task_id or str(uuid4())
     now = timezone.now()
@@ -246,7 +247,7 @@ def _take(row: Job | JobPart) -> bool:
 
 
 def _send(row: Job | JobPart) -> str:
-    """Returns why the broker refuses it, where it does."""
+    """Send the row's message; return an error sentence, empty if it was sent."""
     job, name = _job_of(row), _name(row)
     try:
         if row.publish() is False:

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class JobState(models.TextChoices):
-    """Where a Job stands. The values are Celery's, with CREATED, PAUSED and CANCELING added."""
+    """The status of a Job: Celery's states, with CREATED, PAUSED and CANCELING added."""
 
     CREATED = "CREATED", "Created"
     PENDING = "PENDING", "Queued"
@@ -26,9 +26,9 @@ FINAL = STOPPED_SHORT | {JobState.SUCCESS}
 
 
 class JobDispatchMode(models.TextChoices):
-    """Where the work of a Job is done: by the worker itself, or by a service that it calls.
+    """Where the work of a Job is done: in the worker itself, or by a service that it calls.
 
-    All Jobs of this project are internal; the others are those of the platform.
+    All Jobs of this project are internal; the platform uses the other modes.
     """
 
     INTERNAL = "internal", "Internal"
@@ -48,7 +48,7 @@ class Outcome(models.TextChoices):
 
 
 class PartState(models.TextChoices):
-    """Where a part of a Job stands."""
+    """The state of a part of a Job."""
 
     QUEUED = "queued", "Queued"
     RUNNING = "running", "Running"
@@ -56,7 +56,7 @@ class PartState(models.TextChoices):
     FAILED = "failed", "Failed"
 
 
-ATTEMPTS = 3  # claims of a Job or a part that may come to nothing
+ATTEMPTS = 3  # the most claims of a Job or a part without progress
 
 
 class JobFailedError(Exception):
@@ -64,16 +64,16 @@ class JobFailedError(Exception):
 
 
 class JobStoppedError(Exception):
-    """The Job is not to go on now: it was paused, canceled or ended. Raised between two batches."""
+    """The Job was paused, canceled or ended. Raised between two batches."""
 
 
 class JobCanceledError(JobStoppedError):
-    """Somebody canceled the Job."""
+    """The Job was canceled."""
 
 
 class StillRunsError(Exception):
-    """The message of a run came again while its worker still works on it."""
+    """The message of a run was delivered again while its worker still runs it."""
 
 
 class ClaimLostError(Exception):
-    """Another worker holds the Job, or its part, now; this one must not write for it."""
+    """Another worker now holds the Job or its part; this worker must not write for it."""

@@ -1,4 +1,4 @@
-"""What the parts of a Job have done so far, taken together."""
+"""Sums over the parts of a Job."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Summary(NamedTuple):
-    """Figures for the page of a running Job; `rate` is in rows a second, over the parts that run.
+    """Figures of a running Job. `rate` is in rows per second, over the running parts.
 
-    `states` counts the parts by state; `queued_at` is since when the first of them is queued.
+    `states` counts the parts by state; `queued_at` is the earliest time that a part was queued.
     """
 
     rows_total: int
@@ -32,12 +32,12 @@ class Summary(NamedTuple):
 
     @property
     def seconds_left(self) -> float | None:
-        """At the present rate; None where nothing is known of it."""
+        """The seconds left at the current rate; None if the rate is unknown."""
         return (self.rows_total - self.rows_done) / self.rate if self.rate else None
 
 
 def summary_of(job: "RunState") -> Summary:
-    """One query, for any number of parts."""
+    """Compute the figures in one query, for any number of parts."""
     figures = job.parts.aggregate(
         total=Sum("rows_total", default=0),
         done=Sum("rows_done", default=0),
@@ -63,7 +63,7 @@ def summary_of(job: "RunState") -> Summary:
 
 
 def progress_of(job: "RunState") -> JobProgress:
-    """The Job's progress with the share done and the counters of all its parts."""
+    """The Job's progress with the share done and the counters of all parts."""
     progress: JobProgress = job.progress.copy(deep=True)
     columns = ("counts", "skipped", "rows_total", "rows_done")
     parts = list(job.parts.order_by("number").values_list(*columns))
@@ -81,7 +81,7 @@ def progress_of(job: "RunState") -> JobProgress:
 
 
 def skipped_in(job: "RunState") -> list[str]:
-    """A sentence for each reason for which rows were skipped, with the first ids."""
+    """One sentence for each reason why rows were skipped, with the first ids."""
     parts = job.parts.order_by("number").values_list("skipped", flat=True)
     return skipped_sentences(_together(parts))
 
@@ -95,7 +95,7 @@ def skipped_sentences(skipped: Mapping[str, Skipped]) -> list[str]:
 
 
 def _together(parts: Iterable[Mapping[str, Sequence[Any]]]) -> dict[str, Skipped]:
-    """What all parts have skipped."""
+    """The skipped rows of all parts, by reason."""
     skipped: dict[str, Skipped] = {}
     for part in parts:
         for reason, (rows, ids) in part.items():

@@ -32,7 +32,7 @@ PATIENCE: dict[str, Any] = {"default_retry_delay": 5, "max_retries": None}
 
 @shared_task(bind=True, **PATIENCE)
 def run_job(self: Any, job_id: RowId) -> None:
-    """Run one queued Job, or hand out its parts; called as a function, run it here."""
+    """Run a queued Job, or send its parts; a direct call runs it in this process."""
     here = self.request.called_directly or self.request.is_eager
     with _again_later(self):
         runner.run(job_id, task_id=self.request.id, hand_over=not here)
@@ -45,7 +45,7 @@ def run_job(self: Any, job_id: RowId) -> None:
     **PATIENCE,
 )
 def run_whole(self: Any, job_id: RowId) -> None:
-    """Run a Job whose work is one call, for hours if it must."""
+    """Run a Job whose work is one call and may take hours."""
     with _again_later(self):
         try:
             runner.run(job_id, task_id=self.request.id, only_silent=True)
@@ -62,25 +62,26 @@ def run_part(self: Any, part_id: RowId) -> None:
 
 @shared_task
 def jobs_health_check() -> dict[str, Findings]:
-    """Look after queued and running Jobs; scheduled every 15 minutes."""
+    """Check and repair queued and running Jobs; scheduled every 15 minutes."""
     return health.check_all()
 
 
 @shared_task
 def tick() -> None:
-    """Tell that beat, the broker, a worker and the database do their part; find lost messages.
+    """Record that beat, the broker, a worker and the database work, and find lost messages.
 
-    Every minute.
+    Scheduled every minute.
     """
     Pulse.record(Pulse.Name.TICK)
     health.check_messages()
 
 
 def _check_data_integrity(task: Any, *args: Any, **kwargs: Any) -> dict[str, dict[str, int]]:
-    """Look for faults in the rows of a scope; `dry_run=False` repairs them, as a Job.
+    """Check the integrity of the rows of a scope; `dry_run=False` repairs them, as a Job.
 
-    Takes `project_id`, `job_id`, `dry_run`, and by name `checks`, `tags` and `user_id`. Others are
-    refused in the worker, not where the message is sent: there, nobody would be told.
+    Takes `project_id`, `job_id` and `dry_run`, and as keywords `checks`, `tags` and `user_id`.
+    Other arguments are refused in the worker, because an error in beat would not be shown to
+    anyone.
     """
     schedule = getattr(task.request, "periodic_task_name", None) or ""
     return check_integrity(args, kwargs, schedule=schedule)
@@ -94,7 +95,7 @@ data_integrity_check, check_data_integrity, _ = (
 
 @contextmanager
 def _again_later(task: Any) -> Iterator[None]:
-    """A database that is away for a while costs no run: the message comes again, under its id."""
+    """After a transient database error, send the message again later, with the same id."""
     try:
         yield
     except Error as error:

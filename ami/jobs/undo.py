@@ -1,7 +1,8 @@
-"""Undoing journaled changes: set-based SQL on the net effect of whole batches.
+"""Undo journaled changes with set-based SQL on the net effect of whole batches.
 
-An occurrence is undone whole or left alone whole: where one of its rows cannot be undone, none of
-what the same batches did to it is. Its determination alone is apart: that follows from the rest.
+An occurrence is undone or left alone as a whole: if one of its rows cannot be undone, none of its
+changes by the same batches is. Only its determination is separate, because it follows from the
+rest.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ BATCH_SIZE = 10_000
 
 
 class Portion(NamedTuple):
-    """Whole batches of a run, the newest first: their journal lies from `first` to `last`."""
+    """The batches of a run that one batch of its revert undoes, newest first.
+
+    Their journal entries have ids from `first` to `last`, `size` in number.
+    """
 
     batches: list[int]
     first: int
@@ -31,9 +35,9 @@ class Portion(NamedTuple):
 
 
 class Undone(NamedTuple):
-    """How many rows of a table had the same fate, and the first ids.
+    """The number of rows of a table with the same result, and the first ids.
 
-    Where they were left alone, why, and because of which Job or user, if that is known.
+    For rows left alone, also the reason and the Job or user that is the cause, if known.
     """
 
     fate: str
@@ -46,10 +50,10 @@ class Undone(NamedTuple):
 
 
 def plan_portions(job: Job) -> list[Portion]:
-    """The changes of `job`, newest first, in portions of about `BATCH_SIZE`.
+    """The changes of `job`, newest first, in portions of about `BATCH_SIZE` changes.
 
-    A portion is made of whole batches, so that the rows stand after each of them as they once
-    did between two batches of the run.
+    A portion consists of whole batches, so that after each portion the rows are as they once were
+    between two batches of the run.
     """
     with connection.cursor() as cursor:
         cursor.execute(undo_sql.PLAN, {"job": job.pk, "size": BATCH_SIZE})
@@ -57,7 +61,7 @@ def plan_portions(job: Job) -> list[Portion]:
 
 
 def touched_by(job: Job) -> QuerySet[Detection]:
-    """The detections that the rows which `job` changed belong to now."""
+    """The detections to which the rows that `job` changed belong now."""
     classifications = Classification.objects.filter(pk__in=_changed(job, Classification))
     identifications = Identification.objects.filter(pk__in=_changed(job, Identification))
     return Detection.objects.filter(
@@ -73,10 +77,10 @@ def _changed(job: Job, model: type[models.Model]) -> Any:
 
 
 def undo(former: Job, portion: Portion, *, by: int) -> list[Undone]:
-    """Undo a portion of what `former` did, for the Job with the id `by`; what cannot be, is left.
+    """Undo a portion of what `former` did, as the Job with the id `by`, where that is possible.
 
-    To be called in a batch of that Job. The number of queries does not depend on the rows, but
-    for the length of the longest chain of rows that are left alone for each other's sake.
+    Call this in a batch of that Job. The number of queries depends only on the length of the
+    longest chain of rows that are left alone because of each other.
     """
     jobs = {"former": former.pk, "job": by}
     with connection.cursor() as cursor:
@@ -94,7 +98,7 @@ def undo(former: Job, portion: Portion, *, by: int) -> list[Undone]:
 
 
 def _judge(cursor: Any, jobs: dict[str, int]) -> list[int]:
-    """Say what is left alone and why; returns the occurrences that the rule must decide anew."""
+    """Decide what is left alone and why; return the occurrences to determine by the rule."""
     tables = [(model, columns_of(model)) for model in _models()]
     for model, _ in tables:
         cursor.execute(undo_sql.lock(model))
@@ -121,7 +125,7 @@ def _models() -> Iterator[type[models.Model]]:
 
 
 def _statements() -> Iterator[str]:
-    """What is referred to comes first, and goes last; determinations find all else in place."""
+    """Restore referenced rows before, and delete them after, the rows that refer to them."""
     tables: list[tuple[Any, Any]] = [(model, columns_of(model)) for model in _models()]
     yield from (undo_sql.restore(*table) for table in reversed(tables))
     for model, columns in tables:

@@ -9,8 +9,8 @@ from django.db import models
 from ami.jobs.journal import DECIDED, JOURNALED, Column
 from ami.main.determinations import INPUTS, RULE
 
-# Whole batches, the newest first, in portions. Where something else changed a row between two
-# batches that changed it, the newer one ends its portion: each of the two is judged by itself.
+# Group whole batches, newest first, into portions. If something else changed a row between two
+# batches that changed it, a portion ends between the two, so that each is judged separately.
 PLAN = """
 WITH change AS MATERIALIZED (
     SELECT id, batch, model, object_id FROM jobs_jobchange
@@ -45,9 +45,10 @@ SELECT array_agg(batch), min(first), max(last), sum(size)::bigint
 FROM placed GROUP BY cuts, portion ORDER BY cuts, portion
 """
 
-# The net effect on each row: whether it `existed` before these batches, and `stands` after them.
-# A determination is derived: it is put back where it can be, and else follows from the rule.
-# `inputs` is what it rested on then; decided in several batches, that is not known.
+# The net effect on each row: whether it `existed` before these batches and `stands` after them. A
+# determination is derived: it is restored if possible, and otherwise follows from the rule.
+# `inputs` is the hash of what it was based on; if several batches decided it, that is unknown
+# (`shaken`).
 COLLECT = """
 CREATE TEMPORARY TABLE undo ON COMMIT DROP AS
 WITH net AS (
@@ -82,7 +83,7 @@ CREATE INDEX ON undo (object_id);
 ANALYZE undo
 """
 
-# What a person has named as a whole since stays whole: nothing joins it, and nothing leaves it.
+# An occurrence that a person has identified since keeps its detections: none joins or leaves it.
 IDENTIFIED = """
 UPDATE undo SET reason = 'identified since', by_user = (
     SELECT i.user_id FROM main_identification i
@@ -97,8 +98,8 @@ WHERE model = 'main.detection' AND reason IS NULL AND after ? 'occurrence_id' AN
 )
 """
 
-# One individual is on a capture once: where another detection of it has joined since, nothing may
-# come back beside it. One that left since and is back has not joined.
+# An occurrence has one detection per capture: if another detection of the capture has joined it
+# since, the former one must not return. A detection that left and returned has not joined.
 JOINED = """
 UPDATE undo SET reason = 'its place was taken since', by_job = taken.job_id
 FROM (
@@ -123,7 +124,7 @@ FROM (
 WHERE undo.model = 'main.detection' AND undo.object_id = taken.object_id
 """
 
-# The detections and occurrences that a row belongs to, now, before and after the run.
+# The detections and occurrences to which a row belongs: now, before the run and after it.
 UNITS = """
 CREATE TEMPORARY TABLE undo_unit ON COMMIT DROP AS
 WITH owner AS (
@@ -152,6 +153,8 @@ SELECT model, object_id, 'occurrence', object_id FROM undo WHERE model = 'main.o
 ANALYZE undo_unit
 """
 
+# Leave alone every row that shares a detection or an occurrence with a row left alone. Repeated
+# until no row changes.
 SPREAD = """
 UPDATE undo SET by_job = cause.by_job, by_user = cause.by_user,
     reason = CASE undo.model WHEN 'main.occurrence' THEN 'a row of it was left alone'
@@ -168,8 +171,9 @@ FROM (
 WHERE undo.reason IS NULL AND undo.model = cause.model AND undo.object_id = cause.object_id
 """
 
-# Occurrences whose determination must follow from the rule: a row of theirs is left alone; what
-# the former one rested on has changed since; or the run left it alone, and the rule gave it.
+# Occurrences whose determination must follow from the rule: one of their rows is left alone; what
+# the former determination was based on has changed since; or the run did not change the
+# determination, and the rule had decided it.
 UNSETTLED = f"""
 WITH unit AS (
     SELECT m.unit AS id, bool_or(u.reason IS NOT NULL OR u.shaken) AS is_open,
@@ -186,7 +190,7 @@ WHERE NOT is_open AND NOT is_told
       IS NOT DISTINCT FROM (rule.taxon_id, rule.score)
 """
 
-# Where the rule decided otherwise than before the run.
+# Mark occurrences for which the rule decided differently than before the run.
 RENAME = """
 UPDATE undo u SET renamed = true FROM main_occurrence o
 WHERE u.model = 'main.occurrence' AND u.object_id = o.id AND u.existed AND u.reason IS NULL AND (
@@ -197,6 +201,7 @@ WHERE u.model = 'main.occurrence' AND u.object_id = o.id AND u.existed AND u.rea
 )
 """
 
+# Record the rows left alone in the journal of the revert, with the reason and the cause.
 LEAVE = """
 INSERT INTO jobs_jobchange (job_id, batch, created_at, kind, model, object_id, after)
 SELECT %s::bigint, pg_current_xact_id()::text::bigint, now(), 'left', model, object_id,
@@ -205,6 +210,7 @@ FROM undo WHERE reason IS NOT NULL AND NOT left_before
 ORDER BY model, object_id
 """
 
+# Count the rows by result, with the first 20 ids.
 FATES = """
 SELECT CASE WHEN reason IS NOT NULL THEN 'left alone' WHEN NOT existed THEN 'removed'
             WHEN renamed THEN 'renamed' WHEN stands THEN 'put back' ELSE 'restored' END AS fate,
@@ -214,7 +220,7 @@ FROM undo WHERE NOT left_before GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 
 
 def lock(model: type[models.Model]) -> str:
-    """Lock the rows in the order of their ids, as everybody does."""
+    """SQL that locks the rows in the order of their ids, as all writers do, to avoid deadlocks."""
     return f"""
 SELECT FROM {model._meta.db_table}
 WHERE id IN (SELECT object_id FROM undo WHERE model = '{model._meta.label_lower}')
@@ -223,11 +229,11 @@ ORDER BY id FOR UPDATE
 
 
 def judge(model: type[models.Model], columns: list[Column]) -> str:
-    """Say for each row why it cannot be undone; NULL where it can."""
+    """SQL that sets the reason why a row cannot be undone; NULL if it can."""
     derived = DECIDED["main.occurrence"] if model._meta.label_lower == "main.occurrence" else ()
     changed = _any(
         f"u.after ? '{c.name}' AND t.{c.name} IS DISTINCT FROM (u.after->>'{c.name}')::{c.type}"
-        # A determination that follows from other rows keeps nothing else of its row from it.
+        # A changed determination does not prevent undoing the other columns of its row.
         + (" AND u.derived" if c.name in derived else "")
         for c in columns
     )
@@ -249,9 +255,9 @@ WHERE undo.model = '{model._meta.label_lower}' AND undo.object_id = judged.objec
 
 
 def shake(model: type[models.Model]) -> str:
-    """Mark the rows that a determination rests on, where that is not as the run left it.
+    """SQL that marks rows if what their determination was based on has changed since the run.
 
-    To be called for occurrences first: one that is as it was answers for its detections.
+    Execute it for occurrences first: an unchanged occurrence implies unchanged detections.
     """
     label = model._meta.label_lower
     answered = """AND NOT EXISTS (
@@ -265,7 +271,7 @@ WHERE undo.model = '{label}' AND undo.object_id = n.id AND undo.inputs <> {INPUT
 """
 
 
-# One that somebody has changed by itself does not rest on its rows, either.
+# A determination that something else has changed directly is no longer based on its rows either.
 RENAMED = """
 UPDATE undo SET shaken = true FROM main_occurrence n
 WHERE undo.model = 'main.occurrence' AND undo.object_id = n.id AND NOT derived AND (
@@ -278,7 +284,7 @@ WHERE undo.model = 'main.occurrence' AND undo.object_id = n.id AND NOT derived A
 
 
 def restore(model: type[models.Model], columns: list[Column]) -> str:
-    """Insert the rows that were deleted, whole."""
+    """SQL that inserts the deleted rows with all columns."""
     names = ", ".join(column.name for column in columns)
     values = ", ".join(f"(before->>'{column.name}')::{column.type}" for column in columns)
     return f"""
@@ -290,7 +296,7 @@ ORDER BY object_id
 
 
 def put_back(model: type[models.Model], columns: list[Column]) -> str:
-    """Give the rows that were changed the former values of the columns that were."""
+    """SQL that restores the former values of changed columns."""
     values = ", ".join(
         f"{c.name} = CASE WHEN u.before ? '{c.name}' "
         f"THEN (u.before->>'{c.name}')::{c.type} ELSE t.{c.name} END"
@@ -306,7 +312,7 @@ WHERE u.model = '{model._meta.label_lower}' AND u.object_id = t.id
 
 
 def remove(model: type[models.Model]) -> str:
-    """Delete the rows that were created."""
+    """SQL that deletes the created rows."""
     return f"""
 DELETE FROM {model._meta.db_table} t USING undo u
 WHERE u.model = '{model._meta.label_lower}' AND u.object_id = t.id
@@ -315,7 +321,7 @@ WHERE u.model = '{model._meta.label_lower}' AND u.object_id = t.id
 
 
 def _dangling(model: type[models.Model]) -> Iterator[str]:
-    """A former value names a row that neither is there nor comes back with this portion."""
+    """Conditions: a former value refers to a row that does not exist and is not restored here."""
     for field in model._meta.concrete_fields:
         if not isinstance(field, models.ForeignKey):
             continue
@@ -328,7 +334,7 @@ def _dangling(model: type[models.Model]) -> Iterator[str]:
 
 
 def _uses(model: type[models.Model]) -> Iterator[str]:
-    """A row refers to this one that neither goes nor lets go with this portion."""
+    """Conditions: another row refers to this one and still does after this portion."""
     journaled = {apps.get_model(label) for label in JOURNALED}
     for relation in model._meta.related_objects:
         user: Any = relation.related_model

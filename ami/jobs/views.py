@@ -8,6 +8,6 @@ from ami.jobs.vitals import vitals
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """For monitors: 200 where all is well, 503 where not, and in JSON what is not."""
+    """Answer monitors with 200 if all services run, else with 503; the JSON has the details."""
     told = vitals()
     return JsonResponse(told, status=200 if told["ok"] else 503)

@@ -1,8 +1,8 @@
-"""Whether database, broker, workers and beat do their part, told without waiting for any of them.
+"""Whether the database, the broker, the workers and beat run, without waiting for any of them.
 
-Workers tell of themselves: Celery has each one send a heartbeat every two seconds, and this notes
-it in Redis, by the queues that the worker serves, with the messages that it has in hand. Beat is
-heard of by its tick, a task of every minute that goes all the way: beat, broker, worker, database.
+Workers report themselves: on each of Celery's heartbeats, every 2 s, they write to Redis which
+queues they serve and which messages they hold. Beat reports through a task that it sends every
+minute and that passes through all services: beat, broker, worker, database.
 """
 
 import json
@@ -30,13 +30,16 @@ TICKS_MISSED = 2
 ALIVE_SECONDS = 30
 PATIENCE_SECONDS = 1
 FORGOTTEN_SECONDS = 24 * 60 * 60
-# A table may be locked, by a migration for one.
+# A table may be locked, for example by a migration.
 PATIENCE = f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'"
 
 
 class Signs(NamedTuple):
-    """What the database tells: the ages of what was heard of, how often beat ticks (None where
-    that is switched off), why it does not serve, and how many scheduled checks could not run.
+    """What the database stores about the services.
+
+    `ages` holds the seconds since each service reported; `tick_every` is the interval of beat's
+    task, None if it is disabled; `refusal` says why the server is not supported; `failed_checks`
+    counts the scheduled integrity checks that could not run.
     """
 
     ages: dict[str, float]
@@ -46,7 +49,7 @@ class Signs(NamedTuple):
 
 
 class Vitals(TypedDict):
-    """What `/healthz` tells. Ages are in seconds, None where there was nothing yet."""
+    """The answer of `/healthz`. Ages are in seconds, None if there was no report yet."""
 
     ok: bool
     database: dict[str, Any]
@@ -58,7 +61,7 @@ class Vitals(TypedDict):
 
 
 class Hand:
-    """What this process consumes messages with, where it is a worker."""
+    """Holds the consumer of this process if it is a worker."""
 
     consumer: ClassVar[Any] = None
 
@@ -70,7 +73,7 @@ def note_consumer(sender: Any, **kwargs: Any) -> None:
 
 @heartbeat_sent.connect
 def note_worker(sender: Any, **kwargs: Any) -> None:
-    """Note, in a worker, that it lives, which queues it serves, and what it has in hand."""
+    """Report from a worker which queues it serves and which messages it holds."""
     now, pipeline = time.time(), _redis().pipeline(transaction=False)
     name, prefix = sender.eventer.hostname, _prefix()
     pipeline.zadd(f"{prefix}hands", {name: now})
@@ -85,23 +88,23 @@ def note_worker(sender: Any, **kwargs: Any) -> None:
 
 
 def _own_tags() -> list[str]:
-    """The delivery tags of what this worker has taken and not acknowledged.
+    """The delivery tags of messages that this worker has taken and not acknowledged.
 
-    A new connection begins with none: what the former one took, it can no longer acknowledge.
+    A new connection starts with none, because it cannot acknowledge messages of the former one.
     """
     tasks = getattr(Hand.consumer, "task_consumer", None)
     return [*tasks.channel.qos._delivered] if tasks else []
 
 
 def tags_in_hand(client: Redis, prefix: str) -> list[set[str]]:
-    """The delivery tags of the messages that each worker has in hand which answers."""
+    """The delivery tags of the messages that each responding worker holds."""
     names: Any = client.zrange(f"{prefix}hands", 0, -1)
     hands: Any = client.mget([f"{prefix}hand:{name.decode()}" for name in names]) if names else []
     return [set(json.loads(hand)) for hand in hands if hand]
 
 
 def vitals() -> Vitals:
-    """A few queries and one request to Redis, whatever there is."""
+    """Check all services with a fixed number of queries and one request to Redis."""
     by_queue, signs = workers(), _signs()
     served = all((by_queue or {"": 0}).values())
     database, told = _database(signs), _beat(signs)
@@ -117,12 +120,12 @@ def vitals() -> Vitals:
 
 
 def beat() -> dict[str, Any]:
-    """Whether beat still ticks, the seconds since it did, and how many there may be."""
+    """Whether beat runs, the seconds since it reported, and the most seconds allowed."""
     return _beat(_signs())
 
 
 def workers() -> dict[str, int] | None:
-    """How many serve each queue; None where the broker does not answer."""
+    """The number of workers for each queue; None if the broker does not answer."""
     queues, since = list(settings.CELERY_TASK_QUEUES), time.time() - ALIVE_SECONDS
     pipeline = _redis().pipeline(transaction=False)
     for queue in queues:
@@ -134,7 +137,7 @@ def workers() -> dict[str, int] | None:
 
 
 def _signs() -> Signs | None:
-    """None where the database does not answer."""
+    """Read the signs; None if the database does not answer."""
     now = timezone.now()
     try:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -142,7 +145,7 @@ def _signs() -> Signs | None:
             rows = dict(Pulse.objects.values_list("name", "at"))
             every = _tick_every(rows.get(Pulse.Name.TICK))
             refusal, failed = unsupported_version(), len(failed_runs())
-            transaction.set_rollback(True)  # or a transaction around this one keeps the setting
+            transaction.set_rollback(True)  # otherwise an outer transaction would keep the setting
     except Error:
         return None
     ages = {name: (now - at).total_seconds() for name, at in rows.items()}
@@ -150,21 +153,23 @@ def _signs() -> Signs | None:
 
 
 def _database(signs: Signs | None) -> dict[str, Any]:
-    """Whether it answers and is of a supported version, with the reason where it is not."""
+    """Whether the database answers and has a supported version, else with the reason."""
     refusal = signs.refusal if signs else ""
     return {"ok": signs is not None and not refusal} | ({"reason": refusal} if refusal else {})
 
 
 def _warnings(signs: Signs | None) -> list[str]:
-    """What somebody should look at, though everything does its part."""
+    """Problems that need attention although all services run."""
     if signs is None or not signs.failed_checks:
         return []
     number, noun = signs.failed_checks, "checks" if signs.failed_checks > 1 else "check"
-    return [f"{number} scheduled integrity {noun} could not run; the list of runs says why."]
+    return [
+        f"{number} scheduled integrity {noun} could not run; the list of runs shows the errors."
+    ]
 
 
 def _beat(signs: Signs | None) -> dict[str, Any]:
-    """Late after two ticks of its schedule; well where an operator has switched the tick off."""
+    """Beat is late after two intervals of its task; it is not judged if the task is disabled."""
     age = _age(signs, Pulse.Name.TICK)
     every = signs.tick_every if signs else TICK_EVERY
     if every is None:
@@ -174,13 +179,13 @@ def _beat(signs: Signs | None) -> dict[str, Any]:
 
 
 def _tick_every(last: datetime | None) -> timedelta | None:
-    """From the `last` tick to the one that follows it; None where the tick is switched off."""
+    """The time from the `last` run of beat's task to the next; None if the task is disabled."""
     tick = PeriodicTask.objects.filter(task=TICK_TASK, enabled=True)
     task = tick.select_related("interval", "crontab").first()
     if task is None:
         return None
     if task.crontab and last:
-        with suppress(ValueError):  # of 30 February
+        with suppress(ValueError):  # for example a schedule for 30 February
             left: timedelta = task.crontab.schedule.remaining_estimate(last)
             return max(TICK_EVERY, timezone.now() - last + left)
     every: timedelta = task.interval.schedule.run_every if task.interval else TICK_EVERY

@@ -1,4 +1,4 @@
-"""What a Job waits for, in a sentence for its page and for the command line."""
+"""Say what a Job waits for, for its page and for the command line."""
 
 from datetime import datetime, timedelta
 
@@ -13,13 +13,13 @@ from ami.jobs.states import WAITING, JobState, PartState
 from ami.jobs.summary import Summary
 
 QUEUE: str = settings.CELERY_TASK_ROUTES["ami.jobs.tasks.run_job"]["queue"]
-# A worker that is free takes a message within a moment.
+# A free worker takes a message within this time.
 PATIENCE = timedelta(seconds=2)
 SILENCE = timedelta(seconds=vitals.ALIVE_SECONDS)
 
 
 def what_it_waits_for(job: Job, summary: Summary) -> str:
-    """Why `job` does not go on now: another Job, the broker or a worker. Empty where it does."""
+    """Why `job` makes no progress: another Job, the broker or a worker. Empty if it does."""
     if job.is_final or job.status in {JobState.PAUSED, JobState.CANCELING}:
         return ""
     if job.error:
@@ -38,20 +38,20 @@ def _misses_a_worker(job: Job, summary: Summary) -> str:
         return ""
     if _has_lost_its_worker(job):
         return (
-            f"A worker of Job {job.pk} no longer answers; it was last heard of at {_time(heard)}. "
-            "What it had in hand goes to another worker within two minutes."
+            f"A worker of Job {job.pk} no longer responds; its last heartbeat was at "
+            f"{_time(heard)}. Another worker will take over within 2 minutes."
         )
-    if any(summary.states.values()):  # a batch may take a while
+    if any(summary.states.values()):  # a batch may take longer than that
         return ""
     return (
-        f"Nothing has been heard of the worker of Job {job.pk} since {_time(heard)}. If it was "
-        "lost, another one begins the run anew."
+        f"The worker of Job {job.pk} has sent no heartbeat since {_time(heard)}. If it was lost, "
+        "another worker will start the run again."
     )
 
 
 def _queued_parts(job: Job, number: int) -> str:
     if number > 1:
-        return f"Each of the {number:,} parts of Job {job.pk} that are left"
+        return f"Each of the {number:,} remaining parts of Job {job.pk}"
     return str(job.parts.only("job", "number").get(state=PartState.QUEUED))
 
 
@@ -64,7 +64,7 @@ def _waits_for_a_worker(name: str, since: datetime | None) -> str:
     elif not (number := workers.get(QUEUE, 0)):
         why = f"no worker serves the queue {QUEUE}"
     else:
-        why = f"workers that serve the queue {QUEUE}: {number}, and all are busy"
+        why = f"all workers that serve the queue {QUEUE} are busy ({number})"
     return f"{name} has waited for a worker since {_time(since)}: {why}."
 
 

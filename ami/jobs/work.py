@@ -1,4 +1,4 @@
-"""What a Job type gives the engine: work that is one call, or that is planned in batches."""
+"""The work that a Job type gives to the engine: one call, or batches that it plans."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -15,24 +15,24 @@ SAMPLES = 20
 
 
 class Planned(NamedTuple):
-    """A batch as a part stores it: its rows when it was planned, and what names it, as JSON."""
+    """A batch as a part stores it: its number of rows when planned, and its key as JSON."""
 
     rows: int
     key: Any
 
 
 class Skipped(NamedTuple):
-    """How many rows could not be worked on for one reason, and the ids of the first of them."""
+    """How many rows were skipped for one reason, and the first ids."""
 
     rows: int
     ids: list[int]
 
 
 class Work(ABC):
-    """One worker's run of a Job: planned, or whole. `key` and `name` are those of its stage.
+    """The work of a Job, planned or whole. `key` and `name` are those of its stage.
 
-    `counters` lists the figures that are shown even while they are 0, and `warnings` has, for
-    some, the sentence that warns of them when they are not.
+    `counters` lists the figures that are shown even if they are 0. `warnings` maps some of them to
+    the sentence that is shown if they are not 0.
     """
 
     key: str
@@ -44,14 +44,14 @@ class Work(ABC):
         self.count_anew()
 
     def touched(self) -> QuerySet[Detection]:
-        """The detections whose occurrences the work may write: no other Job may at the time."""
+        """The detections whose occurrences the work may write; other Jobs then may not."""
         return Detection.objects.none()
 
     def nothing_to_do(self) -> str | None:
-        """Why no row of the scope is one to work on, a sentence; None where one may be.
+        """A sentence that says why there is nothing to do in the scope; None if there may be.
 
-        Asked before the first row is worked on. Rows that are looked at and stay as they are, or
-        are skipped, have been worked on.
+        Called before the first row is processed. Rows that are examined and stay unchanged, or are
+        skipped, count as something to do.
         """
         return None
 
@@ -61,30 +61,31 @@ class Work(ABC):
         self.skipped: dict[str, Skipped] = {}
 
     def count(self, **figures: int) -> None:
-        """Add to the run's counters."""
+        """Add to the counters of the run."""
         self.counts.update(figures)
 
     def skip(self, reason: str, *, rows: int, ids: Iterable[int]) -> None:
-        """Count rows that cannot be worked on, by reason; the log names the first 20 `ids`."""
+        """Count rows that cannot be processed, by reason; the log lists the first 20 `ids`."""
         former = self.skipped.get(reason, Skipped(0, []))
         samples = [*former.ids, *list(ids)[: SAMPLES - len(former.ids)]]
         self.skipped[reason] = Skipped(former.rows + rows, samples)
 
 
 class WholeWork(Work):
-    """Work that is one call, with transactions of its own: no parts, no pause, no dry run."""
+    """Work that is one call with its own transactions: no parts, no pause, no dry run."""
 
     @abstractmethod
     def run(self) -> None:
-        """Do everything. It may be begun anew where a worker was lost."""
+        """Do all the work. It is called again if a worker was lost."""
 
 
 class PlannedWork(Work):
-    """Work that the engine calls batch by batch, each in a transaction, in parts side by side.
+    """Work that the engine calls batch by batch, one transaction each, in parallel parts.
 
-    `part_batches` is how many batches make a part, None for one part that walks them all in
-    order; a unit that fails on data is skipped if `skips_faults`, else it ends the Job. Once 50
-    rows have failed, more than `fault_share` of those done end it, too.
+    `part_batches` is the number of batches per part, None for a single part that processes all
+    batches in order. If `skips_faults`, a unit that fails because of its data is skipped, else it
+    ends the Job. From 50 failed rows on, the Job also ends if their share of the rows done exceeds
+    `fault_share`.
     """
 
     part_batches: ClassVar[int | None] = 5
@@ -96,39 +97,40 @@ class PlannedWork(Work):
         self.prepares_anew = False
 
     def consult(self) -> dict[str, Any]:
-        """What decides the run besides its options and the rows of its scope, as JSON.
+        """Everything that decides the run besides its options and the rows of its scope, as JSON.
 
-        By the names that a page tells it by, read afresh at each call; it writes nothing. The
-        engine calls it when it plans, and stores it: see `basis`. Nothing by default.
+        The keys are the names that a page shows. Each call reads the current values and must write
+        nothing. The engine calls this when it plans the run and stores the result; see `basis`.
+        Empty by default.
         """
         return {}
 
     @cached_property
     def basis(self) -> dict[str, Any]:
-        """What `consult` said when the run was planned: the same for each part and each resume."""
+        """The result of `consult` when the run was planned, the same for all parts."""
         return self.consult()
 
     @abstractmethod
     def plan(self) -> Sequence[Planned]:
-        """Cut the scope into batches of whole units. Raises JobFailedError where it is gone.
+        """Split the scope into batches of whole units. Raises JobFailedError if it was deleted.
 
-        What is counted here is counted once a run; in `prepare`, it would be once a part.
+        Rows that are counted here are counted once per run; in `prepare`, once per part.
         """
 
     def prepare(self) -> None:
-        """What a worker's run of a part needs, before its first batch."""
+        """Prepare a worker for a part, before its first batch."""
 
     @abstractmethod
     def work_on(self, batch: Planned) -> None:
-        """Do one batch, inside the transaction that the engine has opened."""
+        """Process one batch, in the transaction that the engine has opened."""
 
     def rolled_back(self) -> None:
-        """A batch was rolled back: forget the rows that it made."""
+        """Forget objects in memory that were created in a batch that was rolled back."""
 
     def split(self, batch: Planned) -> Sequence[Planned]:
-        """Cut a batch that failed into smaller ones; one or none where it is a single unit."""
+        """Split a failed batch into smaller ones; return at most one if it is a single unit."""
         return []
 
     def fault_ids(self, batch: Planned) -> Sequence[int]:
-        """The ids of the rows of a unit that failed, for the first examples."""
+        """The ids of the first rows of a unit that failed, for the log."""
         return []

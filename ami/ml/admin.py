@@ -33,7 +33,7 @@ class AlgorithmCategoryMapForm(forms.ModelForm[AlgorithmCategoryMap]):
                 )
         if sorted(entry["index"] for entry in data) != list(range(len(data))):
             raise forms.ValidationError(
-                f"The indexes must be 0 to {len(data) - 1}, each of them once."
+                f"The indexes must be 0 to {len(data) - 1}, each exactly once."
             )
         return data
 

@@ -1,4 +1,4 @@
-"""What code that is written for Antenna imports from here."""
+"""Names that code written for Antenna imports from this module."""
 
 from ami.main.boxes import BoundingBox
 

@@ -15,7 +15,7 @@ from benchmarks.report import Figure
 FIGURES = [
     Figure("task ÷ SQL", 1.5, at_most=2),
     Figure("row by row ÷ task", 62.9, at_least=100),
-    Figure("rows checked a second", 59_039.4),
+    Figure("rows checked per second", 59_039.4),
 ]
 
 
@@ -67,7 +67,7 @@ def test_figures_say_whether_they_meet_their_target() -> None:
         "figure                  value  target\n"
         "task ÷ SQL                1.5  at most 2\n"
         "row by row ÷ task        62.9  at least 100\n"
-        "rows checked a second  59,039\n"
+        "rows checked per second  59,039\n"
         "Missed: row by row ÷ task.\n"
     )
 
@@ -86,4 +86,4 @@ def test_page_holds_the_figures_that_were_kept(
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| row by row ÷ task | 62.9 | at least 100 | **missed** |" in text
-    assert "| rows checked a second | 59,039 |  |  |" in text
+    assert "| rows checked per second | 59,039 |  |  |" in text

@@ -1,4 +1,4 @@
-"""What every environment shares. `local`, `test` and `production` each add their own."""
+"""The settings of every environment. `local`, `test` and `production` add their own."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from config import embedded
 from config.settings.celery import *
 from config.settings.urls import broker_url, database
 
-django_stubs_ext.monkeypatch()  # lets Django's generic classes take their parameter at run time
+django_stubs_ext.monkeypatch()  # lets Django's generic classes accept type parameters at run time
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,7 +59,7 @@ WSGI_APPLICATION = "config.wsgi.application"
 AUTH_USER_MODEL = "users.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# The two names of real services; embedded ones stand in where they are not set.
+# The URLs of the services; embedded servers are used if they are not set.
 DATABASE_URL = os.environ.get("DATABASE_URL") or embedded.POSTGRES.url
 REDIS_URL = os.environ.get("REDIS_URL") or embedded.REDIS.url
 
@@ -67,10 +67,10 @@ DATABASES = {"default": database(DATABASE_URL)}
 
 CELERY_BROKER_URL = broker_url(REDIS_URL)
 
-# An operator may select ten thousand rows; the answer is a sentence, not a 400.
+# A user may select 10,000 rows, and must get an error message instead of a 400.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 
-# A category map of 30,000 classes is 3 MB of JSON, and twice that as a form sends it.
+# A category map of 30,000 classes is 3 MB of JSON, and twice that when a form submits it.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 2**20
 
 LANGUAGE_CODE = "en-us"

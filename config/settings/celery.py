@@ -1,33 +1,33 @@
-"""Celery for long work on Redis; `manage.py check` refuses numbers that do not fit together.
+"""Celery with Redis for long tasks; `manage.py check` refuses values that do not fit together.
 
-What Celery 5.7 and Redis do, each seen with real workers:
+The behavior of Celery 5.7 with Redis, tested with real workers:
 
-- SIGTERM, then the soft shutdown: what has ended by then is acknowledged, what has not is
-  stopped, and its message is back in the queue.
-- A pool process that dies, or runs into the hard limit: its message is back in the queue.
-- A whole worker that dies: its messages come back after the visibility timeout. A tick of ami.jobs
-  gives them back sooner.
+- SIGTERM starts the soft shutdown: tasks that end in time are acknowledged, others are stopped and
+  their messages return to the queue.
+- If a pool process dies or reaches the hard limit, its message returns to the queue.
+- If a whole worker dies, its messages return after the visibility timeout. The task
+  ami.jobs.tasks.tick returns them sooner.
 """
 
 import socket
 
-# Seconds. Each needs room above the one before it: the slice of a part (ami.jobs.parts) ends with
-# a batch, the soft limit lets a task clean up, and a message that is worked on must not be given to
-# a second worker, even where the clocks of two machines are minutes apart.
+# In seconds. Each must exceed the one before by a margin: a worker ends its time on a part
+# (SLICE_SECONDS in ami.jobs.parts) with a whole batch, the soft limit lets a task clean up, and a
+# second worker must not get a message in use, even if the clocks of two machines differ by minutes.
 CELERY_TASK_SOFT_TIME_LIMIT = 10 * 60
 CELERY_TASK_TIME_LIMIT = 12 * 60
 CELERY_VISIBILITY_TIMEOUT = 30 * 60
 
-# Of work that is one call, such as a method with a `run` of its own, which gives no message back
-# in between. It may be longer than the visibility timeout: a message that comes again waits.
+# The limit of work that is one call, such as a method that overrides `run`. It may exceed the
+# visibility timeout: a message that is delivered again waits.
 OWN_RUN_TIME_LIMIT = 12 * 60 * 60
-# From its soft to its hard limit.
+# The time between its soft and its hard limit.
 OWN_RUN_CLEAN_UP = 2 * 60
 
-# What is below goes to the log of the worker alone.
+# Lower levels go only to the log of the worker.
 JOB_LOG_LEVEL = "INFO"
 
-# Batches are committed as they end, so little is lost by stopping soon.
+# Each batch is committed, so little work is lost if a worker stops soon.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
 
 CELERY_TASK_ACKS_LATE = True
@@ -44,7 +44,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
-# Short work never waits behind long work, where each has workers of its own (`-Q`).
+# Short work never waits behind long work if each queue has its own workers (`-Q`).
 CELERY_TASK_DEFAULT_QUEUE = "ami"
 CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {"ami": {}, "post_processing": {}}
 CELERY_TASK_ROUTES = {

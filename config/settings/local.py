@@ -1,7 +1,7 @@
-"""A developer's machine, and the demo."""
+"""Settings for development and for the demo."""
 
 from config.settings.base import *
 
 DEBUG = True
-SECRET_KEY = "local"  # noqa: S105  guards nothing that others can reach
+SECRET_KEY = "local"  # noqa: S105  used only on the local machine
 ALLOWED_HOSTS = ["*"]

@@ -1,4 +1,4 @@
-"""Production: everything secret or particular to a site comes from the environment."""
+"""Settings for production: all secrets and site-specific values come from the environment."""
 
 import os
 
@@ -19,7 +19,7 @@ def _flag(name: str, *, default: bool) -> bool:
 _required = ("SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL")
 if _missing := [name for name in _required if not os.environ.get(name)]:
     raise ImproperlyConfigured(
-        f"Production settings lack {', '.join(_missing)}: set this in the environment."
+        f"Production settings need {', '.join(_missing)}: set it in the environment."
     )
 
 DEBUG = False
@@ -31,7 +31,7 @@ DATABASES = {"default": database(DATABASE_URL, conn_max_age=60, conn_health_chec
 
 MIDDLEWARE = [
     MIDDLEWARE[0],
-    "whitenoise.middleware.WhiteNoiseMiddleware",  # next to the security middleware, as it asks
+    "whitenoise.middleware.WhiteNoiseMiddleware",  # must follow the security middleware
     *MIDDLEWARE[1:],
 ]
 STORAGES = {
@@ -39,7 +39,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-# Off only where a proxy in front redirects; it must set X-Forwarded-Proto, and strip a client's.
+# Turn this off only if a proxy redirects to TLS. The proxy must set X-Forwarded-Proto, and remove
+# the header from requests of clients.
 SECURE_SSL_REDIRECT = _flag("SECURE_SSL_REDIRECT", default=True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000

@@ -1,4 +1,4 @@
-"""The test session: embedded servers of its own, a database and a queue for each process."""
+"""Settings for tests: separate embedded servers, with a database and keys for each process."""
 
 import os
 
@@ -16,8 +16,8 @@ REDIS_URL = os.environ.get("REDIS_URL") or embedded.TEST_REDIS.url
 DATABASES = {"default": database(DATABASE_URL)}
 CELERY_BROKER_URL = broker_url(REDIS_URL)
 
-# Where the servers are shared, a worker of the tests must never take a message of another process,
-# nor the other way round. Processes that a test starts inherit the name of theirs, or the keys.
+# On shared servers, a worker of one test process must not take messages of another process.
+# Processes that a test starts inherit the name of its process, or the prefix of its keys.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "main")
 CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_BROKER_TRANSPORT_OPTIONS | {
     "global_keyprefix": os.environ.get("TEST_KEYPREFIX", f"test-{PROCESS}:")

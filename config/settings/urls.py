@@ -1,15 +1,15 @@
-"""What the two URLs of the services become in the settings."""
+"""Settings from the URLs of the services."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import dj_database_url
 
-CONNECT_SECONDS = 3  # and a probe of /healthz waits for 5
+CONNECT_SECONDS = 3  # less than the timeout of 5 s of config.health
 
 
 def broker_url(redis_url: str) -> str:
-    """Return `redis_url` for Celery: a Unix socket is `unix://` to redis-py only."""
+    """Return `redis_url` for Celery, which does not support `unix://` for a Unix socket."""
     parts = urlsplit(redis_url)
     if parts.scheme != "unix":
         return redis_url
@@ -18,9 +18,9 @@ def broker_url(redis_url: str) -> str:
 
 
 def database(url: str, **options: Any) -> dict[str, Any]:
-    """Return `url` for Django, with `options` of dj-database-url.
+    """Return `url` as a database of Django's settings, with `options` of dj-database-url.
 
-    A server that takes a connection and says nothing holds no request, and no worker, for ever.
+    A timeout keeps a server that does not respond from blocking requests and workers forever.
     """
     parsed: dict[str, Any] = {**dj_database_url.parse(url, **options)}
     parsed["OPTIONS"] = {"connect_timeout": CONNECT_SECONDS} | parsed.get("OPTIONS", {})

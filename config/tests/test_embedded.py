@@ -277,7 +277,7 @@ def test_version_that_is_not_there_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, top: Path
 ) -> None:
     monkeypatch.setenv("POSTGRES_VERSION", "9")
-    with pytest.raises(ServiceError, match="There is no PostgreSQL 9 on this machine: install it"):
+    with pytest.raises(ServiceError, match="PostgreSQL 9 is not installed: install it"):
         ScratchPostgres(top).command()
 
 

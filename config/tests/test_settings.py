@@ -41,7 +41,7 @@ def test_production_refuses_to_start_without(missing: tuple[str, ...]) -> None:
     done = _production("migrate", without=missing)
     assert done.returncode == 1
     assert done.stderr == (
-        f"Production settings lack {', '.join(missing)}: set this in the environment.\n"
+        f"Production settings need {', '.join(missing)}: set it in the environment.\n"
     )
 
 

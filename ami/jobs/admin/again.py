@@ -1,4 +1,4 @@
-"""Doing what a Job did once more, from its page and from the list, as a new Job."""
+"""Run a Job again as a new Job, from its page and from the list."""
 
 from urllib.parse import urlencode
 
@@ -20,11 +20,11 @@ from ami.ml.post_processing.service import AlreadyLaunchedError
 
 
 class AgainMixin(JobPagesMixin):
-    """Running again, which asks for the options first, and applying, which is one click."""
+    """The views that run a Job again, after asking for the options, and that apply a dry run."""
 
     @admin.action(description="Run selected jobs again", permissions=["launch"])
     def run_jobs_again(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
-        """Show the page that asks for the options, filled in with those that the Jobs share."""
+        """Show the form of options, filled in with those that the Jobs share."""
         try:
             return self._ask_for_options(request, list(queryset.order_by("pk")))
         except RunAgainRefusedError as refused:
@@ -35,7 +35,7 @@ class AgainMixin(JobPagesMixin):
         return request.user.has_perm("jobs.add_job")
 
     def run_again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The page that asks for the options, filled in with those of this Job."""
+        """Show the form of options, filled in with those of this Job."""
         job = self._job(request, object_id)
         if not self.has_launch_permission(request):
             raise PermissionDenied
@@ -52,11 +52,11 @@ class AgainMixin(JobPagesMixin):
         if jobs[0].job_type_key != repairs.JOB_TYPE:
             return confirmation_page(request, jobs, site=self.admin_site)
         if len(jobs) > 1:
-            raise RunAgainRefusedError("Repairs are run again one by one: select one Job.")
+            raise RunAgainRefusedError("Repairs are run again one at a time: select one Job.")
         return HttpResponseRedirect(_repair_url(jobs[0]))
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """A POST applies; where a dry run saw another scope, the page says so and asks again."""
+        """Apply the Job on POST; first ask for confirmation if its scope has changed."""
         job = self._job(request, object_id)
         if not self.has_launch_permission(request):
             raise PermissionDenied
@@ -77,12 +77,12 @@ class AgainMixin(JobPagesMixin):
             return HttpResponseRedirect(page_url(job))
         self.log_change(request, job, f"Applied by Job {again.pk}.")
         self.message_user(
-            request, format_html("Started Job {}: it applies {}.", again.pk, job_link(job))
+            request, format_html("Started Job {}, which applies {}.", again.pk, job_link(job))
         )
         return HttpResponseRedirect(page_url(again))
 
     def _lead_to_former(self, request: HttpRequest, job: Job, former: int) -> HttpResponse:
-        text = f"Job {former} applies Job {job.pk} already; nothing new was started."
+        text = f"Job {former} already applies Job {job.pk}; no new Job was started."
         self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(page_url(Job(pk=former)))
 

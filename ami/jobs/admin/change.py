@@ -28,7 +28,8 @@ LONGEST = 80
 IMPLIED = ("id", "job_id", "timestamp")
 NAMED = (Taxon, Algorithm)
 
-# By which column a row leads to the one that it belongs to, where it is not there itself.
+# The column that names the row to which a row of this table belongs. A page shows that row where
+# the row itself does not exist.
 PARENTS = {
     "main.classification": "detection_id",
     "main.detection": "source_image_id",
@@ -37,14 +38,14 @@ PARENTS = {
 
 
 def _narrow(field: str) -> Func:
-    """A JSON column without the vectors that a deleted row is kept with."""
+    """A JSON column without the vectors that the journal keeps of a deleted row."""
     names = Value(VECTORS, output_field=ArrayField(TextField()))
     template = "(%(expressions)s)"
     return Func(F(field), names, template=template, arg_joiner=" - ", output_field=JSONField())
 
 
 class TableFilter(admin.SimpleListFilter):
-    """By table; Django's own would read every row to learn which tables there are."""
+    """Filter by table. Django's own filter would read every row to find the tables."""
 
     title = "table"
     parameter_name = "table"
@@ -58,7 +59,7 @@ class TableFilter(admin.SimpleListFilter):
 
 
 class WarningFilter(admin.SimpleListFilter):
-    """By what the run that the page is about warns of: its figures that are to be heeded."""
+    """Filter by the warnings of the Job that the page is filtered by."""
 
     title = "warning"
     parameter_name = "warning"
@@ -76,7 +77,7 @@ class WarningFilter(admin.SimpleListFilter):
 
 
 class JobChangeList(LargeTableChangeList):
-    """A page of changes, each of which knows the rows that they can lead to."""
+    """A page of changes, each with the existing rows that it can link to."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -92,7 +93,7 @@ class JobChangeList(LargeTableChangeList):
 
 @admin.register(JobChange)
 class JobChangeAdmin(LargeTableAdmin[JobChange]):
-    """What Jobs did to rows, or what the one did that a filter names. Nobody edits it."""
+    """The changes that Jobs made to rows, or those of one Job if filtered. Read-only."""
 
     annotations = {"former": _narrow("before"), "present": _narrow("after")}
     list_only = ("kind", "model", "object_id", "created_at", "job__dry_run")
@@ -122,7 +123,7 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Django's, titled with the Job that the filter names."""
+        """Add the Job that the filter names to the title."""
         pk = parse_id(request.GET.get("job__id__exact", ""))
         job = Job.objects.only("dry_run").filter(pk=pk).first() if pk else None
         if job:
@@ -134,7 +135,7 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
         return JobChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Without the Job where the filter, and so the title, names it."""
+        """Leave out the Job's column if the filter, and so the title, names the Job."""
         columns = super().get_list_display(request)
         named = {"job_link"} if "job__id__exact" in request.GET else set()
         return [column for column in columns if column not in named]
@@ -170,7 +171,7 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
 
 
 def _columns(change: Any) -> Iterator[tuple[str, str]]:
-    """Each column with what became of it; of created and deleted rows, those that hold a value."""
+    """Each column with its values; of created and deleted rows, only columns with a value."""
     before, after = change.former or {}, change.present or {}
     for column in _order(change.model):
         if column not in before and column not in after:
@@ -185,7 +186,7 @@ def _columns(change: Any) -> Iterator[tuple[str, str]]:
 
 
 def _value(change: Any, column: str, value: Any, *, is_new: bool = False) -> str:
-    """A column's value; a row that is not there is new, where the run did not keep what it made."""
+    """A column's value. A missing row is called new if `is_new`: a dry run does not keep rows."""
     if value is None:
         return EMPTY
     if target := _targets(change.model).get(column):
@@ -201,29 +202,29 @@ def _value(change: Any, column: str, value: Any, *, is_new: bool = False) -> str
 
 @cache
 def _order(label: str) -> list[str]:
-    """The columns of a journaled table as its model lists them, less what goes without saying."""
+    """The columns of a journaled table in the order of its model, without the implied ones."""
     fields: Any = apps.get_model(label)._meta.concrete_fields
     return [field.column for field in fields if field.column not in IMPLIED]
 
 
 @cache
 def _numbers(label: str) -> set[str]:
-    """The columns that hold a fraction, which the page need not show to the last digit."""
+    """The columns of floating-point numbers, which the page shows with 6 digits."""
     fields: Any = apps.get_model(label)._meta.concrete_fields
     return {field.column for field in fields if isinstance(field, FloatField)}
 
 
 @cache
 def _targets(label: str) -> dict[str, type[Model]]:
-    """The tables that a journaled one refers to, by column."""
+    """The models that a journaled table refers to, by column."""
     fields: Any = apps.get_model(label)._meta.concrete_fields
     return {field.column: field.related_model for field in fields if field.related_model}
 
 
 def _known(changes: Iterable[Any]) -> dict[type[Model], dict[int, str | None]]:
-    """The rows that `changes` name and that are there, with the names of taxa and algorithms.
+    """The existing rows that `changes` name, with the names of taxa and algorithms.
 
-    One query a table. What a dry run has created is not there, nor what was deleted since.
+    One query per table. Rows that a dry run created or that were deleted since do not exist.
     """
     ids: dict[type[Model], set[int]] = defaultdict(set)
     for change in changes:

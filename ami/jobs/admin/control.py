@@ -1,4 +1,4 @@
-"""Pausing, resuming and canceling Jobs, from a Job's page and from the list."""
+"""Pause, resume and cancel Jobs, from a Job's page and from the list."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ NAMED = 10
 
 
 class Verb(NamedTuple):
-    """A method of Job that asks it for something; `only` says which Jobs it is for."""
+    """A method of Job that changes its state; `only` says which Jobs allow it."""
 
     name: str
     label: str
@@ -30,31 +30,31 @@ VERBS = (
     Verb(
         "pause",
         "Pause",
-        "Stop after the present batches, to be resumed.",
+        "Stop after the current batches. The Job can be resumed.",
         "paused",
         "only a Job that runs in parts can be paused",
     ),
     Verb(
         "resume",
         "Resume",
-        "Go on where it stopped.",
+        "Continue where the Job stopped.",
         "resumed",
-        "only a paused, canceled or failed Job with work left, of which nothing was reverted, "
-        "can be resumed",
+        "only a paused, canceled or failed Job that has work left and was not reverted can be "
+        "resumed",
     ),
     Verb(
         "cancel",
         "Cancel",
-        "Stop after the present batches; what was committed stays.",
+        "Stop after the current batches. Committed changes stay.",
         "canceled",
-        "only a Job that has not ended, and was not canceled before, can be canceled",
+        "only a Job that has not ended and is not being canceled can be canceled",
     ),
 )
 BY_NAME = {verb.name: verb for verb in VERBS}
 
 
 class ControlMixin(JobPagesMixin):
-    """The buttons of a Job's page, and the actions of the list that do the same."""
+    """The buttons on a Job's page and the corresponding actions of the list."""
 
     actions = ("pause_jobs", "resume_jobs", "cancel_jobs", "run_jobs_again")
 
@@ -71,12 +71,12 @@ class ControlMixin(JobPagesMixin):
         self._ask_all(request, queryset, BY_NAME["cancel"])
 
     def _control(self, request: HttpRequest, job: Job) -> HttpResponse:
-        """Do what the pressed button says. Raises PermissionDenied."""
+        """Handle the button that was pressed. Raises PermissionDenied."""
         if not self.has_change_permission(request, job):
             raise PermissionDenied
         verb = next((verb for verb in VERBS if f"_{verb.name}" in request.POST), None)
         if verb and not self._ask(request, job, verb):
-            text = f"Nothing was done to Job {job.pk} ({state_of(job).lower()}): {verb.only}."
+            text = f"Job {job.pk} ({state_of(job).lower()}) was left alone: {verb.only}."
             self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(page_url(job))
 
@@ -93,7 +93,7 @@ class ControlMixin(JobPagesMixin):
         self.message_user(request, text, messages.WARNING if left else messages.SUCCESS)
 
     def _ask(self, request: HttpRequest, job: Job, verb: Verb) -> bool:
-        """Whether the Job did it; it tells its log by whom, and the admin its history."""
+        """Whether the Job changed its state; its log names the user, its history the change."""
         done = getattr(job, verb.name)(by=operator_of(request).email)
         if done:
             self.log_change(request, job, f"{verb.done.capitalize()}.")

@@ -23,7 +23,7 @@ from ami.ml.post_processing.again import can_apply
 
 @admin.register(Job)
 class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
-    """What has run, runs, and waits. Jobs are started elsewhere and never edited."""
+    """The Jobs that have ended, run or wait. Jobs are started elsewhere and never edited."""
 
     list_display = (
         "name",
@@ -87,7 +87,7 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The Job's page: nothing to edit, everything to see; a POST asks the Job for something."""
+        """The Job's page, which is read-only; a POST pauses, resumes or cancels the Job."""
         job = self._job(request, object_id)
         if request.method == "POST":
             return self._control(request, job)
@@ -99,7 +99,7 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
         return render(request, "admin/jobs/job/page.html", context)
 
     def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The part of the Job's page that changes while it runs."""
+        """The section of the Job's page that changes while the Job runs."""
         job = self._job(request, object_id)
         return render(request, "admin/jobs/job/live.html", self._live(request, job))
 
@@ -107,13 +107,13 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
     def state(self, job: Job) -> SafeString:
         if job.waits_for_id is None:
             return badges(job)
-        return format_html("{} for {}", badges(job), change_link(Job, job.waits_for_id))
+        return format_html("{} (waits for {})", badges(job), change_link(Job, job.waits_for_id))
 
     @admin.display(description="progress")
     def progress_share(self, job: Job) -> str:
         return EMPTY if job.outcome == Outcome.NOTHING else f"{job.progress.fraction:.0%}"
 
-    @admin.display(description="took")
+    @admin.display(description="duration")
     def duration(self, job: Job) -> str:
         return whole_seconds(job.duration)
 

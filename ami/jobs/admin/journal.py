@@ -1,4 +1,4 @@
-"""What a Job's page tells of its journal."""
+"""What a Job's page shows of its journal."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -24,8 +24,8 @@ CHUNK = 2_000
 COLUMNS = ("id", "created_at", "kind", "model", "object_id")
 SIDES = ("before", "after")  # as the text that PostgreSQL makes of JSON
 
-# Each taxon that occurrences were given in place of another, with their number; the rest summed up.
-# Taxa that are not there have one name together: those of a dry run are new ones in each batch.
+# Count the occurrences by their taxon before and after the run; the totals cover all groups. Taxa
+# that do not exist share one name, because a dry run creates its new taxa in each batch.
 TRANSITION = """
 WITH pair AS (
     SELECT (before->>'determination_id')::bigint AS before_id,
@@ -48,11 +48,11 @@ SELECT taxon_before, name_before, taxon_after, name_after, occurrences,
        count(*) OVER () AS kinds, (sum(occurrences) OVER ())::bigint AS total
 FROM transition ORDER BY occurrences DESC, name_before, name_after LIMIT %s
 """
-GONE, NEW = "a taxon that is gone", "a new taxon"
+GONE, NEW = "a deleted taxon", "a new taxon"
 
 
 class Transition(NamedTuple):
-    """How many occurrences went from one taxon to another; names are None where there was none."""
+    """How many occurrences went from one taxon to another; a name is None for no taxon."""
 
     taxon_before: int | None
     name_before: str | None
@@ -64,7 +64,7 @@ class Transition(NamedTuple):
 
 
 def journal_of(job: Job) -> dict[str, Any]:
-    """What the page shows of the changes of a Job that has ended: three queries."""
+    """What the page shows of the changes of a Job that has ended, in three queries."""
     counted = job.changes.order_by("kind", "model").values_list("kind", "model")
     with connection.cursor() as cursor:
         cursor.execute(TRANSITION, [job.pk, GONE, NEW if job.dry_run else GONE, TRANSITIONS])
@@ -101,7 +101,7 @@ def _rest(transitions: list[Transition]) -> dict[str, int] | None:
 
 
 def csv_chunks(job: Job) -> Iterator[str]:
-    """The journal of a Job as CSV, one line per change, the oldest first; read in chunks.
+    """The journal of a Job as CSV: one line per change, the oldest first, 2,000 lines at a time.
 
     The last column names the figures that warn of a created row.
     """

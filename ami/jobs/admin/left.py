@@ -1,4 +1,4 @@
-"""Rows that a revert leaves alone: which, why, and because of whom."""
+"""The rows that a revert leaves alone, with the reason and the cause of each."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from ami.users.models import User
 
 SHOWN = 20
 KINDS = {"revert": "a revert", "data_integrity": "a repair"}
-BY_HAND = "a change outside of Jobs"
+BY_HAND = "a change outside Jobs"
 
 
 class LeftRows(NamedTuple):
-    """Rows of one table with the same reason and cause: the first of them, and how many in all."""
+    """Rows of one table with the same reason and cause: links to the first, and the total."""
 
     noun: str
     reason: str
@@ -31,7 +31,7 @@ class LeftRows(NamedTuple):
 
 
 class LeftTable(NamedTuple):
-    """The first rows of a table, as (link, reason, cause), and where all are listed."""
+    """The first rows of a table, as (link, reason, cause), and the URL of the full list."""
 
     noun: str
     rows: list[tuple[str, str, str]]
@@ -44,7 +44,7 @@ class LeftTable(NamedTuple):
 
 
 class Causes:
-    """The Jobs and users because of whom rows are left alone, as links; two queries for all."""
+    """Links to the Jobs and users that caused rows to be left alone, in two queries."""
 
     def __init__(self, jobs: Iterable[int | None], users: Iterable[int | None]) -> None:
         self.jobs = Job.objects.only("name", "job_type_key").in_bulk({pk for pk in jobs if pk})
@@ -62,7 +62,7 @@ class Causes:
 
 
 def left_of(undone: Iterable[Undone]) -> list[LeftRows]:
-    """What a foretelling leaves alone, by table."""
+    """The rows that a revert would leave alone, by table."""
     groups: dict[tuple[str, str, int, int], list[Undone]] = {}
     for one in undone:
         if one.reason:
@@ -82,7 +82,7 @@ def left_of(undone: Iterable[Undone]) -> list[LeftRows]:
 
 
 def left_tables(job: Job, counts: Mapping[str, int]) -> list[LeftTable]:
-    """What a revert has left alone, by table; `counts` has how many rows of each."""
+    """The rows that a revert left alone, by table; `counts` holds their number for each table."""
     left = job.changes.filter(kind=JobChange.Kind.LEFT).order_by("pk")
     found = {model: list(left.filter(model=model)[:SHOWN]) for model in counts}
     told = [reason_of(change) for rows in found.values() for change in rows]
@@ -110,7 +110,7 @@ def reason_of(change: JobChange) -> tuple[str, int | None, int | None]:
 
 
 def _links(label: str, ids: list[int], *, bare: bool = False) -> list[str]:
-    """The rows, as links where they are there; `bare` by their ids alone."""
+    """The rows, as links if they exist; `bare` shows only their ids."""
     model: type[Model] = apps.get_model(label)
     there = set(model._default_manager.filter(pk__in=ids).values_list("pk", flat=True))
     name = "" if bare else f"{str(model._meta.verbose_name).capitalize()} "

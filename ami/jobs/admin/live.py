@@ -21,7 +21,7 @@ REASONS = 10
 
 
 class Progress(NamedTuple):
-    """How far a Job is; what is not known of it is None."""
+    """How far a Job has come; unknown values are None."""
 
     percent: int
     rows: str | None
@@ -55,7 +55,7 @@ def live_of(job: Job) -> dict[str, Any]:
 
 
 def _warnings(job: Job) -> list[tuple[str, str | None]]:
-    """What to heed, with where the rows are listed."""
+    """Each warning with the URL of the list of its rows, None if the journal was deleted."""
     return [
         (
             sentence,
@@ -87,7 +87,7 @@ def _progress(job: Job, summary: Summary) -> Progress:
 
 
 def _states(states: dict[PartState, int]) -> str | None:
-    """How many parts stand where; None where there is one at most."""
+    """How many parts are in each state; None for a Job of at most one part."""
     if sum(states.values()) < 2:
         return None
     parts = reversed(states.items())
@@ -95,7 +95,7 @@ def _states(states: dict[PartState, int]) -> str | None:
 
 
 def _parts(job: Job, summary: Summary) -> dict[str, Any] | None:
-    """The first parts that are not done, those that wait last; None where there is one at most."""
+    """The first unfinished parts, queued ones last; None for a Job of at most one part."""
     undone = sum(summary.states.values()) - summary.states[PartState.DONE]
     if _states(summary.states) is None or not undone:
         return None
@@ -111,7 +111,7 @@ def _parts(job: Job, summary: Summary) -> dict[str, Any] | None:
 
 
 def _end(job: Job, summary: Summary) -> dict[str, Any]:
-    """How a Job has ended, and what can be done about it."""
+    """What the page adds when a Job has ended."""
     is_idle = job.dry_run or job.outcome == Outcome.NOTHING
     return {
         "problems": _problems(job),
@@ -130,17 +130,17 @@ def _problems(job: Job) -> dict[str, Any] | None:
 
 
 def _share(job: Job, summary: Summary) -> str | None:
-    """How much a Job that did not get to its end has done."""
+    """How much a Job that failed or was canceled has done."""
     if job.status == JobState.SUCCESS or not summary.rows_total:
         return None
     done, total = intcomma(summary.rows_done), intcomma(summary.rows_total)
     if job.dry_run:
-        return f"It had tried {done} of {total} rows; nothing was written."
-    return f"It has committed {done} of {total} rows, and they stay."
+        return f"The dry run processed {done} of {total} rows and wrote nothing."
+    return f"The run committed {done} of {total} rows, which stay."
 
 
 def _parameters(params: Any) -> list[tuple[str, Any]]:
-    """A Job's parameters by name, those of its `config` among them, whatever is stored."""
+    """A Job's parameters by name, including those of its `config`; malformed ones are ignored."""
     if not isinstance(params, dict):
         return []
     config = params.get("config")

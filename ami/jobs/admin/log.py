@@ -1,4 +1,4 @@
-"""A Job's log, a page at a time."""
+"""A Job's log, one page at a time."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ LEVELS = {
 
 
 class LogPage(NamedTuple):
-    """Lines of a log, the oldest first, and whether there are others before and after them."""
+    """Lines of a log, the oldest first, and whether there are older and newer ones."""
 
     lines: list[JobLog]
     older: bool
@@ -29,7 +29,7 @@ class LogPage(NamedTuple):
 def log_page(
     job: Job, *, level: str = "", before: int | None = None, after: int | None = None
 ) -> LogPage:
-    """The lines next to the id that is given, or the last ones; three queries."""
+    """The lines next to the given id, or the last ones, in three queries."""
     rows = job.logs.all()
     if level:
         rows = rows.filter(level__in=LEVELS[level][1])
@@ -51,7 +51,7 @@ class LogMixin(JobPagesMixin):
     """The page of a Job's log."""
 
     def log_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """`level` cuts the log to its worse lines; `before` and `after` take the id of a line."""
+        """Show one page. `level` is the lowest level shown; `before` and `after` are line ids."""
         job = self._job(request, object_id)
         level = request.GET.get("level", "")
         level = level if level in LEVELS else ""

@@ -15,7 +15,7 @@ from ami.users.models import User
 
 
 class JobPagesMixin(LargeTableAdmin[Job]):
-    """The Job that a page is about, and the frame around it."""
+    """Find the Job of a page, and build the context that all pages share."""
 
     def _job(self, request: HttpRequest, object_id: str) -> Job:
         """Raises Http404 and PermissionDenied."""
@@ -52,12 +52,12 @@ def operator_of(request: HttpRequest) -> User:
 
 
 def state_of(job: Job) -> str:
-    """Where a Job stands, and how it ended, in a word or three."""
+    """The outcome of a Job that has ended, else its status."""
     return job.get_outcome_display() or job.get_status_display()
 
 
 def badges(job: Job) -> SafeString:
-    """How the Job stands, with the figures to heed, and that it is a dry run."""
+    """The Job's state, its warnings, and a mark for a dry run."""
     told = [
         (f"job-status job-status-{(job.outcome or job.status).lower()}", state_of(job)),
         *(("job-warning", f"{param.shown} {param.title.lower()}") for param in job.progress.heeded),

@@ -1,4 +1,4 @@
-"""Periodic tasks, which beat sends: those of this project are saved only as they can run."""
+"""Periodic tasks: those of this project are saved only with arguments that they accept."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ admin.site.unregister(PeriodicTask)
 
 
 class PeriodicTaskForm(BasePeriodicTaskForm):  # type: ignore[misc]
-    """Takes only arguments that Celery can send, and that the task can run with."""
+    """Accept only arguments that Celery can send and that the task can run with."""
 
     args = JSONTextField(
         kind=list, label="Positional arguments", help_text='JSON, such as [1, "two"].'
@@ -38,7 +38,7 @@ class PeriodicTaskForm(BasePeriodicTaskForm):  # type: ignore[misc]
         return str(self.cleaned_data["kwargs"])
 
     def clean(self) -> dict[str, Any]:
-        """Tell of a name that was refused already; the library's own would fail at it."""
+        """Check the arguments; the library's own method would fail at a refused task name."""
         data: dict[str, Any] = self.cleaned_data if "task" in self.errors else super().clean()
         if data.get("task", "").startswith(OWN) and not {"args", "kwargs"} & set(self.errors):
             args, kwargs = json.loads(data["args"]), json.loads(data["kwargs"])
@@ -50,7 +50,7 @@ class PeriodicTaskForm(BasePeriodicTaskForm):  # type: ignore[misc]
 
 
 def require_runnable(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-    """Raises TypeError, or one of `integrity.REFUSALS`, where the task cannot run with these."""
+    """Raises TypeError or one of `integrity.REFUSALS` if the task cannot take these arguments."""
     if name in integrity.TASKS:
         integrity.read_arguments(args, kwargs)
         return

@@ -9,7 +9,7 @@ from ami.jobs.models import Pulse
 
 @admin.register(Pulse)
 class PulseAdmin(admin.ModelAdmin[Pulse]):
-    """When beat and the health check were last heard of."""
+    """When beat and the health check last reported."""
 
     list_display = ("label", "at", "age")
     list_display_links = None
@@ -25,10 +25,10 @@ class PulseAdmin(admin.ModelAdmin[Pulse]):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display(description="what")
+    @admin.display(description="service")
     def label(self, pulse: Pulse) -> str:
         return str(pulse)
 
-    @admin.display(description="that is")
+    @admin.display(description="how long ago")
     def age(self, pulse: Pulse) -> str:
         return str(naturaltime(pulse.at))

@@ -1,4 +1,4 @@
-"""The page before a revert, which foretells it, and the way to it."""
+"""The page that shows what a revert will do and asks for confirmation."""
 
 from collections import Counter
 from typing import Any
@@ -22,15 +22,15 @@ from ami.jobs.revert import (
     standing_revert,
 )
 
-AT_ONCE = 20_000  # changes that a page foretells while somebody waits
+AT_ONCE = 20_000  # the most changes whose revert the page computes itself
 FORETELL = "_foretell"
 
 
 class RevertMixin(JobPagesMixin):
-    """Reverting a Job, in two steps."""
+    """Revert a Job in two steps: a confirmation page, then a new Job."""
 
     def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Foretell the revert of a Job, and ask; a POST queues it, or a dry run of it."""
+        """Show what the revert of a Job will do; a POST queues the revert or a dry run of it."""
         job = self._job(request, object_id)
         if not request.user.has_perm("jobs.add_job"):
             raise PermissionDenied
@@ -56,7 +56,7 @@ class RevertMixin(JobPagesMixin):
             self.message_user(request, str(refused), messages.WARNING)
             return HttpResponseRedirect(page_url(job))
         if is_dry_run:
-            text = f"Job {revert.pk} foretells the revert of Job {job.pk}. Nothing is written."
+            text = f"Job {revert.pk} is a dry run of the revert of Job {job.pk}. It writes nothing."
         else:
             self.log_change(request, job, f"Reverted by Job {revert.pk}.")
             text = f"Job {revert.pk} reverts Job {job.pk}."
@@ -65,7 +65,7 @@ class RevertMixin(JobPagesMixin):
 
 
 def _foretold(job: Job) -> dict[str, Any]:
-    """What the page says will be done; where that takes long, which dry runs have said it."""
+    """What the revert will do; for a large Job, the latest dry run of its revert instead."""
     changes = JobChange.objects.filter(job=job).exclude(kind=JobChange.Kind.LEFT)
     if changes[: AT_ONCE + 1].count() > AT_ONCE:
         dry_runs = Job.objects.filter(job_type_key=JOB_TYPE, dry_run=True, params__job=job.pk)

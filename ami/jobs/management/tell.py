@@ -1,4 +1,4 @@
-"""How commands tell of a Job; the JSON is described in docs/reference/schemas/."""
+"""How commands print a Job; docs/reference/schemas/ describes the JSON."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ BLANK: dict[str, Any] = {
 
 
 def outcome_of(job: Job) -> dict[str, Any]:
-    """A Job for programs, with the keys of `BLANK`."""
+    """A Job as JSON, with the keys of `BLANK`."""
     summary = summary_of(job)
     return {
         "job": job.pk,
@@ -43,7 +43,7 @@ def outcome_of(job: Job) -> dict[str, Any]:
 
 
 def write_outcome(job: Job, out: OutputWrapper, err: OutputWrapper) -> None:
-    """A Job for people: its state and figures; on `err` why it failed, and what to heed."""
+    """Write the state and the figures of a Job to `out`, its error and warnings to `err`."""
     word = job.get_outcome_display() or job.get_status_display()
     out.write(f"Job {job.pk}{' (dry run)' if job.dry_run else ''}: {word}.")
     if job.error:
@@ -55,7 +55,7 @@ def write_outcome(job: Job, out: OutputWrapper, err: OutputWrapper) -> None:
 
 
 def warnings_of(job: Job) -> list[str]:
-    """What to heed of a run, a sentence each."""
+    """The warnings of a run, as sentences."""
     return [*job.progress.warnings, *job.basis_changes]
 
 

@@ -1,4 +1,4 @@
-"""Waiting for a Job at a terminal: a bar, what holds it up, and Ctrl-C."""
+"""Wait for a Job at a terminal, with a progress bar, notices and Ctrl-C."""
 
 import getpass
 import os
@@ -24,7 +24,7 @@ BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}{postfix}"
 
 
 def operator_name() -> str:
-    """Who types, for the log of a Job; an account may have no name where it runs in a container."""
+    """The operating system user, for the log of a Job; in a container it may have no name."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):
@@ -34,7 +34,7 @@ def operator_name() -> str:
 
 @contextmanager
 def counted_interrupts() -> Iterator[list[int]]:
-    """Collect Ctrl-C instead of raising it in the middle of a query."""
+    """Collect presses of Ctrl-C instead of raising KeyboardInterrupt in the middle of a query."""
     pressed: list[int] = []
     former = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
     try:
@@ -44,10 +44,10 @@ def counted_interrupts() -> Iterator[list[int]]:
 
 
 def watch(job: Job, interrupts: list[int], *, timeout: float | None = None) -> None:
-    """Wait until `job` has ended, or for `timeout` seconds; the first of `interrupts` cancels it.
+    """Wait until `job` has ended, or for `timeout` seconds.
 
-    The second one leaves it canceling. What it waits for is told on stderr, again where that
-    changes. Raises CommandError where the Job is deleted.
+    The first of `interrupts` cancels the Job, the second stops waiting. What the Job waits for is
+    written to stderr each time it changes. Raises CommandError if the Job is deleted.
     """
     told, asked = "", False
     deadline = time.monotonic() + (inf if timeout is None else timeout)
@@ -76,11 +76,11 @@ def _refresh(job: Job) -> None:
 
 
 def _notice(job: Job, summary: Summary) -> str:
-    """What a person should know of a Job that does not simply run."""
+    """Why the Job makes no progress; empty if it does."""
     if job.status == JobState.PAUSED:
-        return f"Job {job.pk} is paused; `manage.py job resume {job.pk}` lets it go on."
+        return f"Job {job.pk} is paused; `manage.py job resume {job.pk}` continues it."
     if job.status == JobState.CANCELING:
-        return f"Job {job.pk} stops after its present batches; Ctrl-C again does not wait for it."
+        return f"Job {job.pk} stops after its current batches; press Ctrl-C again to stop waiting."
     return what_it_waits_for(job, summary)
 
 

@@ -3,10 +3,10 @@ from django.utils import timezone
 
 
 class Basis(models.Model):
-    """What Jobs were planned with besides the rows of their scope, such as the taxa of a list.
+    """The values that Jobs were planned with besides the rows of their scope, such as a taxa list.
 
-    Kept once for all Jobs that consulted the same: the labels of one classifier, with what lies
-    above them, can take a megabyte.
+    Jobs with equal values share a row, because the labels of a classifier with their ancestors can
+    take 1 MB.
     """
 
     digest = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of the value.")

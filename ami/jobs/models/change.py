@@ -3,18 +3,18 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-# The names of the counters that warn of a row which was created: a list in its metadata, which the
-# journal keeps as PostgreSQL's text.
+# The names of the counters that warn of a created row. They are a list in its metadata, which the
+# journal stores as text.
 WARNINGS = KeyTransform("warnings", Cast(KeyTextTransform("metadata", "after"), models.JSONField()))
 
 
 class JobChange(models.Model):
-    """One row that a Job created, changed, deleted or, reverting another Job, left alone.
+    """One row that a Job created, changed or deleted, or that a revert left alone.
 
-    Written by the triggers of :mod:`ami.jobs.journal`, inside the batch that it tells of. Values
-    stand under the names of their columns: `before` holds the former ones of a changed row and the
-    whole of a deleted one, `after` the new ones of a changed row and the narrow ones of a created
-    one. Numbers with a fraction, arrays and JSON are kept as PostgreSQL's text, which is exact.
+    It is written by the triggers of :mod:`ami.jobs.journal` in the transaction of the batch. Values
+    are stored by column name: `before` holds the former values of a changed row or all values of a
+    deleted row; `after` holds the new values of a changed row or the short columns of a created
+    row. Floating-point numbers, arrays and JSON are stored as PostgreSQL's text, which is exact.
     """
 
     class Kind(models.TextChoices):
@@ -23,8 +23,8 @@ class JobChange(models.Model):
         DELETED = "deleted", "Deleted"
         LEFT = "left", "Left alone"
 
-    # Without a constraint, whose check would cost as much as writing the row: a batch commits only
-    # while its Job is there, and Django deletes the changes with it.
+    # No constraint, because its check would cost as much as writing the row. It is not needed: a
+    # batch commits only while its Job exists, and Django deletes the changes with the Job.
     job = models.ForeignKey(
         "jobs.Job",
         on_delete=models.CASCADE,
@@ -32,16 +32,18 @@ class JobChange(models.Model):
         db_index=False,
         db_constraint=False,
     )
-    batch = models.BigIntegerField(help_text="The transaction that made it.")
+    batch = models.BigIntegerField(help_text="The transaction that made the change.")
     kind = models.CharField(max_length=8, choices=Kind)
-    model = models.CharField(max_length=64, help_text="Such as main.classification.")
+    model = models.CharField(
+        max_length=64, help_text="The label of the model, such as main.classification."
+    )
     object_id = models.BigIntegerField("object")
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     inputs = models.BigIntegerField(
         null=True,
         editable=False,
-        help_text="What the determination rested on when it was decided, or its row was moved.",
+        help_text="A hash of the rows that the determination was based on at the time.",
     )
     created_at = models.DateTimeField("time", default=timezone.now)
 

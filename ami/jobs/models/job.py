@@ -21,9 +21,9 @@ from ami.jobs.states import (
 
 
 class Job(RunState):
-    """One run of something long, worked on by a Celery worker.
+    """One long run, executed by Celery workers.
 
-    `params` is the job type's own; for "post_processing" it is `{"task": key, "config": {…}}`.
+    The job type defines `params`; for "post_processing" it is `{"task": key, "config": {…}}`.
     """
 
     STALLED_JOBS_MAX_MINUTES = 20
@@ -50,7 +50,7 @@ class Job(RunState):
         null=True,
         unique=True,
         editable=False,
-        help_text="By which a second submission of the same form finds this Job.",
+        help_text="Identifies the submitted form, so that submitting it twice makes one Job.",
     )
     reverts = models.ForeignKey(
         "self",
@@ -61,7 +61,7 @@ class Job(RunState):
         help_text="The Job whose changes this one undoes.",
     )
     dry_run = models.BooleanField(
-        default=False, help_text="Whether every batch is rolled back; counters and journal stay."
+        default=False, help_text="Roll back every batch; keep only the counters and the journal."
     )
     applies = models.ForeignKey(
         "self",
@@ -69,7 +69,7 @@ class Job(RunState):
         null=True,
         editable=False,
         related_name="applied_by",
-        help_text="The Job that this one does again: a dry run, or a run that was reverted.",
+        help_text="The dry run, or the reverted run, that this Job applies.",
     )
     basis = models.ForeignKey(
         "jobs.Basis",
@@ -77,17 +77,17 @@ class Job(RunState):
         null=True,
         editable=False,
         related_name="jobs",
-        help_text="What it was planned with besides the rows of its scope.",
+        help_text="The values that the Job was planned with besides the rows of its scope.",
     )
     basis_changes = models.JSONField(
         default=list,
         editable=False,
-        help_text="How that had changed at its end, a sentence each.",
+        help_text="How these values had changed by the end of the Job, as sentences.",
     )
     pruned_at = models.DateTimeField(
         null=True,
         editable=False,
-        help_text="When its parts and its journal were deleted, as it had ended long before.",
+        help_text="When the parts and the journal of the Job were deleted because it was old.",
     )
 
     class Meta:
@@ -106,7 +106,7 @@ class Job(RunState):
 
     @property
     def can_resume(self) -> bool:
-        """Whether it stopped with something left to do."""
+        """Whether it has stopped with work left and was not reverted."""
         if self.status not in STOPPED_SHORT:
             return self.status == JobState.PAUSED
         return Job.objects.filter(self._left_undone(), pk=self.pk).exists() and not self.is_reverted
@@ -117,37 +117,38 @@ class Job(RunState):
 
     @property
     def is_reverted(self) -> bool:
-        """Whether its revert has begun: what it did from then on would never be undone."""
+        """Whether its revert has begun; changes made after that would never be reverted."""
         return Job.objects.filter(reverts=self.pk).exists()
 
     @property
     def duration(self) -> timedelta | None:
-        """From its start to its end, or to now while it runs."""
+        """The time from its start to its end, or until now while it runs."""
         if self.started_at is None:
             return None
         return (self.finished_at or timezone.now()) - self.started_at
 
     def enqueue(self) -> bool:
-        """Queue a created Job: its message goes out when the transaction commits.
+        """Queue a created Job; its message is sent when the transaction commits.
 
-        False where it is past that state.
+        Returns False if the Job is in another state.
         """
         return self._send(JobState.CREATED, status=JobState.PENDING)
 
     def cancel(self, *, by: str = "") -> bool:
-        """Stop a waiting Job now, and a running one after its batches. False where it has ended.
+        """Cancel a waiting Job at once, and a running one after its current batches.
 
-        A running one that has given no sign of life for STALLED_JOBS_MAX_MINUTES ends now: its
-        workers are gone, or can write nothing more. `by` names who asked for it, for the log.
+        A running Job without a heartbeat for STALLED_JOBS_MAX_MINUTES ends at once: its workers are
+        lost or can write nothing more. `by` is the user to name in the log. Returns False if the
+        Job has ended.
         """
         with transaction.atomic():
-            self.lock()  # or a Job that runs now may wait for another one the next moment
+            self.lock()  # otherwise a running Job could start to wait between the two updates
             if self._end(Q(status__in=WAITING), Outcome.CANCELED):
                 self._record("Canceled", by)
                 return True
             if not self.move(*RUNNING, status=JobState.CANCELING):
                 return False
-            self._record("Canceled; it stops after the present batches", by)
+            self._record("Canceled; it stops after the current batches", by)
         silent = timezone.now() - timedelta(minutes=self.STALLED_JOBS_MAX_MINUTES)
         recent = self.parts.filter(heartbeat_at__gte=silent)
         self.refresh_from_db(fields=["progress"])
@@ -157,7 +158,7 @@ class Job(RunState):
         return True
 
     def pause(self, *, by: str = "") -> bool:
-        """Stop a running Job after its present batches, to be resumed. False in other states."""
+        """Pause a running Job after its current batches. Returns False in other states."""
         with transaction.atomic():
             moved = self.move(JobState.STARTED, where=self._has_parts(), status=JobState.PAUSED)
             if moved:
@@ -165,10 +166,10 @@ class Job(RunState):
         return moved
 
     def resume(self, *, by: str = "") -> bool:
-        """Go on with what is left, where the Job was paused, canceled or failed.
+        """Continue a Job that was paused, canceled or failed.
 
-        False in other states, where nothing is left, and where its revert has begun. `by` names
-        who asked for it, for the Job's log.
+        `by` is the user to name in the log. Returns False in other states, if no work is left, and
+        if the revert of the Job has begun.
         """
         with transaction.atomic():
             self.lock()
@@ -184,8 +185,8 @@ class Job(RunState):
                 )
             )
             if moved:
-                # Under new ids, so that messages from before count no more. A worker that is still
-                # in its last batch loses it, as one that is gone has: both look the same.
+                # New task ids make earlier messages invalid. A worker that is still in its last
+                # batch loses that batch, because it cannot be told from a worker that was lost.
                 self._undone_parts().update(
                     state=PartState.QUEUED,
                     claim_token=None,
@@ -196,12 +197,12 @@ class Job(RunState):
         return moved
 
     def _left_undone(self) -> Q:
-        """It has parts that are not done, or had not even begun to write."""
+        """A condition: the Job has unfinished parts, or has no parts and has written nothing."""
         untouched = ~self._has_parts() & ~Q(Exists(self.changes.all()))
         return Q(pruned_at=None) & (Q(Exists(self._undone_parts())) | untouched)
 
     def raise_if_canceled(self) -> None:
-        """Raises JobCanceledError where somebody has asked the running Job to stop."""
+        """Raises JobCanceledError if the running Job is being canceled."""
         if Job.objects.filter(pk=self.pk, status=JobState.CANCELING).exists():
             raise JobCanceledError(f"Job {self.pk} was canceled.")
 

@@ -14,11 +14,11 @@ from ami.jobs.work import Planned
 
 
 class JobPart(BaseModel):
-    """A range of a Job's batches that one worker walks; one message to Celery.
+    """Consecutive batches of a Job that one worker processes for one Celery message.
 
-    `cursor` is the index of its next batch in `batches`, a list of :class:`Planned`. A batch
-    commits together with its cursor, counters and heartbeat, and only under the claim token that
-    this worker was given: whoever claims the part later has it.
+    `cursor` is the index of the next batch in `batches`, a list of :class:`Planned`. A batch
+    commits together with the cursor, counters and heartbeat, and only if the part still has the
+    claim token of this worker. A later claim of the part replaces the token.
     """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="parts", db_index=False)
@@ -30,11 +30,13 @@ class JobPart(BaseModel):
     rows_done = models.PositiveBigIntegerField(default=0)
     rows_failed = models.PositiveBigIntegerField(default=0)
     counts = models.JSONField(default=list, help_text="Pairs of a counter's name and its value.")
-    skipped = models.JSONField(default=dict, help_text="By reason, the rows and the first ids.")
+    skipped = models.JSONField(
+        default=dict, help_text="For each reason, the number of rows and the first ids."
+    )
     task_id = models.CharField(max_length=255, blank=True)
     claim_token = models.UUIDField(null=True, editable=False)
     attempts = models.PositiveSmallIntegerField(
-        default=0, help_text="Claims since the last batch that was committed."
+        default=0, help_text="The number of claims since the last committed batch."
     )
     claimed_at = models.DateTimeField(null=True)
     rows_at_claim = models.PositiveBigIntegerField(default=0)
@@ -57,7 +59,7 @@ class JobPart(BaseModel):
 
     @property
     def is_worn_out(self) -> bool:
-        """Whether too many workers began it and were never heard of again."""
+        """Whether too many workers claimed it and were lost."""
         return self.attempts > ATTEMPTS
 
     @property
@@ -67,11 +69,11 @@ class JobPart(BaseModel):
 
     @classmethod
     def claim(cls, part_id: int, *, task_id: str) -> "JobPart | None":
-        """Take a part of a running Job for the worker that got the message `task_id`.
+        """Claim a part of a running Job for the worker that received the message `task_id`.
 
-        A part that another worker holds is taken over: its message came a second time, so that
-        worker is gone, or has lost its claim now and commits nothing more. None where the part is
-        done, its Job does not run, or a newer message was sent for it.
+        A part that another worker holds is taken over: the message was delivered again, so that
+        worker is lost, or loses its claim and can commit nothing more. Returns None if the part is
+        done, its Job is not running, or a newer message was sent for it.
         """
         now, token = timezone.now(), uuid4()
         running = Job.objects.filter(pk=OuterRef("job"), status=JobState.STARTED)
@@ -92,11 +94,11 @@ class JobPart(BaseModel):
         return cls.objects.select_related("job").filter(pk=part_id, claim_token=token).first()
 
     def publish(self) -> None:
-        """Send the part's message. Raises kombu's OperationalError where the broker is down."""
+        """Send the part's message. Raises kombu's OperationalError if the broker is down."""
         current_app.send_task("ami.jobs.tasks.run_part", args=[self.pk], task_id=self.task_id)
 
     def job_status(self) -> JobState:
-        """The Job's status now. Raises ClaimLostError where the part was taken over."""
+        """The current status of the Job. Raises ClaimLostError if the part was taken over."""
         rows = JobPart.objects.filter(pk=self.pk, claim_token=self.claim_token)
         status = rows.values_list("job__status", flat=True).first()
         if status is None:
@@ -104,9 +106,9 @@ class JobPart(BaseModel):
         return JobState(status)
 
     def save_as_holder(self, **values: Any) -> None:
-        """Write `values` if this worker still holds the part, and it stands where it knows it to.
+        """Write `values` if this worker still holds the part and knows its cursor.
 
-        A commit whose answer was lost may have moved it. Raises ClaimLostError if not.
+        A commit whose answer was lost may have moved the cursor. Raises ClaimLostError otherwise.
         """
         now = timezone.now()
         held = JobPart.objects.filter(

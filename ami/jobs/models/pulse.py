@@ -3,23 +3,22 @@ from django.utils import timezone
 
 
 class Pulse(models.Model):
-    """When something that must go on for ever was last heard of."""
+    """When a service that must run all the time last reported."""
 
     class Name(models.TextChoices):
-        TICK = "tick", "Tick of beat"
-        HEALTH_CHECK = "health_check", "Health check of Jobs"
+        TICK = "tick", "Celery beat"
+        HEALTH_CHECK = "health_check", "Job health check"
 
     name = models.CharField(max_length=32, primary_key=True, choices=Name)
-    at = models.DateTimeField("last heard of")
+    at = models.DateTimeField("last heartbeat")
 
     class Meta:
-        verbose_name = "sign of life"
-        verbose_name_plural = "signs of life"
+        verbose_name = "heartbeat"
 
     def __str__(self) -> str:
         return self.get_name_display()
 
     @classmethod
     def record(cls, name: Name) -> None:
-        """It was heard of now."""
+        """Record that the service reported now."""
         cls.objects.update_or_create(name=name, defaults={"at": timezone.now()})

@@ -38,7 +38,7 @@ STATUS_OF = {
 
 
 class RunState(BaseModel):
-    """Where a run stands, and the moves that change it: each compares the row before it sets it."""
+    """The state of a run. Each method that changes it compares the row before it writes."""
 
     if TYPE_CHECKING:
         parts: models.Manager[JobPart]
@@ -47,14 +47,14 @@ class RunState(BaseModel):
     outcome = models.CharField(max_length=16, choices=Outcome, blank=True, editable=False)
     progress = ProgressField(default=JobProgress)
     error = models.TextField(
-        blank=True, help_text="Why it failed, still waits, or had nothing to do."
+        blank=True, help_text="Why the Job failed, still waits, or had nothing to do."
     )
     task_id = models.CharField(max_length=255, blank=True)
     claim_token = models.UUIDField(
-        null=True, editable=False, help_text="Of the worker that holds the Job."
+        null=True, editable=False, help_text="The token of the worker that holds the Job."
     )
     attempts = models.PositiveSmallIntegerField(
-        default=0, editable=False, help_text="Claims since it was queued."
+        default=0, editable=False, help_text="The number of claims since the Job was queued."
     )
     waits_for = models.ForeignKey(
         "self",
@@ -62,10 +62,12 @@ class RunState(BaseModel):
         null=True,
         editable=False,
         related_name="waiting",
-        help_text="The Job that must end first, as both may write the same occurrences.",
+        help_text="The Job that must end first because both may write the same occurrences.",
     )
     admitted_at = models.DateTimeField(
-        null=True, editable=False, help_text="Since when no other Job may write what it may write."
+        null=True,
+        editable=False,
+        help_text="The time since when no other Job may write the occurrences of this Job.",
     )
     heartbeat_at = models.DateTimeField(null=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -84,11 +86,11 @@ class RunState(BaseModel):
 
     @property
     def is_worn_out(self) -> bool:
-        """Whether too many workers began it, left no part, and were never heard of again."""
+        """Whether too many workers claimed it and were lost before it had parts."""
         return self.attempts > ATTEMPTS and not self.parts.exists()
 
     def publish(self, task: str = "ami.jobs.tasks.run_job") -> bool:
-        """Send the Job's message. False where the broker is down; the Job says so, and stays."""
+        """Send the Job's message. If the broker is down, note that in `error` and return False."""
         try:
             current_app.send_task(task, args=[self.pk], task_id=self.task_id)
         except OperationalError as error:
@@ -96,7 +98,7 @@ class RunState(BaseModel):
                 JobState.PENDING,
                 JobState.STARTED,
                 error=f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
-                "It goes out by itself once the broker is back.",
+                "It will be sent when the broker is back.",
             )
             return False
         return True
@@ -104,30 +106,30 @@ class RunState(BaseModel):
     def checkpoint(self) -> None:
         """Store progress and heartbeat, as the worker that holds the Job.
 
-        A method may be run by hand with a Job that nobody has claimed: neither has a token then.
-        Raises ClaimLostError where another worker holds it by now, or it was ended.
+        Code may run a method with a Job that no worker has claimed; it then has no token. Raises
+        ClaimLostError if another worker holds the Job or the Job has ended.
         """
         rows = self._rows().filter(pk=self.pk, claim_token=self.claim_token)
         rows = rows.filter(status__in=RUNNING) if self.claim_token else rows.exclude(ENDED)
         if not rows.update(progress=self.progress, heartbeat_at=timezone.now()):
-            raise ClaimLostError(f"Job {self.pk} is held by another worker, or was ended.")
+            raise ClaimLostError(f"Job {self.pk} is held by another worker or has ended.")
 
     def finish(self, outcome: Outcome, *, error: str = "") -> bool:
-        """End the run that this worker holds. False where it holds it no longer."""
+        """End the run that this worker holds. Returns False if it no longer holds it."""
         held = Q(status__in=RUNNING, claim_token=self.claim_token)
         return self._end(held, outcome, error=error)
 
     def fail(self, error: str, *, crashed: bool = False) -> bool:
-        """End a running Job of which a part cannot go on. False where it has ended before."""
+        """End a running Job because a part failed. Returns False if the Job has already ended."""
         self.refresh_from_db(fields=["progress"])
         outcome = Outcome.CRASHED if crashed else Outcome.FAILED
         return self._end(Q(status__in=RUNNING), outcome, error=error)
 
     def settle(self) -> None:
-        """End the Job, exactly once, if all of its parts are done, or it is canceled and none runs.
+        """End the Job, exactly once, if all parts are done, or if it is canceled and none runs.
 
-        To be called after each commit that a part is done or let go: of several, the last one
-        sees all.
+        Call this after each commit that finishes or releases a part, so that the last of several
+        workers sees the state of all parts.
         """
         self.refresh_from_db(fields=["progress"])
         undone = Exists(self._undone_parts())
@@ -135,7 +137,7 @@ class RunState(BaseModel):
             running = Exists(self.parts.filter(state=PartState.RUNNING))
             canceled = Q(undone, ~running, status=JobState.CANCELING)
             if self._end(canceled, Outcome.CANCELED):
-                self.logger.warning("Canceled; what it has committed stays.")
+                self.logger.warning("Canceled; committed changes stay.")
             return
         rows = self.parts.aggregate(
             total=models.Sum("rows_total", default=0), failed=models.Sum("rows_failed", default=0)
@@ -147,16 +149,17 @@ class RunState(BaseModel):
             self._end(done, Outcome.SUCCEEDED)
 
     def refresh_progress(self) -> None:
-        """Store what the parts have done so far, until the Job ends: its end stores all."""
+        """Store what the parts have done so far, unless the Job has ended."""
         self.refresh_from_db(fields=["progress"])
         self.progress = progress_of(self)
         rows = self._rows().filter(pk=self.pk).exclude(ENDED)
         rows.update(progress=self.progress, heartbeat_at=timezone.now())
 
     def lock(self, where: Q | None = None) -> bool:
-        """Have everybody else wait who would move the Job, until the transaction ends.
+        """Lock the Job's row against other changes of its state until the transaction ends.
 
-        Not those who commit a row that names it. False where the row is not as `where` says.
+        Transactions that insert rows that refer to the Job do not wait. Returns False if the row
+        does not match `where`.
         """
         rows = self._rows().select_for_update(no_key=True)
         return bool(rows.filter(where or Q(), pk=self.pk).values("pk"))
@@ -171,7 +174,7 @@ class RunState(BaseModel):
         return Q(Exists(self.parts.all()))
 
     def _send(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
-        """Move the Job, and send its message under a new id when the transaction commits."""
+        """Change the state, and send a message with a new task id when the transaction commits."""
         with transaction.atomic():
             moved = self.move(*states, where=where, task_id=str(uuid4()), attempts=0, **values)
             if moved:
@@ -179,14 +182,14 @@ class RunState(BaseModel):
         return moved
 
     def _end(self, where: Q, outcome: Outcome, *, error: str = "") -> bool:
-        """Compare and set: end the Job if it is as `where` says, and wake who waits for it.
+        """End the Job if its row matches `where`, and wake the Jobs that wait for it.
 
-        What is in memory moves last: where anything fails, it is still as the row is.
+        The object in memory changes last, so that it matches the row if anything fails.
         """
         with transaction.atomic():
             if not self.lock(where):
                 return False
-            # Take the claims of the workers that still have a part, and sum up what was done.
+            # Revoke the claims of workers that still hold a part, and sum up what was done.
             running = self.parts.filter(state=PartState.RUNNING)
             running.update(state=PartState.QUEUED, claim_token=None)
             progress = self._final_progress(outcome)
@@ -219,13 +222,14 @@ class RunState(BaseModel):
             job.wake(self)
 
     def wake(self, blocker: "RunState") -> None:
-        """Have a Job that waits for `blocker` look again, once however many see its end."""
+        """Queue a Job that waits for `blocker`; only one of several calls has an effect."""
         self._send(JobState.PENDING, where=Q(waits_for=blocker.pk, task_id=self.task_id))
 
     def move(self, *states: JobState, where: Q | None = None, **values: Any) -> bool:
-        """Compare and set: write `values` if the row is in one of `states`, and as `where` says.
+        """Write `values` if the row is in one of `states` and matches `where`; else return False.
 
-        Where no states are given, in any but a final one: what a Job tells when it has ended stays.
+        Without `states`, any state except a final one matches, so that a Job never changes after
+        its end.
         """
         rows = self._rows().filter(where or Q(), pk=self.pk)
         rows = rows.filter(status__in=states) if states else rows.exclude(ENDED)

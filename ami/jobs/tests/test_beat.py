@@ -124,4 +124,4 @@ class TestMigration:
 
 
 def test_pulse_names_itself() -> None:
-    assert str(Pulse(name=Pulse.Name.TICK)) == "Tick of beat"
+    assert str(Pulse(name=Pulse.Name.TICK)) == "Celery beat"

@@ -64,7 +64,7 @@ def test_page_follows_a_job_until_it_ends(operator: Page, live_server: LiveServe
     Job.objects.update(status=JobState.REVOKED, outcome=Outcome.CANCELED)
     with page.expect_response("**/live/"):
         page.clock.run_for(1_000)
-    expect(page.get_by_text("It has committed 5,000 of 20,000 rows")).to_be_visible()
+    expect(page.get_by_text("The run committed 5,000 of 20,000 rows")).to_be_visible()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     page.clock.run_for(10_000)
     assert len(sent) == 2
@@ -88,7 +88,7 @@ def test_page_of_a_deleted_job_says_that_it_is_old(operator: Page, live_server: 
     job.delete()
     with operator.expect_response("**/live/"):
         operator.clock.run_for(1_000)
-    expect(operator.get_by_text("This page is no longer kept up to date.")).to_be_visible()
+    expect(operator.get_by_text("This page no longer updates.")).to_be_visible()
 
 
 def test_button_of_the_page_is_pressed(operator: Page, live_server: LiveServer) -> None:

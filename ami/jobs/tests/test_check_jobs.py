@@ -33,12 +33,11 @@ def test_report_tells_what_does_not_go_on_and_changes_nothing(shell: Shell) -> N
     ended = shell()
     assert ended.code == 1
     assert ended.out.splitlines() == [
-        f"Job {queued.pk} is queued, and the broker holds no message of it. "
+        f"Job {queued.pk} is queued, but the broker has no message for it. "
         "Its message would be sent again.",
-        f"{lost} is queued, and the broker holds no message of it. "
-        "Its message would be sent again.",
-        f"Nothing was heard of {silent} for 20 minutes. It would go on.",
-        "Nothing was done; `manage.py check_jobs --no-dry-run` does it.",
+        f"{lost} is queued, but the broker has no message for it. Its message would be sent again.",
+        f"There was no heartbeat of {silent} for 20 minutes. It would continue.",
+        "Nothing was changed; `manage.py check_jobs --no-dry-run` repairs the Jobs.",
     ]
     assert "No worker serves the queue post_processing." in ended.err
     assert snapshot(Job, JobPart, JobLog) == before
@@ -53,7 +52,7 @@ def test_repair_has_them_go_on(shell: Shell) -> None:
     assert "Its message was sent again." in ended.out
     assert "It ended as canceled." in ended.out
     ended = shell("--no-dry-run")
-    assert (ended.code, ended.out) == (0, "Every Job goes on, or waits its turn.\n")
+    assert (ended.code, ended.out) == (0, "No Job is stalled.\n")
 
 
 def test_json_tells_the_same(shell: Shell) -> None:

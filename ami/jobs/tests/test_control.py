@@ -88,7 +88,7 @@ def test_button_of_a_page_that_is_old_changes_nothing(
 ) -> None:
     job = make_job(status=status)
     (text,) = told(operator.post(page_of(job), {button: ""}, follow=True))
-    assert text.startswith(f"Nothing was done to Job {job.pk} ({state}): {only}")
+    assert text.startswith(f"Job {job.pk} ({state}) was left alone: {only}")
     job.refresh_from_db()
     assert job.status == status
     assert not LogEntry.objects.exists()
@@ -108,7 +108,7 @@ def test_who_may_only_view_has_no_buttons(client: Client) -> None:
     [
         ("pause_jobs", "1 paused.", "only a Job that runs in parts can be paused."),
         ("resume_jobs", "1 resumed.", "only a paused,"),
-        ("cancel_jobs", "2 canceled.", "only a Job that has not ended,"),
+        ("cancel_jobs", "2 canceled.", "only a Job that has not ended and"),
     ],
 )
 def test_action_tells_what_was_done_and_what_was_left_alone(

@@ -109,7 +109,7 @@ def test_what_a_job_needs_is_not_deleted_before_its_end(admin_client: Client, na
             method = admin_client.post if posted else admin_client.get
             text = method(url, posted).content.decode()
             assert "cannot be deleted now" in text
-            assert f"{link}, “{job.name}”, has not ended: cancel it, or wait" in text
+            assert f"{link}, “{job.name}”, has not ended: cancel it or wait" in text
     row.refresh_from_db()
 
     Job.objects.update(status=JobState.SUCCESS)

@@ -185,7 +185,7 @@ def test_running_jobs_get_a_line_on_what_serves_them() -> None:
     assert snapshot(Job, JobPart) == before
     assert re.fullmatch(
         "Messages in the queues: 1; workers that answer: 0; parts: 0 queued, 1 running, 0 done, "
-        r"0 failed; last sign of life: \d+ s ago\.",
+        r"0 failed; last heartbeat: \d+ s ago\.",
         job.logs.get().message,
     )
 
@@ -266,7 +266,7 @@ def summaries(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [
         (record.levelname, record.getMessage())
         for record in caplog.records
-        if record.getMessage().startswith("Looked after Jobs.")
+        if record.getMessage().startswith("Job health check: ")
     ]
 
 

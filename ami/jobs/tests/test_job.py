@@ -74,7 +74,7 @@ def test_broker_that_is_down_leaves_the_job_queued_with_the_reason(
     job.refresh_from_db()
     assert job.status == JobState.PENDING
     assert job.error.startswith("The broker did not take the Job's message: ")
-    assert "goes out by itself" in job.error
+    assert "will be sent when the broker is back" in job.error
     assert job.cancel()
     assert job.error == ""
 

@@ -42,7 +42,7 @@ def test_pause_resume_and_cancel_go_through_the_states(shell: Shell) -> None:
     steps = [
         ("pause", JobState.PAUSED, f"Job {job.pk} was paused."),
         ("resume", JobState.STARTED, f"Job {job.pk} was resumed."),
-        ("cancel", JobState.CANCELING, f"Job {job.pk} stops after its present batches."),
+        ("cancel", JobState.CANCELING, f"Job {job.pk} stops after its current batches."),
     ]
     for action, status, sentence in steps:
         assert shell(action, job.pk) == Ended(0, f"{sentence}\n", "")

@@ -208,7 +208,7 @@ def test_dry_run_is_not_reverted(operator: Client) -> None:
     job = make_run()
     Job.objects.update(dry_run=True)
     response = operator.post(page_of(job, "revert/"), follow=True)
-    assert f"Job {job.pk} was a dry run; it has written nothing." in response.text
+    assert f"Job {job.pk} was a dry run, which wrote nothing." in response.text
     assert not Job.objects.filter(reverts=job).exists()
 
 

@@ -31,7 +31,7 @@ def operator(client: Client) -> Client:
 
 
 def make_running(*states: PartState, **fields: Any) -> Job:
-    """A running Job whose running parts do 5 rows a second."""
+    """A running Job whose running parts do 5 rows per second."""
     now = timezone.now()
     job = make_job(status=JobState.STARTED, started_at=now, heartbeat_at=now, **fields)
     make_parts(job, *states)
@@ -51,7 +51,7 @@ def test_progress_tells_rows_rate_time_left_parts_and_heartbeat(operator: Client
     assert (progress.percent, progress.rows, progress.rate) == (50, "200 of 400 rows", 10)
     assert progress.left == "0:00:20"
     assert progress.parts == "1 done, 2 running, 1 queued"
-    for text in ("50 %, 200 of 400 rows", "10 rows a second, about 0:00:20 left", "now"):
+    for text in ("50 %, 200 of 400 rows", "10 rows per second, about 0:00:20 left", "now"):
         assert text in part.text
 
 
@@ -103,7 +103,7 @@ def test_live_part_costs_the_same_for_any_number_of_parts(operator: Client) -> N
         (
             Outcome.CANCELED,
             "",
-            ["The run was canceled.", "It has committed 100 of 200 rows", "can be resumed"],
+            ["The run was canceled.", "The run committed 100 of 200 rows", "can be resumed"],
         ),
     ],
 )
@@ -121,7 +121,7 @@ def test_outcomes_are_told_apart(
     for text in texts:
         assert text in page
     assert ("log/?level=ERROR" in page) == (outcome == Outcome.CRASHED)
-    assert ("It has committed" in page) == (outcome != Outcome.SUCCEEDED)
+    assert ("The run committed" in page) == (outcome != Outcome.SUCCEEDED)
 
 
 def test_problems_are_counted_with_their_first_examples(operator: Client) -> None:
@@ -147,7 +147,7 @@ def test_waiting_job_leads_to_the_one_it_waits_for(operator: Client) -> None:
     [
         (JobState.STARTED, "Dry run: nothing is written."),
         (JobState.SUCCESS, "Dry run: nothing was written."),
-        (JobState.REVOKED, "It had tried 100 of 200 rows; nothing was written."),
+        (JobState.REVOKED, "The dry run processed 100 of 200 rows and wrote nothing."),
     ],
 )
 def test_dry_run_is_badged(operator: Client, status: JobState, text: str) -> None:

@@ -90,7 +90,7 @@ def test_odd_address_is_answered(operator: Client, query: str) -> None:
 
 
 def test_log_without_lines_says_so(operator: Client) -> None:
-    assert "No lines here." in operator.get(page_of(make_job(), "log/")).text
+    assert "No log lines." in operator.get(page_of(make_job(), "log/")).text
 
 
 def test_log_page_takes_the_same_queries_for_any_number_of_lines(

@@ -53,7 +53,7 @@ def test_message_of_a_worker_that_no_longer_answers_goes_back_to_its_queue(
     assert take_message().headers["id"] == part.task_id
     assert not take_message()
     assert part.job.logs.get().message == (
-        f"{part} was taken by a worker that no longer answers; its message is back in its queue."
+        f"The worker that took {part} does not respond; the message is back in its queue."
     )
 
 

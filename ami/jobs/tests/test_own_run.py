@@ -97,7 +97,7 @@ def test_silent_run_is_begun_anew_and_says_so() -> None:
         runner.run(job.pk, task_id=job.task_id, only_silent=True)
     assert (fresh(job).status, begun) == (JobState.SUCCESS, [2])
     assert job.logs.get(level="WARNING").message == (
-        "Its worker was lost; the run begins anew, attempt 2."
+        "Its worker was lost; the run starts again, attempt 2."
     )
 
 

@@ -121,7 +121,7 @@ def test_emptied_job_is_neither_reverted_nor_resumed_nor_applied() -> None:
     dry_run.refresh_from_db()
     with pytest.raises(RevertRefusedError, match=r"journal of Job \d+ was deleted on"):
         request_revert(job)
-    with pytest.raises(ApplyRefusedError, match="was emptied on"):
+    with pytest.raises(ApplyRefusedError, match="was deleted on"):
         apply(dry_run, user=None)
     assert not job.can_resume
     assert not stale.resume()
@@ -221,5 +221,5 @@ def test_people_are_told_in_a_sentence() -> None:
     call_command("prune_jobs", stdout=out)
     assert out.getvalue().splitlines() == [
         "Deleted 0 Jobs, 3 log lines, 3 parts and 3 changes.",
-        "1 more Jobs lose all but their row, which others name.",
+        "1 more Jobs keep only their row, because other rows refer to it.",
     ]

@@ -107,7 +107,7 @@ def test_check_that_cannot_run_fails_the_job_after_the_others(
     job = run_to_end(queue("taxon_loop", *KEYS))
 
     assert job.status == JobState.FAILURE
-    assert job.error.startswith("1 of 3 checks could not run to the end. Taxon that is its own")
+    assert job.error.startswith("1 of 3 checks could not finish. Taxon that is its own")
     assert not Occurrence.objects.filter(pk=world.occurrence.pk, determination=None).exists()
 
 
@@ -223,14 +223,14 @@ def test_every_repair_is_journaled_and_its_revert_puts_back_what_was(
 def test_odd_parameters_fail_with_a_sentence(params: Any) -> None:
     job = run_to_end(make_job(job_type_key=JOB_TYPE, params=params))
     assert job.status == JobState.FAILURE
-    assert job.error.startswith("These are no parameters of a repair: ")
+    assert job.error.startswith("The parameters of the repair are invalid: ")
 
 
 def test_unknown_check_and_job_that_is_gone_fail_with_a_sentence() -> None:
     unknown = make_job(job_type_key=JOB_TYPE, params={"checks": ["x"], "job": None})
     assert "Unknown check 'x'" in run_to_end(unknown).error
     gone = make_job(job_type_key=JOB_TYPE, params={"checks": ["taxon_loop"], "job": 999_999})
-    assert run_to_end(gone).error == "Job 999999, whose rows to repair, is gone."
+    assert run_to_end(gone).error == "Job 999999, whose rows to repair, no longer exists."
 
 
 class TestOneWriter:

@@ -144,7 +144,7 @@ def test_part_of_work_that_is_one_call_by_now_fails_with_a_sentence() -> None:
         parts.run(part.pk, task_id=part.task_id)
     job.refresh_from_db()
     assert job.status == JobState.FAILURE
-    assert job.error == "Stage is no longer done in parts; run the Job again."
+    assert job.error == "Stage no longer runs in parts; run the Job again."
 
 
 @pytest.mark.django_db
@@ -158,7 +158,7 @@ def test_canceled_run_ends_as_canceled() -> None:
         runner.run(job.pk)
     job.refresh_from_db()
     assert (job.status, job.error) == (JobState.REVOKED, "")
-    assert "what it has committed stays" in job.logs.get().message
+    assert "committed changes stay" in job.logs.get().message
 
 
 @pytest.mark.django_db
@@ -224,7 +224,7 @@ def test_job_that_always_loses_its_worker_fails_and_may_be_resumed() -> None:
         runner.run(job.pk, task_id="one")
     job.refresh_from_db()
     assert job.status == JobState.FAILURE
-    assert job.error.startswith(f"Job {job.pk} was begun 3 times and never came to its end: ")
+    assert job.error.startswith(f"Job {job.pk} was started 3 times and never reached its end. ")
 
     assert job.resume()
     with job_type(lambda job: None):

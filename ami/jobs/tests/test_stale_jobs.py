@@ -27,7 +27,7 @@ def test_part_of_a_silent_worker_is_handed_on(published: Messages) -> None:
     expected = {
         "job": job.pk,
         "part": None,
-        "reason": f"Nothing was heard of {silent} for {Job.STALLED_JOBS_MAX_MINUTES} minutes.",
+        "reason": f"There was no heartbeat of {silent} for {Job.STALLED_JOBS_MAX_MINUTES} minutes.",
         "action": "updated",
         "previous_status": JobState.STARTED,
         "status": JobState.STARTED,
@@ -93,7 +93,7 @@ def test_part_that_loses_its_fourth_worker_fails_the_job() -> None:
         parts.run(part.pk, task_id=part.task_id)
     job.refresh_from_db()
     assert job.status == JobState.FAILURE
-    assert "was begun 3 times" in job.error
+    assert "was started 3 times" in job.error
 
 
 def test_silent_job_without_parts_runs_anew() -> None:
@@ -153,5 +153,5 @@ def test_error_at_one_job_leaves_the_others_to_be_looked_after(
     assert health.stale_jobs() == {"checked": 3, "fixed": 2, "unfixable": 1}
     statuses = [Job.objects.get(pk=job.pk).status for job in jobs]
     assert statuses == [JobState.CANCELING, JobState.REVOKED, JobState.REVOKED]
-    assert f"Job {jobs[0].pk} could not be looked after." in caplog.text
+    assert f"The check of Job {jobs[0].pk} failed." in caplog.text
     assert "It cannot be canceled." in caplog.text

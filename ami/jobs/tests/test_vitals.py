@@ -87,7 +87,7 @@ class TestHealthy:
         code, told = ask(client)
 
         assert (code, told["ok"]) == (200, True)
-        said = "1 scheduled integrity check could not run; the list of runs says why."
+        said = "1 scheduled integrity check could not run; the list of runs shows the errors."
         assert told["warnings"] == [said]
 
     def test_answer_is_never_kept_and_needs_no_sign_in(self, client: Client) -> None:
@@ -229,9 +229,7 @@ class TestHealthCheck:
     def test_beat_that_is_late_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
         aged(Pulse.Name.TICK, 600)
         assert health.beat()["unfixable"] == 1
-        assert re.search(
-            r"Beat does not tick; it was last heard of 60\d\.\d seconds ago\.", caplog.text
-        )
+        assert re.search(r"Beat does not run; it last reported 60\d\.\d seconds ago\.", caplog.text)
         Pulse.objects.all().delete()
         health.beat()
-        assert "Beat does not tick; it was never heard of." in caplog.text
+        assert "Beat does not run; it never reported." in caplog.text

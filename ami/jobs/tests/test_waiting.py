@@ -48,7 +48,7 @@ def test_queued_job_tells_what_keeps_it_from_a_worker(served: list[Served]) -> N
         ({"ami": 1}, "no worker serves the queue post_processing."),
         (
             {"post_processing": 2},
-            "workers that serve the queue post_processing: 2, and all are busy.",
+            "all workers that serve the queue post_processing are busy (2).",
         ),
         (None, "the broker does not answer."),
     ]:
@@ -77,7 +77,7 @@ def test_parts_that_nobody_runs_are_told(served: list[Served]) -> None:
     make_part(job, PartState.DONE)
     assert told(job).startswith(f"{part} has waited for a worker since ")
     make_part(job, PartState.QUEUED)
-    assert told(job).startswith(f"Each of the 2 parts of Job {job.pk} that are left has waited")
+    assert told(job).startswith(f"Each of the 2 remaining parts of Job {job.pk} has waited")
     make_part(job, PartState.RUNNING)
     assert told(job) == ""
 
@@ -90,16 +90,18 @@ def test_worker_that_no_longer_answers_is_told(with_parts: bool, served: list[Se
     assert take_message()
     assert told(job) == ""
     silence(job, row)
-    assert "no longer answers" not in told(job)
+    assert "no longer responds" not in told(job)
     age_what_was_taken(60)
-    assert told(job).startswith(f"A worker of Job {job.pk} no longer answers; it was last heard of")
+    assert told(job).startswith(
+        f"A worker of Job {job.pk} no longer responds; its last heartbeat was at"
+    )
 
 
 def test_silent_run_without_parts_is_told(served: list[Served]) -> None:
     job = running_job()
     assert told(job) == ""
     silence(job)
-    assert told(job).startswith(f"Nothing has been heard of the worker of Job {job.pk} since ")
+    assert told(job).startswith(f"The worker of Job {job.pk} has sent no heartbeat since ")
 
 
 def test_page_tells_it(served: list[Served], client: Client) -> None:

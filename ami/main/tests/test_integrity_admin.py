@@ -78,7 +78,7 @@ class TestList:
     def test_beat_is_told_of(self, operator: Client) -> None:
         Pulse.record(Pulse.Name.TICK)
         assert "Last report from beat: now." in text_of(operator.get(LIST))
-        assert "Tick of beat" in text_of(operator.get("/admin/jobs/pulse/"))
+        assert "Celery beat" in text_of(operator.get("/admin/jobs/pulse/"))
 
     @pytest.mark.parametrize("path", [LIST, "/admin/main/integrityacknowledgement/"])
     def test_queries_do_not_grow_with_the_rows(self, operator: Client, path: str) -> None:

@@ -27,8 +27,8 @@ class AlgorithmTaskType(models.TextChoices):
 class AlgorithmCategoryMap(BaseModel):
     """The classes of a classifier, in the order of its scores.
 
-    `data` holds one object a class, `{"index", "label", "gbif_key"?, "taxon_rank"?}`; `labels`
-    is drawn from it by index whenever the map is saved.
+    `data` holds one object per class, `{"index", "label", "gbif_key"?, "taxon_rank"?}`; `labels`
+    is computed from it, in the order of the indexes, whenever the map is saved.
     """
 
     data = models.JSONField(default=list)
@@ -47,7 +47,7 @@ class AlgorithmCategoryMap(BaseModel):
     def with_taxa(self) -> list[dict[str, Any]]:
         """The classes in the order of the scores, each with the `taxon` that its label stands for.
 
-        None for a label that stands for none. What else `data` has of a class is there, too.
+        The taxon is None if the label stands for no taxon. All other keys of `data` are kept.
         """
         ids, _ = resolve_labels(self)
         taxa = Taxon.objects.in_bulk({pk for pk in ids if pk is not None})
@@ -68,7 +68,7 @@ class Algorithm(BaseModel):
         max_length=255,
         unique=True,
         blank=True,
-        help_text="Left empty, the name and the version make it.",
+        help_text="If empty, it is generated from the name and the version.",
     )
     task_type = models.CharField(
         max_length=32, choices=AlgorithmTaskType, default=AlgorithmTaskType.UNKNOWN

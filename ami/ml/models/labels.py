@@ -14,6 +14,7 @@ from ami.main.taxonomy import Taxonomy
 if TYPE_CHECKING:
     from ami.ml.models.algorithm import AlgorithmCategoryMap
 
+# Accepted taxa come before synonyms, then lower ids, because the first match of a name is used.
 SEARCH = """
 SELECT searched.name, t.id FROM main_taxon t, unnest(t.search_names) AS searched (name)
 WHERE t.search_names <> '{}' AND searched.name = ANY(%s)
@@ -22,12 +23,12 @@ ORDER BY t.synonym_of_id IS NOT NULL, t.id
 
 
 def resolve_labels(category_map: "AlgorithmCategoryMap") -> tuple[list[int | None], Taxonomy]:
-    """For each label the id of its taxon, or None; and the taxonomy of those.
+    """For each label the id of its taxon or None, and the taxonomy of these taxa.
 
     A label is resolved by name, then by GBIF key, then by search name. A synonym stands for its
-    accepted taxon. Where several taxa bear a key or a search name, it is the accepted one of the
-    lowest id, or else the synonym of the lowest id. The number of queries does not grow with the
-    labels.
+    accepted taxon. If several taxa have the same key or search name, the accepted taxon with the
+    lowest id is used, else the synonym with the lowest id. The number of queries does not depend
+    on the number of labels.
     """
     labels = category_map.labels
     found = _by_name(labels)
@@ -40,7 +41,7 @@ def resolve_labels(category_map: "AlgorithmCategoryMap") -> tuple[list[int | Non
 
 
 def _by_name(labels: Collection[str]) -> dict[str, int]:
-    """Tens of thousands of labels in one parameter: Django prepares each of an `__in`."""
+    """Pass tens of thousands of labels as one parameter: Django would prepare each of an `__in`."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, id FROM main_taxon WHERE name = ANY(%s)", [list(labels)])
         return dict(cursor.fetchall())
@@ -61,7 +62,7 @@ def _by_key(category_map: "AlgorithmCategoryMap", *, without: Collection[str]) -
 
 
 def _key(written: Any) -> int | None:
-    """Tables with gaps are often exported with 7.0 for 7."""
+    """Read a key. Tables with empty cells are often exported with 7.0 instead of 7."""
     return parse_id(str(written).removesuffix(".0"))
 
 

@@ -1,4 +1,4 @@
-"""Doing what a Job did once more: applying a dry run, or a run that was reverted."""
+"""Apply a dry run, or a run that was reverted, as a new Job."""
 
 from logging import getLogger
 
@@ -28,7 +28,7 @@ class ApplyRefusedError(Exception):
 
 
 class ScopeChangedError(Exception):
-    """The scope is not what the dry run saw; `changes` are sentences that say how."""
+    """The scope has changed since the dry run; `changes` holds one sentence per change."""
 
     def __init__(self, changes: list[str]) -> None:
         super().__init__(" ".join(changes))
@@ -41,14 +41,14 @@ def can_apply(job: Job) -> bool:
 
 
 def apply(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
-    """Launch what `job` did once more: the same method, options and scope.
+    """Launch a new Job with the method, options and scope of `job`.
 
-    Raises ApplyRefusedError, AlreadyLaunchedError where that was done and stands, and, unless
-    `confirmed`, ScopeChangedError where a dry run saw another scope.
+    Raises ApplyRefusedError; AlreadyLaunchedError if `job` was applied and that stands; and, unless
+    `confirmed`, ScopeChangedError if the scope has changed since the dry run.
     """
     if reason := _refusal(job):
         raise ApplyRefusedError(reason)
-    # Counted first: whoever applies it in between is seen below, or takes the same key.
+    # Count first: a Job that applies it at the same time is either seen below or has the same key.
     key = f"again-{job.pk}-{job.applied_by.count()}"
     if standing := _standing(job):
         raise AlreadyLaunchedError([standing.pk])
@@ -67,12 +67,12 @@ def apply(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
 
 
 def scope_changes(job: Job) -> list[str]:
-    """How the scope of `job` differs from what it was when the Job began; empty if it does not.
+    """How the scope of `job`, and what its method consulted, have changed since the Job began.
 
-    And how what its method consulted does, whoever changed it, by whatever way. Raises
-    JobFailedError where something of it is gone.
+    One sentence per change; empty if nothing has changed. Raises JobFailedError if something that
+    the method consults no longer exists.
     """
-    # With another logger: the Job's log has told already what planning tells.
+    # Use another logger: the Job's log already has the lines that planning writes.
     task = type(task_of(job))(job=job, logger=logger, **job.params["config"])
     since: list[tuple[type[Model], QuerySet[Model]]] = [
         (Detection, task.scope),
@@ -89,7 +89,7 @@ def scope_changes(job: Job) -> list[str]:
     for model, rows in since:
         if touched := rows.filter(updated_at__gt=job.started_at).count():
             noun = model._meta.verbose_name if touched == 1 else model._meta.verbose_name_plural
-            changes.append(f"{touched} {noun} came or changed since.")
+            changes.append(f"{touched} {noun} added or changed since.")
     return changes + (basis.differences(job.basis.value, task.basis) if job.basis else [])
 
 
@@ -98,14 +98,14 @@ def _membership(job: Job, planned: list[Planned]) -> list[str]:
     then = [Planned(*batch) for batches in parts for batch in batches]
     rows_then, rows_now = sum(b.rows for b in then), sum(b.rows for b in planned)
     if rows_then != rows_now:
-        return [f"It held {rows_then} detections, and holds {rows_now} now."]
+        return [f"The scope held {rows_then} detections; it now holds {rows_now}."]
     if _span(then) != _span(planned):
-        return ["It holds other detections than before."]
+        return ["The scope holds other detections than before."]
     return []
 
 
 def _span(batches: list[Planned]) -> list[tuple[int, int]]:
-    """The first and last unit of the batches that are loose, and of those that are not."""
+    """The first and last unit of the batches that are not loose, then of those that are."""
     spans = []
     for loose in (False, True):
         keys = [batch.key for batch in batches if batch.key[0] == loose]
@@ -115,20 +115,21 @@ def _span(batches: list[Planned]) -> list[tuple[int, int]]:
 
 def _refusal(job: Job) -> str | None:
     if job.job_type_key != JOB_TYPE:
-        return f"Job {job.pk} is no run of a method; there is nothing to apply."
+        return f"Job {job.pk} is not a run of a method; there is nothing to apply."
     if job.pruned_at:
-        return f"Job {job.pk} was emptied on {job.pruned_at:%Y-%m-%d}, as it is old; run it anew."
+        date = f"{job.pruned_at:%Y-%m-%d}"
+        return f"The journal of Job {job.pk} was deleted on {date}; run the Job again."
     if job.dry_run and job.status != JobState.SUCCESS:
-        return f"Job {job.pk} has not succeeded; a dry run is applied after its end."
+        return f"Job {job.pk} has not succeeded; only a dry run that succeeded can be applied."
     if job.outcome == Outcome.NOTHING:
         return f"Job {job.pk} found nothing to do; there is nothing to apply."
     if not job.dry_run and not is_undone(job):
-        return f"Job {job.pk} is no dry run and was not reverted; there is nothing to apply."
+        return f"Job {job.pk} is not a dry run and was not reverted; there is nothing to apply."
     return None
 
 
 def _standing(job: Job) -> Job | None:
-    """The Job that has done it again, if its work stands or is under way."""
+    """The Job that applies this one, if it runs or its changes stand."""
     ended = (JobState.FAILURE, JobState.REVOKED)
     newest = job.applied_by.exclude(status__in=ended).order_by("pk").last()
     return newest if newest and not is_undone(newest) else None

@@ -11,7 +11,7 @@ class PostProcessingConfig(AppConfig):
     verbose_name = "Post-processing"
 
     def ready(self) -> None:
-        """Register the methods of every module and package that is there."""
+        """Register the methods of every module and subpackage."""
         registry = import_module(f"{self.name}.registry")
         for found in iter_modules(self.module.__path__):  # type: ignore[union-attr]
             if found.name not in APART:

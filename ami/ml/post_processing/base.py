@@ -1,4 +1,4 @@
-"""What every method is: a key, a name, a schema of options, and `process(batch)`."""
+"""The base class of every method: a key, a name, a schema of options, and `process(batch)`."""
 
 import logging
 from abc import ABC
@@ -24,14 +24,14 @@ from ami.ml.post_processing.scopes import Chosen, chosen_scope
 
 
 class BasePostProcessingTask(PlannedWork):
-    """A method, set up with its options; :meth:`run` runs it.
+    """A method with its options; :meth:`run` runs it.
 
-    A concrete subclass declares `key`, `name` and `config_schema`, and either `process` or a
-    `run` of its own; TypeError at its definition names what is missing. A subclass with neither
-    `process` nor `run` is an intermediary: it may leave all of these to its children, and can be
-    neither made nor registered. `counters` lists the figures that are shown even while they are
-    0, `unit` names what no batch splits. Raises pydantic's ValidationError for options that the
-    schema refuses.
+    A concrete subclass declares `key`, `name` and `config_schema`, and overrides `process` or
+    `run`; otherwise its definition raises TypeError with the names that are missing. A subclass
+    that overrides neither `process` nor `run` is abstract: it may leave all of these to its
+    subclasses, and can be neither instantiated nor registered. `counters` lists the figures that
+    are shown even if they are 0; `unit` is what no batch splits. Raises pydantic's ValidationError
+    for options that the schema refuses.
     """
 
     config_schema: ClassVar[type[BaseModel]]
@@ -53,7 +53,7 @@ class BasePostProcessingTask(PlannedWork):
     ) -> None:
         if missing := self.missing():
             name = type(self).__name__
-            raise TypeError(f"{name} cannot be made: it must define {', '.join(missing)}.")
+            raise TypeError(f"{name} cannot be instantiated: it must define {', '.join(missing)}.")
         super().__init__()
         self.job = job
         self.config: Any = self.config_schema(**config)
@@ -61,20 +61,20 @@ class BasePostProcessingTask(PlannedWork):
 
     @cached_property
     def scope(self) -> QuerySet[Detection]:
-        """The detections that the options name. Raises JobFailedError where they are gone."""
+        """The detections that the options name. Raises JobFailedError if a row no longer exists."""
         return self._chosen.scope.detections(self._chosen.ids)
 
     @cached_property
     def algorithm(self) -> Algorithm:
-        """The author of what this method writes; its row is made when first asked for.
+        """The algorithm that this method writes as; its row is created on first access.
 
-        Raises JobFailedError where another algorithm has its name.
+        Raises JobFailedError if another algorithm has its name.
         """
         return get_author(self.key, name=self.name, description=self.description)
 
     @classmethod
     def missing(cls) -> list[str]:
-        """What this class has yet to define before it is a method that can be run."""
+        """The names that this class must still define before the method can be run."""
         missing = [n for n in ("key", "name", "config_schema") if not getattr(cls, n, None)]
         return missing + (_abstract_methods(cls) if cls._does_something() else ["process or run"])
 
@@ -85,15 +85,15 @@ class BasePostProcessingTask(PlannedWork):
 
     @classmethod
     def has_own_run(cls) -> bool:
-        """Whether it overrides `run`, and so has transactions of its own: no dry run, no parts."""
+        """Whether it overrides `run`, and so has its own transactions, no dry run and no parts."""
         return cls.run is not BasePostProcessingTask.run
 
     @classmethod
     def nothing_in(cls, detections: QuerySet[Detection]) -> str | None:
-        """Why the method could work on none of `detections`, whatever its options.
+        """Why the method has nothing to do on `detections`, whatever its options.
 
-        A sentence for the page that asks for the options; None where it may. By default, only
-        where there is no detection.
+        A sentence for the page of options; None if there may be something to do. By default, there
+        is nothing to do only if there is no detection.
         """
         return None if detections.exists() else "There is no detection in scope."
 
@@ -101,7 +101,7 @@ class BasePostProcessingTask(PlannedWork):
         return self.nothing_in(self.scope)
 
     def run(self) -> None:
-        """Process the chosen scope in this process, a batch a transaction."""
+        """Process the chosen scope in this process, with one transaction per batch."""
         if self.job:
             run_here(self.job, self)
             return
@@ -147,14 +147,14 @@ class BasePostProcessingTask(PlannedWork):
         self.__dict__.pop("algorithm", None)
 
     def prepare(self) -> None:
-        """What a worker's run of a part needs, before its first batch. Nothing by default."""
+        """Prepare a worker for a part, before its first batch. Does nothing by default."""
 
     def process(self, batch: Batch) -> None:
-        """Do the method's work on one batch, in a number of queries that its size leaves alone."""
+        """Process one batch. The number of queries must not grow with the size of the batch."""
         raise TypeError(f"{type(self).__name__} overrides run() and processes no batches.")
 
     def update_determinations(self, occurrence_ids: Iterable[int]) -> None:
-        """Apply the determination rule and count what it changed."""
+        """Apply the determination rule to these occurrences and count the changes."""
         changes = update_determinations(occurrence_ids)
         taxa = sum(change.taxon_changed for change in changes)
         self.count(occurrences_updated=taxa, scores_refreshed=len(changes) - taxa)
@@ -164,7 +164,7 @@ class BasePostProcessingTask(PlannedWork):
         self._report({}, progress=progress)
 
     def report_stage_metrics(self, metrics: dict[str, Any]) -> None:
-        """Show figures on the Job's page; without a Job they become a line of the log."""
+        """Show figures on the Job's page; without a Job, log them in one line."""
         if self.job is None:
             self.logger.info("%s: %s", self.name, dict(metrics))
             return
@@ -190,7 +190,7 @@ class BasePostProcessingTask(PlannedWork):
 
 
 class OwnRun(WholeWork):
-    """A method that overrides `run`, as the engine takes it."""
+    """A method that overrides `run`, wrapped for the engine."""
 
     def __init__(self, task: BasePostProcessingTask) -> None:
         super().__init__()
@@ -210,16 +210,16 @@ class OwnRun(WholeWork):
 
 
 def get_author(key: str, *, name: str, **fields: Any) -> Algorithm:
-    """The algorithm that a method writes as; its row is made where it is missing.
+    """The algorithm that a method writes as; its row is created if it is missing.
 
-    Raises JobFailedError where another algorithm has its name.
+    Raises JobFailedError if another algorithm has its name.
     """
     fields |= {"name": name, "task_type": AlgorithmTaskType.POST_PROCESSING}
     try:
         return Algorithm.objects.get_or_create(key=key, defaults=fields)[0]
     except IntegrityError:
         raise JobFailedError(
-            f"The algorithm {name!r} exists under another key than {key!r}; "
+            f"The algorithm {name!r} already exists with a key other than {key!r}; "
             "rename it, or give it another version."
         ) from None
 

@@ -1,4 +1,4 @@
-"""How the detections of a scope are cut into batches of whole units."""
+"""Split the detections of a scope into batches of whole units."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from django.db.models import F, QuerySet
 from ami.jobs.work import Planned
 from ami.main.models import Detection
 
-# A detection without a unit is one of its own, under its negative id. A unit's rank is 1 + the
-# number of rows before it.
+# A detection without a unit counts as a unit with its negative id. All rows of a unit have the same
+# rank, 1 + the number of rows before the unit, so they fall into the same batch.
 PLAN = """
 WITH placed AS (
     SELECT unit, (rank() OVER (ORDER BY unit) - 1) / %s AS batch
@@ -22,7 +22,7 @@ FROM placed GROUP BY unit < 0, batch ORDER BY unit < 0, batch
 
 @dataclass(frozen=True)
 class Unit:
-    """What a method decides on as a whole: the detections that have the same id in `column`."""
+    """What no batch may split: the detections that have the same id in `column`."""
 
     column: str
 
@@ -33,10 +33,10 @@ EVENT = Unit("source_image__event_id")
 
 @dataclass(frozen=True)
 class Batch:
-    """Detections that are worked on in one transaction.
+    """The detections that are processed in one transaction.
 
-    All that the scope holds of the units `first` to `last`, or, where `loose`, those detections
-    `first` to `last` that have no unit.
+    These are all detections of the scope in the units `first` to `last`. If `loose`, they are the
+    detections `first` to `last` that have no unit.
     """
 
     scope: QuerySet[Detection]
@@ -57,11 +57,11 @@ class Batch:
 def plan_batches(
     scope: QuerySet[Detection], *, size: int, unit: Unit = OCCURRENCE
 ) -> list[Planned]:
-    """Cut `scope` into batches of about `size` detections, in one query.
+    """Split `scope` into batches of about `size` detections, in one query.
 
-    The key of a batch holds whether it is loose, its first and its last unit, as Batch has them.
-    A batch ends with the unit that fills it, so it may be larger by what that one holds; one that
-    begins the detections without a unit, or ends them, may be smaller.
+    The key of a batch holds `loose`, `first` and `last`, as in Batch. A batch ends with the unit
+    that fills it, so it may be larger than `size` by part of that unit. The first and the last
+    batch of the detections without a unit may be smaller.
     """
     units = scope.order_by().annotate(unit_id=F(unit.column)).values("id", "unit_id")
     rows, params = units.query.sql_with_params()

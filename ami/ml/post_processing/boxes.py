@@ -1,7 +1,7 @@
-"""What is wrong with a box, in SQL."""
+"""The faults of a box, in SQL."""
 
 # Branches of a CASE over the columns `bbox`, the frame's `width` and `height`, and the corners
-# `x1`, `y1`, `x2`, `y2` as a method takes them. Each is looked at only where those before it hold.
+# `x1`, `y1`, `x2`, `y2` as a method computes them. Each branch relies on those before it.
 BOX_FAULTS = """
         WHEN bbox IS NULL THEN 'no box'
         WHEN (cardinality(bbox) = 4 AND 'Infinity' > ALL (bbox) AND '-Infinity' < ALL (bbox))

@@ -1,4 +1,4 @@
-"""Classifications are given anew, with only those classes that a taxa list holds."""
+"""Class masking: recompute classifications with only the classes that a taxa list holds."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -35,27 +35,28 @@ from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, TaxaListId,
 logger = getLogger(__name__)
 
 MAX_NAME = 255
-# As what a run has consulted is told by.
+# The names under which a page lists what a run consulted.
 LISTED = "Taxa list"
 AUTHOR = "Algorithm of the results"
 
 
 def derived_algorithm(source: Algorithm, taxa_list: TaxaList, *, reweight: bool) -> Algorithm:
-    """The author of what masking `source` by that list gives; its row is made where missing.
+    """The algorithm that writes the results of masking `source` by that list.
 
-    Raises JobFailedError where its key would be too long, or another algorithm has its name.
+    Its row is created if it is missing. Raises JobFailedError if its key would be too long or
+    another algorithm has its name.
     """
     return get_author(**author_fields(source, taxa_list, reweight=reweight))
 
 
 def author_fields(source: Algorithm, taxa_list: TaxaList, *, reweight: bool) -> dict[str, Any]:
-    """That author as `get_author` takes it. Raises JobFailedError where its key is too long."""
+    """That algorithm as arguments of `get_author`. Raises JobFailedError if its key is too long."""
     how = "reweighted" if reweight else "absolute"
     key = f"{source.key}{MASKED_BY}{taxa_list.pk}_{how}"
     if excess := max(0, len(key) - MAX_NAME):
         raise JobFailedError(
-            f"Shorten the key of algorithm {source.pk} by {excess} characters: with the list it "
-            f"makes the key {key!r}, which may have at most {MAX_NAME}."
+            f"Shorten the key of algorithm {source.pk} by {excess} characters: with the taxa list "
+            f"it makes the key {key!r}, which may have at most {MAX_NAME} characters."
         )
     suffix = f" (filtered by taxa list {taxa_list.pk}, {how})"
     return {
@@ -63,21 +64,21 @@ def author_fields(source: Algorithm, taxa_list: TaxaList, *, reweight: bool) -> 
         "name": source.name[: MAX_NAME - len(suffix)] + suffix,
         "version": source.version,
         "category_map_id": source.category_map_id,
-        "description": f"{source}, with only those classes that “{taxa_list}” holds.",
+        "description": f"{source}, with only the classes that “{taxa_list}” holds.",
     }
 
 
 def consult_masking(
     source: Algorithm, taxa_list: TaxaList, rows: ClassificationQuerySet
 ) -> dict[str, Any]:
-    """What masking goes by: the taxa of the list; the category maps of `source` and its `rows`."""
+    """What masking consults: the taxa of the list, the category maps of `source` and `rows`."""
     listed = listed_taxa(set(taxa_list.taxa.values_list("pk", flat=True)))
     maps = consult_maps(rows.filter(algorithm=source), of=[source.pk])
     return {LISTED: sorted(listed), **maps}
 
 
 def keeps_a_class(listed: Collection[int], labels: LabelTaxa | None) -> bool:
-    """Whether one of these classes stays; of a classifier without labels, nobody knows."""
+    """Whether the list keeps a class; without labels, whether the list holds any taxon."""
     if not labels or not labels.labels:
         return bool(listed)
     return bool(labels.within(listed).any())
@@ -94,17 +95,17 @@ class ClassMaskingConfig(ScopedConfig):
     source_image_collection_id: RowId | None = None
     occurrence_id: RowId | None = None
     taxa_list_id: TaxaListId = Field(
-        ..., title="Taxa list", description="Its taxa stay, and all that lies under them."
+        ..., title="Taxa list", description="The taxa to keep, including all taxa below them."
     )
     algorithm_id: AlgorithmId = Field(
-        ..., title="Algorithm", description="The classifier whose classifications are masked."
+        ..., title="Algorithm", description="The classifier whose classifications to mask."
     )
     reweight: bool = Field(
         True,
-        description="Share the probability out among the classes that stay, so that it sums to 1.",
+        description="Rescale the probabilities of the remaining classes so that they sum to 1.",
     )
     only_when_taxon_changes: bool = Field(
-        False, description="Leave classifications alone whose name stays the same."
+        False, description="Leave classifications alone if their taxon stays the same."
     )
 
 
@@ -112,7 +113,7 @@ class ClassMaskingConfig(ScopedConfig):
 class ClassMaskingTask(BasePostProcessingTask):
     key = "class_masking"
     name = "Class masking"
-    description = "Gives detections the best name that a taxa list holds."
+    description = "Renames classifications to the most likely taxon that a taxa list holds."
     config_schema = ClassMaskingConfig
     counters = (
         "classifications_checked",
@@ -123,8 +124,9 @@ class ClassMaskingTask(BasePostProcessingTask):
         "occurrences_updated",
     )
     warnings = {
-        "likely_off_list": f"Masking removed more than {LIKELY_OFF_LIST} of the probability of "
-        "these: most likely the list does not hold such an insect, and its name is wrong now."
+        "likely_off_list": f"Masking removed more than {LIKELY_OFF_LIST:.0%} of the probability of "
+        "these classifications. The taxa list probably lacks the true taxon, and the new name is "
+        "probably wrong."
     }
 
     config: ClassMaskingConfig
@@ -151,15 +153,15 @@ class ClassMaskingTask(BasePostProcessingTask):
             return reason
         source = existing_row(Algorithm, self.config.algorithm_id)
         if not (done := sources.count()):
-            return f"No classification of {source} in scope has logits and stands."
+            return f"No current classification of {source} in scope has logits."
         taxa_list = existing_row(TaxaList, self.config.taxa_list_id)
         return (
-            f"Masking by {taxa_list} has been done before, with the same classes: it has a result "
-            f"for each of the {done:,} classifications of {source} in scope."
+            f"All {done:,} classifications of {source} in scope were already masked by {taxa_list} "
+            "with the same classes."
         )
 
     def consult(self) -> dict[str, Any]:
-        """Raises JobFailedError where the list or the algorithm is gone."""
+        """Raises JobFailedError if the taxa list or the algorithm no longer exists."""
         source = existing_row(Algorithm, self.config.algorithm_id)
         taxa_list = existing_row(TaxaList, self.config.taxa_list_id)
         rows = Classification.objects.filter(detection__in=self.scope)
@@ -181,7 +183,7 @@ class ClassMaskingTask(BasePostProcessingTask):
         return get_author(**self.basis[AUTHOR])
 
     def plan(self) -> list[Planned]:
-        """Raises JobFailedError where no class stays."""
+        """Raises JobFailedError if the taxa list holds no class."""
         labels = self.maps.of_algorithm(self.config.algorithm_id)
         if not keeps_a_class(self.listed, labels):
             source = existing_row(Algorithm, self.config.algorithm_id)
@@ -191,7 +193,7 @@ class ClassMaskingTask(BasePostProcessingTask):
         return super().plan()
 
     def prepare(self) -> None:
-        """Raises JobFailedError where another algorithm has the name of the derived one."""
+        """Raises JobFailedError if another algorithm has the name of the derived one."""
         self.masking = Masking(
             listed=self.listed,
             author=self.algorithm,
@@ -208,7 +210,7 @@ class ClassMaskingTask(BasePostProcessingTask):
 
 
 class Counts(Counter[str]):
-    """The figures of masking without a task."""
+    """The counters of masking that runs without a task."""
 
     def count(self, **figures: int) -> None:
         self.update(figures)
@@ -228,12 +230,12 @@ def make_classifications_filtered_by_taxa_list(
     on_setup: Callable[[int], object] | None = None,
     on_batch: Callable[[dict[str, int]], object] | None = None,
 ) -> dict[str, int]:
-    """Mask those of `classifications` that `algorithm` gave, writing as `new_algorithm`.
+    """Mask the `classifications` by `algorithm`, and write the results as `new_algorithm`.
 
-    `on_setup` gets the number of classifications once, before anything is written. Each batch of
-    `batch_size` is one transaction, with the determinations; after it, `on_batch` gets the
-    counters so far, as are returned at the end. Raises JobFailedError, before anything is
-    written, where no class of the algorithm is in the list.
+    `on_setup` is called once with the number of classifications, before anything is written. Each
+    batch of `batch_size` classifications is one transaction, including the determinations; after
+    each, `on_batch` is called with the counters so far. Returns the final counters. Raises
+    JobFailedError, before anything is written, if the list holds no class of the algorithm.
     """
     consulted = consult_masking(algorithm, taxa_list, classifications)
     maps = CategoryMaps(consulted)

@@ -1,4 +1,4 @@
-"""What a run is pointed at must not be deleted before it has ended."""
+"""Refuse to delete the rows that an unfinished run works on."""
 
 from typing import Any
 
@@ -13,7 +13,10 @@ from ami.ml.post_processing.service import JOB_TYPE
 
 
 def kept_for_runs(model: type[Model], ids: list[Any]) -> list[str]:
-    """Of capture sets, events and occurrences that a run works on, and of what takes them along."""
+    """Why these rows cannot be deleted, one sentence per Job.
+
+    A run works on a capture set, an event or an occurrence, or on one that goes with them.
+    """
     reached = [(scope, way) for scope in SCOPES if (way := _ways(scope.model, model, ids))]
     if not reached:
         return []
@@ -41,7 +44,7 @@ def _ways(scope: type[Model], model: type[Model], ids: list[Any]) -> Q:
 
 
 def _pointed_at(job: Job, fields: set[str]) -> set[Any]:
-    """The ids under these options, whatever is stored as the Job's parameters."""
+    """The ids in these options of the Job; malformed parameters are ignored."""
     params = job.params if isinstance(job.params, dict) else {}
     config = params.get("config")
     values = [config.get(name) for name in fields] if isinstance(config, dict) else []

@@ -1,6 +1,6 @@
 """Which detections of one event show the same individual: costs and optimal assignment.
 
-No database here: columns of numbers in, links out.
+This module does not use the database: it takes arrays of numbers and returns links.
 """
 
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.intp]
 
-# The last bits of a sum depend on the order of its terms, and equal costs must be equal.
+# Costs are rounded because the last bits of a sum depend on the order of its terms.
 DECIMALS = 9
-ALONE = 1 + 1e-9  # just above a link that costs its whole threshold
+ALONE = 1 + 1e-9  # just above the cost of a link at its threshold
 
 
 class Limits(NamedTuple):
@@ -29,7 +29,7 @@ class Limits(NamedTuple):
 
 
 class Link(NamedTuple):
-    """Two detections, by their rows, of which `latter` follows `former`."""
+    """A link between two detections, given by their row numbers: `latter` follows `former`."""
 
     former: int
     latter: int
@@ -38,7 +38,7 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True)
 class Sightings:
-    """The detections of one event, a row each, in the order of their captures.
+    """The detections of one event, one row each, in the order of their captures.
 
     `boxes` (n x 4: x1, y1, x2, y2) and `frames` (n x 2: width, height) are in pixels, `times` (n)
     in seconds. `places` (n) are the captures' numbers in the event, counting empty ones.
@@ -54,7 +54,7 @@ class Sightings:
     lengths: Integers
 
     def captures(self) -> Iterator[Integers]:
-        """The rows of each capture that has any."""
+        """The rows of each capture that has detections."""
         rows = np.arange(len(self.places))
         return iter(np.split(rows, np.flatnonzero(np.diff(self.places)) + 1) if len(rows) else [])
 
@@ -69,14 +69,14 @@ class Sightings:
 
 
 def link_detections(sightings: Sightings, limits: Limits) -> list[Link]:
-    """Link each capture's detections to the ends of the tracks before it, at the least cost.
+    """Link the detections of each capture to the ends of earlier tracks at the lowest total cost.
 
-    One to one, and only within `limits`: an end that is left over may be taken up by a later
-    capture as long as the gap allows it.
+    Each end and each detection has at most one link, and each link is within `limits`. An end
+    without a link stays available to later captures as long as the gap allows.
     """
     links: list[Link] = []
     ends: Integers = np.empty(0, dtype=np.intp)
-    with np.errstate(all="ignore"):  # a number out of range makes no link
+    with np.errstate(all="ignore"):  # numbers out of range make no links
         for rows in sightings.captures():
             ends = _within_reach(sightings, ends, rows[0], limits)
             shares, costs = pair_costs(sightings, ends, rows, limits)
@@ -88,12 +88,12 @@ def link_detections(sightings: Sightings, limits: Limits) -> list[Link]:
 
 
 def assign(shares: Floats) -> tuple[Integers, Integers]:
-    """The optimal assignment of costs, given as shares of their thresholds: rows and columns.
+    """The rows and columns of the optimal assignment for costs as shares of their thresholds.
 
-    To stay alone costs as much as a link at its threshold, so that two dear links never push out
-    one that is all but free. NaN is no link.
+    Leaving a detection without a link costs as much as a link at its threshold, so that two
+    expensive links never displace one that costs almost nothing. NaN means no link.
     """
-    # Here, as every process would take a quarter of a second longer to start.
+    # Import here: at module level, every process would take 0.25 s longer to start.
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
 
     possible = shares <= 1
@@ -105,7 +105,7 @@ def assign(shares: Floats) -> tuple[Integers, Integers]:
 def pair_costs(
     sightings: Sightings, former: Integers, latter: Integers, limits: Limits
 ) -> tuple[Floats, Floats]:
-    """What each pair would cost, as its share of its threshold and as it is (both n x m).
+    """The cost of each pair as a share of its threshold, and the cost itself (both n x m).
 
     Cost = (1 - cosine) + (1 - IoU) + (1 - smaller ÷ larger area) + centre distance ÷ diagonal of
     the former's frame; without the first term, and with a threshold of its own, where one of the
@@ -123,20 +123,20 @@ def pair_costs(
 
 
 def direction_of(vector: Floats) -> Floats | None:
-    """The vector at length 1; None for one without a direction.
+    """The vector scaled to length 1; None for a vector without a direction.
 
-    Such is one of zeros, and one that is empty or has NaN or an infinite number.
+    A vector of zeros, an empty vector, and one with NaN or infinity have no direction.
     """
     largest = np.abs(vector).max(initial=0)
     if not 0 < largest < np.inf:
         return None
-    scaled: Floats = vector / largest  # so that no square overflows, and not all vanish
+    scaled: Floats = vector / largest  # so that the squares neither overflow nor all underflow
     direction: Floats = scaled / np.linalg.norm(scaled)
     return direction
 
 
 def _within_reach(sightings: Sightings, ends: Integers, row: int, limits: Limits) -> Integers:
-    """The ends that a capture may take up, of which `row` is a detection."""
+    """The ends that may be linked to the capture of the detection `row`."""
     near = sightings.places[row] - sightings.places[ends] <= limits.gap_captures
     if limits.gap_seconds is not None:
         near &= sightings.times[row] - sightings.times[ends] <= limits.gap_seconds
@@ -159,5 +159,5 @@ def _geometry_costs(sightings: Sightings, former: Integers, latter: Integers) ->
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """`part` ÷ `whole`, and 0 where the whole is 0."""
+    """`part` ÷ `whole`; 0 where `whole` is 0."""
     return np.divide(part, whole, out=np.zeros_like(whole), where=whole != 0)

@@ -1,4 +1,4 @@
-"""Classifications are raised to the finest rank that is sure enough."""
+"""Rank rollup: raise classifications to the finest rank whose score reaches its threshold."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -32,10 +32,10 @@ from ami.ml.post_processing.derived.rows import (
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, existing_row
 
-# UNKNOWN stands outside the order, and is tried last.
+# UNKNOWN is not part of the order of ranks, so it is tried last.
 FINEST_FIRST = [*TaxonRank.values[-2::-1], TaxonRank.UNKNOWN.value]
-DECIMALS = 12  # of a sum, so that the order of its terms decides nothing
-LARGEST_SUM = 1.001  # of the scores of one classification, in single precision
+DECIMALS = 12  # of a sum, so that the order of its terms has no effect
+LARGEST_SUM = 1.001  # of the scores of one classification, which may be in single precision
 
 
 class Level(NamedTuple):
@@ -79,7 +79,7 @@ def _membership(levels: Sequence[Level], width: int) -> Any:
     columns = [
         level.columns.start + level.places[under] for level, under in zip(levels, rows, strict=True)
     ]
-    # Here, as every process would take a tenth of a second longer to start.
+    # Import here: at module level, every process would take 0.1 s longer to start.
     from scipy.sparse import csr_array  # noqa: PLC0415
 
     labels, taxa = np.concatenate(rows), np.concatenate(columns)
@@ -88,9 +88,10 @@ def _membership(levels: Sequence[Level], width: int) -> Any:
 
 
 class RolledUp(NamedTuple):
-    """A row a classification: its taxon, 0 for none that reaches; its score; its level.
+    """The result, with one row per classification.
 
-    `unassigned` is the mass that counted for no taxon of that rank.
+    `taxa` is 0 where no taxon reaches its threshold; `levels` is the index of the rank in the
+    ladder; `unassigned` is the probability that counted for no taxon of that rank.
     """
 
     taxa: NDArray[np.int64]
@@ -102,8 +103,8 @@ class RolledUp(NamedTuple):
 def roll_up(shares: Matrix, ladder: Ladder, *, constrained: bool) -> RolledUp:
     """Raise each row of probabilities to the first rank whose best taxon reaches its threshold.
 
-    A taxon's score is the sum over all classes under it. Constrained, only what the class of the
-    highest probability stands for or lies under is considered; of equal ones, the first counts.
+    The score of a taxon is the sum over all classes under it. If `constrained`, only the taxon and
+    the ancestors of the most probable class are considered; on a tie, the first class counts.
     """
     everyone = np.arange(len(shares))
     top = shares.argmax(axis=1)
@@ -124,7 +125,7 @@ def roll_up(shares: Matrix, ladder: Ladder, *, constrained: bool) -> RolledUp:
 
 
 def _nothing_in(rows: ClassificationQuerySet) -> str | None:
-    """Why none of these classifications can be rolled up; None where one may be."""
+    """Why none of these classifications can be rolled up; None if one may be."""
     standing = rows.filter(terminal=True)
     if standing.filter(Q(scores__isnull=False) | Q(logits__isnull=False)).exists():
         return None
@@ -145,16 +146,18 @@ class RankRollupConfig(ScopedConfig):
     occurrence_id: RowId | None = None
     thresholds: dict[TaxonRank, Threshold] = Field(
         {TaxonRank.SPECIES: 0.8, TaxonRank.GENUS: 0.6, TaxonRank.FAMILY: 0.4},
-        description="The score at which a taxon of that rank is sure enough, above 0, at most 1. "
-        "Ranks without one are not tried.",
+        description="The lowest score for a taxon of each rank, above 0 and at most 1. Ranks "
+        "without a threshold are not tried.",
     )
     lineage: Literal["constrained", "global"] = Field(
         "constrained",
-        description="Constrained: only what the best class lies under. Global: the best taxon of "
-        "the rank.",
+        description="Constrained: consider only the best class and its ancestors. Global: consider "
+        "all taxa of the rank.",
     )
     algorithm_id: AlgorithmId | None = Field(
-        None, title="Algorithm", description="Only its classifications; those of all where empty."
+        None,
+        title="Algorithm",
+        description="Roll up only the classifications of this algorithm. Empty: of all.",
     )
 
     @validator("thresholds")
@@ -168,7 +171,7 @@ class RankRollupConfig(ScopedConfig):
 class RankRollupTask(BasePostProcessingTask):
     key = "rank_rollup"
     name = "Rank rollup"
-    description = "Gives detections the name of the finest rank that is sure enough."
+    description = "Raises classifications to the finest rank whose score reaches its threshold."
     config_schema = RankRollupConfig
     counters = (
         "classifications_checked",
@@ -194,7 +197,7 @@ class RankRollupTask(BasePostProcessingTask):
         return reason and (super().nothing_in(self.scope) or reason)
 
     def consult(self) -> dict[str, Any]:
-        """Raises JobFailedError where the algorithm is gone."""
+        """Raises JobFailedError if the algorithm no longer exists."""
         if self.config.algorithm_id is not None:
             existing_row(Algorithm, self.config.algorithm_id)
         return consult_maps(self._given(self.scope))
@@ -220,7 +223,7 @@ class RankRollupTask(BasePostProcessingTask):
         self.update_determinations(scored | self._derive(unscored, "logits"))
 
     def _given(self, detections: QuerySet[Detection]) -> ClassificationQuerySet:
-        """The classifications to go by, those that are superseded included."""
+        """The classifications to consider, including superseded ones."""
         rows = Classification.objects.filter(detection__in=detections)
         if self.config.algorithm_id is None:
             return rows
@@ -253,7 +256,7 @@ class RankRollupTask(BasePostProcessingTask):
         sound: NDArray[np.bool_] = (scores >= 0).all(axis=1) & (mass <= LARGEST_SUM)
         odd = [row.pk for row, is_sound in zip(sources, sound, strict=True) if not is_sound]
         if odd:
-            reason = "scores are no probabilities"
+            reason = "scores are not probabilities"
             self.skip(reason, rows=len(odd), ids=odd)
         rows = [row for row, is_sound in zip(sources, sound, strict=True) if is_sound]
         return self._raise(labels, rows, scores[sound] if odd else scores)
@@ -292,11 +295,11 @@ class RankRollupTask(BasePostProcessingTask):
         return self.ladders[labels]
 
     def _tell_ranks(self, pk: int, labels: LabelTaxa) -> None:
-        """Log how many labels of a category map count for nobody at a rank."""
+        """Log how many labels of a category map count for no taxon at a rank."""
         for rank in self.config.thresholds:
             if without := labels.at_rank(rank).count(None):
                 self.logger.info(
-                    "Category map %d: %d of %d labels lie under no %s and count for none.",
+                    "Category map %d: %d of %d labels lie under no %s and count for no taxon.",
                     pk,
                     without,
                     len(labels.labels),

@@ -1,4 +1,4 @@
-"""The methods there are: each concrete one of a module in this package registers itself."""
+"""The registry of methods. Each concrete method in this package is registered by itself."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -11,19 +11,21 @@ T = TypeVar("T", bound=BasePostProcessingTask)
 
 
 class MethodRegistry(Registry[type[BasePostProcessingTask]]):
-    """Methods by key. Refuses what could not be run under the key that it is given."""
+    """Methods by key. Refuses methods that could not be run under their key."""
 
     def __setitem__(self, key: str, task_cls: type[BasePostProcessingTask]) -> None:
-        """Raises TypeError for what is not a concrete method, ValueError for another key."""
+        """Raises TypeError if it is not a concrete method, ValueError if its own key differs."""
         if not (isinstance(task_cls, type) and issubclass(task_cls, BasePostProcessingTask)):
-            raise TypeError(f"A method is a subclass of BasePostProcessingTask, got {task_cls!r}.")
+            raise TypeError(
+                f"A method must be a subclass of BasePostProcessingTask, got {task_cls!r}."
+            )
         if missing := task_cls.missing():
             raise TypeError(
                 f"{task_cls.__name__} cannot be registered: it must define {', '.join(missing)}."
             )
         if key != task_cls.key:
             raise ValueError(
-                f"{task_cls.__name__} has the key {task_cls.key!r}; register it under that one, "
+                f"{task_cls.__name__} has the key {task_cls.key!r}; register it under that key, "
                 f"not {key!r}."
             )
         super().__setitem__(key, task_cls)
@@ -33,13 +35,13 @@ POSTPROCESSING_TASKS = MethodRegistry("method")
 
 
 def register(task_cls: type[T]) -> type[T]:
-    """Class decorator, needed outside this package only. Raises as MethodRegistry does."""
+    """Class decorator, needed only outside this package. Raises as MethodRegistry does."""
     POSTPROCESSING_TASKS[task_cls.key] = task_cls
     return task_cls
 
 
 def register_all(module: ModuleType) -> None:
-    """Register every concrete method that is defined in `module`, or in what is below it."""
+    """Register every concrete method that is defined in `module` or its submodules."""
     for task_cls in _defined_in(module):
         if not task_cls.missing():
             register(task_cls)

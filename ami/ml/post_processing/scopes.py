@@ -1,4 +1,4 @@
-"""What a run can be pointed at, and which captures and detections that means."""
+"""The scopes that a run can have, with their captures and detections."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True)
 class Scope:
-    """One kind of row that a run can be pointed at.
+    """A model whose rows a run can work on.
 
-    `field` is the name of the option that holds the row's id, `flag` its name on the command
-    line; `captures` and `detections` give what belongs to any number of such rows, each once.
-    `several` is the name of the option that holds the ids of several rows, for one Job.
+    `field` is the name of the option that holds the id of a row, `flag` its name on the command
+    line. `captures` and `detections` return the distinct captures and detections of any number of
+    rows. `several` is the name of the option that holds the ids of several rows for one Job.
     """
 
     field: str
@@ -106,7 +106,7 @@ class AlgorithmId(RowId):
 
 
 class ScopedConfig(BaseModel):
-    """Base of a method's options: no unknown option, and exactly one of its scopes."""
+    """Base of a method's options: refuses unknown options, and requires exactly one scope."""
 
     class Config:
         extra = "forbid"
@@ -132,7 +132,7 @@ class ScopedConfig(BaseModel):
 
 
 def scopes_of(config_schema: type[BaseModel]) -> list[Scope]:
-    """The scopes that a schema has an option for, be it for one row or for several."""
+    """The scopes for which a schema has an option, for one row or for several."""
     names = config_schema.__fields__
     return [scope for scope in SCOPES if scope.field in names or scope.several in names]
 
@@ -140,19 +140,19 @@ def scopes_of(config_schema: type[BaseModel]) -> list[Scope]:
 def scope_options(
     config_schema: type[BaseModel], scope: Scope, ids: Sequence[int]
 ) -> dict[str, Any]:
-    """The option by which a schema takes those rows of one of its scopes."""
+    """The option, by name, that passes these rows of a scope to the schema."""
     if len(ids) == 1 and scope.field in config_schema.__fields__:
         return {scope.field: ids[0]}
     return {str(scope.several): sorted(ids)}
 
 
 def options_of(config_schema: type[BaseModel]) -> list[ModelField]:
-    """The fields of a schema that a person fills in: all but its scopes."""
+    """The fields of a schema that a user fills in: all except its scopes."""
     return [field for name, field in config_schema.__fields__.items() if name not in SCOPE_FIELDS]
 
 
 def missing_rows(config: BaseModel) -> list[tuple[str | None, str]]:
-    """A sentence for each option that names a row which does not exist, with the option's name."""
+    """For each missing row that an option names: the name of the option and a sentence."""
     faults: list[tuple[str | None, str]] = []
     for name, option in config.__fields__.items():
         kind, value = option.type_, getattr(config, name)
@@ -163,15 +163,15 @@ def missing_rows(config: BaseModel) -> list[tuple[str | None, str]]:
         found = set(model._default_manager.filter(pk__in=asked).values_list("pk", flat=True))
         noun = model._meta.verbose_name
         faults += [
-            (name, f"There is no {noun} {pk}: choose another {name}.") for pk in asked - found
+            (name, f"There is no {noun} {pk}: choose another {noun}.") for pk in asked - found
         ]
     return faults
 
 
 class Chosen(NamedTuple):
-    """What a run is pointed at: the ids of rows of a scope.
+    """The rows that a run works on: the ids of rows of a scope.
 
-    `foreign` holds those that were listed, too, and are left out, as another project owns them.
+    `foreign` holds the ids that were listed but left out because another project owns the rows.
     """
 
     scope: Scope
@@ -182,7 +182,7 @@ class Chosen(NamedTuple):
 def chosen_scope(config: BaseModel, *, project_id: int | None = None) -> Chosen:
     """The rows that `config` names, for a run of that project.
 
-    Raises JobFailedError where it names none, or where a row is gone.
+    Raises JobFailedError if it names no rows, or if one no longer exists.
     """
     for scope in scopes_of(type(config)):
         pk = getattr(config, scope.field, None)
@@ -194,11 +194,11 @@ def chosen_scope(config: BaseModel, *, project_id: int | None = None) -> Chosen:
             return Chosen(scope, ids, foreign=[])
         foreign = [row.pk for row in rows if row.project_id not in {None, project_id}]
         return Chosen(scope, sorted(set(ids) - set(foreign)), foreign)
-    raise JobFailedError("The options name nothing to run on.")
+    raise JobFailedError("The options name no rows to run on.")
 
 
 def existing_rows(model: type[M], ids: Iterable[int]) -> list[M]:
-    """The rows that an option names. Raises JobFailedError where one is gone."""
+    """The rows that an option names. Raises JobFailedError if one no longer exists."""
     rows = model._default_manager.in_bulk(ids := sorted(set(ids)))
     for pk in ids:
         if pk not in rows:
@@ -208,5 +208,5 @@ def existing_rows(model: type[M], ids: Iterable[int]) -> list[M]:
 
 
 def existing_row(model: type[M], pk: int) -> M:
-    """The row that an option names. Raises JobFailedError where it is gone."""
+    """The row that an option names. Raises JobFailedError if it no longer exists."""
     return existing_rows(model, [pk])[0]

@@ -1,4 +1,4 @@
-"""Launching methods as Jobs, and running those Jobs. Every entry point comes through here."""
+"""Launch methods as Jobs, and make the work of those Jobs. Every entry point calls this."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ def default_job_name(task_cls: type[BasePostProcessingTask], row: Any) -> str:
 
 
 class LaunchRow(NamedTuple):
-    """One Job to be: its name, its project, the whole of its options, and the Job it does again."""
+    """A Job to create: its name, project and options, and the Job that it applies, if any."""
 
     name: str
     project: Project | None
@@ -33,10 +33,10 @@ class LaunchRow(NamedTuple):
 
 
 class AlreadyLaunchedError(Exception):
-    """The same submission has made its Jobs before; `job_ids` are theirs."""
+    """The same form was submitted before; `job_ids` holds the ids of the Jobs that it created."""
 
     def __init__(self, job_ids: list[int]) -> None:
-        super().__init__("These Jobs were launched already.")
+        super().__init__("These Jobs were already launched.")
         self.job_ids = job_ids
 
 
@@ -48,14 +48,14 @@ def launch(
     launch_key: str | None = None,
     dry_run: bool = False,
 ) -> list[Job]:
-    """Create one queued Job a row, all or none, and publish them on commit.
+    """Create one queued Job per row, all or none, and publish them on commit.
 
-    A `dry_run` does all that the run would do, and rolls it back. Raises ConfigValidationErrors
-    with every row's faults, each once, before anything is written, and AlreadyLaunchedError where
-    `launch_key` has been used.
+    With `dry_run`, the Jobs do what the run would do and roll it back. Raises, before anything is
+    written, ConfigValidationErrors with the distinct errors of all rows, and AlreadyLaunchedError
+    if `launch_key` has been used.
     """
     if dry_run and task_cls.has_own_run():
-        raise ConfigValidationErrors([(None, f"{task_cls.name} cannot be tried; run it.")])
+        raise ConfigValidationErrors([(None, f"{task_cls.name} does not support dry runs.")])
     configs = _validate(task_cls, rows)
     jobs = [
         Job(
@@ -97,13 +97,13 @@ def _validate(
 
 
 def task_of(job: Job) -> BasePostProcessingTask:
-    """Make the method that a Job's `params` name. Raises JobFailedError for what they lack."""
+    """The method that a Job's `params` name. Raises JobFailedError if they are incomplete."""
     try:
         key, config = job.params["task"], job.params["config"]
     except KeyError as missing:
         raise JobFailedError(f"The Job's parameters lack {missing}.") from None
     except TypeError:
-        raise JobFailedError(f"The Job's parameters are no mapping: {job.params!r}.") from None
+        raise JobFailedError(f"The Job's parameters are not a mapping: {job.params!r}.") from None
     task_cls = get_postprocessing_task(str(key))
     try:
         parse_config(task_cls.config_schema, config)
@@ -113,14 +113,15 @@ def task_of(job: Job) -> BasePostProcessingTask:
 
 
 def work_of(job: Job) -> BasePostProcessingTask | OwnRun:
-    """The method that a Job's `params` name, as the engine takes it. Raises as `task_of` does."""
+    """The method that a Job's `params` name, as work for the engine. Raises as `task_of` does."""
     task = task_of(job)
     return OwnRun(task) if task.has_own_run() else task
 
 
 def launch_again(job: Job, user: User | None) -> Job:
-    """A new Job of the method of `job` with its options. Raises JobFailedError as `task_of` does,
-    and where what it ran on is gone.
+    """Launch a new Job with the method and options of `job`.
+
+    Raises JobFailedError as `task_of` does, and if a row that it ran on no longer exists.
     """
     task = task_of(job)
     chosen_scope(task.config)

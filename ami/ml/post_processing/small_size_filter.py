@@ -1,4 +1,4 @@
-"""Detections too small to identify are given "Not identifiable"."""
+"""Small size filter: mark detections too small to identify as "Not identifiable"."""
 
 import json
 from typing import Any, NamedTuple
@@ -18,9 +18,9 @@ from ami.ml.post_processing.scopes import ScopedConfig, existing_row
 TAXON = f"Taxon “{NOT_IDENTIFIABLE}”"
 SOUND = {"large", "flagged before"}
 
-# Reasons to skip come first, so that only sound boxes are measured. OFFSET 0 has the corners
-# computed once a row, not wherever they are named. The sides are kept above 1e-100, because
-# PostgreSQL raises an error where a product underflows.
+# Reasons to skip come first, so that only sound boxes are measured. With OFFSET 0, the corners are
+# computed once per row and not at each use. The sides are at least 1e-100 because PostgreSQL raises
+# an error if a product underflows.
 VERDICTS = """
 WITH box AS (
     SELECT d.id, d.occurrence_id, d.bbox, s.width::float8 AS width, s.height::float8 AS height,
@@ -50,6 +50,8 @@ SELECT verdict, count(*),
 FROM judged GROUP BY verdict ORDER BY verdict
 """
 
+# Demote the current classifications, and record the best of them as the one that the flag is
+# applied to.
 FLAG = """
 WITH former AS (
     UPDATE main_classification SET terminal = false, updated_at = now()
@@ -72,10 +74,10 @@ ORDER BY detection.id
 
 
 class Verdict(NamedTuple):
-    """How many detections of a batch were judged the same.
+    """The detections of a batch with the same verdict.
 
-    `ids` holds those to flag or to skip; `occurrence_ids` the occurrences of those to flag, as
-    often as they come.
+    `ids` holds those to flag or to skip; `occurrence_ids` holds the occurrences of those to flag,
+    possibly more than once.
     """
 
     name: str
@@ -92,7 +94,7 @@ class SmallSizeFilterConfig(ScopedConfig):
         gt=0,
         lt=1,
         title="Size threshold",
-        description="Detections whose box covers less than this share of the frame are flagged.",
+        description="Flag detections whose box covers less than this share of the frame (0 to 1).",
     )
 
 
@@ -100,7 +102,7 @@ class SmallSizeFilterConfig(ScopedConfig):
 class SmallSizeFilterTask(BasePostProcessingTask):
     key = "small_size_filter"
     name = "Small size filter"
-    description = "Gives detections that are too small to identify the name “Not identifiable”."
+    description = "Marks detections too small to identify as “Not identifiable”."
     config_schema = SmallSizeFilterConfig
     counters = (
         "detections_checked",
@@ -116,13 +118,13 @@ class SmallSizeFilterTask(BasePostProcessingTask):
         return {TAXON: named.values_list("pk", flat=True).first()}
 
     def prepare(self) -> None:
-        """Raises JobFailedError where the taxon that the run was planned with is gone."""
+        """Raises JobFailedError if the taxon that the run was planned with no longer exists."""
         fields = {"rank": TaxonRank.UNKNOWN, "identifiable": False}
         if pk := self.basis[TAXON]:
             self.taxon = existing_row(Taxon, pk)
         else:
             self.taxon, _ = Taxon.objects.get_or_create(name=NOT_IDENTIFIABLE, defaults=fields)
-        # A row that was imported like any other name would outvote the good frames.
+        # An imported row may have a rank and be identifiable; it would then win over good frames.
         Taxon.objects.filter(pk=self.taxon.pk).exclude(**fields).update(**fields)
 
     def process(self, batch: Batch) -> None:

@@ -1,4 +1,4 @@
-"""Detections of one individual on successive captures are joined into one occurrence."""
+"""Tracking: join the detections of one individual on successive captures in one occurrence."""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -34,28 +34,28 @@ class TrackingConfig(ScopedConfig):
         gt=0,
         le=5,
         title="Cost threshold",
-        description="The highest cost of a link where both detections have a feature vector.",
+        description="The highest cost of a link if both detections have a feature vector.",
     )
     geometry_cost_threshold: float = Field(
         0.8,
         gt=0,
         le=3,
         title="Geometry cost threshold",
-        description="The highest cost of a link by the boxes alone, where a vector is missing.",
+        description="The highest cost of a link by boxes alone, if a feature vector is missing.",
     )
     max_gap_captures: int = Field(
         1,
         ge=1,
         le=1000,
         title="Captures to the next detection",
-        description="1 links only captures that follow each other; 2 bridges one without it.",
+        description="1 links only successive captures; 2 also bridges one capture in between.",
     )
     max_gap_seconds: float | None = Field(
         None,
         gt=0,
         le=86_400,
         title="Seconds to the next detection",
-        description="The longest time that a link may bridge; empty for any.",
+        description="The longest time that a link may bridge, in seconds. Empty: no limit.",
     )
 
 
@@ -91,7 +91,7 @@ class TrackingTask(BasePostProcessingTask):
         self._write(tracks)
 
     def _track(self, night: list[Row], directions: Mapping[int, Floats]) -> list[Track]:
-        """Find the tracks of one event, and the occurrences that they are kept in."""
+        """Find the tracks of one event, and choose the occurrence of each track."""
         rows = [row for row in night if row.takes_part]
         apart = [row for row in night if not row.takes_part]
         self._count(night)

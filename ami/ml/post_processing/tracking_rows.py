@@ -1,4 +1,4 @@
-"""What tracking reads and writes, each in one statement a batch."""
+"""What tracking reads and writes, with one statement per batch for each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,7 +12,8 @@ from ami.ml.post_processing.boxes import BOX_FAULTS
 from ami.ml.post_processing.linking import Floats, Sightings, direction_of
 from ami.ml.post_processing.tracks import Placement, Row
 
-# In the order in which a person's identification locks them: it, then its occurrence.
+# Lock rows in the same order as an identification in the admin, to avoid deadlocks: first the
+# identification, then its occurrence.
 HOLD_IDENTIFICATIONS = """
 SELECT FROM main_identification WHERE occurrence_id IN (SELECT occurrence_id FROM ({scope}) d)
 ORDER BY id FOR UPDATE
@@ -22,6 +23,7 @@ SELECT FROM main_occurrence WHERE id IN (SELECT occurrence_id FROM ({scope}) d)
 ORDER BY id FOR UPDATE
 """
 
+# The place of a capture counts all captures of its event, including those without detections.
 READ = """
 WITH detection AS MATERIALIZED ({scope}), place AS MATERIALIZED (
     SELECT id, row_number() OVER (PARTITION BY event_id ORDER BY timestamp, id) AS place
@@ -64,12 +66,13 @@ FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::float8[]) w (id, occur
 WHERE d.id = w.id
 """
 
-# Links from elsewhere to a detection whose links have just been decided.
+# Remove links from other detections to those whose links have just been decided.
 UNLINK = """
 UPDATE main_detection SET next_detection_id = NULL, link_cost = NULL, updated_at = now()
 WHERE next_detection_id = ANY(%(ids)s) AND NOT id = ANY(%(ids)s)
 """
 
+# An occurrence without detections is deleted next; its identifications, all withdrawn, are kept.
 MOVE_IDENTIFICATIONS = """
 UPDATE main_identification i SET occurrence_id = m.keeper, updated_at = now()
 FROM unnest(%s::bigint[], %s::bigint[]) m (id, keeper)
@@ -84,7 +87,7 @@ WHERE id = ANY(%s) AND NOT EXISTS (SELECT FROM main_detection d WHERE d.occurren
 
 
 def hold(batch: Batch) -> None:
-    """Keep people from identifying the batch's occurrences until the transaction ends."""
+    """Lock the batch's occurrences against new identifications until the transaction ends."""
     scope, params = batch.detections.order_by().values("occurrence_id").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(HOLD_IDENTIFICATIONS.format(scope=scope), params)
@@ -92,7 +95,7 @@ def hold(batch: Batch) -> None:
 
 
 def read_rows(batch: Batch) -> list[Row]:
-    """The batch's detections by event, capture and id."""
+    """The batch's detections, in the order of event, capture and id."""
     columns = (
         "id", "source_image_id", "occurrence_id", "bbox", "next_detection_id", "link_cost",
     )  # fmt: skip
@@ -103,7 +106,7 @@ def read_rows(batch: Batch) -> list[Row]:
 
 
 def read_directions(ids: Sequence[int]) -> dict[int, Floats]:
-    """The feature vectors at length 1, by detection, of those that have one."""
+    """The feature vectors, scaled to length 1, by the id of the detection."""
     if not ids:
         return {}
     vectors = read_vectors(
@@ -112,7 +115,7 @@ def read_directions(ids: Sequence[int]) -> dict[int, Floats]:
         .values_list("pk", "similarity_vector")
     )
     found: dict[int, Floats] = {}
-    while vectors:  # one by one, so that no vector is in memory twice
+    while vectors:  # one at a time, so that no vector is in memory twice
         pk, vector = vectors.popitem()
         if vector is not None and (direction := direction_of(vector)) is not None:
             found[pk] = direction
@@ -120,7 +123,7 @@ def read_directions(ids: Sequence[int]) -> dict[int, Floats]:
 
 
 def to_sightings(rows: Sequence[Row], directions: Mapping[int, Floats]) -> Sightings:
-    """The rows of one event as columns."""
+    """The rows of one event as arrays."""
     own = [directions.get(row.id, np.empty(0)) for row in rows]
     lengths = np.array([len(direction) for direction in own], dtype=np.intp)
     filled = np.zeros((len(rows), lengths.max(initial=0)))
@@ -137,21 +140,21 @@ def to_sightings(rows: Sequence[Row], directions: Mapping[int, Floats]) -> Sight
 
 
 def move(placements: Iterable[Placement]) -> None:
-    """Write where detections belong and which follows which."""
+    """Write the occurrence, the next detection and the link cost of detections."""
     with connection.cursor() as cursor:
         cursor.execute(MOVE, [list(column) for column in zip(*placements, strict=True)])
 
 
 def unlink_others(ids: Sequence[int]) -> None:
-    """Remove the links to these detections from any but these."""
+    """Remove the links to these detections from other detections."""
     with connection.cursor() as cursor:
         cursor.execute(UNLINK, {"ids": list(ids)})
 
 
 def delete_emptied(keepers: Mapping[int, int | None]) -> int:
-    """Delete those of the occurrences that have no detection left; return how many.
+    """Delete the occurrences in `keepers` that have no detection left; return how many.
 
-    Their identifications, all withdrawn, move to the `keepers`.
+    Their identifications, all of them withdrawn, move to the occurrences that `keepers` maps to.
     """
     ids = list(keepers)
     with connection.cursor() as cursor:

@@ -1,6 +1,6 @@
-"""Tracks: chains of linked detections, and the occurrence that each is kept in.
+"""Tracks: chains of linked detections, and the occurrence of each.
 
-No database here.
+This module does not use the database.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,9 +17,9 @@ SAME_COST = 1e-8  # two runs may differ in the last bits of a cosine
 class Row(NamedTuple):
     """A detection as tracking reads it.
 
-    `place` is the number of its capture in the event, `time` in seconds. `strayed` says that its
-    occurrence is one of another event, `locked` that a person has identified it; `fault` why it
-    cannot be tracked, as then a number may be missing.
+    `place` is the number of its capture in the event, `time` is in seconds. `strayed` means that
+    its occurrence belongs to another event, `locked` that a person has identified it. `fault` says
+    why it cannot be tracked; the numbers may then be missing.
     """
 
     id: int
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """What tracking decides on a detection."""
+    """What tracking decides for a detection."""
 
     id: int
     occurrence_id: int | None
@@ -54,7 +54,7 @@ class Placement(NamedTuple):
     link_cost: float | None
 
     def holds(self, row: Row) -> bool:
-        """Whether the row says so already."""
+        """Whether the row already has these values."""
         if (row.occurrence_id, row.next_id) != (self.occurrence_id, self.next_id):
             return False
         if row.link_cost is None or self.link_cost is None:
@@ -66,7 +66,7 @@ class Placement(NamedTuple):
 class Track:
     """Detections of one individual, by time, with the cost of the link from each to the next.
 
-    `keeper` is the occurrence that they are joined in, None while there is none.
+    `keeper` is the occurrence that they are joined in, None if it is not chosen yet.
     """
 
     rows: list[Row]
@@ -75,7 +75,7 @@ class Track:
 
     @property
     def lacks_occurrence(self) -> bool:
-        """A lone detection that never had one needs none."""
+        """Whether it needs an occurrence; a single detection that never had one does not."""
         had_one = any(row.occurrence_id is not None for row in self.rows)
         return self.keeper is None and (had_one or len(self.rows) > 1)
 
@@ -85,7 +85,7 @@ class Track:
 
 
 def follow(rows: Sequence[Row], links: Iterable[Link]) -> list[Track]:
-    """The tracks that the links make of the rows of an event, lone rows included."""
+    """The tracks of an event by its links; a row without links is a track of its own."""
     links_to = {link.latter: link for link in links}
     tracks: list[Track] = []
     track_of: list[Track] = []
@@ -104,9 +104,9 @@ def follow(rows: Sequence[Row], links: Iterable[Link]) -> list[Track]:
 def choose_keepers(tracks: Iterable[Track], *, apart: Iterable[Row]) -> None:
     """Give each track of an event the earliest of its occurrences.
 
-    By time, an occurrence goes to the first track that shows it and has none yet, so each track
-    has one of its own; one of another event goes to none. Detections that stay `apart` remain
-    where they are; their occurrence goes to no track that has a box on the same capture.
+    In the order of time, an occurrence goes to the first track that contains it and has no
+    occurrence yet, so no two tracks share one. Occurrences of other events are not used. Detections
+    in `apart` keep their occurrence, which goes to no track with a box on the same capture.
     """
     barred = {(row.occurrence_id, row.capture_id) for row in apart}
     claimed: set[int] = set()
@@ -124,7 +124,7 @@ def choose_keepers(tracks: Iterable[Track], *, apart: Iterable[Row]) -> None:
 
 
 def heirs(changes: Iterable[tuple[Row, Placement]]) -> dict[int, int | None]:
-    """For each occurrence that detections leave, where the earliest of these goes."""
+    """For each occurrence that detections leave, the new occurrence of the earliest of them."""
     found: dict[int, int | None] = {}
     for row, wanted in sorted(changes, key=lambda pair: _by_time(pair[0])):
         if row.occurrence_id is not None and row.occurrence_id != wanted.occurrence_id:

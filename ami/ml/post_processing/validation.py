@@ -1,4 +1,4 @@
-"""The one place where a method's options are checked, and its faults become sentences."""
+"""Validate a method's options, and turn errors into sentences."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from ami.base.storable import storable
 LONGEST_VALUE = 200
 RULES = {
     "value_error.missing": "is missing",
-    "value_error.extra": "is no option of this method",
+    "value_error.extra": "is not an option of this method",
     "value_error.number.not_gt": "must be above {limit_value}",
     "value_error.number.not_ge": "must be at least {limit_value}",
     "value_error.number.not_lt": "must be below {limit_value}",
@@ -25,7 +25,7 @@ RULES = {
 
 
 class ConfigValidationErrors(Exception):  # noqa: N818 -- a public name, and it holds several
-    """Options that the schema refuses: `errors` is a list of (option or None, sentence)."""
+    """The schema refuses the options; `errors` is a list of (option or None, sentence)."""
 
     def __init__(self, errors: list[tuple[str | None, str]]) -> None:
         super().__init__(" ".join(message for _, message in errors))
@@ -45,7 +45,7 @@ def parse_config(config_schema: type[BaseModel], values: Mapping[str, Any]) -> B
 
 
 def stored_config(config: BaseModel) -> dict[str, Any]:
-    """The options as a Job keeps them, defaults included, so that a run can be repeated.
+    """The options as a Job stores them, including defaults, so that the run can be repeated.
 
     Raises ConfigValidationErrors for values that a JSON column cannot hold.
     """
@@ -56,7 +56,7 @@ def stored_config(config: BaseModel) -> dict[str, Any]:
     }
     options: dict[str, Any] = json.loads(config.json(exclude=unset))
     errors: list[tuple[str | None, str]] = [
-        (name, f"{name} must hold no NUL character and only finite numbers, got {value!r}.")
+        (name, f"{name} must not contain NUL characters, NaN or infinity, got {value!r}.")
         for name, value in options.items()
         if storable(value) != value
     ]

@@ -12,15 +12,15 @@ from ami.jobs.stale import StaleJob, check_lost_enqueues, check_stale_jobs
 
 DONE = {
     "sent": ("Its message would be sent again.", "Its message was sent again."),
-    "updated": ("It would go on.", "It goes on."),
+    "updated": ("It would continue.", "It continues."),
     "revoked": ("It would end as canceled.", "It ended as canceled."),
 }
 
 
 class Command(ScriptableCommand):
     help = (
-        "Look for Jobs that do not go on: of which the broker lacks a message, or whose worker is "
-        "silent. Exit code: 0 there is none, or each was repaired, 1 some remain, 2 bad usage."
+        "Find stalled Jobs: those whose message is missing in the broker, and those whose worker "
+        "is silent. Exit codes: 0 none found, or all repaired; 1 some remain; 2 bad usage."
     )
     blank = {"dry_run": True, "jobs": [], "workers": None}
 
@@ -30,7 +30,7 @@ class Command(ScriptableCommand):
             "--dry-run",
             action=BooleanOptionalAction,
             default=True,
-            help="only report (the default); --no-dry-run has the Jobs go on",
+            help="only report (the default); --no-dry-run repairs the Jobs",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,9 +51,11 @@ class Command(ScriptableCommand):
         for job in found:
             self.stdout.write(f"{job['reason']} {_outcome(job, dry_run=dry_run)}")
         if not found:
-            self.stdout.write("Every Job goes on, or waits its turn.")
+            self.stdout.write("No Job is stalled.")
         elif dry_run:
-            self.stdout.write("Nothing was done; `manage.py check_jobs --no-dry-run` does it.")
+            self.stdout.write(
+                "Nothing was changed; `manage.py check_jobs --no-dry-run` repairs the Jobs."
+            )
         for queue, number in workers.items():
             if not number:
                 self.stderr.write(f"No worker serves the queue {queue}.")

@@ -24,8 +24,8 @@ OTHER_NAMES = {"retry": "run-again"}
 
 class Command(ScriptableCommand):
     help = (
-        "Show, cancel, pause or resume Jobs, or run them again, each as a new Job. Exit code: 0 "
-        "done, 1 where the state of a Job does not allow it, 2 bad usage."
+        "Show, cancel, pause or resume Jobs, or run them again as new Jobs. Exit codes: 0 done; "
+        "1 the state of a Job does not allow the action; 2 bad usage."
     )
     blank = {"jobs": []}
 
@@ -70,7 +70,7 @@ class Command(ScriptableCommand):
 
 
 def _jobs(ids: list[int]) -> list[Job]:
-    """In the order given, each once. Raises CommandError, before anything is done."""
+    """The distinct Jobs in the order of `ids`. Raises CommandError if one does not exist."""
     jobs = Job.objects.in_bulk(set(ids))
     for pk in ids:
         if pk not in jobs:
@@ -79,10 +79,7 @@ def _jobs(ids: list[int]) -> list[Job]:
 
 
 def _ask(job: Job, action: str) -> tuple[Job | None, str]:
-    """The Job that did what was asked for, None where it may not, and the sentence to tell.
-
-    The Job's own method decides, but for a cancel that was asked for before.
-    """
+    """Carry out `action`: the resulting Job, None if it was refused, and the sentence to print."""
     if action == "show":
         return job, ""
     if action == "run-again":
@@ -121,7 +118,7 @@ def _refused_sentence(job: Job, action: str) -> str:
 
 def _done_sentence(job: Job, action: str) -> str:
     if action == "cancel" and not job.is_final:
-        return f"Job {job.pk} stops after its present batches."
+        return f"Job {job.pk} stops after its current batches."
     return f"Job {job.pk} was {DONE[action]}.{_reason(job)}"
 
 

@@ -16,8 +16,8 @@ MOST_DAYS = 36_500
 
 class Command(ScriptableCommand):
     help = (
-        "Delete Jobs that ended long ago, with their parts and journals, and the logs of those "
-        "that ended a while ago. A Job without its journal cannot be reverted any more."
+        "Delete old Jobs with their parts and journals, and the logs of less old Jobs. A Job "
+        "without its journal cannot be reverted."
     )
     blank = {"dry_run": False, "deleted": {}}
 
@@ -28,17 +28,17 @@ class Command(ScriptableCommand):
             type=_days,
             default=JOBS_DAYS,
             metavar="DAYS",
-            help=f"Jobs that ended more days ago than this ({JOBS_DAYS})",
+            help=f"delete Jobs that ended more than DAYS days ago (default: {JOBS_DAYS})",
         )
         parser.add_argument(
             "--logs-older-than",
             type=_days,
             default=LOGS_DAYS,
             metavar="DAYS",
-            help=f"logs of Jobs that ended more days ago than this ({LOGS_DAYS})",
+            help=f"delete logs of Jobs that ended more than DAYS days ago (default: {LOGS_DAYS})",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only tell what would be deleted"
+            "--dry-run", action="store_true", help="only show what would be deleted"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -56,7 +56,9 @@ class Command(ScriptableCommand):
         verb = "Would delete" if options["dry_run"] else "Deleted"
         self.stdout.write(f"{verb} {_listed(deleted)}.")
         if kept := deleted["jobs_emptied"]:
-            self.stdout.write(f"{kept} more Jobs lose all but their row, which others name.")
+            self.stdout.write(
+                f"{kept} more Jobs keep only their row, because other rows refer to it."
+            )
 
 
 def _prune(steps: Any) -> Counter[str]:

@@ -1,4 +1,4 @@
-// Keeps a Job's page live: fetches its changing part once a second until the Job has ended.
+// Keeps a Job's page up to date: fetches what changes once per second until the Job has ended.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -9,7 +9,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const ended = () => live.querySelector("[data-final]") !== null;
     const status = () => live.querySelector(".job-status").textContent;
 
-    // Only what differs is replaced, so that focus and a selection of the log outlive a refresh.
+    // Replace only what differs, so that a refresh keeps the focus and any selected text.
     const update = (former, fresh) => {
         if (former.isEqualNode(fresh)) {
             return;
@@ -27,7 +27,7 @@ document.addEventListener("DOMContentLoaded", () => {
         const response = await fetch(live.dataset.url).catch(() => null);
         if (response?.redirected || response?.status === 403 || response?.status === 404) {
             document.getElementById("job-stopped").hidden = false;
-            return; // signed out, or the Job is gone: asking again would not help
+            return; // The user is signed out or the Job is deleted: another request would not help.
         }
         if (response?.ok) {
             const before = status();
@@ -41,7 +41,7 @@ document.addEventListener("DOMContentLoaded", () => {
         wait();
     };
 
-    // A hidden tab asks for nothing; once it is seen again, it catches up.
+    // A hidden tab sends no requests. It refreshes as soon as it is visible again.
     const wait = () => {
         if (ended()) {
             return;

@@ -1,4 +1,4 @@
-"""The two steps from selected rows to Jobs: a page of options, then the launch."""
+"""The admin action of a method: a page of options for the selected rows, then the launch."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -62,8 +62,8 @@ def default_build_jobs(
 ) -> list[int]:
     """Launch one Job for each row of `queryset`, all or none; return their ids.
 
-    Without a `request` the Jobs have no user. Raises ConfigValidationErrors; a fault that the rows
-    share is in it once.
+    Without a `request`, the Jobs have no user. Raises ConfigValidationErrors, in which an error
+    that several rows share appears once.
     """
     rows = [
         LaunchRow(
@@ -159,7 +159,7 @@ class PostProcessingAction:
 
     @property
     def offers_dry_run(self) -> bool:
-        """Whether the method can be tried, and its Jobs are made by what knows how."""
+        """Whether the method and the `build_jobs` of the action both support dry runs."""
         ours = self.build_jobs is default_build_jobs or isinstance(self.build_jobs, JobsByProject)
         return ours and not self.task_cls.has_own_run()
 
@@ -195,7 +195,7 @@ class PostProcessingAction:
         *,
         options: dict[str, Any],
     ) -> TemplateResponse:
-        """The page of options for these rows, with `options` in it."""
+        """The page of options for these rows, filled in with `options`."""
         form = self.form_class(initial=options, scope_queryset=queryset)
         return self._page(model_admin, request, Selection.of_rows(queryset), form)
 
@@ -208,10 +208,12 @@ class PostProcessingAction:
         *,
         rows: str,
     ) -> bool:
-        """Launch and tell so; False where the options were refused, and the form says why."""
+        """Launch and show a message; False if the options were refused, as the form then says."""
         level, text = messages.SUCCESS, "{method}: queued {number} for {rows}: {jobs}."
         if DRY_RUN in request.POST:
-            text = "{method}: queued {number} for {rows} as a dry run: {jobs}. Nothing is written."
+            text = (
+                "{method}: queued {number} for {rows} as a dry run, which writes nothing: {jobs}."
+            )
         try:
             job_ids = self.build_jobs(
                 model_admin=model_admin,
@@ -229,8 +231,8 @@ class PostProcessingAction:
             job_ids = former.job_ids
             level = messages.WARNING
             text = (
-                "{method}: this form was submitted before and queued {jobs} then; "
-                "nothing new was queued. To run it again, select the rows anew."
+                "{method}: this form was submitted before and queued {jobs}; no new Job was "
+                "queued. To run the method again, select the rows again."
             )
         number = f"{len(job_ids):,} Job{pluralize(len(job_ids))}"
         links = _links(model_admin, job_ids)
@@ -270,7 +272,7 @@ class PostProcessingAction:
         )
 
     def _templates(self, name: str) -> list[str]:
-        """Where a template is looked for: first among those of the method itself."""
+        """The names to try for a template: that of the method first."""
         folder = "admin/post_processing"
         return [f"{folder}/{self.task_cls.key}/{name}", f"{folder}/{name}"]
 
@@ -290,7 +292,7 @@ def make_post_processing_action(
     """An admin action that asks for a method's options, then launches it on the selected rows.
 
     `scope_resolver` turns a row into the option that names it, such as `{"occurrence_id": 7}`.
-    Raises ValueError where neither it nor a `build_jobs` is given.
+    Raises ValueError if neither it nor a `build_jobs` is given.
     """
     if scope_resolver is None and build_jobs is default_build_jobs:
         raise ValueError(f"{task_cls.__name__}: give a scope_resolver, or a build_jobs.")
@@ -312,7 +314,7 @@ def make_post_processing_action(
 
 
 def _links(model_admin: admin.ModelAdmin[Any], job_ids: list[int]) -> SafeString:
-    """The Jobs, as links where the site has a page for them."""
+    """The Jobs, as links if the admin site has a page for them."""
     site = model_admin.admin_site
     if not site.is_registered(Job):
         return format_html_join(", ", "Job {}", ((pk,) for pk in job_ids))
@@ -324,7 +326,7 @@ def _links(model_admin: admin.ModelAdmin[Any], job_ids: list[int]) -> SafeString
 
 
 def _launch_key(request: HttpRequest) -> str | None:
-    """The form's own key; None for one that this form cannot have carried."""
+    """The key of the submitted form; None if it is missing or malformed."""
     try:
         return str(UUID(request.POST.get(LAUNCH_KEY, "")))
     except ValueError:

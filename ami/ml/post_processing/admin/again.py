@@ -1,4 +1,4 @@
-"""The page that asks for a method's options, filled in with those of Jobs that have ended."""
+"""The page of a method's options, filled in with those of Jobs that have ended."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,9 +24,9 @@ from ami.ml.post_processing.service import JOB_TYPE, task_of
 def confirmation_page(
     request: HttpRequest, jobs: Sequence[Job], *, site: AdminSite
 ) -> TemplateResponse:
-    """What the action of the list shows where all that the Jobs ran on is selected there.
+    """The page that the admin action shows for the rows that the Jobs ran on.
 
-    Raises RunAgainRefusedError where there is no such page, and PermissionDenied.
+    Raises PermissionDenied, and RunAgainRefusedError if there is no single page for these Jobs.
     """
     task_cls, scope, ids, options = _shared(jobs)
     model_admin = site.get_model_admin(scope.model)
@@ -55,14 +55,14 @@ def _url(site: AdminSite, model: type[Model], view: str, *args: int) -> str:
 def _shared(
     jobs: Sequence[Job],
 ) -> tuple[type[BasePostProcessingTask], Scope, list[int], dict[str, Any]]:
-    """Their method, kind of scope, all of its rows, and options."""
+    """The method, the scope, the ids of all rows, and the options that the Jobs share."""
     found = [_read(job) for job in jobs]
     first, ids = found[0], list[int]()
     for job, (task_cls, scope, own_ids, options) in zip(jobs, found, strict=True):
         if (task_cls, scope, options) != (first[0], first[1], first[3]):
             raise RunAgainRefusedError(
-                f"Jobs {jobs[0].pk} and {job.pk} differ in method, options or kind of rows; "
-                "run them again one by one."
+                f"Jobs {jobs[0].pk} and {job.pk} differ in method, options or type of rows; run "
+                "them again one at a time."
             )
         ids += own_ids
     if len(ids) > MAX_ROWS:
@@ -75,7 +75,7 @@ def _shared(
 
 def _read(job: Job) -> tuple[type[BasePostProcessingTask], Scope, list[int], dict[str, Any]]:
     if job.job_type_key != JOB_TYPE:
-        raise RunAgainRefusedError(f"Job {job.pk} is no run of a method; run it again by itself.")
+        raise RunAgainRefusedError(f"Job {job.pk} is not a run of a method; run it again alone.")
     try:
         task = task_of(job)
         scope, ids, _ = chosen_scope(task.config)

@@ -10,7 +10,7 @@ from ami.ml.post_processing.class_masking import ClassMaskingConfig
 
 
 class ClassMaskingActionForm(BasePostProcessingActionForm):
-    """Offers classifiers that gave logits in the selection, and lists that hold their classes."""
+    """Offers the classifiers with logits in the selection, and lists that hold their classes."""
 
     config_schema = ClassMaskingConfig
 
@@ -24,7 +24,9 @@ class ClassMaskingActionForm(BasePostProcessingActionForm):
             offer = Offer.of(scope_queryset, Q(logits__isnull=False), with_masked=True)
             algorithms, lists = offer.algorithm_choices(), offer.list_choices()
         self.offer(
-            "taxa_list_id", lists, otherwise="No list of the project holds a class of a classifier."
+            "taxa_list_id",
+            lists,
+            otherwise="No taxa list of the project holds a class of a classifier.",
         )
         self.offer(
             "algorithm_id", algorithms, otherwise="No classification in the selection has logits."

@@ -1,5 +1,6 @@
-"""Forms drawn from a method's schema, which alone says what is legal."""
+"""Forms generated from a method's schema. Only the schema decides which options are legal."""
 
+import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from importlib import import_module
@@ -21,7 +22,7 @@ NUMBERS: Mapping[type, type[forms.Field]] = {int: forms.IntegerField, float: for
 
 
 class JSONOptionField(StorableJSONField):
-    """A JSON field in which `{}` and `[]` are values, and nothing typed is none."""
+    """A JSON field in which `{}` and `[]` are values; an empty input is no value."""
 
     empty_values = [None, ""]
 
@@ -30,7 +31,7 @@ class JSONOptionField(StorableJSONField):
 
 
 class NumbersWidget(forms.MultiWidget):
-    """A number for each of some names."""
+    """One number input for each name."""
 
     template_name = "admin/post_processing/numbers.html"
 
@@ -51,7 +52,7 @@ class NumbersWidget(forms.MultiWidget):
 
 
 class NumbersField(forms.MultiValueField):
-    """A mapping from names to numbers; a name that is left empty is not in it."""
+    """A mapping from names to numbers; names with an empty input are left out."""
 
     widget: NumbersWidget
 
@@ -70,10 +71,10 @@ class NumbersField(forms.MultiValueField):
 
 
 class BasePostProcessingActionForm(forms.Form):
-    """The options of a method, one field each; a subclass may declare some by hand.
+    """The options of a method, with one field per option; a subclass may declare fields itself.
 
-    The fields that are not declared are drawn from `config_schema`: type, choices, bounds that
-    a browser can check, help text and default. Scopes are left out, for the selection gives
+    Fields that are not declared are generated from `config_schema`: type, choices, the bounds that
+    a browser can check, help text and default. Scopes have no fields, because the selection gives
     them. `scope_queryset` holds the selected rows, for fields that depend on them.
     """
 
@@ -89,10 +90,10 @@ class BasePostProcessingActionForm(forms.Form):
             self.fields.setdefault(option.name, _form_field(option))
 
     def offer(self, name: str, rows: Sequence[tuple[int, str]], *, otherwise: str) -> None:
-        """Make the drawn field a choice among the rows with these ids, as these texts tell them.
+        """Turn the generated field into a choice among `rows`, pairs of an id and a label.
 
-        `otherwise` is told in their place where there are none; where one is required, the page
-        says so, and lets nobody run the method.
+        `otherwise` is shown if there are no rows; if the field is required, the page also shows it
+        and disables its submit button.
         """
         drawn = self.fields[name]
         if drawn.required and not rows:
@@ -107,7 +108,7 @@ class BasePostProcessingActionForm(forms.Form):
         )
 
     def to_config(self) -> dict[str, Any]:
-        """The options that were filled in, and those that were emptied of another default."""
+        """The options that were filled in, and those whose default was cleared."""
         options = self.config_schema.__fields__ if self.config_schema else {}
         emptied = {
             name
@@ -121,9 +122,22 @@ class BasePostProcessingActionForm(forms.Form):
         }
 
     def add_config_errors(self, errors: list[tuple[str | None, str]]) -> None:
-        """Show the schema's faults, each at its field where there is one."""
+        """Show the schema's errors, each at its field and by the field's label if there is one."""
         for option, message in errors:
-            self.add_error(option if option in self.fields else None, message)
+            if option in self.fields:
+                self.add_error(option, self._labelled(option, message))
+            else:
+                self.add_error(None, message)
+
+    def _labelled(self, name: str, message: str) -> str:
+        """Replace the option's name: "thresholds.GENUS must …" is "Thresholds (Genus) must …"."""
+        found = re.fullmatch(rf"{re.escape(name)}((?:\.\w+|\[\d+\])*)([: ].*)", message, re.DOTALL)
+        if found is None:
+            return message
+        texts = dict(getattr(self.fields[name].widget, "names", ()))
+        path = [texts.get(part, part) for part in re.findall(r"\w+", found[1])]
+        label = f"{self[name].label} ({', '.join(path)})" if path else self[name].label
+        return f"{label}{found[2]}"
 
 
 FORM_CLASSES: Registry[type[BasePostProcessingActionForm]] = Registry("form")
@@ -132,8 +146,8 @@ FORM_CLASSES: Registry[type[BasePostProcessingActionForm]] = Registry("form")
 def form_class_for(task_cls: type[BasePostProcessingTask]) -> type[BasePostProcessingActionForm]:
     """The form of a method.
 
-    The one that FORM_CLASSES has under its key, else the one that `admin/<key>_form.py` defines,
-    else one drawn from its schema.
+    This is the form registered in FORM_CLASSES under its key, else the form that
+    `admin/<key>_form.py` defines, else a form generated from its schema.
     """
     if task_cls.key in FORM_CLASSES:
         return FORM_CLASSES[task_cls.key]
@@ -145,7 +159,7 @@ def form_class_for(task_cls: type[BasePostProcessingTask]) -> type[BasePostProce
 
 
 def _form_beside(key: str) -> type[BasePostProcessingActionForm] | None:
-    """Raises ValueError where the module defines several forms, of which none is for all."""
+    """Raises ValueError if the module defines several forms, none a subclass of the others."""
     name = f"{__package__}.{key}_form"
     if not key.isidentifier() or find_spec(name) is None:
         return None
@@ -202,7 +216,7 @@ def _choices(kind: Any) -> list[tuple[Any, str]]:
 
 
 def _numbered(kind: Any) -> tuple[list[tuple[Any, str]], dict[str, Any]] | None:
-    """Of a mapping from an enumeration to numbers: its names, and the bounds of the numbers."""
+    """The names and bounds of a mapping from an enumeration to numbers; None for other types."""
     if get_origin(kind) is not dict:
         return None
     names, number = get_args(kind)
@@ -221,10 +235,10 @@ def _number_class(kind: type) -> type[forms.Field] | None:
 
 
 def _bounds(constraints: Any, kind: type) -> dict[str, Any]:
-    """What a browser can check; `constraints` has the names that pydantic gives them.
+    """The attributes of a number input; `constraints` uses pydantic's names of the bounds.
 
-    Its `min` and `max` are legal values themselves, so an exclusive bound is left to the schema,
-    except that of a whole number: the next one is legal.
+    `min` and `max` of an input are legal values, so an exclusive bound is checked by the schema
+    only. For whole numbers, the next legal number is used instead.
     """
     gt, ge, lt, le = (getattr(constraints, name, None) for name in ("gt", "ge", "lt", "le"))
     if issubclass(kind, int):

@@ -1,4 +1,4 @@
-"""What a ModelAdmin mixes in to offer every method that can run on its rows."""
+"""A mixin for a ModelAdmin that offers every method that can run on its rows."""
 
 from typing import Any
 
@@ -40,9 +40,9 @@ class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Answer a run that no page can have offered, before Django looks for the rows.
+        """Refuse a run that no page can have offered before Django looks up the rows.
 
-        It would draw the list for those who may run nothing, and fail at an odd id.
+        Django would show the list to users without the permission, and would fail at a bad id.
         """
         if _is_run(request.POST.get("action", "")):
             if not request.user.has_perm(PERMISSION):
@@ -60,7 +60,7 @@ def _is_run(action: str) -> bool:
 
 
 def _how_to_build(task_cls: type[BasePostProcessingTask], scope: Scope) -> dict[str, Any]:
-    """One Job a project where the method takes several rows at once, else one a row."""
+    """One Job per project if the method takes several rows at once, else one Job per row."""
     if scope.several in task_cls.config_schema.__fields__:
         return {"build_jobs": JobsByProject(scope)}
     return {"scope_resolver": lambda row: {scope.field: row.pk}}

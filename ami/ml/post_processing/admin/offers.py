@@ -1,4 +1,4 @@
-"""What a selection offers to choose from: found through its own rows, with how many they are."""
+"""The choices that a form offers for a selection, with the number of rows for each."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -28,11 +28,11 @@ def every(rows: QuerySet[Any]) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class Offer:
-    """The standing classifications of a selection that a method can use.
+    """The current classifications of a selection that a method can use.
 
-    `counts` has how many there are for each algorithm and taxon, `masked` for each classifier
-    how many of these masking gave in the place of its own. Of a selection of more than
-    `LIMIT` detections, so many are looked at, and `is_part` says so.
+    `counts` holds their number for each algorithm and taxon; `masked` holds, for each classifier,
+    how many of its classifications masking has superseded. If the selection has more than
+    `LIMIT` detections, only that many are read, and `is_part` is true.
     """
 
     counts: Mapping[tuple[int, int | None], int]
@@ -42,7 +42,7 @@ class Offer:
 
     @classmethod
     def of(cls, selection: QuerySet[Any], condition: Q, *, with_masked: bool = False) -> "Offer":
-        """`with_masked` offers the classifiers behind what masking gave, too."""
+        """With `with_masked`, also offer the classifiers whose classifications were masked."""
         scope = next(scope for scope in SCOPES if scope.model is selection.model)
         ids = list(selection.order_by().values_list("pk", flat=True))
         detections = scope.detections(ids).values("pk")
@@ -60,7 +60,7 @@ class Offer:
 
     @cached_property
     def algorithms(self) -> list[Algorithm]:
-        """Those that gave such a row; of a part, also those that may have given one of the rest."""
+        """The algorithms of these rows. If `is_part`, also those that may have more rows."""
         ids = {algorithm for algorithm, _ in self.counts} | set(self.masked)
         fitting = Q(pk__in=ids)
         if self.is_part:
@@ -78,7 +78,7 @@ class Offer:
         ]
 
     def list_choices(self) -> list[tuple[int, str]]:
-        """The lists of the selection's projects, or of none, that keep a class of an algorithm."""
+        """The lists, of the selection's projects or of no project, that hold a class."""
         maps = {one.category_map_id: one.category_map for one in self.algorithms}
         labels = [read_label_taxa(one) for one in maps.values() if one]
         listed = _listed(TaxaList.objects.filter(self._in_reach()).distinct())
@@ -86,7 +86,7 @@ class Offer:
         taxonomy = Taxonomy.above(taxa)
         lineages = {pk: taxonomy.lineage(taxonomy.accepted(pk)) for pk in taxa}
         return [
-            (one.pk, f"{one}: {self._rows(self._off(members, lineages))} named off it")
+            (one.pk, f"{one}: {self._outside(self._off(members, lineages))}")
             for one, members in listed.items()
             if any(one_map.within(members).any() for one_map in labels)
         ]
@@ -104,6 +104,10 @@ class Offer:
     def _masked_before(self, algorithm: Algorithm) -> str:
         number = self.masked.get(algorithm.pk)
         return f", {number:,} masked before" if number else ""
+
+    def _outside(self, number: int) -> str:
+        verb = "names a taxon" if number == 1 else "name taxa"
+        return f"{self._rows(number)} {verb} outside the list"
 
     def _rows(self, number: int) -> str:
         more = "at least " if self.is_part else ""
@@ -127,9 +131,9 @@ def _grouped(condition: Q, detections: QuerySet[Any, Any]) -> list[tuple[Any, ..
 
 @contextmanager
 def _through_indexes() -> Iterator[None]:
-    """Keep the planner from reading a whole table where the selection is a fair part of it.
+    """Keep the planner from reading a whole table if the selection is a large part of it.
 
-    To join by hash or by merging, it would, be it through an index.
+    Hash and merge joins would also read the whole table, even through an index.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         for way in WHOLE_TABLE_WAYS:
@@ -140,7 +144,7 @@ def _through_indexes() -> Iterator[None]:
 
 
 def _listed(lists: QuerySet[TaxaList]) -> dict[TaxaList, frozenset[int]]:
-    """The taxa of each list, with the accepted ones of its synonyms."""
+    """The taxa of each list, including the accepted taxa of its synonyms."""
     pairs = TaxaList.taxa.through.objects.filter(taxalist__in=lists.values("pk"))
     members: defaultdict[int, set[int]] = defaultdict(set)
     for list_id, taxon_id in pairs.values_list("taxalist_id", "taxon_id"):

@@ -9,7 +9,7 @@ from ami.ml.post_processing.rank_rollup import RankRollupConfig
 
 
 class RankRollupActionForm(BasePostProcessingActionForm):
-    """Offers the classifiers that gave scores or logits in the selection."""
+    """Offers the classifiers with scores or logits in the selection."""
 
     config_schema = RankRollupConfig
 

@@ -1,4 +1,4 @@
-"""What an operator has selected, and whether a run can be started on it."""
+"""The rows that a user has selected, and whether a run can be started on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ SHOWN_ROWS = 10
 
 
 class SelectionError(Exception):
-    """No run can be started on the selection; the message says why, and what to do."""
+    """No run can be started on the selection; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The selected rows as the confirmation page tells of them.
+    """The selected rows as the confirmation page shows them.
 
-    `captures` and `detections` count what is in scope; None where the model is no scope.
+    `captures` and `detections` count the rows in scope; None if the model is not a scope.
     `vanished` is empty, or says how many rows have left the list since they were selected.
     """
 
@@ -38,14 +38,14 @@ class Selection:
 
     @classmethod
     def of(cls, request: HttpRequest, queryset: QuerySet[Any]) -> "Selection":
-        """Raises SelectionError where there is nothing to run on, or too much."""
+        """Raises SelectionError if no rows are selected, or too many."""
         opts = queryset.model._meta
         asked = refuse_unusable(request, noun=str(opts.verbose_name_plural))
         selection = cls.of_rows(queryset)
         if not selection.ids:
             raise SelectionError(
-                f"The selected {opts.verbose_name_plural} are no longer in this list: "
-                "deleted since, or left out by its filters."
+                f"The selected {opts.verbose_name_plural} are no longer in this list: they were "
+                "deleted, or the filters exclude them."
             )
         gone = len(asked) - len(selection.ids)
         if not gone:
@@ -73,7 +73,7 @@ class Selection:
         )
 
     def nothing_for(self, task_cls: type[BasePostProcessingTask]) -> str | None:
-        """Why that method has nothing to do on the selection; None where it may have."""
+        """Why the method has nothing to do on the selection; None if there may be something."""
         return task_cls.nothing_in(self.scope.detections(self.ids)) if self.scope else None
 
     @property
@@ -82,18 +82,18 @@ class Selection:
 
 
 def refuse_unusable(request: HttpRequest, *, noun: str) -> set[int]:
-    """The ids asked for. Raises SelectionError where no changelist can have offered them."""
+    """The selected ids. Raises SelectionError if no changelist can have offered them."""
     if request.POST.get("select_across", "0") != "0":
         raise SelectionError(
             "“Select all across pages” cannot be used here: select the "
-            f"{noun} one by one, at most {MAX_ROWS} at once."
+            f"{noun} one by one, at most {MAX_ROWS} at a time."
         )
     asked = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
     if not asked:
         raise SelectionError(f"No {noun} are selected: select at least one.")
     if len(asked) > MAX_ROWS:
         raise SelectionError(
-            f"{len(asked):,} {noun} are selected: select at most {MAX_ROWS} at once."
+            f"{len(asked):,} {noun} are selected: select at most {MAX_ROWS} at a time."
         )
     try:
         return parse_ids(asked, noun=noun)

@@ -1,4 +1,4 @@
-"""Which taxa the labels of a category map stand for, and what lies above them."""
+"""The taxa that the labels of a category map stand for, with their ancestors."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ami.ml.models.labels import resolve_labels
 class LabelTaxa:
     """The labels of a category map, in the order of its scores, and their taxa.
 
-    `taxa` holds an id a label, None for one that stands for no taxon.
+    `taxa` holds one id per label, None for a label that stands for no taxon.
     """
 
     labels: Sequence[str]
@@ -26,7 +26,7 @@ class LabelTaxa:
 
     @property
     def unresolved(self) -> list[str]:
-        """The labels that stand for no taxon, as they can be told; a blank one is quoted."""
+        """The labels that stand for no taxon; a blank one is quoted."""
         pairs = zip(self.labels, self.taxa, strict=True)
         return [
             label if label and label.strip() else repr(label)
@@ -36,7 +36,7 @@ class LabelTaxa:
 
     @cached_property
     def lineages(self) -> list[list[int]]:
-        """For each label, its taxon and the ancestors of that, nearest first."""
+        """For each label, its taxon and that taxon's ancestors, nearest first."""
         return [[] if taxon is None else self.taxonomy.lineage(taxon) for taxon in self.taxa]
 
     def within(self, taxon_ids: Collection[int]) -> NDArray[np.bool_]:
@@ -51,7 +51,7 @@ class LabelTaxa:
         ]
 
     def stored(self) -> dict[str, Any]:
-        """All of it as JSON, for :meth:`restored`."""
+        """This object as JSON, for :meth:`restored`."""
         above = {pk for line in self.lineages for pk in line}
         links = [[pk, self.taxonomy[pk].rank, self.taxonomy[pk].parent] for pk in sorted(above)]
         return {"labels": list(self.labels), "taxa": list(self.taxa), "taxonomy": links}
@@ -68,6 +68,6 @@ def read_label_taxa(category_map: AlgorithmCategoryMap) -> LabelTaxa:
 
 
 def listed_taxa(taxon_ids: Collection[int]) -> frozenset[int]:
-    """Those taxa, and the accepted ones of the synonyms among them."""
+    """These taxa, and the accepted taxa of the synonyms among them."""
     taxonomy = Taxonomy.above(taxon_ids)
     return frozenset(taxon_ids) | {taxonomy.accepted(pk) for pk in taxon_ids}

@@ -1,4 +1,4 @@
-"""Class masking as a rule: what becomes of a classification when classes are excluded."""
+"""The rule of class masking: how a classification changes when classes are excluded."""
 
 import hashlib
 import json
@@ -27,20 +27,20 @@ from ami.ml.post_processing.derived.rows import (
     softmax,
 )
 
-SAME = 1e-9  # probability that may be removed without a trace
+SAME = 1e-9  # removed probability that does not count as a change
 LIKELY_OFF_LIST = 0.9
-MASKED_BY = "_filtered_by_taxa_list_"  # in the key of the author, after that of the classifier
+MASKED_BY = "_filtered_by_taxa_list_"  # follows the key of the classifier in the key of the author
 
 
 class Kept(NamedTuple):
-    """Which classes of a category map stay, and the hash of their labels."""
+    """The classes of a category map that are kept, and the hash of their labels."""
 
     classes: NDArray[np.bool_]
     key: str
 
 
 def kept_classes(labels: LabelTaxa, listed: Collection[int]) -> Kept:
-    """Those that stand for a taxon that is `listed`, or lies under one."""
+    """The classes whose taxon, or an ancestor of it, is in `listed`."""
     classes = labels.within(listed)
     names = [name for name, stays in zip(labels.labels, classes, strict=True) if stays]
     return Kept(classes, hashlib.sha256(json.dumps(names).encode()).hexdigest())
@@ -49,13 +49,13 @@ def kept_classes(labels: LabelTaxa, listed: Collection[int]) -> Kept:
 def standing(
     rows: ClassificationQuerySet, *, source_id: int, author: Algorithm | None
 ) -> ClassificationQuerySet:
-    """Those with logits that algorithm `source_id` gave and that stand, or their masking does."""
+    """The rows of algorithm `source_id` with logits that are current or whose masking is."""
     stands = Q(terminal=True) | has_result(author)
     return rows.filter(stands, algorithm=source_id, logits__isnull=False)
 
 
 def has_result(author: Algorithm | None, *, kept_labels: Collection[str] | None = None) -> Q:
-    """Whether `author` has masked a row, and that stands; by one of those labels if given."""
+    """Whether a row has a current result by `author`; if given, with one of `kept_labels`."""
     results = Classification.objects.filter(
         applied_to=OuterRef("pk"), algorithm=author, terminal=True
     )
@@ -67,8 +67,8 @@ def has_result(author: Algorithm | None, *, kept_labels: Collection[str] | None 
 class Masking:
     """Masks classifications of one algorithm by the taxa of a list.
 
-    `listed` holds the ids of the taxa that stay, with all that lies under them; `author` writes
-    the results.
+    `listed` holds the ids of the taxa to keep, including all taxa below them. `author` is the
+    algorithm of the results.
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class Masking:
     def apply(
         self, rows: ClassificationQuerySet, *, source_id: int, job: Job | None = None
     ) -> set[int]:
-        """Mask those of `rows` that algorithm `source_id` gave and that stand.
+        """Mask the `rows` of algorithm `source_id` that are current or whose result is outdated.
 
-        And those whose result is outdated. Returns the ids of the occurrences that this touched.
+        Returns the ids of the occurrences whose classifications changed.
         """
         sources = read_sources(standing(rows, source_id=source_id, author=self.author), self.maps)
         outdated = self._outdated(sources)
@@ -116,7 +116,7 @@ class Masking:
         )
 
     def _outdated(self, sources: Sequence[Source]) -> dict[int, bool]:
-        """For each source that has a standing result, whether that kept other labels."""
+        """For each source with a current result, whether that result kept other labels."""
         results = Classification.objects.filter(
             applied_to__any_of={row.pk for row in sources}, algorithm=self.author, terminal=True
         )
@@ -165,13 +165,16 @@ class Masking:
 
 
 def _metadata(removed_mass: float, key: str) -> dict[str, Any]:
-    """What a result is kept with; the names of the counters that warn of it among it."""
+    """The metadata of a result, with the names of the counters that warn of it."""
     told: dict[str, Any] = {"removed_mass": removed_mass, "kept_labels": key}
     return told | {"warnings": ["likely_off_list"]} if removed_mass > LIKELY_OFF_LIST else told
 
 
 class Masked(NamedTuple):
-    """A row a classification: its new scores, its best kept class, the mass that was removed."""
+    """The result, one row per classification.
+
+    The new scores, the index of the best kept class, and the probability that was removed.
+    """
 
     scores: Matrix
     winners: NDArray[np.intp]
@@ -179,10 +182,11 @@ class Masked(NamedTuple):
 
 
 def mask(logits: Matrix, kept: NDArray[np.bool_], *, reweight: bool) -> Masked:
-    """The probabilities of `logits` with those classes alone that are `kept`; at least one is.
+    """The probabilities of `logits` restricted to the `kept` classes, at least one of them.
 
-    Reweighted, the softmax over the kept classes; else their shares of the full one. All others
-    are exactly 0. The best class is that of the highest kept logit, the first of equal ones.
+    If `reweight`, the softmax over the kept classes, else their values in the softmax over all
+    classes. All other classes are exactly 0. The best class is the kept class with the highest
+    logit; on a tie, the first.
     """
     full = softmax(logits)
     inside = logits[:, kept]

@@ -1,7 +1,7 @@
-"""From classifications with vectors to derived ones that supersede them.
+"""Derive classifications from others with vectors, and supersede those.
 
-A method brings a rule: what becomes of the vectors of one category map, as NumPy arrays. Reading,
-checking, superseding and writing are here, in portions that bound the memory.
+A method provides a rule for the vectors of one category map, as NumPy arrays. This module reads and
+checks the vectors, demotes the sources and writes the results, some rows at a time to bound memory.
 """
 
 import logging
@@ -24,16 +24,16 @@ from ami.ml.post_processing.derived.labels import LabelTaxa, read_label_taxa
 Matrix = NDArray[np.float64]
 
 LARGEST_BATCH = 1_000
-BATCH = 2_000_000  # numbers of a vector column in a batch, which takes about a second
-PORTION = 1_000_000  # numbers of a vector column that are in memory at once, 8 bytes each
+BATCH = 2_000_000  # numbers of a vector column in a batch, which takes about 1 s
+PORTION = 1_000_000  # numbers of a vector column in memory at once, 8 bytes each
 NAMED = 1_000
-# As what a run has consulted is told by.
+# The names under which a page lists what a run consulted.
 LABELS = "Labels and their taxa"
 OF_ALGORITHMS = "Category maps of the algorithms"
 
 
 class Source(NamedTuple):
-    """A classification that another one may be derived from, without its vectors."""
+    """A classification from which another may be derived, without its vectors."""
 
     pk: int
     detection_id: int
@@ -43,9 +43,10 @@ class Source(NamedTuple):
 
 
 class Derived(NamedTuple):
-    """What a rule makes of some of its sources: one classification each.
+    """The results of a rule: one classification for each of these sources.
 
-    `scores` and `logits` hold a row each, in the order of the category map, where they are kept.
+    `scores` and `logits` hold one row per source, in the order of the category map; None if they
+    are not stored.
     """
 
     sources: Sequence[Source]
@@ -56,12 +57,12 @@ class Derived(NamedTuple):
     logits: Matrix | None = None
 
 
-# Judges sources of one category map by a matrix with a row a source and a column a label.
+# Takes the sources of one category map and a matrix of one row per source, one column per label.
 Rule = Callable[[LabelTaxa, Sequence[Source], Matrix], Derived]
 
 
 class Tally(Protocol):
-    """Where rows are counted; every task is one."""
+    """Counts rows. Every task is a Tally."""
 
     def count(self, **figures: int) -> None: ...
 
@@ -69,10 +70,10 @@ class Tally(Protocol):
 
 
 class CategoryMaps(dict[int, LabelTaxa]):
-    """The category maps that a run goes by, by id, with the taxa of their labels.
+    """The category maps of a run by id, with the taxa of their labels.
 
-    They are made of what :func:`consult_maps` has found, however the catalogue has changed since.
-    `by_algorithm` has the map of those classifications of an algorithm that name none themselves.
+    They are built from the result of :func:`consult_maps`, so later changes of the catalogue have
+    no effect. `by_algorithm` holds the map for classifications that name none themselves.
     """
 
     def __init__(self, consulted: Mapping[str, Any]) -> None:
@@ -86,11 +87,11 @@ class CategoryMaps(dict[int, LabelTaxa]):
 
     @property
     def width(self) -> int:
-        """The number of labels of the largest."""
+        """The number of labels of the largest map."""
         return max((len(one.labels) for one in self.values()), default=0)
 
     def tell_unresolved(self, logger: logging.Logger) -> None:
-        """Name the labels that stand for no taxon."""
+        """Log the labels that stand for no taxon."""
         for pk, labels in self.items():
             if unresolved := labels.unresolved:
                 logger.warning(
@@ -104,9 +105,9 @@ class CategoryMaps(dict[int, LabelTaxa]):
 
 
 def consult_maps(rows: ClassificationQuerySet, *, of: Collection[int] = ()) -> dict[str, Any]:
-    """What :meth:`PlannedWork.consult` says of the category maps of `rows`, for CategoryMaps.
+    """The category maps of `rows`, as part of :meth:`PlannedWork.consult`, for CategoryMaps.
 
-    And of those of the algorithms whose ids `of` holds, whether they gave a row or not.
+    Includes the maps of the algorithms whose ids are in `of`, even if they have no row.
     """
     pairs = set(rows.order_by().values_list("algorithm_id", "category_map_id").distinct())
     ids = {algorithm for algorithm, own in pairs if own is None} | set(of)
@@ -120,12 +121,12 @@ def consult_maps(rows: ClassificationQuerySet, *, of: Collection[int] = ()) -> d
 
 
 def rows_a_batch(classes: int) -> int:
-    """How many rows of so many classes make a batch: the fewer the wider they are."""
+    """The number of rows per batch: the more classes a row has, the fewer rows."""
     return max(1, min(LARGEST_BATCH, BATCH // max(1, classes)))
 
 
 def read_sources(rows: ClassificationQuerySet, maps: CategoryMaps) -> list[Source]:
-    """Those rows by id, in one query; without a category map they take their algorithm's."""
+    """The rows by id, in one query; rows without a category map use that of their algorithm."""
     columns = rows.order_by("pk").values_list(
         "pk",
         "detection_id",
@@ -150,11 +151,11 @@ def derive(
     job: Job | None,
     tally: Tally,
 ) -> set[int]:
-    """Write what `rule` makes of the sources and demote what that supersedes.
+    """Write the results of `rule` for the sources, and demote what they supersede.
 
-    `vectors` names the column that it judges by, "scores" or "logits". Returns the ids of the
-    occurrences that this touched. Rows whose vector does not fit their category map, or holds
-    null, NaN or infinity, are skipped by reason.
+    `vectors` names the column to read, "scores" or "logits". Returns the ids of the occurrences
+    whose classifications changed. Rows whose vector does not fit their category map, or contains
+    null, NaN or infinity, are skipped, and counted by reason.
     """
     touched: set[int] = set()
     for labels, rows in _by_category_map(sources, maps=maps, tally=tally):
@@ -170,7 +171,7 @@ def derive(
 
 
 def softmax(logits: Matrix) -> Matrix:
-    """exp(x) ÷ Σ exp(x) over each row, shifted by its largest so that nothing overflows."""
+    """exp(x) ÷ Σ exp(x) over each row, shifted by its maximum so that nothing overflows."""
     with np.errstate(over="ignore", under="ignore"):
         shares: Matrix = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
@@ -191,7 +192,11 @@ def _by_category_map(
             continue
         reason = "no category map"
         if pk:
-            reason = "category map without labels" if labels else "category map of a later time"
+            reason = (
+                "category map without labels"
+                if labels
+                else "category map was not used when planned"
+            )
         tally.skip(reason, rows=len(rows), ids=[row.pk for row in rows])
 
 
@@ -204,7 +209,7 @@ def _portions(rows: Sequence[Source], *, width: int) -> Iterator[Sequence[Source
 def _read_matrix(
     rows: Sequence[Source], column: str, *, width: int, tally: Tally
 ) -> tuple[list[Source], Matrix]:
-    """The rows with sound vectors, and those as a matrix."""
+    """The rows with sound vectors, and these vectors as a matrix."""
     wanted = Classification.objects.filter(pk__any_of={row.pk for row in rows})
     found = read_vectors(wanted.values_list("pk", column))
     pairs = [(row, vector) for row in rows if (vector := found.get(row.pk)) is not None]
@@ -224,7 +229,7 @@ def _read_matrix(
 
 
 def _demote(derived: Derived, *, author: Algorithm) -> None:
-    """Make the sources intermediate, and what `author` derived from them before."""
+    """Demote the sources, and earlier results of `author` for them."""
     ids = {row.pk for row in derived.sources}
     superseded = Q(pk__any_of=ids) | Q(applied_to__any_of=ids, algorithm=author)
     Classification.objects.filter(superseded, terminal=True).update(

@@ -36,7 +36,7 @@ class TestUnusableSelection:
         hiding = f"{SETS}?project__id__exact={row.project.pk + 1}"
         response = step(client, [row.pk], url=hiding)
         assert (response.status_code, response.url) == (302, hiding)
-        assert "left out by its filters" in told(response)[0]
+        assert "the filters exclude them" in told(response)[0]
         assert not Job.objects.exists()
 
     @pytest.mark.parametrize(

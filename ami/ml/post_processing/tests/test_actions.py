@@ -49,7 +49,7 @@ def test_first_post_shows_the_page_and_writes_nothing(client: Client) -> None:
         assert f'<input type="hidden" name="_selected_action" value="{row.pk}">' in page
         assert f'<a href="{SETS}{row.pk}/change/">{row.name}</a>' in page
     assert 'name="size_threshold" value="0.0008"' in page
-    assert "Detections whose box covers less than this share of the frame are flagged." in page
+    assert "Flag detections whose box covers less than this share of the frame (0 to 1)." in page
     assert '<fieldset class="module aligned' in page
     assert re.search(r'name="launch_key" value="[0-9a-f-]{36}"', page)
 
@@ -123,8 +123,8 @@ def test_occurrence_can_be_selected_too(client: Client) -> None:
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ("7", "size_threshold must be below 1, got 7."),
-        ("0", "size_threshold must be above 0, got 0."),
+        ("7", "Size threshold must be below 1, got 7."),
+        ("0", "Size threshold must be above 0, got 0."),
         ("much", "Enter a number."),
         ("", "This field is required."),
         ("nan", "Enter a number."),
@@ -156,7 +156,7 @@ def test_double_submit_launches_once_and_links_the_first_jobs(client: Client) ->
     assert again.status_code == 302
     assert f">Job {job.pk}</a>" in told(again)[-1]
     assert "submitted before" in told(again)[-1]
-    assert "nothing new was queued" in told(again)[-1]
+    assert "no new Job was queued" in told(again)[-1]
     assert Job.objects.count() == 1
 
 
@@ -242,7 +242,7 @@ def test_new_method_appears_where_its_scopes_allow(client: Client) -> None:
         assert "How deep to look." in page
         assert "size_threshold" not in page
         refused = confirm(client, [row.pk], action="run_sets_only", depth="0")
-        assert "depth must be at least 1, got 0." in refused.text
+        assert "Depth must be at least 1, got 0." in refused.text
         confirm(client, [row.pk], action="run_sets_only", depth="5")
     assert Job.objects.get().params == {
         "task": "sets_only",

@@ -77,7 +77,7 @@ def test_of_two_clicks_at_once_one_applies(capture_set: SourceImageCollection) -
 
 def test_what_is_no_dry_run_is_refused(capture_set: SourceImageCollection) -> None:
     job = run(capture_set, dry_run=False)
-    with pytest.raises(ApplyRefusedError, match="is no dry run and was not reverted"):
+    with pytest.raises(ApplyRefusedError, match="is not a dry run and was not reverted"):
         apply(job, user=None)
 
 
@@ -105,10 +105,10 @@ def test_changed_scope_is_told_and_asked_about(capture_set: SourceImageCollectio
     with pytest.raises(ScopeChangedError) as changed:
         apply(dry, user=None)
     assert changed.value.changes == [
-        "It held 3 detections, and holds 4 now.",
-        "1 detection came or changed since.",
-        "1 classification came or changed since.",
-        "1 identification came or changed since.",
+        "The scope held 3 detections; it now holds 4.",
+        "1 detection added or changed since.",
+        "1 classification added or changed since.",
+        "1 identification added or changed since.",
     ]
     assert apply(dry, user=None, confirmed=True).applies == dry
 
@@ -122,7 +122,7 @@ def test_as_many_other_detections_are_told_of(capture_set: SourceImageCollection
     make_detection(source_image=capture)
     with pytest.raises(ScopeChangedError) as changed:
         apply(dry, user=None)
-    assert changed.value.changes[0] == "It holds other detections than before."
+    assert changed.value.changes[0] == "The scope holds other detections than before."
 
 
 def test_reverted_run_is_applied_again_and_again(capture_set: SourceImageCollection) -> None:

@@ -37,7 +37,9 @@ def test_definition_names_all_that_is_missing() -> None:
 @pytest.mark.parametrize("attributes", [{}, {"key": "whole", "name": "Whole"}])
 def test_intermediary_leaves_the_rest_to_its_children(attributes: dict[str, Any]) -> None:
     between = define(**attributes)
-    with pytest.raises(TypeError, match=r"^Method cannot be made: it must define .*process or run"):
+    with pytest.raises(
+        TypeError, match=r"^Method cannot be instantiated: it must define .*process or run"
+    ):
         between(occurrence_id=1)
     assert define(between, **COMPLETE)(occurrence_id=1).config.occurrence_id == 1
     with pytest.raises(TypeError, match=r"must define .*config_schema\."):
@@ -121,5 +123,5 @@ def test_algorithm_is_made_once() -> None:
 @pytest.mark.django_db
 def test_algorithm_of_its_name_under_another_key_is_told_in_a_sentence() -> None:
     make_algorithm(name=CountingTask.name, key="imported")
-    with pytest.raises(JobFailedError, match=r"exists under another key than"):
+    with pytest.raises(JobFailedError, match=r"already exists with a key other than"):
         _ = CountingTask(occurrence_id=1).algorithm

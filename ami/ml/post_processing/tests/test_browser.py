@@ -65,7 +65,7 @@ def test_operator_tries_the_small_size_filter_and_applies_it(
     page.screenshot(path=screenshots / "confirmation.png")
     page.get_by_label("Size threshold").fill("7")
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_text("size_threshold must be below 1, got 7.")).to_be_visible()
+    expect(page.get_by_text("Size threshold must be below 1, got 7.")).to_be_visible()
     page.get_by_label("Size threshold").fill("0.0008")
     page.get_by_label("Dry run").check()
     page.get_by_role("button", name="Run").click()

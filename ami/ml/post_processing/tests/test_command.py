@@ -74,7 +74,7 @@ def test_pairs_go_before_the_file(tmp_path: Path) -> None:
         ),
         (
             ["small_size_filter"],
-            "small_size_filter runs on --collection or --occurrence; give one.",
+            "small_size_filter needs a scope: give --collection or --occurrence.",
         ),
         (["small_size_filter", "--collection", "0"], "There is no capture set 0."),
         (["small_size_filter", "--collection", 2**70], f"There is no capture set {2**70}."),
@@ -93,7 +93,7 @@ def test_bad_usage_is_one_sentence_with_exit_code_2(arguments: list[Any], senten
     [
         (["--set", "size_threshold=7"], "size_threshold must be below 1, got 7."),
         (["--set", "size_threshold=tiny"], "size_threshold must be a number, got 'tiny'."),
-        (["--set", "depth=1"], "depth is no option of this method, got 1."),
+        (["--set", "depth=1"], "depth is not an option of this method, got 1."),
         (["--set", "size_threshold"], "--set takes OPTION=VALUE, got 'size_threshold'."),
     ],
 )

@@ -134,7 +134,7 @@ def test_bad_usage_is_one_sentence_on_stderr(
 
 def test_method_with_its_own_run_cannot_be_tried(shell: Shell, picky: None) -> None:
     ended = shell("picky", "--occurrence", make_occurrence().pk, "--dry-run")
-    assert (ended.code, ended.err) == (2, "Picky cannot be tried; run it.\n")
+    assert (ended.code, ended.err) == (2, "Picky does not support dry runs.\n")
     assert not Job.objects.exists()
 
 
@@ -161,7 +161,7 @@ def test_rows_that_do_not_exist_are_refused_before_a_job_is_made(shell: Shell, m
         options += ["--set", "taxa_list_id=987655"]
     ended = shell(method, "--occurrence", make_occurrence().pk, "--no-wait", *options)
     assert ended.code == 2
-    assert "There is no algorithm 987654: choose another algorithm_id." in ended.err
+    assert "There is no algorithm 987654: choose another algorithm." in ended.err
     assert ("There is no taxa list 987655" in ended.err) == (method == "class_masking")
     assert not Job.objects.exists()
 

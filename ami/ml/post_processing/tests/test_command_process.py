@@ -83,7 +83,7 @@ def test_second_ctrl_c_leaves_the_job_canceling() -> None:
     ended = command.end()
     assert (ended.code, ended.json["status"]) == (1, JobState.CANCELING)
     assert conforms(ended.json, schema="run_post_processing")
-    assert f"Job {job.pk} stops after its present batches" in ended.err
+    assert f"Job {job.pk} stops after its current batches" in ended.err
 
 
 @pytest.mark.django_db(transaction=True)
@@ -126,7 +126,7 @@ def test_timeout_ends_the_wait_and_leaves_the_job() -> None:
     assert (ended.code, job.status) == (3, JobState.PENDING)
     assert ended.json["status"] == JobState.PENDING
     assert conforms(ended.json, schema="run_post_processing")
-    assert f"Job {job.pk} has not ended in time, and goes on without this command" in ended.err
+    assert f"Job {job.pk} did not end in time and keeps running" in ended.err
 
 
 @pytest.mark.django_db(transaction=True)

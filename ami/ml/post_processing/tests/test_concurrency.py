@@ -220,7 +220,7 @@ def test_twenty_jobs_at_once_end_as_one_after_another(broker: Broker, turn: int)
     assert watch.looks
     assert watch.circles == []
     for job in ended:
-        assert not job.logs.filter(message__contains="tried again").exists()
+        assert not job.logs.filter(message__contains="is retried").exists()
 
     order = sorted(range(20), key=lambda number: str(ended[number].finished_at))
     for number in order:

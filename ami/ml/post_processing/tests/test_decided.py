@@ -156,7 +156,7 @@ def test_all_parts_of_masking_go_by_the_catalogue_of_the_plan(
     assert len(results()) == 1
     assert any(re.fullmatch(sentence, one) for one in job.basis_changes)
     page = admin_client.get(f"/admin/jobs/job/{job.pk}/change/").text
-    assert "The catalogue changed while the run was under way" in page
+    assert "The catalogue changed during the run" in page
     assert job.logs.filter(message__contains="The run used what it was planned with.").exists()
 
 
@@ -275,7 +275,7 @@ def test_what_cannot_be_compared_in_the_end_does_not_keep_the_job_from_it(
     monkeypatch.setattr(ClassMaskingTask, "consult", consult)
     run_parts(job, ROWS)
     assert job.outcome == Outcome.SUCCEEDED
-    assert job.logs.filter(level="ERROR", message__startswith="Whether what it consulted").exists()
+    assert job.logs.filter(level="ERROR", message__startswith="The check whether").exists()
 
 
 def test_row_by_a_category_map_of_a_later_time_is_skipped(night: SourceImageCollection) -> None:
@@ -287,4 +287,4 @@ def test_row_by_a_category_map_of_a_later_time_is_skipped(night: SourceImageColl
     run_parts(job, ROWS)
     assert job.outcome == Outcome.PROBLEMS
     (part,) = JobPart.objects.exclude(skipped={})
-    assert list(part.skipped) == ["category map of a later time"]
+    assert list(part.skipped) == ["category map was not used when planned"]

@@ -139,7 +139,9 @@ def test_unusable_folder_is_named(project: Path) -> None:
 def test_port_zero_is_refused() -> None:
     with pytest.raises(CommandError) as refusal:
         check_port(0)
-    assert str(refusal.value) == ("Port 0 names no port: choose one, as in `make demo PORT=8001`.")
+    assert str(refusal.value) == (
+        "Port 0 is not a valid port: choose one, as in `make demo PORT=8001`."
+    )
 
 
 def test_taken_port_is_told_with_the_remedy(project: Path) -> None:

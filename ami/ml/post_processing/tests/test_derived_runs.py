@@ -123,7 +123,7 @@ def test_names_that_are_likely_wrong_are_warned_of(
     job = mask(night, dry_run=dry_run)
     assert job.outcome == Outcome.PROBLEMS
     (warning,) = job.progress.warnings
-    assert warning.startswith("Likely off list: 1. Masking removed more than 0.9 ")
+    assert warning.startswith("Likely off list: 1. Masking removed more than 90% ")
     assert job.logs.filter(level="WARNING", message=warning).exists()
     page = admin_client.get(f"/admin/jobs/job/{job.pk}/change/").text
     assert '<span class="job-warning">1 likely off list</span>' in page

@@ -176,4 +176,4 @@ def test_dry_run_is_not_reverted(broker: Broker, scope: SourceImageCollection) -
     """Its journal tells of changes that never were; the run after it may have made the same."""
     dry = run(broker, SmallSizeFilterTask, scope, dry_run=True)
     run(broker, SmallSizeFilterTask, scope)
-    assert refusal(dry) == f"Job {dry.pk} was a dry run; it has written nothing."
+    assert refusal(dry) == f"Job {dry.pk} was a dry run, which wrote nothing."

@@ -61,7 +61,7 @@ def test_ticked_form_launches_a_dry_run(client: Client, capture_set: SourceImage
     (text,) = told(confirm(client, [capture_set.pk], _dry_run="on"))
     job = Job.objects.get()
     assert job.dry_run
-    assert "queued 1 Job for 1 capture set as a dry run: " in text
+    assert "queued 1 Job for 1 capture set as a dry run, which writes nothing: " in text
 
 
 @pytest.mark.usefixtures("operator")
@@ -119,9 +119,7 @@ def test_double_click_launches_once(client: Client, dry: Job) -> None:
     first, second = apply(client, dry), apply(client, dry)
     job = Job.objects.get(applies=dry)
     assert first["Location"] == second["Location"] == page_of(job)
-    assert (
-        told(second)[-1] == f"Job {job.pk} applies Job {dry.pk} already; nothing new was started."
-    )
+    assert told(second)[-1] == f"Job {job.pk} already applies Job {dry.pk}; no new Job was started."
 
 
 def test_changed_scope_is_told_and_asked_again(
@@ -131,8 +129,8 @@ def test_changed_scope_is_told_and_asked_again(
     capture = capture_set.images.get()
     make_classification(detection=make_detection(source_image=capture, occurrence=occurrence))
     page = apply(client, dry).text
-    assert "It held 3 detections, and holds 4 now." in page
-    assert "1 detection came or changed since." in page
+    assert "The scope held 3 detections; it now holds 4." in page
+    assert "1 detection added or changed since." in page
     assert not Job.objects.filter(applies=dry).exists()
     apply(client, dry, _confirmed="1")
     assert Job.objects.filter(applies=dry, dry_run=False).exists()
@@ -169,7 +167,7 @@ def test_reverted_revert_is_not_applied_again(
     revert = run_to_end(request_revert(job, user=operator))
     run_to_end(request_revert(revert, user=operator))
     assert "Apply again" not in client.get(page_of(revert)).text
-    assert "no run of a method" in told(apply(client, revert))[-1]
+    assert "not a run of a method" in told(apply(client, revert))[-1]
 
 
 @pytest.mark.usefixtures("operator")

@@ -58,7 +58,10 @@ def test_soft_time_limit_is_no_fault_of_the_rows(
     assert len(calls) == 5
     assert sorted(calls) == sorted([*set(calls), *cut_short])
     assert job.changes.count() == 64
-    assert "reached the time limit; its batch begins anew" in job.logs.get(level="WARNING").message
+    assert (
+        "reached the time limit; its batch will be repeated"
+        in job.logs.get(level="WARNING").message
+    )
 
 
 @pytest.mark.parametrize("dry_run", [False, True], ids=["run", "dry run"])
@@ -80,7 +83,7 @@ def test_lost_connection_is_no_fault_of_the_rows(
     job = worked(broker, scope, dry_run=dry_run)
     assert (job.outcome, job.changes.count()) == (Outcome.SUCCEEDED, 64)
     assert figures(job) == {"Seen": 64}
-    assert job.logs.filter(message__endswith="the batch is tried again.").count() == 2
+    assert job.logs.filter(message__endswith="the batch is retried.").count() == 2
     assert job.logs.filter(message="Before.").count() == 6
 
 
@@ -166,7 +169,7 @@ def test_batch_that_always_loses_its_worker_fails_the_job(
     broker.work()
     failed = assert_sound(job)
     assert failed.outcome == Outcome.FAILED
-    assert "was begun 3 times and never came to the end of a batch" in failed.error
+    assert "was started 3 times and never reached the end of a batch" in failed.error
 
 
 def test_slices_go_on_exactly_where_they_ended(

@@ -112,7 +112,9 @@ def test_many_failing_units_fail_the_job(broker: Broker, rows: int) -> None:
     SeeingTask.odd.update(detections())
     job = worked(broker, scope, workers=1)
     assert job.outcome == Outcome.FAILED
-    assert job.error.startswith("50 of 50 rows failed, more than 50%, the last with ValueError: Od")
+    assert job.error.startswith(
+        "50 of 50 rows failed, more than 50%. The last error: ValueError: Od"
+    )
 
 
 @pytest.mark.parametrize("rows", [64, 200])
@@ -122,7 +124,9 @@ def test_many_units_that_fail_side_by_side_fail_the_job(broker: Broker, rows: in
     job = worked(broker, scope)
     assert job.outcome == Outcome.FAILED
     # Of two that are the 49th at once, neither is one too many; the next one is.
-    assert re.match(r"(50 of 50|51 of 51) rows failed, more than 50%, the last with V", job.error)
+    assert re.match(
+        r"(50 of 50|51 of 51) rows failed, more than 50%\. The last error: V", job.error
+    )
 
 
 def test_job_goes_on_where_less_than_half_fails(

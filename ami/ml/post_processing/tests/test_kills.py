@@ -213,7 +213,7 @@ def test_three_lost_workers_end_the_job_with_the_reason(site: Site, kind: str) -
             wait_until(is_worn_out, seconds=90)
     assert attempt.job.outcome == Outcome.FAILED
     # The worker that was to say so may have been killed, too.
-    assert re.search("was begun [34] times and never came to", attempt.job.error)
+    assert re.search("was started [34] times and never reached", attempt.job.error)
 
 
 def test_workers_that_are_stopped(site: Site, like_undisturbed: Compare) -> None:

@@ -109,7 +109,7 @@ def test_rollup_of_detections_without_a_classification() -> None:
 def test_classifier_that_gave_nothing(classifier: Algorithm) -> None:
     make_source(make_classifier("x"), logits=[1.0])
     told = reason(run(ClassMaskingTask, everything(), **options_of(ClassMaskingTask)))
-    assert told == "No classification of Moths v1 in scope has logits and stands."
+    assert told == "No current classification of Moths v1 in scope has logits."
 
 
 def test_masking_that_has_been_done_before(classifier: Algorithm) -> None:
@@ -118,8 +118,8 @@ def test_masking_that_has_been_done_before(classifier: Algorithm) -> None:
     options, scope = options_of(ClassMaskingTask), everything()
     assert run(ClassMaskingTask, scope, **options).outcome == Outcome.SUCCEEDED
     assert reason(run(ClassMaskingTask, scope, **options)) == (
-        "Masking by Ours has been done before, with the same classes: it has a result for each of "
-        "the 2 classifications of Moths v1 in scope."
+        "All 2 classifications of Moths v1 in scope were already masked by Ours with the same "
+        "classes."
     )
     make_source(classifier, logits=[1.0, 2.0, 3.0])
     assert run(ClassMaskingTask, everything(), **options).outcome == Outcome.SUCCEEDED
@@ -236,5 +236,5 @@ def test_page_of_options_names_the_lack_of_a_list(
 ) -> None:
     make_source(classifier, logits=[1.0, 2.0, 3.0])
     page = post(admin_client, [everything().pk], action="run_class_masking").text
-    assert "Nothing to do: No list of the project holds a class of a classifier." in page
+    assert "Nothing to do: No taxa list of the project holds a class of a classifier." in page
     assert Classification.objects.count() == 1

@@ -134,8 +134,11 @@ def test_lists_that_hold_a_class_are_offered_with_the_rows_named_off_them(
     made["3 of another project"].projects.set([make_project()])
     assert offered(Occurrence.objects.all(), "taxa_list_id") == [
         DASHES,
-        (made["1 everywhere"].pk, "1 everywhere: 1 classification named off it"),
-        (made["2 of the project"].pk, "2 of the project: 3 classifications named off it"),
+        (made["1 everywhere"].pk, "1 everywhere: 1 classification names a taxon outside the list"),
+        (
+            made["2 of the project"].pk,
+            "2 of the project: 3 classifications name taxa outside the list",
+        ),
     ]
 
 
@@ -144,7 +147,7 @@ def test_selection_that_offers_nothing_says_why() -> None:
     selection = Occurrence.objects.all()
     assert offered(selection, "algorithm_id") == [NO_LOGITS]
     assert offered(selection, "taxa_list_id") == [
-        ("", "No list of the project holds a class of a classifier.")
+        ("", "No taxa list of the project holds a class of a classifier.")
     ]
 
 
@@ -160,8 +163,8 @@ def test_classifier_stays_offered_once_it_is_masked(classifier: Algorithm) -> No
     ]
     assert offered(Occurrence.objects.all(), "taxa_list_id") == [
         DASHES,
-        (taxa_list.pk, "a: 0 classifications named off it"),
-        (other.pk, "b: 1 classification named off it"),
+        (taxa_list.pk, "a: 0 classifications name taxa outside the list"),
+        (other.pk, "b: 1 classification names a taxon outside the list"),
     ]
 
 
@@ -185,7 +188,7 @@ def test_large_selection_is_looked_at_in_part(
     selection = Occurrence.objects.all()
     assert offered(selection, "algorithm_id")[1][1] == "Moths v1: at least 2 classifications"
     assert offered(selection, "taxa_list_id")[1][1] == (
-        "List: at least 2 classifications named off it"
+        "List: at least 2 classifications name taxa outside the list"
     )
 
 
@@ -280,7 +283,7 @@ def test_rollup_is_launched_from_the_list_of_capture_sets(
     sent = {"thresholds_GENUS": "2", "lineage": "constrained"}
     options = {"action": "run_rank_rollup", "launch_key": KEY}
     page = post(client, [capture_set.pk], url=SETS, **options, **sent).content.decode()
-    assert "thresholds.GENUS must be at most 1, got 2." in page
+    assert "Thresholds (Genus) must be at most 1, got 2." in page
     assert not Job.objects.exists()
     post(client, [capture_set.pk], url=SETS, **options, **sent | {"thresholds_GENUS": "0.5"})
     assert Job.objects.get().params["config"]["thresholds"] == {"GENUS": 0.5}

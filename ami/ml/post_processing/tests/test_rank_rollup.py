@@ -233,7 +233,7 @@ def test_rows_of_every_kind_of_fault_are_skipped_by_reason_and_the_rest_is_done(
         "Skipped: scores of another length than the category map": 3,
         "Skipped: logits of another length than the category map": 1,
         "Skipped: scores are not finite numbers": 3,
-        "Skipped: scores are no probabilities": 3,
+        "Skipped: scores are not probabilities": 3,
         "Skipped: category map without labels": 1,
         "Skipped: no category map": 1,
     }

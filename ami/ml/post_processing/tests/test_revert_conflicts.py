@@ -182,7 +182,7 @@ def test_revert_of_a_deleted_job_fails_with_a_sentence() -> None:
     job.delete()
     runner.run(reverting.pk)
     reverting.refresh_from_db()
-    assert reverting.error == "The Job to revert no longer exists, nor does its journal."
+    assert reverting.error == "The Job to revert and its journal no longer exist."
 
 
 @pytest.mark.django_db(transaction=True)

@@ -169,7 +169,7 @@ def test_causes_are_named(night: SourceImageCollection, operator: User, client: 
     }
     for text in (page.text, client.get(page_of(reverting)).text):
         assert f'<a href="/admin/users/user/{person.pk}/change/">Rosa</a>' in text
-        assert "a change outside of Jobs" in text
+        assert "a change outside Jobs" in text
         assert f'href="/admin/main/classification/{edited.pk}/change/"' in text
         assert str(gone.pk) in text
 
@@ -251,7 +251,7 @@ def test_locked_rows_are_told_of(
     with transaction.atomic():
         Classification.objects.select_for_update().get(pk=Classification.objects.earliest("pk").pk)
         (page,) = race(lambda: client.get(page_of(job, "revert/")))
-    assert "Other work is writing these rows at the moment." in page.text
+    assert "Another transaction is writing these rows." in page.text
 
 
 def test_new_name_of_what_a_run_created_keeps_nothing_from_its_revert(

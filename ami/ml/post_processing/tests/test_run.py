@@ -194,7 +194,9 @@ def test_batch_that_raises_is_rolled_back_whole_and_its_log_survives() -> None:
     messages = list(job.logs.order_by("pk").values_list("message", flat=True))
     assert messages[1:3] == ["Batch 0.", "Batch 1."]
     ids = "{}, {}".format(*Detection.objects.order_by("pk").values_list("pk", flat=True)[2:])
-    assert messages[3].startswith(f"Skipped, as it fails: {ids}. RuntimeError: Trouble.\nTraceback")
+    assert messages[3].startswith(
+        f"Skipped because of an error: {ids}. RuntimeError: Trouble.\nTraceback"
+    )
     assert messages[4] == f"Skipped 2: failed with RuntimeError. Ids: {ids}."
 
 
@@ -237,7 +239,7 @@ def test_cancel_acts_at_the_next_batch() -> None:
     assert figures(job)["Seen"] == 4
     assert Taxon.objects.count() == 2
     assert job.logs.order_by("pk").last().message == (  # type: ignore[union-attr]
-        "Canceled; what it has committed stays."
+        "Canceled; committed changes stay."
     )
 
 

@@ -116,9 +116,9 @@ def test_what_cannot_be_asked_for_on_one_page_is_refused_with_a_sentence(
     doomed.delete()
     before = record()
     for jobs, sentence in [
-        ([job, finer], f"Jobs {job.pk} and {finer.pk} differ in method, options or kind of rows"),
+        ([job, finer], f"Jobs {job.pk} and {finer.pk} differ in method, options or type of rows"),
         ([unfinished], f"Job {unfinished.pk} has not ended; run it again after its end."),
-        ([unknown], f"Job {unknown.pk} is of the type 'test_type', which is not run again."),
+        ([unknown], f"Job {unknown.pk} has the type 'test_type', which cannot be run again."),
         ([gone], f"Job {gone.pk} cannot be run again: "),
     ]:
         assert told(select(client, *jobs))[-1].startswith(sentence)
@@ -181,7 +181,7 @@ def test_command_line_refuses_with_a_sentence(
     capture_set.delete()
     before = record()
     assert shell("run-again", reverting.pk) == Ended(
-        1, "", f"Job {reverting.pk} is of the type 'revert', which is not run again.\n"
+        1, "", f"Job {reverting.pk} has the type 'revert', which cannot be run again.\n"
     )
     assert shell("run-again", job.pk).err.endswith("no longer exists.\n")
     assert record() == before

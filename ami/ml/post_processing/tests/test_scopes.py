@@ -106,7 +106,7 @@ def test_option_for_several_rows_is_enough() -> None:
 
 
 def test_options_without_any_scope_are_refused() -> None:
-    with pytest.raises(JobFailedError, match="name nothing to run on"):
+    with pytest.raises(JobFailedError, match="name no rows to run on"):
         chosen_scope(ScopeConfig.construct(occurrence_id=None, source_image_collection_id=None))
 
 

@@ -171,7 +171,7 @@ def test_job_runs_its_method() -> None:
     [
         ({}, "The Job's parameters lack 'task'."),
         ({"task": "small_size_filter"}, "The Job's parameters lack 'config'."),
-        ([], "The Job's parameters are no mapping: []."),
+        ([], "The Job's parameters are not a mapping: []."),
         (
             {"task": "elsewhere", "config": {}},
             f"Unknown method 'elsewhere'. Registered: {REGISTERED}.",
@@ -187,7 +187,7 @@ def test_job_runs_its_method() -> None:
         ),
         (
             {"task": "small_size_filter", "config": {"occurrence_id": 1, "job": 2}},
-            "job is no option of this method, got 2.",
+            "job is not an option of this method, got 2.",
         ),
         (
             {"task": "small_size_filter", "config": {}},

@@ -97,7 +97,7 @@ def test_selected_events_can_be_tried(client: Client) -> None:
 @pytest.mark.usefixtures("operator")
 def test_option_out_of_range_is_told_at_its_field(client: Client) -> None:
     response = click(client, [make_event()], cost_threshold="0")
-    assert "cost_threshold must be above 0, got 0." in response.text
+    assert "Cost threshold must be above 0, got 0." in response.text
     assert not told(response)
     assert not Job.objects.exists()
 

@@ -43,7 +43,7 @@ class Schema(BaseModel):
         ({"whole": "1e3"}, "whole", "whole must be a whole number, got '1e3'."),
         ({"mode": "c"}, "mode", "mode must be one of 'a', 'b', got 'c'."),
         ({"lineage": "c"}, "lineage", "lineage must be one of 'global', got 'c'."),
-        ({"surprise": 1}, "surprise", "surprise is no option of this method, got 1."),
+        ({"surprise": 1}, "surprise", "surprise is not an option of this method, got 1."),
         (
             {"thresholds": {"GENUS": 7}},
             "thresholds",

@@ -1,4 +1,4 @@
-"""Start everything on this machine and run the main job the way a person does."""
+"""Start all services on this machine and run a method through the admin."""
 
 import signal
 import socket
@@ -19,7 +19,7 @@ from ami.users.models import User
 from config import embedded
 
 EMAIL = "demo@example.org"
-PASSWORD = "demo"  # noqa: S105  of a site that only this machine reaches
+PASSWORD = "demo"  # noqa: S105  only this machine can reach the site
 HOST = "127.0.0.1"
 CAPTURE_SET = "Demo captures"
 START_SECONDS = 60
@@ -27,16 +27,18 @@ JOB_SECONDS = 300
 
 
 class Command(BaseCommand):
-    help = "Serve a demo project here, with the small size filter run on it."
+    help = "Serve a demo project on this machine, and run the small size filter on it."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="stop when the Job has ended")
-        parser.add_argument("--port", type=int, default=8000, help="of the web server")
+        parser.add_argument("--port", type=int, default=8000, help="the port of the web server")
 
     def handle(self, *args: Any, once: bool, port: int, **options: Any) -> None:
         if not settings.DEBUG:
-            raise CommandError("The demo needs config.settings.local: it makes a known password.")
+            raise CommandError(
+                "The demo needs config.settings.local, because its password is public."
+            )
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, interrupt_once)
         try:
@@ -84,9 +86,7 @@ class Command(BaseCommand):
         self.stdout.write(f"\nJob:    {url}\nAdmin:  {site}/admin/")
         self.stdout.write(f"Log in: {EMAIL}, password {PASSWORD}\n")
         if job.status != JobState.SUCCESS:
-            raise CommandError(
-                f"The Job has not succeeded: {job.error or job.get_status_display()}"
-            )
+            raise CommandError(f"The Job did not succeed: {job.error or job.get_status_display()}")
 
     def _serve(self, children: list[Child]) -> None:
         self.stdout.write("Serving until Ctrl-C.")
@@ -106,9 +106,9 @@ def _commands(port: int) -> dict[str, tuple[str, ...]]:
 
 
 def check_port(port: int) -> None:
-    """Raise CommandError where the demo cannot listen on the port."""
+    """Raise CommandError if the demo cannot listen on the port."""
     if port == 0:
-        raise CommandError("Port 0 names no port: choose one, as in `make demo PORT=8001`.")
+        raise CommandError("Port 0 is not a valid port: choose one, as in `make demo PORT=8001`.")
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

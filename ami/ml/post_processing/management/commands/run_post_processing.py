@@ -38,37 +38,45 @@ Method = type[BasePostProcessingTask]
 
 class Command(ScriptableCommand):
     help = (
-        "Run a post-processing method as a Job, and wait for its end; Ctrl-C cancels it. Exit "
-        "code: 0 succeeded, 1 failed, canceled or succeeded with problems, 2 bad usage, 3 not "
-        "ended within --timeout, 4 nothing to do."
+        "Run a post-processing method as a Job and wait for its end. Ctrl-C cancels the Job. Exit "
+        "codes: 0 succeeded; 1 failed, canceled or succeeded with problems; 2 bad usage; 3 not "
+        "ended within --timeout; 4 nothing to do."
     )
     blank = BLANK
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("method", nargs="?", help="the method's key; --list shows them")
-        parser.add_argument("--list", action="store_true", help="show the methods and options")
+        parser.add_argument("method", nargs="?", help="the key of the method, as shown by --list")
+        parser.add_argument(
+            "--list", action="store_true", help="show the methods and their options"
+        )
         chosen = parser.add_mutually_exclusive_group()
         for scope in SCOPES:
             noun = scope.model._meta.verbose_name
             chosen.add_argument(
-                f"--{scope.flag}", type=whole_number, metavar="ID", help=f"the {noun}"
+                f"--{scope.flag}", type=whole_number, metavar="ID", help=f"the {noun} to run on"
             )
         parser.add_argument(
-            "--set", action="append", default=[], metavar="OPTION=VALUE", help="set an option"
+            "--set",
+            action="append",
+            default=[],
+            metavar="OPTION=VALUE",
+            help="set an option; repeatable",
         )
         parser.add_argument("--config", metavar="FILE", help="a JSON file of options")
         parser.add_argument(
-            "--dry-run", action="store_true", help="roll every batch back; keep what it tells"
+            "--dry-run",
+            action="store_true",
+            help="write nothing: roll back every batch, keep counters and journal",
         )
         parser.add_argument(
-            "--wait", action=BooleanOptionalAction, default=True, help="wait for the Job's end"
+            "--wait", action=BooleanOptionalAction, default=True, help="wait for the end of the Job"
         )
         parser.add_argument(
             "--timeout",
             type=_seconds,
             metavar="SECONDS",
-            help="wait no longer, and leave the Job running; exit code 3",
+            help="stop waiting after this time with exit code 3; the Job keeps running",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -98,8 +106,8 @@ class Command(ScriptableCommand):
 
     def _time_is_up(self, job: Job) -> int:
         self.stderr.write(
-            f"Job {job.pk} has not ended in time, and goes on without this command; "
-            f"`manage.py job show {job.pk}` tells how far it is."
+            f"Job {job.pk} did not end in time and keeps running; "
+            f"`manage.py job show {job.pk}` shows its progress."
         )
         return TIMED_OUT
 
@@ -136,7 +144,7 @@ def _launch(task_cls: Method, row: Any, config: dict[str, Any], dry_run: bool) -
 def _method(key: str | None) -> Method:
     if key is None:
         known = ", ".join(POSTPROCESSING_TASKS)
-        raise CommandError(f"Give a method: {known}; or --list.", returncode=BAD_USAGE)
+        raise CommandError(f"Give a method ({known}) or --list.", returncode=BAD_USAGE)
     try:
         return get_postprocessing_task(key)
     except UnknownKeyError as unknown:
@@ -148,7 +156,7 @@ def _listed(key: str | None) -> list[Method]:
 
 
 def _described(task_cls: Method) -> dict[str, Any]:
-    """A method for programs; `schema` is the JSON schema of its options, its scopes among them."""
+    """A method as JSON; `schema` is the JSON schema of its options, including its scopes."""
     return {
         "method": task_cls.key,
         "name": str(task_cls.name),
@@ -183,7 +191,7 @@ def _json(value: Any) -> str:
 
 
 def _encode(value: Any) -> Any:
-    """What JSON does not know; texts may be lazy, to be translated."""
+    """Encode what JSON does not support; texts may be lazy translations."""
     return str(value) if isinstance(value, Promise) else pydantic_encoder(value)
 
 
@@ -199,15 +207,15 @@ def _target(task_cls: Method, options: dict[str, Any]) -> tuple[Scope, Any]:
             raise CommandError(f"There is no {noun} {pk}.", returncode=BAD_USAGE)
         return scope, row
     flags = " or ".join(f"--{scope.flag}" for scope in scopes)
-    raise CommandError(f"{task_cls.key} runs on {flags}; give one.", returncode=BAD_USAGE)
+    raise CommandError(f"{task_cls.key} needs a scope: give {flags}.", returncode=BAD_USAGE)
 
 
 def _config(task_cls: Method, options: dict[str, Any], scope: Scope) -> dict[str, Any]:
-    """The options of the file and of the pairs, which go before it."""
+    """The options from the file and from `--set`, which takes precedence."""
     config = _from_file(options["config"]) | _from_pairs(task_cls, options["set"])
     if doubled := SCOPE_FIELDS & set(config):
         raise CommandError(
-            f"What to run on is given by --{scope.flag}; leave out {', '.join(sorted(doubled))}.",
+            f"--{scope.flag} already gives the scope; leave out {', '.join(sorted(doubled))}.",
             returncode=BAD_USAGE,
         )
     return config
@@ -237,7 +245,7 @@ def _from_pairs(task_cls: Method, pairs: list[str]) -> dict[str, Any]:
 
 
 def _value(option: ModelField | None, text: str) -> Any:
-    """What is JSON is read as such, so that numbers, lists and mappings can be given."""
+    """Parse a value as JSON if possible, so that numbers, lists and mappings can be given."""
     if option and option.outer_type_ is str:
         return text
     try:

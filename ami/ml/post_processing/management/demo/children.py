@@ -17,9 +17,9 @@ PR_SET_PDEATHSIG = 1  # of Linux's prctl()
 
 
 class Child:
-    """One process in a session of its own, so that Ctrl-C reaches the demo only.
+    """A process in a session of its own, so that Ctrl-C reaches only the demo.
 
-    It does not outlive the demo, however that ends.
+    It does not outlive the demo, however the demo ends.
     """
 
     def __init__(self, name: str, *arguments: str, folder: Path) -> None:
@@ -36,14 +36,14 @@ class Child:
             )
 
     def check(self) -> None:
-        """Raise CommandError where it has ended."""
+        """Raise CommandError if it has ended."""
         if self.process.poll() is not None:
             lines = self.log.read_text(errors="replace").split("\n")
-            last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+            last = next((line for line in reversed(lines) if line.strip()), "it wrote no output")
             raise CommandError(f"The {self.name} process ended: {last} (see {self.log})")
 
     def stop(self) -> None:
-        """Return when it and what it started are gone."""
+        """Stop it and the processes that it started; return when all have ended."""
         self.process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_SECONDS)
@@ -53,7 +53,7 @@ class Child:
 
 
 def interrupt_once(*_: Any) -> NoReturn:
-    """Handle SIGINT and SIGTERM: the first one interrupts, and what cleans up is left in peace."""
+    """Handle SIGINT and SIGTERM: the first one interrupts, later ones do not stop the cleanup."""
     _ignore_interrupts()
     raise KeyboardInterrupt
 
@@ -70,7 +70,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def running(commands: dict[str, tuple[str, ...]], *, folder: Path) -> Iterator[list[Child]]:
-    """Run each named Python command while the block runs; their logs go to `folder`."""
+    """Run the named Python commands while the block runs; their logs go to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     children: list[Child] = []
     try:

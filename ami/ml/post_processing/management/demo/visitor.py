@@ -1,4 +1,4 @@
-"""A person at the admin, over HTTP: reads pages, fills in forms, follows what they say."""
+"""An HTTP client that uses the admin like a person: reads pages and submits their forms."""
 
 import re
 from urllib.parse import urljoin
@@ -37,7 +37,7 @@ class Visitor:
             None,
         )
         if box is None:
-            raise CommandError(f"{self.base}{path} lists no {row!r}.")
+            raise CommandError(f"{self.base}{path} does not list {row!r}.")
         chosen = {"action": action, "_selected_action": str(box["value"])}
         page = self._submit(_one(page, "#changelist-form"), path, chosen)
         page = self._submit(_one(page, "#content-main form"), path, {})
@@ -46,9 +46,7 @@ class Visitor:
             told = [
                 part.get_text(" ", strip=True) for part in page.select(".errorlist, .messagelist")
             ]
-            raise CommandError(
-                f"The admin started no Job: {' '.join(told) or 'it did not say why'}"
-            )
+            raise CommandError(f"The admin started no Job: {' '.join(told) or 'it gave no reason'}")
         return urljoin(self.base, str(link["href"]))
 
     def _submit(self, form: Tag, path: str, values: Values) -> BeautifulSoup:
@@ -82,7 +80,7 @@ def _one(page: Tag, selector: str) -> Tag:
 
 
 def _defaults(form: Tag, *, without: Values) -> list[tuple[str, str]]:
-    """Return what a browser would send of an untouched form, less the names in `without`."""
+    """The values that a browser would send for an unchanged form, except names in `without`."""
     sent = []
     for field in form.select("input[name], select[name], textarea[name]"):
         name = str(field["name"])

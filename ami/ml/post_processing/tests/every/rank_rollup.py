@@ -31,7 +31,7 @@ def make_rows(nights: int) -> Rows:
             "logits of another length than the category map": nights,
             "scores of another length than the category map": nights,
             "logits are not finite numbers": nights,
-            "scores are no probabilities": nights,
+            "scores are not probabilities": nights,
             "category map without labels": nights,
             "no category map": nights,
         }
