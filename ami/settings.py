@@ -1,4 +1,7 @@
-"""Celery for long work on Redis; `manage.py check` refuses numbers that do not fit together.
+"""The settings that a project needs to run the Jobs of `ami` on Celery and Redis.
+
+A settings module takes them with ``from ami.settings import *``, and sets `CELERY_BROKER_URL`
+itself. `manage.py check` refuses numbers that do not fit together.
 
 What Celery 5.7 and Redis do, each seen with real workers:
 
