@@ -153,3 +153,21 @@ def test_plugged_in_method_and_check_run_in_another_project(
     assert f"ami from {site}" in said
     assert "status SUCCESS\ntime True\npage 200" in said
     assert "detection_without_time" in manage("check_data_integrity", "--list")
+
+
+def test_extra_apps_of_the_environment_are_installed() -> None:
+    ask = (
+        "import django; django.setup();"
+        "from ami.ml.post_processing.registry import POSTPROCESSING_TASKS;"
+        "from ami.main.checks.declarations import chosen_checks;"
+        "print(*POSTPROCESSING_TASKS, *(check.key for check in chosen_checks()))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", ask],
+        cwd=settings.ROOT,
+        env=os.environ | {"EXTRA_APPS": " clock,", "PYTHONPATH": str(FILES)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert {"capture_time", "detection_without_time"} <= set(found)
