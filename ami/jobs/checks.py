@@ -10,7 +10,7 @@ from django.core.checks import Error, Tags, register
 from ami.base.postgresql import unsupported_version
 from ami.jobs import parts
 
-HOME = "config/settings/celery.py"
+HOME = "the settings module"
 LONG_TASKS = tuple(f"ami.jobs.tasks.{name}" for name in ("run_job", "run_part", "run_whole"))
 
 # id, setting, required value, what happens otherwise

@@ -3,13 +3,9 @@
 import os
 from pathlib import Path
 
-import django_stubs_ext
-
+from ami.settings import *
 from config import embedded
-from config.settings.celery import *
 from config.settings.urls import broker_url, database
-
-django_stubs_ext.monkeypatch()  # lets Django's generic classes accept type parameters at run time
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +24,7 @@ INSTALLED_APPS = [
     "ami.ml",
     "ami.jobs",
     "ami.ml.post_processing",
+    *filter(None, map(str.strip, os.environ.get("EXTRA_APPS", "").split(","))),
 ]
 
 MIDDLEWARE = [

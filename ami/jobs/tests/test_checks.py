@@ -64,7 +64,7 @@ def test_message_says_which_values_and_what_to_do(app: Celery) -> None:
     assert str(error) == (
         "?: (ami.E002) CELERY_TASK_SOFT_TIME_LIMIT (900) must be set and below "
         "CELERY_TASK_TIME_LIMIT (720); otherwise a task is killed before it can clean up.\n"
-        "\tHINT: Set both, a minute or two apart, in config/settings/celery.py."
+        "\tHINT: Set both, a minute or two apart, in the settings module."
     )
 
 

@@ -1,7 +1,9 @@
+import sys
 from importlib import import_module
 from pkgutil import iter_modules
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.utils.module_loading import autodiscover_modules
 
 APART = {"admin", "management", "tests"}
 
@@ -11,8 +13,12 @@ class PostProcessingConfig(AppConfig):
     verbose_name = "Post-processing"
 
     def ready(self) -> None:
-        """Register the methods of every module and subpackage."""
+        """Register the methods of this package, and of `post_processing` in every other app."""
         registry = import_module(f"{self.name}.registry")
         for found in iter_modules(self.module.__path__):  # type: ignore[union-attr]
             if found.name not in APART:
                 registry.register_all(import_module(f"{self.name}.{found.name}"))
+        autodiscover_modules("post_processing")
+        for app in apps.get_app_configs():
+            if plugged := sys.modules.get(f"{app.name}.post_processing"):
+                registry.register_all(plugged)

@@ -147,21 +147,28 @@ def form_class_for(task_cls: type[BasePostProcessingTask]) -> type[BasePostProce
     """The form of a method.
 
     This is the form registered in FORM_CLASSES under its key, else the form that
-    `admin/<key>_form.py` defines, else a form generated from its schema.
+    `admin/<key>_form.py` defines, or `<key>_form.py` beside the method's own module, else a form
+    generated from its schema.
     """
     if task_cls.key in FORM_CLASSES:
         return FORM_CLASSES[task_cls.key]
-    return _form_beside(task_cls.key) or type(
+    return _form_beside(task_cls) or type(
         f"{task_cls.__name__}Form",
         (BasePostProcessingActionForm,),
         {"config_schema": task_cls.config_schema},
     )
 
 
-def _form_beside(key: str) -> type[BasePostProcessingActionForm] | None:
+def _form_beside(
+    task_cls: type[BasePostProcessingTask],
+) -> type[BasePostProcessingActionForm] | None:
     """Raises ValueError if the module defines several forms, none a subclass of the others."""
-    name = f"{__package__}.{key}_form"
-    if not key.isidentifier() or find_spec(name) is None:
+    if not task_cls.key.isidentifier():
+        return None
+    packages = filter(None, (__package__, task_cls.__module__.rpartition(".")[0]))
+    names = (f"{package}.{task_cls.key}_form" for package in packages)
+    name = next(filter(find_spec, names), None)
+    if name is None:
         return None
     forms_there = [
         found

@@ -1,4 +1,7 @@
-"""Celery with Redis for long tasks; `manage.py check` refuses values that do not fit together.
+"""The settings that a project needs to run the Jobs of `ami` on Celery and Redis.
+
+A settings module imports them with ``from ami.settings import *``, and sets `CELERY_BROKER_URL`
+itself. `manage.py check` refuses values that do not fit together.
 
 The behavior of Celery 5.7 with Redis, tested with real workers:
 

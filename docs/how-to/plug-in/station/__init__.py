@@ -1,0 +1,3 @@
+from station.celery import app
+
+__all__ = ["app"]
