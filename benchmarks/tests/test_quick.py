@@ -57,16 +57,16 @@ def test_quick_run_measures_tracking(database_url: str) -> None:
 def test_unknown_benchmark_is_refused() -> None:
     done = bench("speed")
     assert done.returncode == 2
-    assert "no benchmark speed; there are small_size_filter, " in done.stderr
+    assert "no benchmark speed; choose from small_size_filter, " in done.stderr
 
 
 def test_figures_say_whether_they_meet_their_target() -> None:
     assert [figure.met for figure in FIGURES] == [True, False, True]
     assert replace(FIGURES[0], value=2.01).met is False
     assert report.text_table(FIGURES) == (
-        "figure                  value  target\n"
-        "task ÷ SQL                1.5  at most 2\n"
-        "row by row ÷ task        62.9  at least 100\n"
+        "figure                    value  target\n"
+        "task ÷ SQL                  1.5  at most 2\n"
+        "row by row ÷ task          62.9  at least 100\n"
         "rows checked per second  59,039\n"
         "Missed: row by row ÷ task.\n"
     )
