@@ -52,7 +52,9 @@ def _misses_a_worker(job: Job, summary: Summary) -> str:
 def _queued_parts(job: Job, number: int) -> str:
     if number > 1:
         return f"Each of the {number:,} remaining parts of Job {job.pk}"
-    return str(job.parts.only("job", "number").get(state=PartState.QUEUED))
+    # A worker may have claimed it since the summary was read.
+    part = job.parts.only("job", "number").filter(state=PartState.QUEUED).first()
+    return str(part or f"The last part of Job {job.pk}")
 
 
 def _waits_for_a_worker(name: str, since: datetime | None) -> str:

@@ -125,7 +125,7 @@ def test_plugged_in_method_and_check_run_in_another_project(
     wheel: Path, database: str, tmp_path: Path
 ) -> None:
     site, project = tmp_path / "site", tmp_path / "project"
-    pip("install", str(wheel), f"--target={site}")
+    pip("install", str(wheel), "--no-compile", f"--target={site}")
     shutil.copytree(FILES, project, ignore=LEFT_OUT)
 
     def manage(*arguments: str) -> str:

@@ -109,3 +109,11 @@ def test_page_tells_it(served: list[Served], client: Client) -> None:
     job = minutes_ago(queued_job())
     text = client.get(page_of(job, "live/")).text
     assert f'<li class="warning">Job {job.pk} has waited for a worker since ' in text
+
+
+def test_part_that_is_claimed_while_the_page_is_made_is_no_error(served: list[Served]) -> None:
+    job = running_job()
+    part = minutes_ago(make_part(job, PartState.QUEUED))
+    summary = summary_of(job)
+    assert JobPart.claim(part.pk, task_id=part.task_id)
+    assert what_it_waits_for(job, summary).startswith(f"The last part of Job {job.pk} has waited")
