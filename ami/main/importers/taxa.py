@@ -62,8 +62,10 @@ def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str | None) -> TaxaR
         _refuse_loops(filled)
         species = [ids[name] for name in plan.species]
         listed = _add_to_list(list_name, species) if list_name is not None else 0
-        refresh_statistics(Taxon, TaxaList.taxa.through)
-    return TaxaReport(len(plan.taxa) - len(known), len(filled), listed, plan.notes)
+        created = len(plan.taxa) - len(known)
+        if created or listed:
+            refresh_statistics(Taxon, TaxaList.taxa.through)
+    return TaxaReport(created, len(filled), listed, plan.notes)
 
 
 def _check_ranks(plan: TaxaPlan, known: dict[str, Taxon]) -> None:
