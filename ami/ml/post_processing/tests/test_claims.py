@@ -9,16 +9,17 @@ from ami.jobs.models import JobPart, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
+from ami.ml.post_processing.tests.seeing import broker
 from ami.ml.post_processing.tests.workers import (
     Broker,
     assert_sound,
     fresh,
     handed_out,
-    played_broker,
     queued,
     run_part,
 )
 
+__all__ = ["broker"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -26,11 +27,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def methods() -> Iterator[None]:
     with registered(PartingTask):
         yield
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
-    return played_broker(monkeypatch)
 
 
 @pytest.fixture

@@ -15,17 +15,18 @@ from ami.jobs.tests.job_types import Killed
 from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch
 from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
+from ami.ml.post_processing.tests.seeing import broker
 from ami.ml.post_processing.tests.workers import (
     Broker,
     assert_sound,
     fresh,
     handed_out,
-    played_broker,
     queued,
     race,
     run_part,
 )
 
+__all__ = ["broker"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -47,11 +48,6 @@ def methods() -> Iterator[None]:
 def times(request: pytest.FixtureRequest) -> int:
     """How often a race is run."""
     return int(request.param)
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
-    return played_broker(monkeypatch)
 
 
 @pytest.fixture
