@@ -23,7 +23,7 @@ from playwright.sync_api import Page, sync_playwright
 from pytest_django import DjangoDbBlocker
 
 from ami.base.tests.emptying import empty_tables
-from config import embedded
+from config.devservers import embedded
 from config.tests.forks import CeleryProcess
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -12,9 +12,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import ManagementUtility
 from django.core.management.base import BaseCommand
 
-from config import embedded
-from config.servers import ServiceError
-
 NEED_NO_SERVER = {"check", "collectstatic", "diffsettings", "help", "makemigrations"}
 NOBODY_READS = 128 + signal.SIGPIPE
 
@@ -61,11 +58,12 @@ class Output:
 
 
 class CommandLine(ManagementUtility):
-    """Django's own, holding the embedded services while a command runs that needs them."""
+    """Django's own, which starts the servers of development before a command that needs them."""
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
-        if not NEED_NO_SERVER.intersection(self.argv[1:2]) and "--help" not in self.argv:
-            embedded.hold(settings.DATABASE_URL, settings.REDIS_URL)
+        needed = not NEED_NO_SERVER.intersection(self.argv[1:2]) and "--help" not in self.argv
+        if needed and settings.HOLD_SERVICES:
+            settings.HOLD_SERVICES(settings.DATABASE_URL, settings.REDIS_URL)
         return super().fetch_command(subcommand)
 
 
@@ -87,7 +85,7 @@ def main() -> None:
     except OutputError as fault:
         output.discard()
         sys.exit(f"The output cannot be written: {fault}.")
-    except (ImproperlyConfigured, ServiceError) as error:
+    except ImproperlyConfigured as error:
         sys.exit(str(error))
 
 

@@ -10,8 +10,8 @@ from django.conf import settings
 # Set this before `config` is imported, which defaults to the development settings.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
 
-from config import embedded
-from config.servers import ServiceError
+from config.devservers import embedded
+from config.devservers.servers import ServiceError
 
 FOLDER = Path(__file__).parent
 

@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ami.jobs import journal
+from ami.jobs.journal import triggers
 from ami.main.management import scale, scale_sql
 from ami.main.management.scale import Sizes, seed
 
@@ -108,7 +108,7 @@ def _fingerprint(sizes: Any, fill: Callable[[Any], object]) -> str:
         for path in sorted(Path(config.path, "migrations").glob("*.py"))
     ]
     digest = hashlib.sha256(repr(sizes).encode())
-    sources = [Path(module.__file__ or "") for module in (journal, scale, scale_sql)]
+    sources = [Path(module.__file__ or "") for module in (triggers, scale, scale_sql)]
     sources.append(Path(inspect.getfile(fill)))
     for path in [*sources, *migrations]:
         digest.update(path.read_bytes())

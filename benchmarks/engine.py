@@ -14,10 +14,10 @@ from celery import current_app
 from django.conf import settings
 from django.db import connection
 
-from ami.jobs import runner
+from ami.jobs.engine import runner
+from ami.jobs.engine.work import Planned, PlannedWork
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import JobFailedError
-from ami.jobs.work import Planned, PlannedWork
 from ami.main.models import Occurrence, SourceImageCollection
 from ami.ml.post_processing.scopes import SCOPES
 from ami.ml.post_processing.service import JOB_TYPE, LaunchRow, launch
@@ -99,7 +99,7 @@ def _time_to_first_batch(database: str) -> float:
         first.append(time.perf_counter())
         raise JobFailedError("Measured.")
 
-    with databases.copied(database), mock.patch("ami.jobs.parts.do_batch", note):
+    with databases.copied(database), mock.patch("ami.jobs.engine.parts.do_batch", note):
         job = _queue(Occurrence.objects.filter(detections__isnull=False).earliest("pk"))
         begun = time.perf_counter()
         runner.run(job.pk)

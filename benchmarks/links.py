@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from ami.main.importers.occurrence_file import Example, Record, read_occurrences
+from ami.exchange.occurrence_file import Example, Record, read_occurrences
 from ami.ml.post_processing.linking import Floats, Limits, Sightings, link_detections, pair_costs
 from ami.ml.post_processing.tracking import TrackingConfig
 

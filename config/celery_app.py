@@ -8,10 +8,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import import_modules, worker_ready
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, SystemCheckError
-
-from config import embedded
-from config.servers import ServiceError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -22,8 +20,9 @@ app = Celery("ami")
 @import_modules.connect
 def hold_services(**kwargs: Any) -> None:
     try:
-        embedded.hold(settings.DATABASE_URL, settings.REDIS_URL)
-    except ServiceError as error:
+        if settings.HOLD_SERVICES:
+            settings.HOLD_SERVICES(settings.DATABASE_URL, settings.REDIS_URL)
+    except ImproperlyConfigured as error:
         sys.exit(str(error))
 
 

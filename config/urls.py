@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from ami.jobs.views import healthz
+from ami.jobs.watch.views import healthz
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

@@ -8,5 +8,12 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Import the modules that register system checks, guards, signals and job types."""
-        for module in ("checks", "deletion", "signals", "vitals", "revert", "repairs"):
+        for module in (
+            "checks",
+            "deletion",
+            "signals",
+            "journal.revert",
+            "watch.vitals",
+            "repairs",
+        ):
             import_module(f"{self.name}.{module}")

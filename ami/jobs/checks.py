@@ -8,7 +8,7 @@ from celery import Celery, current_app
 from django.core.checks import Error, Tags, register
 
 from ami.base.postgresql import unsupported_version
-from ami.jobs import parts
+from ami.jobs.engine import parts
 
 HOME = "the settings module"
 LONG_TASKS = tuple(f"ami.jobs.tasks.{name}" for name in ("run_job", "run_part", "run_whole"))
@@ -66,8 +66,8 @@ def _check_times(conf: Any) -> Iterator[Error]:
         yield _error(
             "E001",
             f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}) must be at least twice the SLICE_SECONDS of "
-            f"ami.jobs.parts ({parts.SLICE_SECONDS}), because a worker finishes its last batch "
-            "after that time.",
+            f"ami.jobs.engine.parts ({parts.SLICE_SECONDS}), because a worker finishes its last "
+            "batch after that time.",
             hint="Raise the limit, and the longer times with it",
         )
     if (soft or inf) >= (hard or inf):

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from ami.jobs.basis import delete_unused
+from ami.jobs.engine.basis import delete_unused
 from ami.jobs.models import Job, JobChange, JobLog, JobPart
 from ami.jobs.states import FINAL
 

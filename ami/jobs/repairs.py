@@ -9,14 +9,14 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from ami.base.registry import UnknownKeyError
-from ami.jobs.faults import drop_dead_connection
-from ami.jobs.journal import journaled
+from ami.jobs.engine.faults import drop_dead_connection
+from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
+from ami.jobs.engine.runner import run
+from ami.jobs.engine.work import WholeWork
+from ami.jobs.journal.triggers import journaled
 from ami.jobs.models import Job
-from ami.jobs.registry import JOB_TYPES, RUNS_AGAIN
-from ami.jobs.runner import run
 from ami.jobs.service import create_jobs
 from ami.jobs.states import ClaimLostError, JobCanceledError, JobFailedError, JobState, Outcome
-from ami.jobs.work import WholeWork
 from ami.main.checks.declarations import CHECKS, Check, chosen_checks
 from ami.main.checks.repair import RepairContext
 from ami.main.checks.runner import Scope, run_checks

@@ -7,8 +7,8 @@ from uuid import uuid4
 from django.db import transaction
 
 from ami.base.registry import UnknownKeyError
+from ami.jobs.engine.registry import RUNS_AGAIN
 from ami.jobs.models import Job
-from ami.jobs.registry import RUNS_AGAIN
 from ami.jobs.states import JobFailedError, JobState
 from ami.users.models import User
 

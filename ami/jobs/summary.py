@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db.models import Count, F, FloatField, Max, Min, Q, Sum
 from django.db.models.functions import Extract
 
+from ami.jobs.engine.work import SAMPLES, Skipped
 from ami.jobs.progress import JobProgress
 from ami.jobs.states import PartState
-from ami.jobs.work import SAMPLES, Skipped
 
 if TYPE_CHECKING:
     from ami.jobs.models.run_state import RunState

@@ -7,13 +7,15 @@ from django.conf import settings
 from django.db import Error
 
 from ami.base.ids import RowId
-from ami.jobs import health, integrity, parts, runner
-from ami.jobs.faults import is_transient
-from ami.jobs.health import Findings
+from ami.jobs import integrity
+from ami.jobs.engine import parts, runner
+from ami.jobs.engine.faults import is_transient
 from ami.jobs.integrity import check_integrity
 from ami.jobs.models import Pulse
-from ami.jobs.stale import check_stale_jobs
 from ami.jobs.states import StillRunsError
+from ami.jobs.watch import health
+from ami.jobs.watch.health import Findings
+from ami.jobs.watch.stale import check_stale_jobs
 
 __all__ = [
     "check_data_integrity",

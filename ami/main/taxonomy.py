@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from django.db import connection
 
+# The algorithm whose category map holds the labels that an occurrence export named.
+IMPORT_ALGORITHM = "Labels of occurrence exports"
+
 # `UNION` drops rows that were seen before, so that the walk also ends in a loop.
 LINKS = """
 WITH RECURSIVE up (id) AS (

@@ -1,11 +1,10 @@
 """The settings of every environment. `local`, `test` and `production` add their own."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from ami.settings import *
-from config import embedded
-from config.settings.urls import broker_url, database
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +23,7 @@ INSTALLED_APPS = [
     "ami.ml",
     "ami.jobs",
     "ami.ml.post_processing",
+    "ami.exchange",
     *filter(None, map(str.strip, os.environ.get("EXTRA_APPS", "").split(","))),
 ]
 
@@ -56,13 +56,8 @@ WSGI_APPLICATION = "config.wsgi.application"
 AUTH_USER_MODEL = "users.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# The URLs of the services; embedded servers are used if they are not set.
-DATABASE_URL = os.environ.get("DATABASE_URL") or embedded.POSTGRES.url
-REDIS_URL = os.environ.get("REDIS_URL") or embedded.REDIS.url
-
-DATABASES = {"default": database(DATABASE_URL)}
-
-CELERY_BROKER_URL = broker_url(REDIS_URL)
+# The function that starts the servers of these URLs, and is called before they are needed.
+HOLD_SERVICES: Callable[..., None] | None = None
 
 # A user may select 10,000 rows, and must get an error message instead of a 400.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000

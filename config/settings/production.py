@@ -5,7 +5,7 @@ import os
 from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.base import *
-from config.settings.urls import database
+from config.settings.urls import broker_url, database
 
 
 def _list(name: str) -> list[str]:
@@ -27,7 +27,10 @@ SECRET_KEY = os.environ["SECRET_KEY"]
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
 
+DATABASE_URL = os.environ["DATABASE_URL"]
+REDIS_URL = os.environ["REDIS_URL"]
 DATABASES = {"default": database(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+CELERY_BROKER_URL = broker_url(REDIS_URL)
 
 MIDDLEWARE = [
     MIDDLEWARE[0],

@@ -2,7 +2,7 @@
 
 import os
 
-from config import embedded
+from config.devservers import embedded
 from config.settings.base import *
 from config.settings.urls import broker_url, database
 
@@ -15,6 +15,7 @@ DATABASE_URL = os.environ.get("DATABASE_URL") or embedded.TEST_POSTGRES.url
 REDIS_URL = os.environ.get("REDIS_URL") or embedded.TEST_REDIS.url
 DATABASES = {"default": database(DATABASE_URL)}
 CELERY_BROKER_URL = broker_url(REDIS_URL)
+HOLD_SERVICES = embedded.hold
 
 # On shared servers, a worker of one test process must not take messages of another process.
 # Processes that a test starts inherit the name of its process, or the prefix of its keys.

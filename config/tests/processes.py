@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from config.embedded import ROOT
-from config.servers import Server, try_lock
+from config.devservers.embedded import ROOT
+from config.devservers.servers import Server, try_lock
 
 USER = """
 import sys
 from pathlib import Path
-from config import servers
-from config.embedded import Holder
+from config.devservers import servers
+from config.devservers.embedded import Holder
 
 try:
     Holder(getattr(servers, sys.argv[1])(Path(sys.argv[2]))).hold()
@@ -75,7 +75,7 @@ def server_pid(server: Server) -> int:
 
 
 def kill_keeper(server: Server) -> None:
-    command = ["-m", "config.keeper", type(server).__name__, str(server.top)]
+    command = ["-m", "config.devservers.keeper", type(server).__name__, str(server.top)]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_text().split("\0")

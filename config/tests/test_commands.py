@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config.servers import Postgres, Redis
+from config.devservers.servers import Postgres, Redis
 from config.tests.processes import bare_environment, copy_project, has_stopped, wait_until
 
 
@@ -90,7 +90,8 @@ def test_command_runs_where_its_output_is_closed(project: Path, closed: str) -> 
 
 def test_importing_the_project_starts_no_server_and_loads_no_scipy(project: Path) -> None:
     code = (
-        "import django, config.celery_app, config.keeper; django.setup(); import sys, config.urls; "
+        "import django, config.celery_app, config.devservers.keeper; django.setup(); "
+        "import sys, config.urls; "
         "sys.exit('scipy' in sys.modules)"
     )
     environment = bare_environment() | {"DJANGO_SETTINGS_MODULE": "config.settings.local"}

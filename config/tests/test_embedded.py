@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from config import keeper
-from config.servers import (
+from config.devservers import keeper
+from config.devservers.servers import (
     NOBODY,
     Postgres,
     Redis,

@@ -17,7 +17,7 @@ from ami.base.admin import LargeTableAdmin, LargeTableChangeList
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
 from ami.jobs.admin.left import Causes
-from ami.jobs.journal import JOURNALED
+from ami.jobs.journal.triggers import JOURNALED
 from ami.jobs.models import Job, JobChange
 from ami.jobs.models.change import WARNINGS
 from ami.main.models import Taxon

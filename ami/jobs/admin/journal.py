@@ -15,9 +15,9 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ami.base.links import list_url
 from ami.jobs.admin.left import left_tables
 from ami.jobs.admin.pages import JobPagesMixin
+from ami.jobs.journal.revert import refusal, standing_revert
 from ami.jobs.models import Job, JobChange
 from ami.jobs.models.change import WARNINGS
-from ami.jobs.revert import refusal, standing_revert
 
 TRANSITIONS = 10
 CHUNK = 2_000

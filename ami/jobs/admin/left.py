@@ -7,8 +7,8 @@ from django.apps import apps
 from django.db.models import Model
 
 from ami.base.links import change_link, list_url
+from ami.jobs.journal.undo import Undone
 from ami.jobs.models import Job, JobChange
-from ami.jobs.undo import Undone
 from ami.users.models import User
 
 SHOWN = 20

@@ -12,7 +12,7 @@ from ami.jobs.admin.pages import badges
 from ami.jobs.models import Job, JobChange, JobPart
 from ami.jobs.states import RUNNING, JobState, Outcome, PartState
 from ami.jobs.summary import Summary, skipped_in, summary_of
-from ami.jobs.waiting import what_it_waits_for
+from ami.jobs.watch.waiting import what_it_waits_for
 from ami.main.models import Classification
 
 LOG_LINES = 30

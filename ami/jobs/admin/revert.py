@@ -11,8 +11,7 @@ from django.shortcuts import render
 
 from ami.jobs.admin.left import left_of
 from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url
-from ami.jobs.models import Job, JobChange
-from ami.jobs.revert import (
+from ami.jobs.journal.revert import (
     JOB_TYPE,
     RevertRefusedError,
     foretell,
@@ -21,6 +20,7 @@ from ami.jobs.revert import (
     request_revert,
     standing_revert,
 )
+from ami.jobs.models import Job, JobChange
 
 AT_ONCE = 20_000  # the most changes whose revert the page computes itself
 FORETELL = "_foretell"

@@ -17,7 +17,7 @@ from ami.base.commands import FAILED
 from ami.jobs.models import Job
 from ami.jobs.states import JobState
 from ami.jobs.summary import Summary, summary_of
-from ami.jobs.waiting import what_it_waits_for
+from ami.jobs.watch.waiting import what_it_waits_for
 
 POLL_SECONDS = 0.5
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}{postfix}"

@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-from ami.jobs.journal import install_triggers, remove_triggers
+from ami.jobs.journal.triggers import install_triggers, remove_triggers
 
 
 class Migration(migrations.Migration):

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from ami.jobs.journal import install_triggers
+from ami.jobs.journal.triggers import install_triggers
 
 
 class Migration(migrations.Migration):

@@ -1,7 +1,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-from ami.jobs.journal import install_triggers
+from ami.jobs.journal.triggers import install_triggers
 
 
 class Migration(migrations.Migration):

@@ -11,10 +11,11 @@ WARNINGS = KeyTransform("warnings", Cast(KeyTextTransform("metadata", "after"), 
 class JobChange(models.Model):
     """One row that a Job created, changed or deleted, or that a revert left alone.
 
-    It is written by the triggers of :mod:`ami.jobs.journal` in the transaction of the batch. Values
-    are stored by column name: `before` holds the former values of a changed row or all values of a
-    deleted row; `after` holds the new values of a changed row or the short columns of a created
-    row. Floating-point numbers, arrays and JSON are stored as PostgreSQL's text, which is exact.
+    It is written by the triggers of :mod:`ami.jobs.journal.triggers` in the transaction of the
+    batch. Values are stored by column name: `before` holds the former values of a changed row or
+    all values of a deleted row; `after` holds the new values of a changed row or the short columns
+    of a created row. Floating-point numbers, arrays and JSON are stored as PostgreSQL's text, which
+    is exact.
     """
 
     class Kind(models.TextChoices):

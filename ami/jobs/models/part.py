@@ -8,9 +8,9 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from ami.base.models import BaseModel
+from ami.jobs.engine.work import Planned
 from ami.jobs.models.job import Job
 from ami.jobs.states import ATTEMPTS, ClaimLostError, JobState, PartState
-from ami.jobs.work import Planned
 
 
 class JobPart(BaseModel):

@@ -17,7 +17,7 @@ import redis
 from celery import Celery
 from django.db import connection
 
-from config.servers import Postgres, Redis, Server, run_folder
+from config.devservers.servers import Postgres, Redis, Server, run_folder
 from config.settings.urls import broker_url
 from config.tests.forks import CeleryProcess
 from config.tests.processes import User, has_stopped, server_pid, wait_until

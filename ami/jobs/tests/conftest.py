@@ -5,8 +5,8 @@ import pytest
 from celery import Celery
 from celery.signals import after_task_publish
 
-from ami.jobs import broker, health, stale
 from ami.jobs.tests.queues import purge
+from ami.jobs.watch import broker, health, stale
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from ami.base.registry import Registry
-from ami.jobs import parts, runner
+from ami.jobs.engine import parts, runner
+from ami.jobs.engine.registry import JOB_TYPES, WorkFactory
+from ami.jobs.engine.work import Planned, PlannedWork, WholeWork
 from ami.jobs.models import Job, JobState
-from ami.jobs.registry import JOB_TYPES, WorkFactory
 from ami.jobs.states import PartState
-from ami.jobs.work import Planned, PlannedWork, WholeWork
 
 KEY = "test_type"
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from celery import current_app
 
-from ami.jobs import broker
 from ami.jobs.models import Job, JobPart
+from ami.jobs.watch import broker
 
 
 def purge() -> None:

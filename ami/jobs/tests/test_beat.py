@@ -17,7 +17,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTa
 
 from ami.jobs.integrity import TASK
 from ami.jobs.models import Pulse
-from ami.jobs.vitals import TICK_TASK
+from ami.jobs.watch.vitals import TICK_TASK
 from ami.main.models import IntegrityRun
 from config.tests.forks import CeleryProcess
 from config.tests.processes import wait_until

@@ -82,7 +82,7 @@ def test_broker_that_does_not_answer_is_one_sentence(
     app.conf.update(broker_url="redis://127.0.0.1:1/0")
     queued_job()
     with monkeypatch.context() as patch:
-        patch.setattr("ami.jobs.broker.current_app", app)
+        patch.setattr("ami.jobs.watch.broker.current_app", app)
         ended = shell()
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("The broker does not answer: ")

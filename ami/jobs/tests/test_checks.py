@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
 
-from ami.jobs import parts
+from ami.jobs.engine import parts
 
 BROKER: dict[str, Any] = settings.CELERY_BROKER_TRANSPORT_OPTIONS
 TIMEOUTS: dict[str, Any] = settings.CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS

@@ -3,7 +3,7 @@
 import pytest
 from django.db import DatabaseError, Error, connection, transaction
 
-from ami.jobs.faults import drop_dead_connection, is_transient
+from ami.jobs.engine.faults import drop_dead_connection, is_transient
 
 STATEMENTS = [
     ("SELECT pg_terminate_backend(pg_backend_pid())", True),

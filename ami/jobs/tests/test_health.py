@@ -14,7 +14,6 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
 from ami.base.tests.snapshots import snapshot
-from ami.jobs import broker, health
 from ami.jobs.models import Job, JobPart, JobState, Pulse
 from ami.jobs.service import create_jobs
 from ami.jobs.states import PartState
@@ -23,6 +22,7 @@ from ami.jobs.tasks import jobs_health_check, tick
 from ami.jobs.tests.job_types import make_job
 from ami.jobs.tests.queues import take_message, waiting
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
+from ami.jobs.watch import broker, health
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
 Messages = list[tuple[str, list[Any]]]
@@ -37,7 +37,7 @@ def unreadable() -> Iterator[None]:
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.conf.update(broker_url="redis://127.0.0.1:1/0")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ami.jobs.broker.current_app", app)
+        patch.setattr("ami.jobs.watch.broker.current_app", app)
         yield
 
 
@@ -89,7 +89,7 @@ def test_message_that_moves_between_two_looks_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, published: Messages
 ) -> None:
     job = queued_job()
-    monkeypatch.setattr("ami.jobs.stale.time.sleep", lambda seconds: job.publish())
+    monkeypatch.setattr("ami.jobs.watch.stale.time.sleep", lambda seconds: job.publish())
     assert health.lost_enqueues()["fixed"] == 0
     assert len(published) == 1
 
@@ -241,7 +241,7 @@ def test_snapshot_that_fails_for_one_job_is_written_for_the_others(
             raise RuntimeError("It has no summary.")
         return tell(job)
 
-    monkeypatch.setattr("ami.jobs.health.summary_of", fail_at_the_first)
+    monkeypatch.setattr("ami.jobs.watch.health.summary_of", fail_at_the_first)
     assert health.running_job_snapshots() == {"checked": 3, "fixed": 0, "unfixable": 1}
     assert [job.logs.count() for job in jobs] == [0, 1, 1]
 
@@ -274,9 +274,9 @@ def summaries(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 def test_each_round_writes_one_line(
     look: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger="ami.jobs.health")
+    caplog.set_level("INFO", logger="ami.jobs.watch.health")
     served: list[dict[str, int] | None] = [{"ami": 1, "post_processing": 2}]
-    monkeypatch.setattr("ami.jobs.vitals.workers", lambda: served[-1])
+    monkeypatch.setattr("ami.jobs.watch.vitals.workers", lambda: served[-1])
     Pulse.record(Pulse.Name.TICK)
     look()
     ((level, line),) = summaries(caplog)
@@ -294,7 +294,7 @@ def test_each_round_writes_one_line(
 def test_round_with_an_error_warns(
     unreadable: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ami.jobs.vitals.workers", lambda: {"ami": 1})
+    monkeypatch.setattr("ami.jobs.watch.vitals.workers", lambda: {"ami": 1})
     queued_job()
     tick()
     ((level, line),) = summaries(caplog)

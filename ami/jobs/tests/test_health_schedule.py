@@ -11,7 +11,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from ami.base.tests.factories import make_user
 from ami.jobs.tasks import jobs_health_check
-from ami.jobs.vitals import TICK_TASK
+from ami.jobs.watch.vitals import TICK_TASK
 
 pytestmark = pytest.mark.django_db
 

@@ -8,9 +8,9 @@ from django.utils import timezone
 from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
 from ami.base.tests.snapshots import snapshot
-from ami.jobs import runner
+from ami.jobs.engine import runner
+from ami.jobs.engine.parts import run_here
 from ami.jobs.models import Job, JobChange, JobDispatchMode, JobPart, JobState
-from ami.jobs.parts import run_here
 from ami.jobs.progress import JobProgress
 from ami.jobs.service import create_jobs
 from ami.jobs.states import (

@@ -14,8 +14,14 @@ from ami.base.tests.factories import (
     make_taxon,
     make_user,
 )
-from ami.jobs import journal
-from ami.jobs.journal import JOURNALED, columns_of, function_sql, journaled, narrow
+from ami.jobs.journal import triggers
+from ami.jobs.journal.triggers import (
+    JOURNALED,
+    columns_of,
+    function_sql,
+    journaled,
+    narrow,
+)
 from ami.jobs.models import Job, JobChange
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import Classification, Detection, Identification, Occurrence
@@ -48,7 +54,7 @@ def execute(statement: str, *params: Any) -> None:
 def comparison(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the triggers compare vectors as on PostgreSQL 17 and later, and as on 15 and 16."""
     if request.param == "by value":
-        monkeypatch.setattr(journal, "TOAST_VERSION", 999_999)
+        monkeypatch.setattr(triggers, "TOAST_VERSION", 999_999)
         for model in MAKERS:
             execute(function_sql(model))
 

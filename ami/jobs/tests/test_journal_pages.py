@@ -16,7 +16,7 @@ from ami.base.tests.factories import (
     make_taxon,
     make_user,
 )
-from ami.jobs.journal import journaled
+from ami.jobs.journal.triggers import journaled
 from ami.jobs.models import Job, JobChange, JobState
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import Classification, Occurrence, Taxon

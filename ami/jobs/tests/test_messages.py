@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ami.jobs import broker, health
 from ami.jobs.states import PartState
 from ami.jobs.tests.queues import age_what_was_taken, take_message, waiting
 from ami.jobs.tests.rows import make_part, running_job
+from ami.jobs.watch import broker, health
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
 Messages = list[tuple[str, list[Any]]]
@@ -96,5 +96,5 @@ def test_worker_that_is_late_to_tell_what_it_has_in_hand_keeps_it(
     part.publish()
     tag = take_message().delivery_tag
     age_what_was_taken(60)
-    monkeypatch.setattr("ami.jobs.broker.time.sleep", lambda seconds: hold(tag))
+    monkeypatch.setattr("ami.jobs.watch.broker.time.sleep", lambda seconds: hold(tag))
     assert broker.give_back() == set()

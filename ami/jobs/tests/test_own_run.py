@@ -11,7 +11,8 @@ from celery.exceptions import Retry, SoftTimeLimitExceeded
 from django.conf import settings
 from django.utils import timezone
 
-from ami.jobs import heart, runner, tasks
+from ami.jobs import tasks
+from ami.jobs.engine import heart, runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome, StillRunsError
 from ami.jobs.tests.job_types import job_type

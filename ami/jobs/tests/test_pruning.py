@@ -14,8 +14,8 @@ from django.utils import timezone
 from ami.base.tests.factories import make_classification
 from ami.base.tests.snapshots import snapshot
 from ami.jobs import pruning
+from ami.jobs.journal.revert import RevertRefusedError, request_revert
 from ami.jobs.models import Job, JobChange, JobLog, JobPart, JobState
-from ami.jobs.revert import RevertRefusedError, request_revert
 from ami.jobs.states import FINAL
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import Classification

@@ -12,10 +12,10 @@ from django.db.models import Model
 
 from ami.base.tests.factories import make_user
 from ami.base.tests.snapshots import snapshot
-from ami.jobs.journal import JOURNALED
+from ami.jobs.journal.revert import request_revert
+from ami.jobs.journal.triggers import JOURNALED
 from ami.jobs.models import Job, JobState
 from ami.jobs.repairs import JOB_TYPE, OUT_OF_TIME, must_wait, new_repair, repair_here
-from ami.jobs.revert import request_revert
 from ami.jobs.service import create_jobs, run_again
 from ami.jobs.states import JobCanceledError, Outcome
 from ami.jobs.tests.job_types import make_job, run_to_end

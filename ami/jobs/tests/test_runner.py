@@ -5,7 +5,8 @@ from threading import Barrier
 import pytest
 from django.db import connection
 
-from ami.jobs import parts, runner
+from ami.jobs.engine import parts, runner
+from ami.jobs.engine.work import Planned
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import (
     ATTEMPTS,
@@ -19,7 +20,6 @@ from ami.jobs.states import (
 from ami.jobs.tasks import run_job
 from ami.jobs.tests.job_types import Idle, Killed, job_type, make_job, work_type
 from ami.jobs.tests.rows import make_part, running_job
-from ami.jobs.work import Planned
 
 
 @pytest.mark.django_db

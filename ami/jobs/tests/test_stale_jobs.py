@@ -6,13 +6,14 @@ from uuid import uuid4
 import pytest
 
 from ami.base.tests.snapshots import snapshot
-from ami.jobs import health, parts, runner, stale
+from ami.jobs.engine import parts, runner
 from ami.jobs.models import Job, JobLog, JobPart, JobState
 from ami.jobs.states import PartState
 from ami.jobs.tasks import check_stale_jobs
 from ami.jobs.tests.job_types import Idle, job_type, work_type
 from ami.jobs.tests.queues import purge, take_message, waiting
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
+from ami.jobs.watch import health, stale
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
 Messages = list[tuple[str, list[Any]]]

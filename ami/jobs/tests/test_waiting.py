@@ -8,14 +8,14 @@ from django.test import Client
 from django.utils import timezone
 
 from ami.base.tests.factories import make_user
-from ami.jobs import vitals
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import PartState
 from ami.jobs.summary import summary_of
 from ami.jobs.tests.admin import page_of
 from ami.jobs.tests.queues import age_what_was_taken, take_message
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
-from ami.jobs.waiting import what_it_waits_for
+from ami.jobs.watch import vitals
+from ami.jobs.watch.waiting import what_it_waits_for
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
 Served = dict[str, int] | None

@@ -11,8 +11,8 @@ from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
 from ami.main.checks.repair import RepairContext, leave_to_a_person
 from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
-from ami.main.importers.occurrence_parents import ALGORITHM
 from ami.main.models import Taxon, TaxonRank
+from ami.main.taxonomy import IMPORT_ALGORITHM
 
 # Imports create taxa from the labels of one category map.
 LABELS = """
@@ -39,7 +39,7 @@ def get_orphan_names(
         synonym_of=None,
         gbif_taxon_key=None,
         lists=None,
-        name__in=RawSQL(LABELS, [ALGORITHM]),  # noqa: S611 -- a constant
+        name__in=RawSQL(LABELS, [IMPORT_ALGORITHM]),  # noqa: S611 -- a constant
     )
     return in_scope(rows, project_id, job_id, taxon_ids)
 

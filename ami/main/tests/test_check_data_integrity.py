@@ -4,10 +4,10 @@ import pytest
 
 from ami.base.tests.factories import make_user
 from ami.base.tests.snapshots import snapshot
+from ami.jobs.engine.runner import run as run_job
+from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
 from ami.jobs.repairs import new_repair
-from ami.jobs.revert import request_revert
-from ami.jobs.runner import run as run_job
 from ami.jobs.service import create_jobs
 from ami.main.checks.declarations import CHECKS, chosen_checks
 from ami.main.checks.runner import EVERYTHING, run_checks

@@ -4,11 +4,11 @@ from logging import getLogger
 
 from django.db.models import Model, QuerySet
 
-from ami.jobs import basis
+from ami.jobs.engine import basis
+from ami.jobs.engine.work import Planned
+from ami.jobs.journal.revert import is_undone
 from ami.jobs.models import Job
-from ami.jobs.revert import is_undone
 from ami.jobs.states import JobFailedError, JobState, Outcome
-from ami.jobs.work import Planned
 from ami.main.models import Classification, Detection, Identification
 from ami.ml.post_processing.service import (
     JOB_TYPE,

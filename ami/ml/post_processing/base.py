@@ -10,11 +10,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from pydantic import BaseModel
 
+from ami.jobs.engine.parts import run_here
+from ami.jobs.engine.work import SAMPLES, Planned, PlannedWork, WholeWork
 from ami.jobs.models import Job
-from ami.jobs.parts import run_here
 from ami.jobs.states import JobFailedError
 from ami.jobs.summary import skipped_sentences
-from ami.jobs.work import SAMPLES, Planned, PlannedWork, WholeWork
 from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
 from ami.main.models import Detection

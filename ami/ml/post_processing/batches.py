@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import F, QuerySet
 
-from ami.jobs.work import Planned
+from ami.jobs.engine.work import Planned
 from ami.main.models import Detection
 
 # A detection without a unit counts as a unit with its negative id. All rows of a unit have the same

@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from pydantic import Field
 
 from ami.base.ids import RowId
+from ami.jobs.engine.work import Planned
 from ami.jobs.states import JobFailedError
-from ami.jobs.work import Planned
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Detection, TaxaList
 from ami.main.querysets.classification import ClassificationQuerySet

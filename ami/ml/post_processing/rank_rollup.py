@@ -11,7 +11,7 @@ from pydantic import ConstrainedFloat, Field, validator
 
 from ami.base.ids import RowId
 from ami.base.vectors import Vector
-from ami.jobs.work import Planned
+from ami.jobs.engine.work import Planned
 from ami.main.models import Classification, Detection, TaxonRank
 from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm

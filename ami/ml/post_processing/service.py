@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError
 
+from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.models import Job
-from ami.jobs.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.service import create_jobs
 from ami.jobs.states import JobFailedError
 from ami.main.models import Project

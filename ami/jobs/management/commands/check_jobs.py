@@ -7,8 +7,8 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 
 from ami.base.commands import FAILED, ScriptableCommand
-from ami.jobs import vitals
-from ami.jobs.stale import StaleJob, check_lost_enqueues, check_stale_jobs
+from ami.jobs.watch import vitals
+from ami.jobs.watch.stale import StaleJob, check_lost_enqueues, check_stale_jobs
 
 DONE = {
     "sent": ("Its message would be sent again.", "Its message was sent again."),

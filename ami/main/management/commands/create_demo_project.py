@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ami.main.importers.base import ImportRefusedError
+from ami.exchange.base import ImportRefusedError
 from ami.main.management.demo.project import PROJECT, create_demo_project
 from ami.main.models import Detection
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from django.db import transaction
 
+from ami.exchange.base import refresh_statistics, wait_for_turn
 from ami.main.counts import refresh_counts
 from ami.main.determinations import update_determinations
-from ami.main.importers.base import refresh_statistics, wait_for_turn
 from ami.main.management.demo.classifier import answer
 from ami.main.management.demo.frames import HEIGHT, WIDTH
 from ami.main.management.demo.identifications import identify

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ami.main.importers.taxa import import_taxa
-from ami.main.importers.taxa_file import ChecklistRow
+from ami.exchange.taxa import import_taxa
+from ami.exchange.taxa_file import ChecklistRow
 from ami.main.management.demo.species import ORDER, Species, load_species
 from ami.main.models import Project, TaxaList, Taxon, TaxonRank
 from ami.ml.models import Algorithm, AlgorithmCategoryMap, AlgorithmTaskType

@@ -8,8 +8,11 @@ from django.db import connection
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
-from ami.jobs import heart, tasks, undo, vitals
+from ami.jobs import tasks
+from ami.jobs.engine import heart
+from ami.jobs.journal import undo
 from ami.jobs.tests.chaos import NAME
+from ami.jobs.watch import vitals
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import MergingTask

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
+from ami.jobs.journal.revert import COUNTERS, foretell
 from ami.jobs.models import Job, JobChange
-from ami.jobs.revert import COUNTERS, foretell
 from ami.ml.post_processing.tests.foretelling import tables
 from ami.ml.post_processing.tests.reverting import figures
 

@@ -13,9 +13,9 @@ from ami.base.tests.factories import (
     make_user,
 )
 from ami.base.tests.snapshots import snapshot
-from ami.jobs import runner
+from ami.jobs.engine import runner
+from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobChange, JobState
-from ami.jobs.revert import request_revert
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import (
     Classification,

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 
 from ami.base.tests.factories import make_classification, make_detection, make_user
+from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
-from ami.jobs.revert import request_revert
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Detection, Identification, Occurrence, SourceImageCollection
 from ami.ml.post_processing.again import (

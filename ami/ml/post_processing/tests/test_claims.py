@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ami.jobs import runner
+from ami.jobs.engine import runner
 from ami.jobs.models import JobPart, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.main.models import SourceImageCollection

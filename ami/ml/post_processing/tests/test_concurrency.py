@@ -17,9 +17,9 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
-from ami.jobs import admission, runner
+from ami.jobs.engine import admission, runner
+from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job
-from ami.jobs.revert import request_revert
 from ami.jobs.states import Outcome
 from ami.main.models import (
     Classification,

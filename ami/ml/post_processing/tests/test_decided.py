@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_taxon
-from ami.jobs import parts, runner
+from ami.jobs.engine import parts, runner
 from ami.jobs.models import Basis, Job, JobPart
 from ami.jobs.pruning import prune
 from ami.jobs.states import Outcome, PartState

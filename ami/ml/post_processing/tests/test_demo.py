@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError
 
 from ami.ml.post_processing.management.commands.demo import check_port
-from config.servers import Postgres, Redis
+from config.devservers.servers import Postgres, Redis
 from config.tests.processes import bare_environment, copy_project, has_stopped, wait_until
 
 pytestmark = pytest.mark.first

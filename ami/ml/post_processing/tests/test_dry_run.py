@@ -8,8 +8,8 @@ import pytest
 from django.db import connection
 
 from ami.base.tests.factories import make_capture, make_capture_set, make_deployment
+from ami.jobs.journal.revert import refusal
 from ami.jobs.models import Job, JobState
-from ami.jobs.revert import refusal
 from ami.jobs.states import Outcome
 from ami.main.models import (
     Detection,

@@ -8,8 +8,8 @@ from django.test import Client
 from pydantic import BaseModel
 
 from ami.base.tests.factories import make_classification, make_detection
+from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
-from ami.jobs.revert import request_revert
 from ami.jobs.tests.admin import page_of, sign_in, told
 from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.models import Classification, Detection, Occurrence, SourceImageCollection

@@ -16,7 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from ami.jobs import parts, runner
+from ami.jobs.engine import parts, runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.likeness import Likeness, highest_ids

@@ -10,7 +10,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection
 
 from ami.base.tests.factories import make_classification
-from ami.jobs import batches, parts, runner
+from ami.jobs.engine import batches, parts, runner
 from ami.jobs.models import JobPart, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import Killed

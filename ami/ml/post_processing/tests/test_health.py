@@ -4,7 +4,7 @@ import pytest
 from celery import current_app
 
 from ami.base.tests.factories import make_capture_set, make_detection
-from ami.jobs import runner
+from ami.jobs.engine import runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.tasks import jobs_health_check
 from ami.jobs.tests.rows import silence

@@ -18,8 +18,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
+from ami.jobs.journal.revert import request_revert
 from ami.jobs.repairs import new_repair
-from ami.jobs.revert import request_revert
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.chaos import SLOW_MOMENTS, Site
 from ami.jobs.tests.queues import messages_in_hand

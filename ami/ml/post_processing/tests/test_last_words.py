@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
-from ami.jobs import parts, runner
+from ami.jobs.engine import parts, runner
 from ami.jobs.models import Job, JobPart, JobState, run_state
 from ami.jobs.states import ClaimLostError, PartState
 from ami.jobs.summary import progress_of

@@ -14,8 +14,8 @@ from ami.base.tests.factories import (
     make_detection,
     make_taxon,
 )
+from ami.jobs.journal.revert import refusal
 from ami.jobs.models import Job, JobState
-from ami.jobs.revert import refusal
 from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Classification, Detection, SourceImageCollection, TaxaList, Taxon

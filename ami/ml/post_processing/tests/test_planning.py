@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from ami.jobs.engine.work import Planned
 from ami.jobs.models import Job
 from ami.jobs.tests.job_types import make_job, run_to_end
-from ami.jobs.work import Planned
 from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
 

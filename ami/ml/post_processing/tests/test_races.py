@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from ami.jobs import parts, runner
+from ami.jobs.engine import parts, runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import Killed

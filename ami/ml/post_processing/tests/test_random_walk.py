@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ami.base.tests.emptying import empty_tables
-from ami.jobs import undo
+from ami.jobs.journal import undo
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.tests.reverting import left, rows
 from ami.ml.post_processing.tests.seeing import broker

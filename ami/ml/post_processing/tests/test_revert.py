@@ -15,9 +15,10 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
-from ami.jobs import runner, undo
+from ami.jobs.engine import runner
+from ami.jobs.journal import undo
+from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import JobChange, JobState
-from ami.jobs.revert import request_revert
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import (
     Classification,
@@ -122,7 +123,7 @@ def test_revert_that_is_stopped_between_two_batches_goes_on(
         return undo.undo(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr("ami.jobs.revert.undo", stop)
+        patch.setattr("ami.jobs.journal.revert.undo", stop)
         runner.run(reverting.pk)
     reverting.refresh_from_db()
     assert reverting.status == JobState.FAILURE

@@ -10,8 +10,9 @@ from ami.base.tests.factories import (
     make_taxon,
     make_user,
 )
-from ami.jobs import runner, undo
-from ami.jobs.revert import RevertRefusedError, refusal, request_revert
+from ami.jobs.engine import runner
+from ami.jobs.journal import undo
+from ami.jobs.journal.revert import RevertRefusedError, refusal, request_revert
 from ami.main.checks.split_occurrence import get_split_occurrences
 from ami.main.models import (
     Classification,

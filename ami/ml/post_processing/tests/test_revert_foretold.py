@@ -9,9 +9,10 @@ from django.db import transaction
 from django.test import Client
 
 from ami.base.tests.factories import make_classification, make_taxon, make_user
-from ami.jobs import parts, runner, undo
+from ami.jobs.engine import parts, runner
+from ami.jobs.journal import undo
+from ami.jobs.journal.revert import request_foretelling, request_revert
 from ami.jobs.models import Job, JobChange, JobState
-from ami.jobs.revert import request_foretelling, request_revert
 from ami.jobs.tests.admin import page_of
 from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.determinations import score_is_stale, taxon_is_stale
@@ -245,7 +246,7 @@ def test_many_changes_are_foretold_by_a_dry_run(
 def test_locked_rows_are_told_of(
     client: Client, operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ami.jobs.revert.PATIENCE", "SET LOCAL lock_timeout = '50ms'")
+    monkeypatch.setattr("ami.jobs.journal.revert.PATIENCE", "SET LOCAL lock_timeout = '50ms'")
     capture_set, _ = make_night()
     job = run(capture_set)
     with transaction.atomic():

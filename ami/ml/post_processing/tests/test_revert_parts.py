@@ -15,9 +15,9 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
-from ami.jobs import undo
+from ami.jobs.journal import undo
+from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job
-from ami.jobs.revert import request_revert
 from ami.jobs.states import Outcome
 from ami.main.models import Classification, Detection, Occurrence, SourceImageCollection
 from ami.ml.post_processing.again import apply

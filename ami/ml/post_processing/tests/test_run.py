@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from ami.base.tests.factories import make_taxon
-from ami.jobs import runner
+from ami.jobs.engine import runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import ClaimLostError, JobCanceledError, Outcome
 from ami.jobs.summary import summary_of

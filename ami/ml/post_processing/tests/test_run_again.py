@@ -10,9 +10,9 @@ from django.test import Client
 from ami.base.tests.commands import Ended, run_command
 from ami.base.tests.factories import make_classification
 from ami.base.tests.snapshots import snapshot
+from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobChange, JobLog, JobPart, JobState
 from ami.jobs.repairs import new_repair
-from ami.jobs.revert import request_revert
 from ami.jobs.tests.admin import LIST, page_of, sign_in, told
 from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.checks.declarations import chosen_checks

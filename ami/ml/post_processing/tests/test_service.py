@@ -7,7 +7,7 @@ from django.db import connection
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from ami.base.tests.factories import make_project, make_user
-from ami.jobs import runner
+from ami.jobs.engine import runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.tests.job_types import make_job
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS

@@ -18,8 +18,8 @@ from ami.base.tests.shared import (
     third_party,
 )
 from ami.base.vectors import Vector
-from ami.main.importers.taxa import import_taxa
-from ami.main.importers.taxa_file import read_checklist
+from ami.exchange.taxa import import_taxa
+from ami.exchange.taxa_file import read_checklist
 from ami.main.models import Classification, Detection, SourceImageCollection, TaxaList, Taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.class_masking import ClassMaskingTask

@@ -13,12 +13,12 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
-from ami.jobs.health import lost_enqueues, stale_jobs
 from ami.jobs.models import Job
 from ami.jobs.states import ATTEMPTS
 from ami.jobs.tests.chaos import Site
 from ami.jobs.tests.job_types import make_job
 from ami.jobs.tests.likeness import Likeness, highest_ids
+from ami.jobs.watch.health import lost_enqueues, stale_jobs
 from ami.main.models import Identification, SourceImageCollection
 from ami.ml.post_processing.service import JOB_TYPE
 from config.tests.processes import wait_until
@@ -112,7 +112,7 @@ class Trial:
         A worker counts as gone after 3 seconds, not 30.
         """
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ami.jobs.broker.ALIVE_SECONDS", 3)
+            patch.setattr("ami.jobs.watch.broker.ALIVE_SECONDS", 3)
             lost_enqueues()
         return self.has_ended()
 

@@ -8,10 +8,10 @@ from django.db import transaction
 from django.db.models import Value
 from hypothesis import strategies as st
 
-from ami.jobs import parts, runner
+from ami.jobs.engine import parts, runner
+from ami.jobs.journal.revert import refusal, request_revert
 from ami.jobs.models import Job, JobChange
 from ami.jobs.repairs import new_repair
-from ami.jobs.revert import refusal, request_revert
 from ami.jobs.service import RunAgainRefusedError, can_run_again, create_jobs, run_again
 from ami.jobs.states import PartState
 from ami.main.checks.declarations import CHECKS

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from django.db import Error, connection
 
-from ami.jobs import parts, runner
-from ami.jobs.faults import is_transient
+from ami.jobs.engine import parts, runner
+from ami.jobs.engine.faults import is_transient
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.service import create_jobs
 from ami.jobs.states import FINAL, PartState

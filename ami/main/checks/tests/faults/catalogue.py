@@ -1,6 +1,6 @@
 from ami.main.checks.tests.world import Rows, World, execute, fault
-from ami.main.importers.occurrence_parents import ALGORITHM
 from ami.main.models import Taxon
+from ami.main.taxonomy import IMPORT_ALGORITHM
 from ami.ml.models import AlgorithmCategoryMap
 
 SET_PARENT = "UPDATE main_taxon SET parent_id = %s WHERE id = %s"
@@ -40,7 +40,7 @@ def label_of_an_import(world: World) -> Rows:
         "description, category_map_id) "
         "SELECT now(), now(), %s, 'imports-' || %s, 'classification', %s, '', max(id) "
         "FROM ml_algorithmcategorymap",
-        ALGORITHM,
+        IMPORT_ALGORITHM,
         pk,
         pk,
     )

@@ -16,7 +16,7 @@ from ami.jobs.states import FINAL, JobState
 from ami.ml.post_processing.management.demo.children import Child, interrupt_once, running
 from ami.ml.post_processing.management.demo.visitor import Visitor, job_id
 from ami.users.models import User
-from config import embedded
+from config.devservers import embedded
 
 EMAIL = "demo@example.org"
 PASSWORD = "demo"  # noqa: S105  only this machine can reach the site

@@ -1,0 +1,45 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from ami.exchange.base import ImportRefusedError
+from ami.exchange.occurrence_file import read_occurrences
+from ami.exchange.occurrence_parents import ImportReport
+from ami.exchange.occurrences import import_occurrences
+
+
+class Command(BaseCommand):
+    help = "Load an occurrence export of Antenna (JSON). Loading it again changes nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="the export")
+        parser.add_argument(
+            "--project", required=True, help="name of the project; it is created if necessary"
+        )
+        parser.add_argument(
+            "--deployment", help="name of the deployment, instead of the names in the file"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            records = read_occurrences(options["file"], deployment=options["deployment"])
+            # `disable=None` shows the bar only on a terminal.
+            with tqdm(total=len(records), unit=" occurrences", disable=None) as bar:
+                report = import_occurrences(
+                    records, project_name=options["project"], on_batch=bar.update
+                )
+        except ImportRefusedError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(self._summary(report, options["project"]))
+
+    def _summary(self, report: ImportReport, project: str) -> str:
+        if not report.captures and not report.classifications:
+            return f"Project {project!r} already contains all rows; nothing was changed."
+        into = "new project" if report.project_created else "project"
+        return (
+            f"Imported into {into} {project!r}: {report.occurrences} occurrences, "
+            f"{report.detections} detections, {report.captures} captures, {report.taxa} new taxa."
+        )

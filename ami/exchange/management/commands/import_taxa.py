@@ -1,0 +1,43 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from ami.exchange.base import ImportRefusedError
+from ami.exchange.taxa import TaxaReport, import_taxa
+from ami.exchange.taxa_file import read_checklist
+
+
+class Command(BaseCommand):
+    help = "Load a checklist of species (CSV) into a taxa list. Loading it again changes nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="the checklist")
+        parser.add_argument(
+            "--list",
+            required=True,
+            dest="list_name",
+            help="name of the taxa list; it is created if necessary",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            checklist = read_checklist(options["file"])
+            report = import_taxa(checklist.rows, list_name=options["list_name"])
+        except ImportRefusedError as error:
+            raise CommandError(str(error)) from None
+        for line, name in checklist.unmatched:
+            self.stdout.write(f"line {line}: {name!r} has no GBIF match; skipped.")
+        for note in report.notes:
+            self.stdout.write(note)
+        self.stdout.write(self._summary(report, options["list_name"]))
+        self.stdout.write(f"{len(checklist.unmatched)} rows without a GBIF match skipped.")
+
+    def _summary(self, report: TaxaReport, list_name: str) -> str:
+        if not (report.created or report.filled or report.listed):
+            return f"Taxa list {list_name!r} already contains all taxa; nothing was changed."
+        return (
+            f"{report.created} taxa added, {report.filled} completed; "
+            f"{report.listed} species added to taxa list {list_name!r}."
+        )

@@ -1,0 +1,91 @@
+"""One writer per scope: of two Jobs that may write the same occurrences, the second waits.
+
+A Job waits for admitted Jobs and for Jobs that waited before it. An admitted Job never waits. So
+there are no deadlocks, and no Job waits forever.
+"""
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from ami.base.registry import UnknownKeyError
+from ami.jobs.engine.registry import JOB_TYPES
+from ami.jobs.engine.work import Work
+from ami.jobs.models import Job
+from ami.jobs.states import RUNNING, ClaimLostError, JobFailedError, JobState
+from ami.main.models import Detection
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('ami.jobs.engine.admission'))"
+
+# Compare units: an occurrence by its id, a detection without an occurrence by its negative id.
+OVERLAP = """
+SELECT EXISTS (
+    SELECT FROM ({mine}) a JOIN ({theirs}) b
+    ON COALESCE(a.occurrence_id, -a.id) = COALESCE(b.occurrence_id, -b.id)
+)
+"""
+
+
+def admit(job: Job, work: Work) -> bool:
+    """Allow a claimed Job to write; if it has to wait, queue it again and return False.
+
+    Raises JobCanceledError, and ClaimLostError if another worker holds the Job or it has ended.
+    """
+    if job.admitted_at:
+        return True
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK)
+        blocker = _blocker(job, work.touched())
+        held = Job.objects.filter(pk=job.pk, claim_token=job.claim_token, status=JobState.STARTED)
+        if not held.update(**_verdict(blocker)):
+            job.raise_if_canceled()
+            raise ClaimLostError(f"Job {job.pk} is held by another worker or has ended.")
+    if blocker:
+        job.logger.info("Waits for Job %d.", blocker.pk)
+        if Job.objects.filter(pk=blocker.pk, admitted_at=None, waits_for=None).exists():
+            job.wake(blocker)  # it has ended in the meantime and may have missed this Job
+    return blocker is None
+
+
+def _verdict(blocker: Job | None) -> dict[str, object]:
+    if blocker is None:
+        return {"admitted_at": timezone.now(), "waits_for": None}
+    return {
+        "status": JobState.PENDING,
+        "waits_for": blocker,
+        "claim_token": None,
+        "error": f"Waits for Job {blocker.pk} ({blocker.name}), "
+        "which may write the same occurrences.",
+    }
+
+
+def _blocker(job: Job, touched: QuerySet[Detection]) -> Job | None:
+    admitted = Q(status__in=RUNNING, admitted_at__isnull=False)
+    # A Job that was woken and is about to be admitted keeps its place in the queue.
+    waiting = Q(status__in=(JobState.PENDING, JobState.STARTED), waits_for__isnull=False)
+    ahead = waiting & Q(pk__lt=job.pk)
+    for other in Job.objects.filter(admitted | ahead).exclude(pk=job.pk).order_by("pk"):
+        if _overlap(touched, _touched_by(other)):
+            return other
+    return None
+
+
+def _touched_by(job: Job) -> QuerySet[Detection]:
+    try:
+        return JOB_TYPES[job.job_type_key](job).touched()
+    except (JobFailedError, UnknownKeyError):
+        return Detection.objects.none()
+
+
+def _overlap(mine: QuerySet[Detection], theirs: QuerySet[Detection]) -> bool:
+    if mine.query.is_empty() or theirs.query.is_empty():
+        return False
+    queries = [
+        rows.order_by().values("id", "occurrence_id").query.sql_with_params()
+        for rows in (mine, theirs)
+    ]
+    sql = OVERLAP.format(mine=queries[0][0], theirs=queries[1][0])
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*queries[0][1], *queries[1][1]])
+        return bool(cursor.fetchone()[0])

@@ -1,0 +1,128 @@
+"""The transaction that processes a batch of a part: everything is committed, or nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from io import BytesIO
+from typing import Any
+
+from django.db import connection, transaction
+
+from ami.jobs.engine.work import Planned, PlannedWork
+from ami.jobs.journal.triggers import journaled
+from ami.jobs.models import Job, JobChange, JobPart
+from ami.jobs.states import PartState
+
+# A worker that was stopped in the middle of a batch must not hold its locks forever.
+IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
+# The last id of the journal before a batch: the batch's own changes have higher ids.
+LAST_CHANGE = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq"
+# The journal of a dry run is copied to memory, because the rollback would delete it.
+KEEP = """
+COPY (SELECT * FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch})
+TO STDOUT (FORMAT binary)
+"""
+RESTORE = "COPY {table} FROM STDIN (FORMAT binary)"
+
+
+def do_batch(part: JobPart, work: PlannedWork, batch: Planned) -> None:
+    """Process the next batch of `part`: rows, journal, counters, cursor and heartbeat, or nothing.
+
+    Raises ClaimLostError and commits nothing if another worker holds the part.
+    """
+    with _undone_in_memory(part, work), part.job.logger.rows.held():
+        if part.job.dry_run:
+            _try(part, work, batch)
+        else:
+            with _transaction(part.job):
+                work.work_on(batch)
+                advance(part, work, batch)
+
+
+def advance(part: JobPart, work: PlannedWork, batch: Planned, *, failed: bool = False) -> None:
+    """Move the part's cursor past `batch`. After the last batch, the part is done."""
+    values: dict[str, Any] = {
+        "cursor": part.cursor + 1,
+        "rows_done": part.rows_done + batch.rows,
+        "counts": list(work.counts.items()),
+        "skipped": work.skipped,
+        "attempts": 0,
+    }
+    if failed:
+        values["rows_failed"] = part.rows_failed + batch.rows
+    if values["cursor"] == len(part.batches):
+        values |= {"state": PartState.DONE, "claim_token": None}
+    part.save_as_holder(**values)
+
+
+def prepare(job: Job, work: PlannedWork) -> None:
+    """Prepare `work`. If the preparation of a dry run writes rows, each batch repeats it."""
+    if not job.dry_run:
+        work.prepare()
+        return
+    with transaction.atomic():
+        former = _assigned_xid()
+        work.prepare()
+        work.prepares_anew = _assigned_xid() != former
+        if work.prepares_anew:
+            transaction.set_rollback(True)
+    if work.prepares_anew:
+        work.rolled_back()
+
+
+def _try(part: JobPart, work: PlannedWork, batch: Planned) -> None:
+    """Process the batch, check its constraints, and roll it back; keep only its journal."""
+    with transaction.atomic():
+        with _transaction(part.job), connection.cursor() as cursor:
+            if work.prepares_anew:
+                work.prepare()
+            last = _value(cursor, LAST_CHANGE)
+            work.work_on(batch)
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            journal = _kept_journal(cursor, part.job, last)
+        transaction.set_rollback(True)
+    work.rolled_back()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.copy_expert(RESTORE.format(table=JobChange._meta.db_table), journal)
+        advance(part, work, batch)
+
+
+def _kept_journal(cursor: Any, job: Job, last: int) -> BytesIO:
+    journal = BytesIO()
+    batch = _value(cursor, "SELECT pg_current_xact_id()::text::bigint")
+    table = JobChange._meta.db_table
+    cursor.copy_expert(KEEP.format(table=table, job=job.pk, last=last, batch=batch), journal)
+    journal.seek(0)
+    return journal
+
+
+def _value(cursor: Any, sql: str) -> int:
+    cursor.execute(sql.format(table=JobChange._meta.db_table))
+    return int(cursor.fetchone()[0])
+
+
+def _assigned_xid() -> str | None:
+    """The id of the transaction; None while it has written nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id_if_assigned()::text")
+        return cursor.fetchone()[0]  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _transaction(job: Job) -> Iterator[None]:
+    with journaled(job), connection.cursor() as cursor:
+        cursor.execute(IDLE_TIMEOUT)
+        yield
+
+
+@contextmanager
+def _undone_in_memory(part: JobPart, work: PlannedWork) -> Iterator[None]:
+    """If the batch fails, restore the cursor, counters and progress in memory."""
+    former, place = deepcopy((work.counts, work.skipped, part.job.progress)), dict(vars(part))
+    try:
+        yield
+    except BaseException:
+        vars(part).update(place)
+        work.counts, work.skipped, part.job.progress = former
+        work.rolled_back()
+        raise

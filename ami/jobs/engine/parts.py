@@ -1,0 +1,314 @@
+"""A worker's run of a part: batch by batch, until the part is done, stopped, or time is up."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from uuid import uuid4
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
+
+from ami.base.faults import is_programming_error
+from ami.base.registry import UnknownKeyError
+from ami.base.storable import storable_text
+from ami.jobs.engine import basis
+from ami.jobs.engine.batches import advance, do_batch, prepare
+from ami.jobs.engine.faults import drop_dead_connection, is_transient
+from ami.jobs.engine.registry import JOB_TYPES
+from ami.jobs.engine.work import Planned, PlannedWork, Skipped, WholeWork, Work
+from ami.jobs.models import Job, JobPart
+from ami.jobs.states import (
+    FINAL,
+    ClaimLostError,
+    JobCanceledError,
+    JobFailedError,
+    JobState,
+    JobStoppedError,
+    PartState,
+)
+
+logger = logging.getLogger(__name__)
+
+SLICE_SECONDS = 240
+TICK_SECONDS = 1.0
+TRIES = 3
+PATIENCE_SECONDS = 0.2
+FAULTS_TOLERATED = 49
+# The fields of a part that a batch changes.
+ADVANCED = ("state", "cursor", "rows_done", "rows_failed", "counts", "skipped", "attempts")
+
+
+def run(part_id: int, *, task_id: str) -> None:
+    """Run a part for the message `task_id`, for at most SLICE_SECONDS plus one batch."""
+    part = JobPart.claim(part_id, task_id=task_id)
+    if part is None:
+        logger.info("Part %s must not run now; its message is dropped.", part_id)
+        # The previous worker may have been killed right after its last commit.
+        for job in Job.objects.filter(parts=part_id):
+            job.settle()
+        return
+    with _ending(part):
+        work = JOB_TYPES[part.job.job_type_key](part.job)
+        if isinstance(work, WholeWork):
+            raise JobFailedError(f"{work.name} no longer runs in parts; run the Job again.")
+        basis.take_up(part.job, work)
+        _Walk(part, work).run()
+
+
+def run_here(job: Job, work: PlannedWork) -> None:
+    """Run all of `work` in this process as one part, for a Job that code runs directly.
+
+    The caller ends the Job. A second call starts again from the beginning. Raises what a batch
+    raises, and JobCanceledError.
+    """
+    open_stage(job, work)
+    job.parts.all().delete()
+    basis.fix(work)
+    (part,) = plan_parts(job, work, whole=True)
+    part.state, part.claim_token, part.claimed_at = PartState.RUNNING, uuid4(), timezone.now()
+    with transaction.atomic():
+        basis.store(job, work)
+        part.save(force_insert=True)
+    _Walk(part, work).to_the_end()
+    job.progress.update_stage(work.key, progress=1.0)
+    job.checkpoint()
+
+
+def open_stage(job: Job, work: Work) -> None:
+    """Show the stage with its counters at 0, before the first query that may take long."""
+    stage = job.progress.add_stage(work.name, key=work.key)
+    job.progress.work = stage.key
+    for name in work.counters:
+        figure = job.progress.add_or_update_stage_param(stage, name, 0)
+        figure.warning = work.warnings.get(name, "")
+    job.checkpoint()
+
+
+def plan_parts(job: Job, work: PlannedWork, *, whole: bool = False) -> list[JobPart]:
+    """Unsaved parts of about equal size; a single part if `whole` or if there are no rows.
+
+    Rows that the work counts while it plans are added to the first part.
+    """
+    work.count_anew()
+    batches = list(work.plan())
+    parts = 1
+    if work.part_batches and batches and not whole:
+        parts = -(-len(batches) // work.part_batches)
+    bounds = [len(batches) * number // parts for number in range(parts + 1)]
+    planned = [
+        _plan_part(job, number, batches[first:last])
+        for number, (first, last) in enumerate(pairwise(bounds), start=1)
+    ]
+    planned[0].counts, planned[0].skipped = list(work.counts.items()), work.skipped
+    return planned
+
+
+def _plan_part(job: Job, number: int, batches: Sequence[Planned]) -> JobPart:
+    return JobPart(
+        job=job,
+        number=number,
+        task_id=str(uuid4()),
+        batches=batches,
+        rows_total=sum(batch.rows for batch in batches),
+        state=PartState.QUEUED if batches else PartState.DONE,
+    )
+
+
+class _Walk:
+    """One worker's claim of one part, from its first batch until the worker releases it."""
+
+    def __init__(self, part: JobPart, work: PlannedWork) -> None:
+        self.part = part
+        self.job = part.job
+        self.work = work
+        self.ticked = 0.0
+
+    def run(self) -> None:
+        """Process batches until the part is done, its Job is stopped, or time is up."""
+        try:
+            self._begin()
+            while self.part.next_batch and self.part.seconds_since_claim < SLICE_SECONDS:
+                self._step()
+            if self.part.next_batch:
+                self._hand_back()
+            else:
+                basis.note_changes(self.job, self.work)
+            self.job.settle()
+        except JobStoppedError:
+            self._let_go()
+            self.job.refresh_progress()
+            self.job.settle()
+        except SoftTimeLimitExceeded:
+            self.job.logger.warning(
+                "%s reached the time limit; its batch will be repeated.", self.part
+            )
+            self._hand_back()
+
+    def to_the_end(self) -> None:
+        self._begin()
+        while self.part.next_batch:
+            self._step()
+        basis.note_changes(self.job, self.work)
+        self.job.refresh_progress()
+
+    def _begin(self) -> None:
+        if self.part.is_worn_out:
+            name, claims = str(self.part), self.part.attempts
+            raise JobFailedError(worn_out(name, claims=claims, missed="the end of a batch"))
+        self._take_up_counts()
+        prepare(self.job, self.work)
+
+    def _take_up_counts(self) -> None:
+        self.work.counts = Counter(dict.fromkeys(self.work.counters, 0) | dict(self.part.counts))
+        self.work.skipped = {why: Skipped(*told) for why, told in self.part.skipped.items()}
+
+    def _step(self) -> None:
+        batch, status = self.part.next_batch, self.part.job_status()
+        if status == JobState.CANCELING:
+            raise JobCanceledError(f"Job {self.job.pk} was canceled.")
+        if status in FINAL or status == JobState.PAUSED:
+            raise JobStoppedError(f"Job {self.job.pk} is {status.label.lower()}.")
+        if batch:
+            self._do(batch)
+        self._tick()
+
+    def _do(self, batch: Planned) -> None:
+        """Process a batch; retry it after transient errors, split it after errors in its rows."""
+        lost: Exception | None = None
+        for attempt in range(TRIES):
+            try:
+                do_batch(self.part, self.work, batch)
+            except ClaimLostError as claim_lost:
+                # The batch may have been committed although the answer was lost. The message is
+                # delivered again, and continues from the cursor of the part's row.
+                raise lost or claim_lost from None
+            except (JobFailedError, JobStoppedError, SoftTimeLimitExceeded):
+                raise
+            except Exception as fault:
+                if is_programming_error(fault):
+                    raise
+                if not is_transient(fault):
+                    self._isolate(batch, fault)
+                    return
+                lost = fault
+                drop_dead_connection()
+                if self._was_committed():
+                    return
+                self.job.logger.warning("%s: %s; the batch is retried.", self.part, fault)
+                if attempt == TRIES - 1:
+                    raise
+                time.sleep(PATIENCE_SECONDS * 2**attempt)
+            else:
+                return
+
+    def _was_committed(self) -> bool:
+        """Whether the batch was committed and only the answer was lost."""
+        if not JobPart.objects.filter(pk=self.part.pk, cursor__gt=self.part.cursor).exists():
+            return False
+        self.part.refresh_from_db(fields=ADVANCED)
+        self._take_up_counts()
+        return True
+
+    def _isolate(self, batch: Planned, fault: Exception) -> None:
+        drop_dead_connection()
+        smaller = list(self.work.split(batch))
+        if len(smaller) > 1:
+            ahead, behind = self.part.cursor, self.part.batches[self.part.cursor + 1 :]
+            self.part.save_as_holder(batches=[*self.part.batches[:ahead], *smaller, *behind])
+        elif self.work.skips_faults:
+            self._skip(batch, fault)
+        else:
+            raise fault
+
+    def _skip(self, batch: Planned, fault: Exception) -> None:
+        """Skip a single unit that fails."""
+        ids = list(self.work.fault_ids(batch))
+        self.work.skip(f"failed with {type(fault).__name__}", rows=batch.rows, ids=ids)
+        self.job.logger.error(
+            "Skipped because of an error: %s. %s: %s",
+            ", ".join(map(str, ids)) or f"{batch.rows} rows",
+            type(fault).__name__,
+            storable_text(fault).strip(),
+            exc_info=fault if not self.part.rows_failed else None,
+        )
+        self._raise_if_too_many(batch, fault)
+        advance(self.part, self.work, batch, failed=True)
+
+    def _raise_if_too_many(self, batch: Planned, fault: Exception) -> None:
+        """Call this before the unit is skipped, because a part that is done cannot fail."""
+        rows = self.job.parts.aggregate(failed=Sum("rows_failed"), done=Sum("rows_done"))
+        failed, done = rows["failed"] + batch.rows, rows["done"] + batch.rows
+        share = self.work.fault_share
+        if failed > FAULTS_TOLERATED and failed > share * done:
+            raise JobFailedError(
+                f"{failed} of {done} rows failed, more than {share:.0%}. The last error: "
+                f"{type(fault).__name__}: {storable_text(fault)}"
+            )
+
+    def _tick(self) -> None:
+        if time.monotonic() - self.ticked >= TICK_SECONDS:
+            self.job.refresh_progress()
+            self.ticked = time.monotonic()
+
+    def _let_go(self) -> None:
+        # The time limit may have occurred right after a commit, before the object in memory
+        # changed.
+        self.part.refresh_from_db(fields=["cursor"])
+        self.part.save_as_holder(state=PartState.QUEUED, claim_token=None)
+
+    def _hand_back(self) -> None:
+        """Queue the rest of the part with the same task id: of two messages, one has an effect."""
+        self._let_go()
+        try:
+            self.part.publish()
+        except BrokerError as error:
+            self.job.logger.warning("%s waits for the broker: %s", self.part, error)
+
+
+@contextmanager
+def _ending(part: JobPart) -> Iterator[None]:
+    """End the Job if its part fails while this worker holds it."""
+    job = part.job
+    try:
+        yield
+    except ClaimLostError as lost:
+        logger.warning("%s This worker stops.", lost)
+        job.settle()  # this worker may have lost its claim right after its own last commit
+    except (JobFailedError, UnknownKeyError) as failure:
+        job.logger.error("%s", failure)
+        _fail(part, storable_text(failure))
+    except Exception as crash:
+        if is_transient(crash):
+            raise
+        drop_dead_connection()
+        job.logger.exception("The run crashed.")
+        _fail(part, crash_sentence(crash), crashed=True)
+
+
+def _fail(part: JobPart, error: str, *, crashed: bool = False) -> None:
+    try:
+        with transaction.atomic():
+            part.job.lock()
+            part.save_as_holder(state=PartState.FAILED, claim_token=None)
+            part.job.fail(error, crashed=crashed)
+    except ClaimLostError as lost:
+        logger.warning("%s This worker stops.", lost)
+
+
+def worn_out(name: str, *, claims: int, missed: str) -> str:
+    """Why a Job or part is given up after too many claims, including the current one."""
+    return (
+        f"{name} was started {claims - 1} times and never reached {missed}. The log may say why; "
+        "otherwise the worker was lost, for example because it ran out of memory."
+    )
+
+
+def crash_sentence(crash: Exception) -> str:
+    told = f"{type(crash).__name__}: {storable_text(crash)}"
+    return f"The run crashed: {told} (the log has the traceback)."

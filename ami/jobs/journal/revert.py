@@ -1,0 +1,182 @@
+"""Revert a Job: a Job of its own that restores what the other Job's journal records."""
+
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from ami.jobs.engine.registry import JOB_TYPES
+from ami.jobs.engine.work import Planned, PlannedWork
+from ami.jobs.journal.undo import Portion, Undone, plan_portions, touched_by, undo
+from ami.jobs.models import Job
+from ami.jobs.service import create_jobs
+from ami.jobs.states import STOPPED_SHORT, JobFailedError, JobState
+from ami.main.models import Detection
+from ami.users.models import User
+
+JOB_TYPE = "revert"
+NOBODY = 0  # the id of a revert that does not exist yet
+PATIENCE = "SET LOCAL lock_timeout = '2s'"
+COUNTERS = {
+    "put back": "rows_put_back",
+    "removed": "rows_removed",
+    "restored": "rows_restored",
+    "renamed": "determinations_recomputed",
+    "left alone": "rows_left_alone",
+}
+
+
+class RevertRefusedError(Exception):
+    """The Job cannot be reverted; the message says why."""
+
+
+def refusal(job: Job) -> str | None:
+    """Why `job` cannot be reverted now; None if it can."""
+    if not job.is_final:
+        return f"Job {job.pk} has not ended."
+    if job.dry_run:
+        return f"Job {job.pk} was a dry run, which wrote nothing."
+    if job.pruned_at:
+        return f"The journal of Job {job.pk} was deleted on {job.pruned_at:%Y-%m-%d}."
+    if reason := _refusal_of_another(job):
+        return reason
+    if not job.changes.exclude(kind="left").exists():
+        return f"Job {job.pk} has changed nothing."
+    return None
+
+
+def _refusal_of_another(job: Job) -> str | None:
+    """Why an existing revert of `job` does not allow another; None if there is no such revert."""
+    former = standing_revert(job)
+    if former is None or former.status in STOPPED_SHORT:
+        return None
+    verb = "was" if former.is_final else "is being"
+    return f"Job {job.pk} {verb} reverted by Job {former.pk}."
+
+
+def standing_revert(job: Job) -> Job | None:
+    """The Job that reverts `job`, or has reverted it.
+
+    None if there is none, if it was itself reverted, or if it left everything alone.
+    """
+    newest = Job.objects.filter(reverts=job).order_by("pk").last()
+    if newest is None or is_undone(newest) or _has_undone_nothing(newest):
+        return None
+    return newest
+
+
+def _has_undone_nothing(revert: Job) -> bool:
+    if revert.status != JobState.SUCCESS or revert.pruned_at:
+        return False
+    return not revert.changes.exclude(kind="left").exists()
+
+
+def is_undone(job: Job) -> bool:
+    """Whether a revert of `job` has succeeded and was not itself reverted."""
+    revert = standing_revert(job)
+    return revert is not None and revert.status == JobState.SUCCESS
+
+
+def request_revert(job: Job, *, user: User | None = None) -> Job:
+    """Queue the revert of `job`, or resume a revert that failed or was canceled.
+
+    Raises RevertRefusedError.
+    """
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=job.pk)
+        if reason := refusal(job):
+            raise RevertRefusedError(reason)
+        if former := standing_revert(job):
+            former.resume()
+            return former
+        return _create(job, user=user, reverts=job)
+
+
+def foretell(job: Job) -> list[Undone]:
+    """What the revert of `job` would do now: it is carried out and rolled back.
+
+    Raises RevertRefusedError, and django.db.OperationalError if a row stays locked for 2 s.
+    """
+    if reason := refusal(job):
+        raise RevertRefusedError(reason)
+    begun = standing_revert(job)
+    portions = _portions_left(begun) if begun else plan_portions(job)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(PATIENCE)
+        undone = [
+            one
+            for portion in portions
+            for one in undo(job, portion, by=begun.pk if begun else NOBODY)
+        ]
+        transaction.set_rollback(True)
+    return undone
+
+
+def request_foretelling(job: Job, *, user: User | None = None) -> Job:
+    """Queue a dry run of the revert, for a Job with too many changes for :func:`foretell`.
+
+    Raises RevertRefusedError.
+    """
+    if reason := refusal(job):
+        raise RevertRefusedError(reason)
+    return _create(job, user=user, dry_run=True)
+
+
+def _create(job: Job, **fields: Any) -> Job:
+    """Queue a revert of `job`, or a dry run of its revert, according to `fields`."""
+    name = f"Revert of Job {job.pk}: {job.name}"[: Job._meta.get_field("name").max_length]
+    params = {"job": job.pk}
+    new = Job(name=name, project=job.project, job_type_key=JOB_TYPE, params=params, **fields)
+    return create_jobs([new])[0]
+
+
+def _portions_left(revert: Job) -> list[Portion]:
+    """What a revert that was stopped still has to do."""
+    parts = list(revert.parts.order_by("number"))
+    if not parts and revert.reverts:
+        return plan_portions(revert.reverts)
+    return [Portion(*key) for part in parts for _, key in part.batches[part.cursor :]]
+
+
+class Revert(PlannedWork):
+    """Undoes the changes of the Job that `job` reverts, newest first, with one portion per batch.
+
+    A dry run undoes all portions in one batch, because each builds on the result of the one before.
+    """
+
+    key = "revert"
+    name = "Revert"
+    counters = tuple(COUNTERS.values())
+    part_batches = None  # in order, because each portion builds on the result of the one before
+    skips_faults = False
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        former = job.reverts
+        if job.dry_run:
+            former = Job.objects.filter(pk=job.params["job"]).first()
+        if former is None:
+            raise JobFailedError("The Job to revert and its journal no longer exist.")
+        if not former.is_final:
+            raise JobFailedError(f"Job {former.pk} has not ended; revert it after its end.")
+        self.job = job
+        self.former = former
+
+    def plan(self) -> list[Planned]:
+        portions = plan_portions(self.former)
+        if self.job.dry_run and portions:
+            return [Planned(sum(portion.size for portion in portions), portions)]
+        return [Planned(portion.size, portion) for portion in portions]
+
+    def work_on(self, batch: Planned) -> None:
+        for key in batch.key if self.job.dry_run else [batch.key]:
+            for undone in undo(self.former, Portion(*key), by=self.job.pk):
+                self.count(**{COUNTERS[undone.fate]: undone.rows})
+                if undone.reason:
+                    self.skip(undone.reason, rows=undone.rows, ids=undone.ids)
+
+    def touched(self) -> QuerySet[Detection]:
+        return touched_by(self.former)
+
+
+JOB_TYPES.register(JOB_TYPE, Revert)
