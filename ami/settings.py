@@ -55,8 +55,8 @@ CELERY_TASK_ROUTES = {
     "ami.jobs.tasks.run_job": {"queue": "post_processing"},
     "ami.jobs.tasks.run_part": {"queue": "post_processing"},
     "ami.jobs.tasks.run_whole": {"queue": "post_processing"},
-    "ami.jobs.tasks.data_integrity_check": {"queue": "post_processing"},
-    "ami.jobs.tasks.check_data_integrity": {"queue": "post_processing"},
+    "ami.integrity.tasks.data_integrity_check": {"queue": "post_processing"},
+    "ami.integrity.tasks.check_data_integrity": {"queue": "post_processing"},
     "ami.main.tasks.check_data_integrity": {"queue": "post_processing"},
 }
 

@@ -8,10 +8,10 @@ from functools import partial
 from django.db import connection
 from django.test import Client
 
-from ami.jobs.repairs import new_repair, repair_here
+from ami.integrity.runner import EVERYTHING, run_checks
+from ami.integrity.work import new_repair, repair_here
 from ami.main.checks import reconcile_missing_determinations
 from ami.main.checks.declarations import CHECKS, chosen_checks
-from ami.main.checks.runner import EVERYTHING, run_checks
 from ami.main.management.scale import Sizes
 from benchmarks import databases, peers
 from benchmarks.memory import measure

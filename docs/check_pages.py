@@ -55,10 +55,10 @@ Each check finds rows that cannot be correct. Most checks can also repair them. 
 .. automodule:: ami.main.checks.repair
    :members: RepairContext, RepairStoppedError, reconcile, leave_to_a_person
 
-.. automodule:: ami.main.checks.runner
+.. automodule:: ami.integrity.runner
    :members: Scope, run_checks, examine
 
-.. automodule:: ami.main.checks.history
+.. automodule:: ami.integrity.history
    :members: acknowledged_rows, prune_history
 ```
 """

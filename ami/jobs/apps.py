@@ -14,6 +14,5 @@ class JobsConfig(AppConfig):
             "signals",
             "journal.revert",
             "watch.vitals",
-            "repairs",
         ):
             import_module(f"{self.name}.{module}")

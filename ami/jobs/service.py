@@ -31,6 +31,26 @@ class RunAgainRefusedError(Exception):
     """The Job cannot be run again; the message says why."""
 
 
+class AlreadyLaunchedError(Exception):
+    """The same form was submitted before; `job_ids` holds the ids of the Jobs that it created."""
+
+    def __init__(self, job_ids: list[int]) -> None:
+        super().__init__("These Jobs were already launched.")
+        self.job_ids = job_ids
+
+
+class ApplyRefusedError(Exception):
+    """The Job cannot be applied as it stands; the message says why."""
+
+
+class ScopeChangedError(Exception):
+    """The scope has changed since the dry run; `changes` holds one sentence per change."""
+
+    def __init__(self, changes: list[str]) -> None:
+        super().__init__(" ".join(changes))
+        self.changes = changes
+
+
 def can_run_again(job: Job) -> bool:
     """Whether `job` has ended and its type can be run again."""
     return job.is_final and job.job_type_key in RUNS_AGAIN

@@ -7,10 +7,8 @@ from django.conf import settings
 from django.db import Error
 
 from ami.base.ids import RowId
-from ami.jobs import integrity
 from ami.jobs.engine import parts, runner
 from ami.jobs.engine.faults import is_transient
-from ami.jobs.integrity import check_integrity
 from ami.jobs.models import Pulse
 from ami.jobs.states import StillRunsError
 from ami.jobs.watch import health
@@ -18,9 +16,7 @@ from ami.jobs.watch.health import Findings
 from ami.jobs.watch.stale import check_stale_jobs
 
 __all__ = [
-    "check_data_integrity",
     "check_stale_jobs",
-    "data_integrity_check",
     "jobs_health_check",
     "run_job",
     "run_part",
@@ -76,23 +72,6 @@ def tick() -> None:
     """
     Pulse.record(Pulse.Name.TICK)
     health.check_messages()
-
-
-def _check_data_integrity(task: Any, *args: Any, **kwargs: Any) -> dict[str, dict[str, int]]:
-    """Check the integrity of the rows of a scope; `dry_run=False` repairs them, as a Job.
-
-    Takes `project_id`, `job_id` and `dry_run`, and as keywords `checks`, `tags` and `user_id`.
-    Other arguments are refused in the worker, because an error in beat would not be shown to
-    anyone.
-    """
-    schedule = getattr(task.request, "periodic_task_name", None) or ""
-    return check_integrity(args, kwargs, schedule=schedule)
-
-
-data_integrity_check, check_data_integrity, _ = (
-    shared_task(name=name, bind=True, throws=integrity.REFUSALS)(_check_data_integrity)
-    for name in integrity.TASKS
-)
 
 
 @contextmanager

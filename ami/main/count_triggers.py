@@ -11,8 +11,6 @@ from typing import Any
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from ami.main.counts import CACHED
-
 # The differences of a transaction that were not yet applied. No transaction sees those of another,
 # and none are left after the commit, so the table can be unlogged: a crash loses nothing.
 NOTES = """
@@ -179,14 +177,3 @@ def remove_triggers(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
             schema_editor.execute(f"DROP FUNCTION main_note_{table}_{event} CASCADE")
     schema_editor.execute("DROP TABLE main_countnote")
     schema_editor.execute("DROP FUNCTION main_apply_counts")
-
-
-def recount_all(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Correct all wrong counts; a step of a migration."""
-    for table, counts in CACHED.items():
-        columns = ", ".join(counts)
-        values = ", ".join(sql % {"expressions": "r.id"} for sql in counts.values())
-        schema_editor.execute(
-            f"UPDATE {table} r SET ({columns}) = ROW({values}) "
-            f"WHERE ROW({columns}) IS DISTINCT FROM ROW({values})"
-        )

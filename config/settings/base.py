@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "ami.ml",
     "ami.jobs",
     "ami.ml.post_processing",
+    "ami.integrity",
     "ami.exchange",
     *filter(None, map(str.strip, os.environ.get("EXTRA_APPS", "").split(","))),
 ]

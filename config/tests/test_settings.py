@@ -134,3 +134,17 @@ def test_database_that_says_nothing_is_not_waited_for() -> None:
     assert database("postgres://ami@db/ami")["OPTIONS"] == {"connect_timeout": 3}
     patient = database("postgres://ami@db/ami?connect_timeout=60", conn_max_age=60)
     assert (patient["OPTIONS"]["connect_timeout"], patient["CONN_MAX_AGE"]) == (60, 60)
+
+
+def test_production_loads_no_embedded_servers() -> None:
+    code = (
+        "import sys, config.wsgi, config.celery_app, manage; "
+        "sys.exit('config.devservers' in sys.modules)"
+    )
+    named = {"DJANGO_SETTINGS_MODULE": "config.settings.production"}
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=settings.ROOT,
+        env=bare_environment() | REQUIRED | named,
+        check=True,
+    )

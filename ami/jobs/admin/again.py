@@ -1,22 +1,22 @@
 """Run a Job again as a new Job, from its page and from the list."""
 
-from urllib.parse import urlencode
-
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.html import format_html
 
-from ami.jobs import repairs
+from ami.jobs.admin.offers import offers_for
 from ami.jobs.admin.pages import JobPagesMixin, job_link, operator_of, page_url
 from ami.jobs.models import Job
-from ami.jobs.service import RunAgainRefusedError, refuse_to_run_again
-from ami.ml.post_processing.admin.again import confirmation_page
-from ami.ml.post_processing.again import ApplyRefusedError, ScopeChangedError, apply
-from ami.ml.post_processing.service import AlreadyLaunchedError
+from ami.jobs.service import (
+    AlreadyLaunchedError,
+    ApplyRefusedError,
+    RunAgainRefusedError,
+    ScopeChangedError,
+    refuse_to_run_again,
+)
 
 
 class AgainMixin(JobPagesMixin):
@@ -49,11 +49,7 @@ class AgainMixin(JobPagesMixin):
         """Raises RunAgainRefusedError and PermissionDenied."""
         for job in jobs:
             refuse_to_run_again(job)
-        if jobs[0].job_type_key != repairs.JOB_TYPE:
-            return confirmation_page(request, jobs, site=self.admin_site)
-        if len(jobs) > 1:
-            raise RunAgainRefusedError("Repairs are run again one at a time: select one Job.")
-        return HttpResponseRedirect(_repair_url(jobs[0]))
+        return offers_for(jobs[0]).options_page(request, jobs, site=self.admin_site)
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Apply the Job on POST; first ask for confirmation if its scope has changed."""
@@ -63,7 +59,9 @@ class AgainMixin(JobPagesMixin):
         if request.method != "POST":
             return HttpResponseRedirect(page_url(job))
         try:
-            again = apply(job, user=operator_of(request), confirmed="_confirmed" in request.POST)
+            again = offers_for(job).apply(
+                job, user=operator_of(request), confirmed="_confirmed" in request.POST
+            )
         except ScopeChangedError as changed:
             context = {
                 **self._frame(request, job, title=f"Apply dry run {job.pk}"),
@@ -85,13 +83,3 @@ class AgainMixin(JobPagesMixin):
         text = f"Job {former} already applies Job {job.pk}; no new Job was started."
         self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(page_url(Job(pk=former)))
-
-
-def _repair_url(job: Job) -> str:
-    given = {
-        "check": job.params.get("checks"),
-        "project": job.project_id,
-        "job": job.params.get("job"),
-    }
-    query = urlencode({name: value for name, value in given.items() if value}, doseq=True)
-    return f"{reverse('admin:main_integrityrun_repair')}?{query}"

@@ -13,12 +13,12 @@ from ami.jobs.admin.control import VERBS, ControlMixin
 from ami.jobs.admin.journal import JournalMixin, journal_of
 from ami.jobs.admin.live import live_of, whole_seconds
 from ami.jobs.admin.log import LogMixin
+from ami.jobs.admin.offers import offers_for
 from ami.jobs.admin.pages import badges
 from ami.jobs.admin.revert import RevertMixin
 from ami.jobs.models import Job
 from ami.jobs.service import can_run_again
 from ami.jobs.states import Outcome
-from ami.ml.post_processing.again import can_apply
 
 
 @admin.register(Job)
@@ -123,7 +123,7 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
         return live_of(job) | {
             "verbs": [verb for verb in VERBS if may_control and verb.allowed(job)],
             "may_launch": may_launch,
-            "applicable": may_launch and job.is_final and can_apply(job),
+            "applicable": may_launch and job.is_final and offers_for(job).can_apply(job),
             "runs_again": may_launch and can_run_again(job),
             "journal": journal_of(job) if job.is_final else None,
         }

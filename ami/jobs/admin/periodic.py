@@ -11,7 +11,6 @@ from django_celery_beat.models import PeriodicTask
 
 from ami.base.arguments import require_fit
 from ami.base.forms import JSONTextField
-from ami.jobs import integrity
 
 OWN = "ami."
 
@@ -44,21 +43,25 @@ class PeriodicTaskForm(BasePeriodicTaskForm):  # type: ignore[misc]
             args, kwargs = json.loads(data["args"]), json.loads(data["kwargs"])
             try:
                 require_runnable(data["task"], args, kwargs)
-            except (*integrity.REFUSALS, TypeError) as odd:
+            except (LookupError, TypeError, ValueError) as odd:
                 self.add_error("kwargs" if kwargs else "args", str(odd))
         return data
 
 
 def require_runnable(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-    """Raises TypeError or one of `integrity.REFUSALS` if the task cannot take these arguments."""
-    if name in integrity.TASKS:
-        integrity.read_arguments(args, kwargs)
-        return
+    """Raises LookupError, TypeError or ValueError if the task cannot take these arguments.
+
+    A task with a `read_arguments` decides itself; for all others, its signature does.
+    """
     current_app.loader.import_default_modules()
     if name not in current_app.tasks:
         known = ", ".join(sorted(task for task in current_app.tasks if task.startswith(OWN)))
         raise TypeError(f"There is no task {name}. Registered: {known}.")
-    require_fit(current_app.tasks[name].run, args, kwargs)
+    task = current_app.tasks[name]
+    if read := getattr(task, "read_arguments", None):
+        read(args, kwargs)
+    else:
+        require_fit(task.run, args, kwargs)
 
 
 @admin.register(PeriodicTask)

@@ -1,19 +1,12 @@
 from decimal import Decimal
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection
 
-from ami.jobs.models import Job, JobState
+from ami.jobs.models import JobState
 from ami.jobs.progress import JobProgress
-from ami.jobs.states import PartState
-from ami.jobs.summary import skipped_in
-from ami.jobs.tests.admin import make_parts
 from ami.jobs.tests.job_types import make_job
-
-MIGRATION: Any = import_module("ami.jobs.migrations.0013_skipped_rows")
 
 
 def test_stage_is_added_once_and_keeps_its_figures() -> None:
@@ -110,22 +103,3 @@ def test_any_figure_can_be_stored(figure: Any, stored: Any) -> None:
     job.save()
     job.refresh_from_db()
     assert job.progress.get_stage("stage").params[0].value == stored
-
-
-@pytest.mark.django_db
-def test_skipped_rows_of_old_jobs_keep_their_place() -> None:
-    job = make_job()
-    stage = job.progress.add_stage("Stage")
-    for name, value in {"Seen": 5, "Skipped: no box": 3}.items():
-        job.progress.add_or_update_stage_param(stage, name, value)
-    job.save()
-    counts = [["seen", 5], ["Skipped: no box", 3]]
-    make_parts(job, PartState.DONE, counts=counts, skipped={"no box": [7, 8]})
-    with connection.cursor() as cursor:
-        cursor.execute(MIGRATION.PARTS)
-        cursor.execute(MIGRATION.STAGES)
-    job = Job.objects.get(pk=job.pk)
-    assert job.progress.stages[0].figures == [("Seen", 5), ("Skipped: no box", 3)]
-    assert job.progress.skipped == 3
-    assert job.parts.get().counts == [["seen", 5]]
-    assert skipped_in(job) == ["Skipped 3: no box. Ids: 7, 8, …"]

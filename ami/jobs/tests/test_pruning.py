@@ -16,10 +16,11 @@ from ami.base.tests.snapshots import snapshot
 from ami.jobs import pruning
 from ami.jobs.journal.revert import RevertRefusedError, request_revert
 from ami.jobs.models import Job, JobChange, JobLog, JobPart, JobState
+from ami.jobs.service import ApplyRefusedError
 from ami.jobs.states import FINAL
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import Classification
-from ami.ml.post_processing.again import ApplyRefusedError, apply
+from ami.ml.post_processing.again import apply
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()

@@ -11,7 +11,7 @@ from ami.base.tests.factories import make_project
 
 pytestmark = pytest.mark.django_db
 ADD = "/admin/django_celery_beat/periodictask/add/"
-CHECK = "ami.jobs.tasks.data_integrity_check"
+CHECK = "ami.integrity.tasks.data_integrity_check"
 
 
 def save(client: Client, task: str, args: Any = (), kwargs: Any = None) -> str | None:
@@ -66,7 +66,7 @@ def test_arguments_that_the_task_cannot_take_are_refused(
     assert why in error
 
 
-@pytest.mark.parametrize("task", [CHECK, "ami.jobs.tasks.check_data_integrity"])
+@pytest.mark.parametrize("task", [CHECK, "ami.integrity.tasks.check_data_integrity"])
 def test_arguments_that_fit_are_saved(admin_client: Client, task: str) -> None:
     project = make_project()
     assert save(admin_client, task, [project.pk], {"tags": ["counts"], "dry_run": False}) is None

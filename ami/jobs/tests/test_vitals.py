@@ -17,11 +17,11 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from pytest_django import DjangoAssertNumQueries
 from redis import Redis
 
-from ami.jobs.integrity import SCHEDULE_NAME, schedule_daily
+from ami.integrity.models import IntegrityRun
+from ami.integrity.schedule import SCHEDULE_NAME, schedule_daily
 from ami.jobs.models import Pulse
 from ami.jobs.tasks import tick
 from ami.jobs.watch import health, vitals
-from ami.main.models import IntegrityRun
 from ami.main.tests.test_determination_locks import run_in_thread
 
 pytestmark = pytest.mark.django_db

@@ -7,6 +7,7 @@ minute and that passes through all services: beat, broker, worker, database.
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
@@ -21,7 +22,7 @@ from django_celery_beat.models import PeriodicTask
 from redis import Redis, RedisError
 
 from ami.base.postgresql import unsupported_version
-from ami.jobs.integrity import failed_runs
+from ami.base.registry import Registry
 from ami.jobs.models import Pulse
 
 TICK_TASK = "ami.jobs.tasks.tick"
@@ -33,19 +34,23 @@ FORGOTTEN_SECONDS = 24 * 60 * 60
 # A table may be locked, for example by a migration.
 PATIENCE = f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'"
 
+# Functions of higher layers that return what needs attention although all services run, as
+# sentences. Each executes a few short queries.
+WARNINGS: Registry[Callable[[], list[str]]] = Registry("warning")
+
 
 class Signs(NamedTuple):
     """What the database stores about the services.
 
     `ages` holds the seconds since each service reported; `tick_every` is the interval of beat's
-    task, None if it is disabled; `refusal` says why the server is not supported; `failed_checks`
-    counts the scheduled integrity checks that could not run.
+    task, None if it is disabled; `refusal` says why the server is not supported; `warnings`
+    are problems that need attention although all services run.
     """
 
     ages: dict[str, float]
     tick_every: timedelta | None
     refusal: str
-    failed_checks: int
+    warnings: list[str]
 
 
 class Vitals(TypedDict):
@@ -115,7 +120,7 @@ def vitals() -> Vitals:
         "workers": {"ok": served, "by_queue": by_queue or {}},
         "beat": told,
         "health_check": {"age": _age(signs, Pulse.Name.HEALTH_CHECK)},
-        "warnings": _warnings(signs),
+        "warnings": signs.warnings if signs else [],
     }
 
 
@@ -144,28 +149,19 @@ def _signs() -> Signs | None:
             cursor.execute(PATIENCE)
             rows = dict(Pulse.objects.values_list("name", "at"))
             every = _tick_every(rows.get(Pulse.Name.TICK))
-            refusal, failed = unsupported_version(), len(failed_runs())
+            refusal = unsupported_version()
+            warnings = [sentence for warn in WARNINGS.values() for sentence in warn()]
             transaction.set_rollback(True)  # otherwise an outer transaction would keep the setting
     except Error:
         return None
     ages = {name: (now - at).total_seconds() for name, at in rows.items()}
-    return Signs(ages, every, refusal, failed)
+    return Signs(ages, every, refusal, warnings)
 
 
 def _database(signs: Signs | None) -> dict[str, Any]:
     """Whether the database answers and has a supported version, else with the reason."""
     refusal = signs.refusal if signs else ""
     return {"ok": signs is not None and not refusal} | ({"reason": refusal} if refusal else {})
-
-
-def _warnings(signs: Signs | None) -> list[str]:
-    """Problems that need attention although all services run."""
-    if signs is None or not signs.failed_checks:
-        return []
-    number, noun = signs.failed_checks, "checks" if signs.failed_checks > 1 else "check"
-    return [
-        f"{number} scheduled integrity {noun} could not run; the list of runs shows the errors."
-    ]
 
 
 def _beat(signs: Signs | None) -> dict[str, Any]:

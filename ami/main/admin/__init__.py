@@ -4,7 +4,6 @@ from ami.main.admin.classification import ClassificationAdmin
 from ami.main.admin.collection import SourceImageCollectionAdmin
 from ami.main.admin.detection import DetectionAdmin
 from ami.main.admin.identification import IdentificationAdmin
-from ami.main.admin.integrity import IntegrityAcknowledgementAdmin, IntegrityRunAdmin
 from ami.main.admin.occurrence import OccurrenceAdmin
 from ami.main.admin.project import DeploymentAdmin, EventAdmin, ProjectAdmin
 from ami.main.admin.taxon import TaxaListAdmin, TaxonAdmin
@@ -16,8 +15,6 @@ __all__ = [
     "EventAdmin",
     "IdSearchAdminMixin",
     "IdentificationAdmin",
-    "IntegrityAcknowledgementAdmin",
-    "IntegrityRunAdmin",
     "OccurrenceAdmin",
     "ProjectAdmin",
     "SourceImageAdmin",

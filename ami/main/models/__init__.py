@@ -6,12 +6,6 @@ from ami.main.models.deployment import Deployment
 from ami.main.models.detection import Detection
 from ami.main.models.event import Event
 from ami.main.models.identification import Identification
-from ami.main.models.integrity import (
-    IntegrityAcknowledgement,
-    IntegrityResult,
-    IntegrityRun,
-    IntegrityStatus,
-)
 from ami.main.models.occurrence import Occurrence
 from ami.main.models.project import Project
 from ami.main.models.source_image import SourceImage
@@ -23,10 +17,6 @@ __all__ = [
     "Detection",
     "Event",
     "Identification",
-    "IntegrityAcknowledgement",
-    "IntegrityResult",
-    "IntegrityRun",
-    "IntegrityStatus",
     "Occurrence",
     "Project",
     "SourceImage",

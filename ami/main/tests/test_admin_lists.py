@@ -21,10 +21,10 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
+from ami.integrity.models import IntegrityRun
 from ami.main.models import (
     Classification,
     Detection,
-    IntegrityRun,
     Occurrence,
     SourceImage,
     SourceImageCollection,

@@ -236,11 +236,11 @@ def test_capture_sets_choose_their_captures_anew(admin_client: Client) -> None:
 @pytest.mark.parametrize("odd", ["x", "\x00", "9" * 30, "-1"])
 def test_form_with_what_is_no_id_is_drawn(admin_client: Client, odd: str) -> None:
     for model, field in (
-        ("integrityacknowledgement", "project"),
-        ("taxon", "parent"),
-        ("taxon", "projects"),
+        ("integrity_integrityacknowledgement", "project"),
+        ("main_taxon", "parent"),
+        ("main_taxon", "projects"),
     ):
-        path = reverse(f"admin:main_{model}_add")
+        path = reverse(f"admin:{model}_add")
         assert admin_client.get(path, {field: odd}).status_code == 200
         response = admin_client.post(path, {field: odd})
         assert response.status_code == 200

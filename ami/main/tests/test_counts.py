@@ -14,7 +14,6 @@ from ami.base.tests.factories import (
     make_capture,
     make_deployment,
 )
-from ami.main.count_triggers import recount_all
 from ami.main.counts import (
     CACHED,
     refresh_counts,
@@ -191,15 +190,6 @@ def test_wrong_counts_are_counted_anew(deployment: Deployment) -> None:
     update_event_counts(Event.objects.values_list("pk", flat=True))
     update_deployment_counts(Deployment.objects.values_list("pk", flat=True))
     refresh_counts()
-
-    assert stale_counts() == []
-
-
-def test_migration_counts_anew_what_was_wrong(deployment: Deployment) -> None:
-    miscount()
-
-    with connection.schema_editor() as editor:
-        recount_all(None, editor)
 
     assert stale_counts() == []
 

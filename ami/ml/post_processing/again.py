@@ -8,11 +8,11 @@ from ami.jobs.engine import basis
 from ami.jobs.engine.work import Planned
 from ami.jobs.journal.revert import is_undone
 from ami.jobs.models import Job
+from ami.jobs.service import AlreadyLaunchedError, ApplyRefusedError, ScopeChangedError
 from ami.jobs.states import JobFailedError, JobState, Outcome
 from ami.main.models import Classification, Detection, Identification
 from ami.ml.post_processing.service import (
     JOB_TYPE,
-    AlreadyLaunchedError,
     LaunchRow,
     launch,
     task_of,
@@ -21,18 +21,6 @@ from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
 
 logger = getLogger(__name__)
-
-
-class ApplyRefusedError(Exception):
-    """The Job cannot be applied as it stands; the message says why."""
-
-
-class ScopeChangedError(Exception):
-    """The scope has changed since the dry run; `changes` holds one sentence per change."""
-
-    def __init__(self, changes: list[str]) -> None:
-        super().__init__(" ".join(changes))
-        self.changes = changes
 
 
 def can_apply(job: Job) -> bool:

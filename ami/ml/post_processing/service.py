@@ -7,7 +7,7 @@ from django.db import IntegrityError
 
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.models import Job
-from ami.jobs.service import create_jobs
+from ami.jobs.service import AlreadyLaunchedError, create_jobs
 from ami.jobs.states import JobFailedError
 from ami.main.models import Project
 from ami.ml.post_processing.base import BasePostProcessingTask, OwnRun
@@ -30,14 +30,6 @@ class LaunchRow(NamedTuple):
     project: Project | None
     config: dict[str, Any]
     applies: Job | None = None
-
-
-class AlreadyLaunchedError(Exception):
-    """The same form was submitted before; `job_ids` holds the ids of the Jobs that it created."""
-
-    def __init__(self, job_ids: list[int]) -> None:
-        super().__init__("These Jobs were already launched.")
-        self.job_ids = job_ids
 
 
 def launch(

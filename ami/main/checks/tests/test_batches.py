@@ -8,6 +8,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_occurrence, make_taxon
+from ami.integrity.models import IntegrityStatus
+from ami.integrity.runner import run_checks
 from ami.main.checks import (
     IntegrityCheckResult,
     get_occurrences_missing_determination,
@@ -15,9 +17,8 @@ from ami.main.checks import (
 )
 from ami.main.checks.declarations import CHECKS
 from ami.main.checks.repair import RepairContext, RepairStoppedError
-from ami.main.checks.runner import run_checks
 from ami.main.checks.tests.world import execute
-from ami.main.models import Identification, IntegrityStatus, Occurrence
+from ami.main.models import Identification, Occurrence
 
 POISON = """
 CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$

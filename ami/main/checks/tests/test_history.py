@@ -7,17 +7,17 @@ import pytest
 from django.utils import timezone
 
 from ami.base.tests.factories import make_occurrence
-from ami.main.checks.declarations import CHECKS, Check
-from ami.main.checks.history import prune_history
-from ami.main.checks.runner import Scope, run_checks
-from ami.main.checks.tests.faults.captures import corners_swapped, of_another_project
-from ami.main.checks.tests.world import FAULTS, make_world
-from ami.main.models import (
+from ami.integrity.history import prune_history
+from ami.integrity.models import (
     IntegrityAcknowledgement,
     IntegrityResult,
     IntegrityRun,
     IntegrityStatus,
 )
+from ami.integrity.runner import Scope, run_checks
+from ami.main.checks.declarations import CHECKS, Check
+from ami.main.checks.tests.faults.captures import corners_swapped, of_another_project
+from ami.main.checks.tests.world import FAULTS, make_world
 
 EMPTY = CHECKS["occurrence_without_detections"]
 BOX = CHECKS["invalid_box"]
@@ -106,7 +106,7 @@ class TestAcknowledgement:
 
 @pytest.mark.django_db
 def test_runs_are_pruned_in_chunks_after_ninety_days(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ami.main.checks.history.CHUNK", 2)
+    monkeypatch.setattr("ami.integrity.history.CHUNK", 2)
     kept, *old = (run_checks([EMPTY]) for _ in range(6))
     for run, days in [(kept, 89), *((run, 91) for run in old)]:
         IntegrityRun.objects.filter(pk=run.pk).update(

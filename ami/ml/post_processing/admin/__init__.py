@@ -3,6 +3,7 @@ from ami.ml.post_processing.admin.actions import (
     default_build_jobs,
     make_post_processing_action,
 )
+from ami.ml.post_processing.admin.again import MethodOffers
 from ami.ml.post_processing.admin.class_masking_form import ClassMaskingActionForm
 from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm, form_class_for
 from ami.ml.post_processing.admin.mixin import PostProcessingActionsMixin
@@ -12,6 +13,7 @@ __all__ = [
     "BasePostProcessingActionForm",
     "ClassMaskingActionForm",
     "ConfigValidationErrors",
+    "MethodOffers",
     "PostProcessingActionsMixin",
     "RankRollupActionForm",
     "default_build_jobs",

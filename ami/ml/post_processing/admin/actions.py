@@ -17,12 +17,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ami.jobs.models import Job
+from ami.jobs.service import AlreadyLaunchedError
 from ami.main.models import Project
 from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
 from ami.ml.post_processing.admin.selection import Selection, SelectionError
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import Scope, scope_options
-from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, default_job_name, launch
+from ami.ml.post_processing.service import LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
 

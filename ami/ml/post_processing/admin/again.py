@@ -11,40 +11,52 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from ami.base.registry import UnknownKeyError
+from ami.jobs.admin.offers import OFFERS, JobOffers
 from ami.jobs.models import Job
 from ami.jobs.service import RunAgainRefusedError
 from ami.jobs.states import JobFailedError
 from ami.ml.post_processing.admin.actions import PostProcessingAction
 from ami.ml.post_processing.admin.selection import MAX_ROWS
+from ami.ml.post_processing.again import apply, can_apply
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import SCOPE_FIELDS, Scope, chosen_scope
 from ami.ml.post_processing.service import JOB_TYPE, task_of
+from ami.users.models import User
 
 
-def confirmation_page(
-    request: HttpRequest, jobs: Sequence[Job], *, site: AdminSite
-) -> TemplateResponse:
-    """The page that the admin action shows for the rows that the Jobs ran on.
+class MethodOffers(JobOffers):
+    """Run again on the confirmation page, and apply dry runs."""
 
-    Raises PermissionDenied, and RunAgainRefusedError if there is no single page for these Jobs.
-    """
-    task_cls, scope, ids, options = _shared(jobs)
-    model_admin = site.get_model_admin(scope.model)
-    offered: Any = model_admin.get_actions(request).get(f"run_{task_cls.key}")
-    if offered is None or not model_admin.has_view_permission(request):
-        raise PermissionDenied
-    action: PostProcessingAction = offered[0]
-    rows = model_admin.get_queryset(request).filter(pk__in=ids)
-    page = action.filled_in(model_admin, request, rows, options=options)
-    assert page.context_data is not None
-    page.context_data |= {
-        "is_dry_run": all(job.dry_run for job in jobs),
-        "form_url": _url(site, scope.model, "changelist"),
-        "cancel_url": _url(site, Job, "changelist")
-        if len(jobs) > 1
-        else _url(site, Job, "change", jobs[0].pk),
-    }
-    return page
+    def options_page(
+        self, request: HttpRequest, jobs: Sequence[Job], *, site: AdminSite
+    ) -> TemplateResponse:
+        """The page that the admin action shows for the rows that the Jobs ran on."""
+        task_cls, scope, ids, options = _shared(jobs)
+        model_admin = site.get_model_admin(scope.model)
+        offered: Any = model_admin.get_actions(request).get(f"run_{task_cls.key}")
+        if offered is None or not model_admin.has_view_permission(request):
+            raise PermissionDenied
+        action: PostProcessingAction = offered[0]
+        rows = model_admin.get_queryset(request).filter(pk__in=ids)
+        page = action.filled_in(model_admin, request, rows, options=options)
+        assert page.context_data is not None
+        page.context_data |= {
+            "is_dry_run": all(job.dry_run for job in jobs),
+            "form_url": _url(site, scope.model, "changelist"),
+            "cancel_url": _url(site, Job, "changelist")
+            if len(jobs) > 1
+            else _url(site, Job, "change", jobs[0].pk),
+        }
+        return page
+
+    def can_apply(self, job: Job) -> bool:
+        return can_apply(job)
+
+    def apply(self, job: Job, *, user: User | None, confirmed: bool) -> Job:
+        return apply(job, user=user, confirmed=confirmed)
+
+
+OFFERS.register(JOB_TYPE, MethodOffers())
 
 
 def _url(site: AdminSite, model: type[Model], view: str, *args: int) -> str:

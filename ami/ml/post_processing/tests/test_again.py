@@ -8,15 +8,11 @@ from django.db import connection
 from ami.base.tests.factories import make_classification, make_detection, make_user
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
+from ami.jobs.service import AlreadyLaunchedError, ApplyRefusedError, ScopeChangedError
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Detection, Identification, Occurrence, SourceImageCollection
-from ami.ml.post_processing.again import (
-    ApplyRefusedError,
-    ScopeChangedError,
-    apply,
-    can_apply,
-)
-from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch
+from ami.ml.post_processing.again import apply, can_apply
+from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import make_scope
 

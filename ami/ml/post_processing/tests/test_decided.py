@@ -13,12 +13,13 @@ from ami.base.tests.factories import make_taxon
 from ami.jobs.engine import parts, runner
 from ami.jobs.models import Basis, Job, JobPart
 from ami.jobs.pruning import prune
+from ami.jobs.service import ScopeChangedError
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Classification, Detection, SourceImageCollection, TaxaList, Taxon
 from ami.main.models.taxon import NOT_IDENTIFIABLE
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
-from ami.ml.post_processing.again import ScopeChangedError, apply
+from ami.ml.post_processing.again import apply
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask

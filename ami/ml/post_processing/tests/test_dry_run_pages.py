@@ -167,7 +167,7 @@ def test_reverted_revert_is_not_applied_again(
     revert = run_to_end(request_revert(job, user=operator))
     run_to_end(request_revert(revert, user=operator))
     assert "Apply again" not in client.get(page_of(revert)).text
-    assert "not a run of a method" in told(apply(client, revert))[-1]
+    assert "which cannot be applied" in told(apply(client, revert))[-1]
 
 
 @pytest.mark.usefixtures("operator")

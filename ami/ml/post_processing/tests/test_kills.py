@@ -18,13 +18,13 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
+from ami.integrity.runner import EVERYTHING
+from ami.integrity.work import new_repair
 from ami.jobs.journal.revert import request_revert
-from ami.jobs.repairs import new_repair
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.chaos import SLOW_MOMENTS, Site
 from ami.jobs.tests.queues import messages_in_hand
 from ami.main.checks.declarations import chosen_checks
-from ami.main.checks.runner import EVERYTHING
 from ami.main.models import Occurrence
 from ami.ml.post_processing.tests.trials import Trial, make_night
 from config.tests.processes import wait_until

@@ -10,10 +10,11 @@ from django.db import OperationalError, connection
 
 from ami.jobs.engine import parts, runner
 from ami.jobs.models import Job, JobState
+from ami.jobs.service import AlreadyLaunchedError
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import Killed
 from ami.main.models import SourceImageCollection
-from ami.ml.post_processing.service import AlreadyLaunchedError, LaunchRow, launch
+from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
 from ami.ml.post_processing.tests.seeing import broker
 from ami.ml.post_processing.tests.workers import (

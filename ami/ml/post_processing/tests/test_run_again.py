@@ -10,13 +10,13 @@ from django.test import Client
 from ami.base.tests.commands import Ended, run_command
 from ami.base.tests.factories import make_classification
 from ami.base.tests.snapshots import snapshot
+from ami.integrity.runner import Scope
+from ami.integrity.work import new_repair
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobChange, JobLog, JobPart, JobState
-from ami.jobs.repairs import new_repair
 from ami.jobs.tests.admin import LIST, page_of, sign_in, told
 from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.checks.declarations import chosen_checks
-from ami.main.checks.runner import Scope
 from ami.main.models import Detection, Event, SourceImageCollection
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
@@ -144,7 +144,7 @@ def test_repair_opens_its_own_page(client: Client) -> None:
     repair.save()
     response = client.get(page_of(repair, "run-again/"))
     assert response["Location"] == (
-        "/admin/main/integrityrun/repair/?check=stale_score&check=stale_counts"
+        "/admin/integrity/integrityrun/repair/?check=stale_score&check=stale_counts"
     )
     page = client.get(response["Location"]).text
     assert len(re.findall(r'name="checks"[^>]* checked', page)) == 2

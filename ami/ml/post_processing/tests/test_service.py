@@ -9,14 +9,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from ami.base.tests.factories import make_project, make_user
 from ami.jobs.engine import runner
 from ami.jobs.models import Job, JobState
+from ami.jobs.service import AlreadyLaunchedError
 from ami.jobs.tests.job_types import make_job
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
-from ami.ml.post_processing.service import (
-    JOB_TYPE,
-    AlreadyLaunchedError,
-    LaunchRow,
-    launch,
-)
+from ami.ml.post_processing.service import JOB_TYPE, LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import make_scope
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config

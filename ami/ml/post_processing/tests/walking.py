@@ -8,14 +8,20 @@ from django.db import transaction
 from django.db.models import Value
 from hypothesis import strategies as st
 
+from ami.integrity.runner import EVERYTHING
+from ami.integrity.work import new_repair
 from ami.jobs.engine import parts, runner
 from ami.jobs.journal.revert import refusal, request_revert
 from ami.jobs.models import Job, JobChange
-from ami.jobs.repairs import new_repair
-from ami.jobs.service import RunAgainRefusedError, can_run_again, create_jobs, run_again
+from ami.jobs.service import (
+    ApplyRefusedError,
+    RunAgainRefusedError,
+    can_run_again,
+    create_jobs,
+    run_again,
+)
 from ami.jobs.states import PartState
 from ami.main.checks.declarations import CHECKS
-from ami.main.checks.runner import EVERYTHING
 from ami.main.determinations import update_determinations
 from ami.main.models import (
     Classification,
@@ -23,7 +29,7 @@ from ami.main.models import (
     Identification,
     Occurrence,
 )
-from ami.ml.post_processing.again import ApplyRefusedError, apply, can_apply
+from ami.ml.post_processing.again import apply, can_apply
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import scopes_of
 from ami.ml.post_processing.service import LaunchRow, launch

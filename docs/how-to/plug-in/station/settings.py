@@ -30,6 +30,7 @@ INSTALLED_APPS = [
     "ami.ml",
     "ami.jobs",
     "ami.ml.post_processing",
+    "ami.integrity",
     "ami.exchange",
     "clock",
 ]

@@ -1,0 +1,13 @@
+from importlib import import_module
+
+from django.apps import AppConfig
+
+
+class IntegrityConfig(AppConfig):
+    name = "ami.integrity"
+    verbose_name = "Integrity"
+
+    def ready(self) -> None:
+        """Import the modules that register the job type of repairs and the warnings."""
+        for module in ("work", "schedule"):
+            import_module(f"{self.name}.{module}")

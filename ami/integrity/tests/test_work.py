@@ -1,0 +1,312 @@
+"""Repairs of the integrity checks as Jobs."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.apps import apps
+from django.db import transaction
+from django.db.models import Model
+
+from ami.base.tests.factories import make_user
+from ami.base.tests.snapshots import snapshot
+from ami.integrity.models import IntegrityResult, IntegrityRun
+from ami.integrity.runner import EVERYTHING, Scope, run_checks
+from ami.integrity.work import JOB_TYPE, OUT_OF_TIME, must_wait, new_repair, repair_here
+from ami.jobs.journal.revert import request_revert
+from ami.jobs.journal.triggers import JOURNALED
+from ami.jobs.models import Job, JobState
+from ami.jobs.service import create_jobs, run_again
+from ami.jobs.states import JobCanceledError, Outcome
+from ami.jobs.tests.job_types import make_job, run_to_end
+from ami.main.checks.declarations import CHECKS, chosen_checks
+from ami.main.checks.tests import faults
+from ami.main.checks.tests.faults.occurrences import classified_and_undetermined
+from ami.main.checks.tests.test_batches import cut_connection, make_undetermined, poison
+from ami.main.checks.tests.world import FAULTS, Rows, World, make_world
+from ami.main.models import Occurrence
+from ami.main.tests.test_determination_locks import run_in_thread
+
+pytestmark = pytest.mark.django_db
+__all__ = ["faults"]  # which declare themselves
+KEYS = ("missing_determination", "stale_score")
+
+
+@pytest.fixture
+def world() -> World:
+    world = make_world()
+    classified_and_undetermined(world)
+    return world
+
+
+def queue(*keys: str, scope: Scope = EVERYTHING, **fields: Any) -> Job:
+    return create_jobs([new_repair(chosen_checks(keys=keys or KEYS), scope=scope, **fields)])[0]
+
+
+def figures(job: Job) -> dict[str, Any]:
+    return dict(job.progress.stages[0].figures)
+
+
+def test_worker_repairs_and_tells(world: World) -> None:
+    user = make_user()
+
+    job = run_to_end(queue(user=user))
+
+    assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.SUCCEEDED)
+    assert figures(job) == {"Rows found": 1, "Rows repaired": 1, "Rows remaining": 0}
+    assert job.progress.fraction == 1
+    lines = list(job.logs.values_list("message", flat=True))
+    assert lines[-1] == f"Integrity run {IntegrityRun.objects.get().pk} lists the rows."
+    assert "Occurrence without a determination: 1 found, 1 repaired, 0 remain." in lines
+    run = IntegrityRun.objects.get()
+    assert (run.user, run.repair_job, run.dry_run) == (user, job, False)
+
+
+def test_repair_is_cut_to_its_project(world: World) -> None:
+    other = make_world()
+    classified_and_undetermined(other)
+
+    run_to_end(queue(scope=Scope(project_id=other.project.pk)))
+
+    assert set(IntegrityResult.objects.values_list("found", flat=True)) == {0, 1}
+    world.occurrence.refresh_from_db()
+    other.occurrence.refresh_from_db()
+    assert (world.occurrence.determination, other.occurrence.determination) == (
+        None,
+        other.species,
+    )
+
+
+def test_row_that_cannot_be_repaired_is_a_problem() -> None:
+    ids = make_undetermined(20)
+    poison(ids[7])
+
+    job = run_to_end(queue("missing_determination"))
+
+    assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.PROBLEMS)
+    assert figures(job)["Skipped: could not be repaired"] == 1
+    assert figures(job)["Rows repaired"] == 19
+
+
+def test_error_of_the_program_crashes_the_repair_after_the_other_checks(world: World) -> None:
+    poison(*make_undetermined(2), code="undefined_column")
+
+    job = run_to_end(queue("missing_determination", "occurrence_without_detections"))
+
+    assert job.outcome == Outcome.CRASHED
+    assert job.error.startswith("The run crashed: ProgrammingError: Row ")
+    assert job.logs.filter(message__startswith="Occurrence without detections: ").exists()
+
+
+def test_check_that_cannot_run_fails_the_job_after_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ami.main.checks.taxon_loop.loop_members", lambda *args: 1 / 0)
+
+    job = run_to_end(queue("taxon_loop", *KEYS))
+
+    assert job.status == JobState.FAILURE
+    assert job.error.startswith("1 of 3 checks could not finish. Taxon that is its own")
+    assert not Occurrence.objects.filter(pk=world.occurrence.pk, determination=None).exists()
+
+
+def test_canceled_repair_stops_after_its_batch_and_can_be_resumed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = queue()
+
+    def cancel(*args: Any, **options: Any) -> IntegrityRun:
+        Job.objects.get(pk=job.pk).cancel()
+        return run_checks(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ami.integrity.work.run_checks", cancel)
+        run_to_end(job)
+    assert job.status == JobState.REVOKED
+    assert not job.changes.exists()
+
+    assert job.resume()
+    assert run_to_end(job).status == JobState.SUCCESS
+    assert job.changes.count() == 1
+
+
+def test_time_limit_ends_it_with_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_slow(*args: Any) -> None:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr("ami.main.checks.missing_determination.taxon_is_stale", too_slow)
+
+    job = run_to_end(queue())
+
+    assert (job.status, job.error) == (JobState.FAILURE, OUT_OF_TIME)
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "status"),
+    [
+        (SoftTimeLimitExceeded, JobState.FAILURE),
+        (JobCanceledError, JobState.REVOKED),
+        (KeyboardInterrupt, JobState.REVOKED),
+    ],
+)
+def test_repair_that_is_interrupted_tells_how_far_it_came(
+    interrupt: type[BaseException], status: JobState
+) -> None:
+    ids = make_undetermined(5_010)
+
+    def stop(rows: int) -> None:
+        raise interrupt
+
+    job = new_repair(chosen_checks(keys=KEYS), scope=EVERYTHING)
+    with nullcontext() if issubclass(interrupt, Exception) else pytest.raises(interrupt):
+        repair_here(job, on_batch=stop)
+
+    job.refresh_from_db()
+    assert job.status == status
+    assert figures(job) == {"Rows found": 5_010, "Rows repaired": 5_000, "Rows remaining": 10}
+    result = IntegrityResult.objects.get()
+    assert (result.found, result.fixed, result.remaining) == (5_010, 5_000, 10)
+    assert (
+        f"stopped after id {ids[4_999]}. 5,000 rows were repaired and stay repaired" in result.error
+    )
+
+
+def test_repair_is_reverted(world: World) -> None:
+    job = run_to_end(queue())
+
+    revert = run_to_end(request_revert(job))
+
+    assert revert.status == JobState.SUCCESS
+    world.occurrence.refresh_from_db()
+    assert world.occurrence.determination is None
+
+
+def rows_of(*tables: type[Model]) -> list[Any]:
+    """All rows, but for the time of their writing, which no revert puts back."""
+    return [
+        {name: value for name, value in row.items() if name != "updated_at"}
+        for rows in snapshot(*tables).values()
+        for row in rows
+    ]
+
+
+JOURNALED_REPAIRS = [
+    (key, make)
+    for key in sorted(FAULTS)
+    for make in FAULTS[key]
+    if CHECKS[key].repair and key not in {"stale_counts", "wrong_project"}
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "make"), JOURNALED_REPAIRS, ids=lambda case: getattr(case, "__name__", case)
+)
+def test_every_repair_is_journaled_and_its_revert_puts_back_what_was(
+    key: str, make: Callable[[World], Rows]
+) -> None:
+    """Of all checks but those of cached counts and of the projects of captures."""
+    make(make_world())
+    tables = [apps.get_model(label) for label in JOURNALED]
+    before = rows_of(*tables)
+
+    job = run_to_end(queue(key))
+    assert rows_of(*tables) != before
+    assert job.changes.exists()
+    revert = run_to_end(request_revert(job))
+
+    assert (revert.status, revert.outcome) == (JobState.SUCCESS, Outcome.SUCCEEDED)
+    assert rows_of(*tables) == before
+
+
+@pytest.mark.parametrize("params", [[], 3, {}, {"checks": 3, "job": None}])
+def test_odd_parameters_fail_with_a_sentence(params: Any) -> None:
+    job = run_to_end(make_job(job_type_key=JOB_TYPE, params=params))
+    assert job.status == JobState.FAILURE
+    assert job.error.startswith("The parameters of the repair are invalid: ")
+
+
+def test_unknown_check_and_job_that_is_gone_fail_with_a_sentence() -> None:
+    unknown = make_job(job_type_key=JOB_TYPE, params={"checks": ["x"], "job": None})
+    assert "Unknown check 'x'" in run_to_end(unknown).error
+    gone = make_job(job_type_key=JOB_TYPE, params={"checks": ["taxon_loop"], "job": 999_999})
+    assert run_to_end(gone).error == "Job 999999, whose rows to repair, no longer exists."
+
+
+class TestOneWriter:
+    """A repair and a run that may write the same occurrences take turns."""
+
+    def admitted(self, scope: Scope = EVERYTHING) -> Job:
+        """A repair that runs elsewhere."""
+        job = queue(scope=scope)
+        Job.objects.filter(pk=job.pk).update(status=JobState.STARTED, admitted_at=job.created_at)
+        return job
+
+    def test_repair_waits_for_a_job_on_its_rows(self, world: World) -> None:
+        first = self.admitted(Scope(project_id=world.project.pk))
+
+        second = run_to_end(queue())
+
+        assert (second.status, second.waits_for) == (JobState.PENDING, first)
+
+    def test_repair_of_another_project_does_not_wait(self, world: World) -> None:
+        self.admitted(Scope(project_id=world.project.pk))
+
+        other = run_to_end(queue(scope=Scope(project_id=make_world().project.pk)))
+
+        assert other.status == JobState.SUCCESS
+
+    def test_repair_here_is_queued_where_it_has_to_wait(
+        self, world: World, published: list[Any], django_capture_on_commit_callbacks: Any
+    ) -> None:
+        first = self.admitted()
+        job = new_repair(chosen_checks(keys=KEYS), scope=EVERYTHING)
+
+        assert repair_here(job) is None
+
+        assert must_wait(job)
+        with django_capture_on_commit_callbacks(execute=True):
+            first.cancel()
+            Job.objects.get(pk=first.pk).finish(Outcome.CANCELED)
+        job.refresh_from_db()
+        assert published[-1] == (job.task_id, [job.pk])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cut_connection_fails_the_job_which_says_where_and_goes_on_when_run_again() -> None:
+    ids = make_undetermined(5_010)
+    job = new_repair(chosen_checks(keys=["missing_determination"]), scope=EVERYTHING)
+
+    repair_here(job, on_batch=cut_connection)
+
+    assert job.status == JobState.FAILURE
+    assert f"stopped after id {ids[4_999]}" in job.error
+    assert job.changes.count() == 5_000
+    assert not job.resume()
+    again = run_to_end(run_again(job))
+    assert (again.status, again.params) == (JobState.SUCCESS, job.params)
+    assert not Occurrence.objects.filter(pk__in=ids, determination=None).exists()
+    assert (job.changes.count(), again.changes.count()) == (5_000, 10)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_row_that_somebody_keeps_locked_keeps_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ami.integrity.work.LOCK_PATIENCE", "SET LOCAL lock_timeout = '20ms'")
+    ids = make_undetermined(10)
+    job = queue("missing_determination")
+
+    with transaction.atomic():
+        Occurrence.objects.select_for_update().get(pk=ids[3])
+        thread = run_in_thread(lambda: run_to_end(job))
+        thread.join()
+
+    job.refresh_from_db()
+    assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.PROBLEMS)
+    (left,) = IntegrityResult.objects.get().reasons
+    assert (left["id"], left["reason"]) == (ids[3], "canceling statement due to lock timeout")
+    assert list(Occurrence.objects.filter(pk__in=ids, determination=None)) == [
+        Occurrence.objects.get(pk=ids[3])
+    ]
