@@ -7,14 +7,10 @@
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import BooleanField, Func
-
-if TYPE_CHECKING:
-    from ami.main.models.occurrence import Occurrence
-    from ami.main.models.taxon import Taxon
 
 # Rows are locked in the order of their ids, so that two callers cannot deadlock.
 # NO KEY: detections and identifications that refer to the rows can still be added.
@@ -140,22 +136,3 @@ def update_determinations(occurrence_ids: Iterable[int]) -> list[DeterminationCh
         # A separate statement sees what other transactions committed while the lock waited.
         cursor.execute(UPDATE, {"ids": ids})
         return sorted(DeterminationChange(*row) for row in cursor.fetchall())
-
-
-def update_occurrence_determination(
-    occurrence: "Occurrence", current_determination: "Taxon | None" = None, save: bool = True
-) -> bool:
-    """Apply the rule to one occurrence and return whether its taxon changed.
-
-    The result is compared with `current_determination` if given, and otherwise with the row.
-    `save=False` only sets the attributes of the instance.
-    """
-    with transaction.atomic():
-        savepoint = transaction.savepoint()
-        changes = update_determinations([occurrence.pk])
-        occurrence.refresh_from_db(fields=["determination", "determination_score"])
-        if not save:
-            transaction.savepoint_rollback(savepoint)
-    if current_determination is not None:
-        return occurrence.determination_id != current_determination.pk
-    return any(change.taxon_changed for change in changes)

@@ -1,24 +1,19 @@
 """The grouping of captures into nights, which run from noon to noon."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
 
 from ami.main.counts import refresh_counts
 
-if TYPE_CHECKING:
-    from ami.main.models.deployment import Deployment
-    from ami.main.models.event import Event
-
 # A night is named after the date of its evening: the local time minus 12 hours.
 INSERT_NIGHTS = """
 INSERT INTO main_event (created_at, updated_at, project_id, deployment_id, group_by,
                         captures_count, detections_count, occurrences_count)
-SELECT DISTINCT now(), now(), %(project)s::bigint, %(deployment)s::bigint,
-       ((timestamp AT TIME ZONE %(zone)s) - interval '12 hours')::date::text AS night, 0, 0, 0
-FROM main_sourceimage
-WHERE deployment_id = %(deployment)s AND timestamp IS NOT NULL
+SELECT DISTINCT now(), now(), d.project_id, d.id,
+       ((s.timestamp AT TIME ZONE d.time_zone) - interval '12 hours')::date::text AS night, 0, 0, 0
+FROM main_sourceimage s JOIN main_deployment d ON d.id = s.deployment_id
+WHERE d.id = %(deployment)s AND s.timestamp IS NOT NULL
 ORDER BY night
 ON CONFLICT (deployment_id, group_by) DO NOTHING
 """
@@ -26,9 +21,9 @@ ON CONFLICT (deployment_id, group_by) DO NOTHING
 MOVE_CAPTURES = """
 UPDATE main_sourceimage s
 SET event_id = e.id, updated_at = now()
-FROM main_event e
-WHERE s.deployment_id = %(deployment)s AND e.deployment_id = %(deployment)s
-  AND e.group_by = ((s.timestamp AT TIME ZONE %(zone)s) - interval '12 hours')::date::text
+FROM main_event e JOIN main_deployment d ON d.id = e.deployment_id
+WHERE s.deployment_id = %(deployment)s AND d.id = %(deployment)s
+  AND e.group_by = ((s.timestamp AT TIME ZONE d.time_zone) - interval '12 hours')::date::text
   AND s.event_id IS DISTINCT FROM e.id
 RETURNING s.id
 """
@@ -74,24 +69,18 @@ def update_event_times(event_ids: Iterable[int]) -> None:
         cursor.execute(TIMES, named)
 
 
-def group_images_into_events(deployment: "Deployment") -> "list[Event]":
-    """Assign every capture with a time to its night, and return the nights with captures.
+def group_captures(deployment_id: int) -> None:
+    """Assign every capture of a deployment that has a time to its night.
 
     A night runs from noon to noon in the deployment's time zone and is named after the date of
     its evening. Occurrences follow their first capture. Captures without a time are not changed,
     and nights without remaining captures are kept. A second call changes nothing.
     """
-    named = {
-        "deployment": deployment.pk,
-        "project": deployment.project_id,
-        "zone": deployment.time_zone,
-    }
+    named = {"deployment": deployment_id}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(INSERT_NIGHTS, named)
         cursor.execute(MOVE_CAPTURES, named)
         cursor.execute(MOVE_OCCURRENCES, [[pk for (pk,) in cursor.fetchall()]])
-        events = list(deployment.events.values_list("pk", flat=True))
-        update_event_times(events)
+        cursor.execute("SELECT id FROM main_event WHERE deployment_id = %(deployment)s", named)
+        update_event_times([pk for (pk,) in cursor.fetchall()])
         refresh_counts()
-    nights = deployment.events.filter(captures__timestamp__isnull=False)
-    return list(nights.distinct().order_by("group_by"))

@@ -4,13 +4,13 @@ from celery import current_app, shared_task
 from celery.local import Proxy
 
 from ami.base.ids import RowId
-from ami.main.models import Deployment, group_images_into_events
+from ami.main.events import group_captures
 
 
 @shared_task
 def regroup_events(deployment_id: RowId) -> None:
     """Group the captures of one deployment into nights."""
-    group_images_into_events(Deployment.objects.get(pk=deployment_id))
+    group_captures(deployment_id)
 
 
 def _registered_above() -> Any:

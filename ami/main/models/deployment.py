@@ -7,7 +7,7 @@ from django.db import models, transaction
 
 from ami.base.models import BaseModel
 from ami.main.counts import CountField, update_deployment_counts
-from ami.main.events import group_images_into_events
+from ami.main.events import group_captures
 from ami.main.models.project import Project
 
 
@@ -66,7 +66,7 @@ class Deployment(BaseModel):
 
     def _group_captures(self, *, in_background: bool) -> None:
         if not in_background:
-            group_images_into_events(self)
+            group_captures(self.pk)
             return
         regroup = current_app.signature("ami.main.tasks.regroup_events", args=[self.pk])
         transaction.on_commit(regroup.delay)

@@ -1,6 +1,5 @@
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 
@@ -84,13 +83,15 @@ class Detection(BaseModel):
         if self.occurrence is not None:
             return self.occurrence
         capture = self.source_image
+        model: Any = self._meta.get_field("occurrence").related_model
+        occurrence: Occurrence = model(
+            event_id=capture.event_id,
+            deployment_id=capture.deployment_id,
+            project_id=capture.project_id,
+        )
         with transaction.atomic():
-            self.occurrence = apps.get_model("main", "Occurrence")(
-                event_id=capture.event_id,
-                deployment_id=capture.deployment_id,
-                project_id=capture.project_id,
-            )
-            self.occurrence.save(update_determination=False)
+            occurrence.save(update_determination=False)
+            self.occurrence = occurrence
             self.save(update_fields=["occurrence", "updated_at"])
-            self.occurrence.save()
-        return self.occurrence
+            occurrence.save()
+        return occurrence

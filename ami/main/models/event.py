@@ -2,6 +2,7 @@ from django.db import models
 
 from ami.base.models import BaseModel
 from ami.main.counts import CountField
+from ami.main.events import group_captures
 from ami.main.models.deployment import Deployment
 from ami.main.models.project import Project
 
@@ -35,3 +36,10 @@ class Event(BaseModel):
 
     def __str__(self) -> str:
         return self.group_by
+
+
+def group_images_into_events(deployment: Deployment) -> list[Event]:
+    """Assign every capture with a time to its night, and return the nights with captures."""
+    group_captures(deployment.pk)
+    nights = Event.objects.filter(deployment=deployment, captures__timestamp__isnull=False)
+    return list(nights.distinct().order_by("group_by"))

@@ -1,10 +1,10 @@
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F
 
 from ami.base.models import BaseModel, ScoreField, score_constraint
-from ami.main.determinations import update_occurrence_determination
+from ami.main.determinations import update_determinations
 from ami.main.models.classification import Classification
 from ami.main.models.deployment import Deployment
 from ami.main.models.event import Event
@@ -97,3 +97,22 @@ class Occurrence(BaseModel):
             .first()
         )
         return detection.source_image if detection else None
+
+
+def update_occurrence_determination(
+    occurrence: Occurrence, current_determination: Taxon | None = None, save: bool = True
+) -> bool:
+    """Apply the rule to one occurrence and return whether its taxon changed.
+
+    The result is compared with `current_determination` if given, and otherwise with the row.
+    `save=False` only sets the attributes of the instance.
+    """
+    with transaction.atomic():
+        savepoint = transaction.savepoint()
+        changes = update_determinations([occurrence.pk])
+        occurrence.refresh_from_db(fields=["determination", "determination_score"])
+        if not save:
+            transaction.savepoint_rollback(savepoint)
+    if current_determination is not None:
+        return occurrence.determination_id != current_determination.pk
+    return any(change.taxon_changed for change in changes)

@@ -9,12 +9,13 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
-from ami.main.determinations import (
-    DeterminationChange,
-    update_determinations,
+from ami.main.determinations import DeterminationChange, update_determinations
+from ami.main.models import (
+    Classification,
+    Identification,
+    Occurrence,
     update_occurrence_determination,
 )
-from ami.main.models import Classification, Identification, Occurrence
 from ami.main.tests.determining import classify, decide, identify, not_identifiable
 
 

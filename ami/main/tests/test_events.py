@@ -89,6 +89,7 @@ def test_occurrences_follow_their_first_capture() -> None:
     for capture in (late, early):
         make_detection(source_image=capture, occurrence=occurrence)
     deployment.time_zone = "America/New_York"
+    deployment.save()
 
     group_images_into_events(deployment)
 
