@@ -9,8 +9,14 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ami.exchange.occurrence_file import Example, Record, read_occurrences
-from ami.ml.post_processing.linking import Floats, Limits, Sightings, link_detections, pair_costs
 from ami.ml.post_processing.tracking import TrackingConfig
+from ami.ml.post_processing.tracking.links import (
+    Floats,
+    Limits,
+    Sightings,
+    link_detections,
+    pair_costs,
+)
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/reference/methods/tracking.md"
 BEGIN, END = "<!-- begin -->\n", "<!-- end -->\n"

@@ -10,7 +10,7 @@ from ami.jobs.models import Job
 from ami.main.models import Classification, Occurrence, TaxaList, Taxon, TaxonRank
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import get_author
-from ami.ml.post_processing.class_masking import derived_algorithm
+from ami.ml.post_processing.class_masking.task import derived_algorithm
 from ami.ml.post_processing.rank_rollup import RankRollupTask
 
 BATCH = 200

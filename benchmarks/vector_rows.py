@@ -26,7 +26,7 @@ from ami.main.models import (
 from ami.ml.models import Algorithm, AlgorithmCategoryMap, AlgorithmTaskType
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.derived.rows import softmax
+from ami.ml.post_processing.deriving import softmax
 from ami.ml.post_processing.service import JOB_TYPE
 
 PORTION = 1_000_000

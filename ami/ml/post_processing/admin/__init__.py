@@ -4,18 +4,14 @@ from ami.ml.post_processing.admin.actions import (
     make_post_processing_action,
 )
 from ami.ml.post_processing.admin.again import MethodOffers
-from ami.ml.post_processing.admin.class_masking_form import ClassMaskingActionForm
 from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm, form_class_for
 from ami.ml.post_processing.admin.mixin import PostProcessingActionsMixin
-from ami.ml.post_processing.admin.rank_rollup_form import RankRollupActionForm
 
 __all__ = [
     "BasePostProcessingActionForm",
-    "ClassMaskingActionForm",
     "ConfigValidationErrors",
     "MethodOffers",
     "PostProcessingActionsMixin",
-    "RankRollupActionForm",
     "default_build_jobs",
     "form_class_for",
     "make_post_processing_action",

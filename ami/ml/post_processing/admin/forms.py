@@ -1,7 +1,8 @@
 """Forms generated from a method's schema. Only the schema decides which options are legal."""
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from importlib import import_module
 from importlib.util import find_spec
@@ -146,9 +147,10 @@ FORM_CLASSES: Registry[type[BasePostProcessingActionForm]] = Registry("form")
 def form_class_for(task_cls: type[BasePostProcessingTask]) -> type[BasePostProcessingActionForm]:
     """The form of a method.
 
-    This is the form registered in FORM_CLASSES under its key, else the form that
-    `admin/<key>_form.py` defines, or `<key>_form.py` beside the method's own module, else a form
-    generated from its schema.
+    This is the form registered in FORM_CLASSES under its key, else the form in the module `form` of
+    the package that is named by its key and defines the method, else in `<key>_form.py` beside the
+    method's own module, else in `admin/<key>_form.py`. If there is none, it is generated from the
+    schema.
     """
     if task_cls.key in FORM_CLASSES:
         return FORM_CLASSES[task_cls.key]
@@ -163,11 +165,7 @@ def _form_beside(
     task_cls: type[BasePostProcessingTask],
 ) -> type[BasePostProcessingActionForm] | None:
     """Raises ValueError if the module defines several forms, none a subclass of the others."""
-    if not task_cls.key.isidentifier():
-        return None
-    packages = filter(None, (__package__, task_cls.__module__.rpartition(".")[0]))
-    names = (f"{package}.{task_cls.key}_form" for package in packages)
-    name = next(filter(find_spec, names), None)
+    name = next(filter(find_spec, _form_modules(task_cls)), None)
     if name is None:
         return None
     forms_there = [
@@ -185,6 +183,20 @@ def _form_beside(
     if len(last) > 1:
         raise ValueError(f"{name} defines several forms; register one of them in FORM_CLASSES.")
     return last[0] if last else None
+
+
+def _form_modules(task_cls: type[BasePostProcessingTask]) -> Iterator[str]:
+    """The names of the modules that may define the form of a method."""
+    key, home = task_cls.key, task_cls.__module__
+    if not key.isidentifier():
+        return
+    beside = home.rpartition(".")[0]
+    inside = home if hasattr(sys.modules.get(home), "__path__") else beside
+    if inside.rpartition(".")[2] == key:
+        yield f"{inside}.form"
+    if beside:
+        yield f"{beside}.{key}_form"
+    yield f"{__package__}.{key}_form"
 
 
 def _form_field(option: ModelField) -> forms.Field:

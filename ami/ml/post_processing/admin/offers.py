@@ -13,8 +13,8 @@ from django.db.models import Count, Q, QuerySet
 from ami.main.models import Classification, TaxaList
 from ami.main.taxonomy import Taxonomy
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.derived.labels import read_label_taxa
-from ami.ml.post_processing.derived.masking import MASKED_BY
+from ami.ml.post_processing.class_masking.masking import MASKED_BY
+from ami.ml.post_processing.labels import read_label_taxa
 from ami.ml.post_processing.scopes import SCOPES
 
 LIMIT = 100_000

@@ -120,6 +120,24 @@ def test_form_is_found_by_the_key_of_its_method(drop: Drop) -> None:
     assert list(form_class().fields) == ["strictness"]
 
 
+@pytest.mark.parametrize(
+    ("task", "form"),
+    [
+        ("dust/__init__.py", "dust/form.py"),
+        ("dust/task.py", "dust/form.py"),
+        ("dust/task.py", "dust/dust_form.py"),
+        ("dust/__init__.py", "dust_form.py"),
+    ],
+)
+def test_form_is_found_inside_the_package_of_its_method(drop: Drop, task: str, form: str) -> None:
+    drop("dust/__init__.py", "from ami.ml.post_processing.dust.task import DustTask\n")
+    drop(task, METHOD)
+    drop(form, FORM)
+    drop("admin/dust_form.py", FORM.replace("DustActionForm", "OtherForm"))
+    start()
+    assert form_class_for(POSTPROCESSING_TASKS["dust"]).__name__ == "DustActionForm"
+
+
 def test_of_several_forms_none_is_chosen(drop: Drop) -> None:
     drop("dust.py", METHOD)
     drop("admin/dust_form.py", f"{FORM}\nclass OtherForm(_SharedForm):\n    pass\n")

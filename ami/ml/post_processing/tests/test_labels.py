@@ -1,7 +1,7 @@
 import pytest
 
 from ami.base.tests.factories import make_taxon
-from ami.ml.post_processing.derived.labels import read_label_taxa
+from ami.ml.post_processing.labels import read_label_taxa
 from ami.ml.post_processing.tests.vectors import make_map
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ami.ml.post_processing.linking import (
+from ami.ml.post_processing.tests import linking_reference as plain
+from ami.ml.post_processing.tests.linking_reference import Box, best_total, reachable, share
+from ami.ml.post_processing.tracking.links import (
     Limits,
     Link,
     Sightings,
@@ -16,8 +18,6 @@ from ami.ml.post_processing.linking import (
     direction_of,
     link_detections,
 )
-from ami.ml.post_processing.tests import linking_reference as plain
-from ami.ml.post_processing.tests.linking_reference import Box, best_total, reachable, share
 
 GEOMETRY = Limits(cost=0.2, geometry_cost=0.8)
 FRAMES = ((100, 100), (300, 400))

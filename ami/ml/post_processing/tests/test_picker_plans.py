@@ -18,9 +18,9 @@ from ami.main.models import (
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.admin import (
     BasePostProcessingActionForm,
-    ClassMaskingActionForm,
-    RankRollupActionForm,
 )
+from ami.ml.post_processing.class_masking.form import ClassMaskingActionForm
+from ami.ml.post_processing.rank_rollup.form import RankRollupActionForm
 from ami.ml.post_processing.tests.vectors import make_classifier
 
 pytestmark = pytest.mark.django_db

@@ -18,13 +18,13 @@ from ami.jobs.models import Job
 from ami.main.models import Classification, Occurrence, SourceImageCollection, TaxaList, Taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.admin import (
-    ClassMaskingActionForm,
-    RankRollupActionForm,
     form_class_for,
     offers,
 )
 from ami.ml.post_processing.class_masking import ClassMaskingConfig, ClassMaskingTask
+from ami.ml.post_processing.class_masking.form import ClassMaskingActionForm
 from ami.ml.post_processing.rank_rollup import RankRollupConfig, RankRollupTask
+from ami.ml.post_processing.rank_rollup.form import RankRollupActionForm
 from ami.ml.post_processing.tests.clicks import KEY, OCCURRENCES, SETS, post, told
 from ami.ml.post_processing.tests.vectors import (
     everything,

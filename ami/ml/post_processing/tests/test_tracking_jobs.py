@@ -11,7 +11,6 @@ from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import Detection, Event, Identification, Occurrence
-from ami.ml.post_processing import tracking
 from ami.ml.post_processing.again import apply
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.tests.clicks import KEY, post, told
@@ -28,8 +27,8 @@ from ami.ml.post_processing.tests.nights import (
 )
 from ami.ml.post_processing.tests.reverting import left, revert, rows
 from ami.ml.post_processing.tests.workers import race
-from ami.ml.post_processing.tracking import TrackingTask
-from ami.ml.post_processing.tracking_rows import read_directions
+from ami.ml.post_processing.tracking import TrackingTask, task
+from ami.ml.post_processing.tracking.rows import read_directions
 
 pytestmark = pytest.mark.django_db
 EVENTS = "/admin/main/event/"
@@ -199,6 +198,6 @@ def test_nobody_identifies_an_occurrence_while_its_tracks_are_decided(
             race(identify)
         return read_directions(ids)
 
-    monkeypatch.setattr(tracking, "read_directions", beside_a_person)
+    monkeypatch.setattr(task, "read_directions", beside_a_person)
     assert run(event).status == JobState.SUCCESS
     assert tracks(event) == {(0, 1)}

@@ -4,8 +4,15 @@ from typing import Any
 
 import pytest
 
-from ami.ml.post_processing.linking import Link
-from ami.ml.post_processing.tracks import Placement, Row, Track, choose_keepers, follow, heirs
+from ami.ml.post_processing.tracking.links import Link
+from ami.ml.post_processing.tracking.tracks import (
+    Placement,
+    Row,
+    Track,
+    choose_keepers,
+    follow,
+    heirs,
+)
 
 
 def row(pk: int, occurrence_id: int | None, *, place: int, **fields: Any) -> Row:

@@ -19,8 +19,7 @@ from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask, get_author
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.derived.labels import LabelTaxa, listed_taxa
-from ami.ml.post_processing.derived.masking import (
+from ami.ml.post_processing.class_masking.masking import (
     LIKELY_OFF_LIST,
     MASKED_BY,
     Masking,
@@ -28,7 +27,8 @@ from ami.ml.post_processing.derived.masking import (
     kept_classes,
     standing,
 )
-from ami.ml.post_processing.derived.rows import CategoryMaps, consult_maps, rows_a_batch
+from ami.ml.post_processing.deriving import CategoryMaps, consult_maps, rows_a_batch
+from ami.ml.post_processing.labels import LabelTaxa, listed_taxa
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, TaxaListId, existing_row
 

@@ -10,10 +10,10 @@ from ami.base.ids import RowId
 from ami.main.models import Event, Occurrence
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, Batch
-from ami.ml.post_processing.linking import Floats, Limits, link_detections
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import ScopedConfig
-from ami.ml.post_processing.tracking_rows import (
+from ami.ml.post_processing.tracking.links import Floats, Limits, link_detections
+from ami.ml.post_processing.tracking.rows import (
     delete_emptied,
     hold,
     move,
@@ -22,7 +22,7 @@ from ami.ml.post_processing.tracking_rows import (
     to_sightings,
     unlink_others,
 )
-from ami.ml.post_processing.tracks import Row, Track, choose_keepers, follow, heirs
+from ami.ml.post_processing.tracking.tracks import Row, Track, choose_keepers, follow, heirs
 
 
 class TrackingConfig(ScopedConfig):

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from math import isclose
 from typing import NamedTuple
 
-from ami.ml.post_processing.linking import Link
+from ami.ml.post_processing.tracking.links import Link
 
 SAME_COST = 1e-8  # two runs may differ in the last bits of a cosine
 

@@ -9,8 +9,8 @@ from ami.base.vectors import read_vectors
 from ami.main.models import Detection
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.boxes import BOX_FAULTS
-from ami.ml.post_processing.linking import Floats, Sightings, direction_of
-from ami.ml.post_processing.tracks import Placement, Row
+from ami.ml.post_processing.tracking.links import Floats, Sightings, direction_of
+from ami.ml.post_processing.tracking.tracks import Placement, Row
 
 # Lock rows in the same order as an identification in the admin, to avoid deadlocks: first the
 # identification, then its occurrence.

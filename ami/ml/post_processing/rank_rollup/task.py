@@ -17,8 +17,7 @@ from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.derived.labels import LabelTaxa
-from ami.ml.post_processing.derived.rows import (
+from ami.ml.post_processing.deriving import (
     CategoryMaps,
     Derived,
     Matrix,
@@ -29,6 +28,7 @@ from ami.ml.post_processing.derived.rows import (
     rows_a_batch,
     softmax,
 )
+from ami.ml.post_processing.labels import LabelTaxa
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, existing_row
 

@@ -15,8 +15,7 @@ from ami.jobs.models import Job
 from ami.main.models import Classification
 from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.derived.labels import LabelTaxa
-from ami.ml.post_processing.derived.rows import (
+from ami.ml.post_processing.deriving import (
     CategoryMaps,
     Derived,
     Matrix,
@@ -26,6 +25,7 @@ from ami.ml.post_processing.derived.rows import (
     read_sources,
     softmax,
 )
+from ami.ml.post_processing.labels import LabelTaxa
 
 SAME = 1e-9  # removed probability that does not count as a change
 LIKELY_OFF_LIST = 0.9

@@ -19,7 +19,7 @@ from ami.jobs.models import Job
 from ami.main.models import Classification
 from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
-from ami.ml.post_processing.derived.labels import LabelTaxa, read_label_taxa
+from ami.ml.post_processing.labels import LabelTaxa, read_label_taxa
 
 Matrix = NDArray[np.float64]
 

@@ -1,0 +1,11 @@
+from ami.ml.post_processing.class_masking.task import (
+    ClassMaskingConfig,
+    ClassMaskingTask,
+    make_classifications_filtered_by_taxa_list,
+)
+
+__all__ = [
+    "ClassMaskingConfig",
+    "ClassMaskingTask",
+    "make_classifications_filtered_by_taxa_list",
+]
