@@ -1,4 +1,4 @@
-"""Names that code written for Antenna imports from this module."""
+"""Names for code that was written for Antenna."""
 
 from ami.main.boxes import BoundingBox
 

@@ -1,4 +1,4 @@
-"""An alias of `missing_determination`, for code that was written for Antenna."""
+"""Names for code that was written for Antenna."""
 
 from ami.main.checks.missing_determination import (
     get_occurrences_missing_determination,

@@ -1,4 +1,4 @@
-"""`check_jobs` by the name that it has in Antenna."""
+"""Names for code that was written for Antenna."""
 
 from ami.jobs.management.commands.check_jobs import Command
 
