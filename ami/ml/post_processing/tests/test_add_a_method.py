@@ -4,12 +4,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from ami.base.tests.factories import make_capture, make_capture_set, make_detection
 from ami.jobs.tests.job_types import forget
+from ami.main.models import Classification
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, register_all
-from ami.ml.post_processing.tests.methods import make_scope
+from ami.ml.post_processing.tests.methods import told
 from ami.ml.post_processing.tests.vectors import (
     make_classifier,
     make_source,
@@ -36,9 +39,20 @@ def examples() -> Iterator[None]:
 
 
 def test_method_is_a_schema_and_a_process() -> None:
-    task = POSTPROCESSING_TASKS["dark_frame"](source_image_collection_id=make_scope(2, 1).pk)
+    boxes: list[Any] = [[5, 50, 60, 60], [6, 6, 994, 994], [50, 50, 60, 995], None]
+    capture = make_capture()
+    detections = [make_detection(source_image=capture, bbox=box) for box in boxes]
+    capture_set = make_capture_set([capture])
+    task_cls = POSTPROCESSING_TASKS["frame_edge"]
+    task = task_cls(source_image_collection_id=capture_set.pk)
     task.run()
-    assert task.counts == {"detections_checked": 3, "detections_flagged": 0}
+    assert told(task) == {
+        "detections_checked": 4,
+        "detections_flagged": 2,
+        "Skipped: no box, or frame without a size": 1,
+    }
+    flags = Classification.objects.filter(taxon__name="Not identifiable", metadata={"margin": 5})
+    assert [flag.detection for flag in flags.order_by("pk")] == [detections[0], detections[2]]
 
 
 def test_method_that_derives_is_a_rule() -> None:
