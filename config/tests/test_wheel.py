@@ -15,6 +15,8 @@ import pytest
 from django.conf import settings
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 
+from ami.testing import MethodTests
+
 pytestmark = pytest.mark.first
 FILES = settings.ROOT / "docs" / "how-to" / "plug-in"
 SOURCES = ("ami", "requirements", "LICENSE", "README.md", "pyproject.toml", "setup.py")
@@ -121,17 +123,17 @@ def test_wheel_has_every_file_of_the_apps_and_no_test(wheel: Path) -> None:
     }
 
 
-def test_plugged_in_method_and_check_run_in_another_project(
-    wheel: Path, database: str, tmp_path: Path
-) -> None:
+@pytest.fixture
+def station(wheel: Path, database: str, tmp_path: Path) -> Callable[..., str]:
+    """Install the wheel in the documented project; returns a function that runs Python there."""
     site, project = tmp_path / "site", tmp_path / "project"
     pip("install", str(wheel), "--no-compile", f"--target={site}")
     shutil.copytree(FILES, project, ignore=LEFT_OUT)
 
-    def manage(*arguments: str) -> str:
+    def run(*arguments: str) -> str:
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, *arguments],
             cwd=project,
             env=environment
             | {
@@ -148,11 +150,23 @@ def test_plugged_in_method_and_check_run_in_another_project(
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    manage("migrate", "--verbosity=0")
-    said = manage("shell", "--no-imports", "--command", CLICKS)
-    assert f"ami from {site}" in said
+    return run
+
+
+def test_plugged_in_method_and_check_run_in_another_project(
+    station: Callable[..., str], tmp_path: Path
+) -> None:
+    station("manage.py", "migrate", "--verbosity=0")
+    said = station("manage.py", "shell", "--no-imports", "--command", CLICKS)
+    assert f"ami from {tmp_path / 'site'}" in said
     assert "status SUCCESS\ntime True\npage 200" in said
-    assert "detection_without_time" in manage("check_data_integrity", "--list")
+    assert "detection_without_time" in station("manage.py", "check_data_integrity", "--list")
+
+
+def test_plugged_in_method_passes_the_tests_of_every_method(station: Callable[..., str]) -> None:
+    said = station("-m", "pytest", "--quiet", "-p", "no:cacheprovider")
+    tests = [name for name in dir(MethodTests) if name.startswith("test_")]
+    assert f"{len(tests)} passed" in said
 
 
 def test_extra_apps_of_the_environment_are_installed() -> None:

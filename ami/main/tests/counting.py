@@ -1,21 +1,13 @@
 """A deployment with known counts, changes to it, and a check of its counts."""
 
-from django.db.models import Model
-
 from ami.base.tests.factories import (
     make_capture,
     make_deployment,
     make_detection,
     make_occurrence,
 )
-from ami.main.checks.declarations import CHECKS
 from ami.main.counts import CACHED, refresh_counts
 from ami.main.models import Deployment, Detection, Event, Occurrence, SourceImage
-
-
-def stale_counts() -> list[Model]:
-    """Return the captures, nights and deployments with wrong counts."""
-    return [row for pair in CHECKS["stale_counts"].pairs for row in pair.get(None, None)]
 
 
 def make_night(deployment: Deployment, group_by: str = "2022-06-20") -> Event:

@@ -28,8 +28,8 @@ from ami.main.tests.counting import (
     first_capture,
     make_counted_deployment,
     move_a_capture_to_another_night,
-    stale_counts,
 )
+from ami.testing.records import stale_counts
 
 pytestmark = pytest.mark.django_db
 

@@ -4,8 +4,8 @@ from collections import Counter
 
 from ami.jobs.journal.revert import COUNTERS, foretell
 from ami.jobs.models import Job, JobChange
-from ami.ml.post_processing.tests.foretelling import tables
-from ami.ml.post_processing.tests.reverting import figures
+from ami.testing.foretelling import tables
+from ami.testing.records import figures
 
 # The table, the reason, and the Job or the user because of whom.
 Cause = tuple[str, str, int | None, int | None]

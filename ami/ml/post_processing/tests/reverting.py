@@ -12,10 +12,9 @@ from ami.base.tests.factories import (
     make_taxon,
     make_user,
 )
-from ami.base.tests.snapshots import snapshot
 from ami.jobs.engine import runner
 from ami.jobs.journal.revert import request_revert
-from ami.jobs.models import Job, JobChange, JobState
+from ami.jobs.models import Job, JobState
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import (
     Classification,
@@ -34,21 +33,6 @@ from ami.ml.post_processing.tests.methods import (
     make_scope,
     registered,
 )
-
-TABLES = (Classification, Detection, Identification, Occurrence)
-
-
-def rows() -> dict[str, list[Any]]:
-    """What the journaled tables hold, but for `updated_at`."""
-    return {
-        name: [{k: v for k, v in row.items() if k != "updated_at"} for row in table]
-        for name, table in snapshot(*TABLES).items()
-    }
-
-
-def exactly(tables: dict[str, list[Any]]) -> str:
-    """As text, in which NaN is NaN and -0 is not 0."""
-    return repr(tables)
 
 
 def net_rows(job: Job) -> int:
@@ -81,16 +65,6 @@ def ended(job: Job) -> Job:
     job.refresh_from_db()
     assert (job.status, job.error) == (JobState.SUCCESS, "")
     return job
-
-
-def figures(job: Job) -> dict[str, Any]:
-    return {name: value for stage in job.progress.stages for name, value in stage.figures}
-
-
-def left(job: Job) -> list[tuple[str, int, str]]:
-    """What a revert left alone, and why."""
-    changes = job.changes.filter(kind=JobChange.Kind.LEFT).order_by("model", "object_id")
-    return [(c.model, c.object_id, (c.after or {})["reason"]) for c in changes]
 
 
 def make_night(*, small: bool = True) -> tuple[SourceImageCollection, Occurrence]:

@@ -61,7 +61,3 @@ def worked(
     job = queued(SeeingTask, scope, **options)
     broker.work(workers)
     return assert_sound(job)
-
-
-def figures(job: Job) -> dict[str, Any]:
-    return {name: value for stage in job.progress.stages for name, value in stage.figures}

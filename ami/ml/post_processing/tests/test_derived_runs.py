@@ -19,7 +19,9 @@ from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
 from ami.ml.post_processing.service import LaunchRow, launch
-from ami.ml.post_processing.tests.reverting import exactly, figures, revert, rows
+from ami.ml.post_processing.tests.reverting import (
+    revert,
+)
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
@@ -27,6 +29,7 @@ from ami.ml.post_processing.tests.vectors import (
     make_ranks,
     make_source,
 )
+from ami.testing.records import exactly, figures, rows
 
 pytestmark = pytest.mark.django_db
 

@@ -21,10 +21,11 @@ from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, Batch, Unit
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
-from ami.ml.post_processing.tests.foretelling import announced, known_rows, tables
 from ami.ml.post_processing.tests.methods import MergingTask, registered
 from ami.ml.post_processing.tests.reverting import SupersedingTask, make_tracks
-from ami.ml.post_processing.tests.seeing import broker, figures
+from ami.ml.post_processing.tests.seeing import (
+    broker,
+)
 from ami.ml.post_processing.tests.workers import (
     Broker,
     assert_sound,
@@ -32,6 +33,8 @@ from ami.ml.post_processing.tests.workers import (
     queued,
     race,
 )
+from ami.testing.foretelling import announced, known_rows, tables
+from ami.testing.records import figures
 
 __all__ = ["broker"]
 pytestmark = pytest.mark.django_db(transaction=True)

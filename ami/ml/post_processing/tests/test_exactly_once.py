@@ -20,7 +20,6 @@ from ami.ml.post_processing.tests.methods import make_scope
 from ami.ml.post_processing.tests.seeing import (
     SeeingTask,
     broker,
-    figures,
     seeing,
     unseen,
     worked,
@@ -33,6 +32,7 @@ from ami.ml.post_processing.tests.workers import (
     race,
     run_part,
 )
+from ami.testing.records import figures
 
 __all__ = ["broker", "seeing"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("seeing")]

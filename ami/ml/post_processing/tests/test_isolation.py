@@ -15,12 +15,12 @@ from ami.ml.post_processing.tests.seeing import (
     SeeingTask,
     broker,
     detections,
-    figures,
     seeing,
     unseen,
     worked,
 )
 from ami.ml.post_processing.tests.workers import Broker
+from ami.testing.records import figures
 
 __all__ = ["broker", "seeing"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("seeing")]

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from ami.base.tests.emptying import empty_tables
 from ami.jobs.journal import undo
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
-from ami.ml.post_processing.tests.reverting import left, rows
 from ami.ml.post_processing.tests.seeing import broker
 from ami.ml.post_processing.tests.walking import OPTIONS, Step, Walk, nights, steps
 from ami.ml.post_processing.tests.workers import Broker
+from ami.testing.records import left, rows
 
 __all__ = ["broker"]
 pytestmark = pytest.mark.django_db(transaction=True)

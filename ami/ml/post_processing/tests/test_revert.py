@@ -34,18 +34,15 @@ from ami.ml.post_processing.tests.methods import (
 from ami.ml.post_processing.tests.reverting import (
     SupersedingTask,
     ended,
-    exactly,
-    figures,
-    left,
     make_night,
     make_tracks,
     merge,
     methods,
     net_rows,
     revert,
-    rows,
     run,
 )
+from ami.testing.records import exactly, figures, left, rows
 
 __all__ = ["methods"]
 pytestmark = pytest.mark.django_db

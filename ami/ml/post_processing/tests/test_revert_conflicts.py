@@ -26,16 +26,14 @@ from ami.ml.post_processing.tests.methods import CountingTask, make_scope, regis
 from ami.ml.post_processing.tests.reverting import (
     SupersedingTask,
     ended,
-    figures,
-    left,
     make_night,
     make_tracks,
     merge,
     methods,
     revert,
-    rows,
     run,
 )
+from ami.testing.records import figures, left, rows
 
 __all__ = ["methods"]
 pytestmark = pytest.mark.django_db

@@ -32,16 +32,15 @@ from ami.ml.post_processing.tests.revert_fates import Cause, done, foretold
 from ami.ml.post_processing.tests.reverting import (
     SupersedingTask,
     ended,
-    exactly,
     make_night,
     methods,
     revert,
-    rows,
     run,
 )
 from ami.ml.post_processing.tests.seeing import broker
 from ami.ml.post_processing.tests.workers import Broker, fresh, queued, race
 from ami.ml.post_processing.tracking import TrackingTask
+from ami.testing.records import exactly, rows
 from ami.users.models import User
 
 __all__ = ["broker", "methods"]

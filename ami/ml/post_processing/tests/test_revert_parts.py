@@ -25,9 +25,9 @@ from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import MergingTask, registered
-from ami.ml.post_processing.tests.reverting import exactly, figures, left, rows
 from ami.ml.post_processing.tests.seeing import broker
 from ami.ml.post_processing.tests.workers import Broker, assert_sound, queued
+from ami.testing.records import exactly, figures, left, rows
 from config.tests.tally import note
 
 __all__ = ["broker"]

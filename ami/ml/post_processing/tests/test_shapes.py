@@ -19,7 +19,6 @@ from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.tests.clicks import OCCURRENCES, SETS, post
 from ami.ml.post_processing.tests.methods import registered
 from ami.ml.post_processing.tests.nights import A, B, detections, make_event, make_night, tracks
-from ami.ml.post_processing.tests.reverting import exactly, rows
 from ami.ml.post_processing.tests.shapes import (
     SHAPES,
     CoarserTask,
@@ -28,6 +27,7 @@ from ami.ml.post_processing.tests.shapes import (
     TinyTask,
 )
 from ami.ml.post_processing.tests.vectors import make_classifier, make_list, make_ranks
+from ami.testing.records import exactly, rows
 from config.tests.processes import wait_until
 
 pytestmark = [

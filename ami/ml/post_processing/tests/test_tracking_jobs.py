@@ -25,10 +25,13 @@ from ami.ml.post_processing.tests.nights import (
     occurrences,
     tracks,
 )
-from ami.ml.post_processing.tests.reverting import left, revert, rows
+from ami.ml.post_processing.tests.reverting import (
+    revert,
+)
 from ami.ml.post_processing.tests.workers import race
 from ami.ml.post_processing.tracking import TrackingTask, task
 from ami.ml.post_processing.tracking.rows import read_directions
+from ami.testing.records import left, rows
 
 pytestmark = pytest.mark.django_db
 EVENTS = "/admin/main/event/"

@@ -17,10 +17,10 @@ from ami.jobs.models import Job
 from ami.jobs.states import ATTEMPTS
 from ami.jobs.tests.chaos import Site
 from ami.jobs.tests.job_types import make_job
-from ami.jobs.tests.likeness import Likeness, highest_ids
 from ami.jobs.watch.health import lost_enqueues, stale_jobs
 from ami.main.models import Identification, SourceImageCollection
 from ami.ml.post_processing.service import JOB_TYPE
+from ami.testing.likeness import Likeness, highest_ids
 from config.tests.processes import wait_until
 
 

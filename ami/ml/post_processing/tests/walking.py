@@ -34,9 +34,9 @@ from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import scopes_of
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.tests.revert_fates import done, foretold
-from ami.ml.post_processing.tests.reverting import exactly, rows
 from ami.ml.post_processing.tests.walking_rows import SCORES, SPOTS, Night, Node, apart_from
 from ami.ml.post_processing.tests.workers import Broker, assert_sound
+from ami.testing.records import exactly, rows
 
 OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "small_size_filter": st.fixed_dictionaries(

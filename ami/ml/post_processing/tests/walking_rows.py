@@ -20,8 +20,8 @@ from ami.jobs.models import JobChange
 from ami.main.counts import update_capture_counts, update_deployment_counts, update_event_counts
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Detection, Event, Occurrence, SourceImage
-from ami.ml.post_processing.tests.reverting import rows
 from ami.ml.post_processing.tests.vectors import make_classifier, make_list, make_ranks
+from ami.testing.records import rows
 
 SPOTS = ([100, 100, 200, 200], [600, 600, 700, 700], [800, 100, 805, 105])
 SCORES = ([0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.0, 0.1, 0.9], [0.5, 0.5, 0.0])

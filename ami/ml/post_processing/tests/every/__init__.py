@@ -5,35 +5,20 @@ with each of the faults that it skips, `nights` times over.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
 
-from ami.base.tests.factories import make_capture_set
-from ami.main.models import Occurrence, SourceImage, SourceImageCollection
+from ami.testing import Rows
+from ami.testing.methods import complete_rows
 
 
-@dataclass(frozen=True)
-class Rows:
-    """What a method runs on, the options that it needs, and how many rows it skips by reason."""
-
-    faults: dict[str, int]
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return {
-            "source_image_collection_id": SourceImageCollection.objects.get().pk,
-            **self.options,
-        }
+def rows_of(key: str, *, nights: int) -> Rows:
+    """Make the rows of that method."""
+    make_rows: Callable[[int], Rows] = import_module(f"{__name__}.{key}").make_rows
+    return make_rows(nights)
 
 
 def make_rows_for(key: str, *, nights: int = 3) -> Rows:
     """Make the rows of that method, and a capture set of every capture."""
-    make_rows: Callable[[int], Rows] = import_module(f"{__name__}.{key}").make_rows
-    rows = make_rows(nights)
-    for occurrence in Occurrence.objects.order_by("pk"):
-        occurrence.save()
-    captures = SourceImage.objects.order_by("pk")
-    make_capture_set([captures[0]]).images.set(captures)
+    rows = rows_of(key, nights=nights)
+    complete_rows()
     return rows

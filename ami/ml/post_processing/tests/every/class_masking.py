@@ -1,6 +1,5 @@
 from ami.base.tests.factories import make_detection
 from ami.main.models import Classification, Taxon
-from ami.ml.post_processing.tests.every import Rows
 from ami.ml.post_processing.tests.vectors import (
     make_classifier,
     make_list,
@@ -8,6 +7,7 @@ from ami.ml.post_processing.tests.vectors import (
     make_ranks,
     make_source,
 )
+from ami.testing import Rows
 
 SOUND = ([1.0, 0.9, 0.8, 0.0], [-0.0, 5e-324, 9.0, 0.0], [900.0, 0.0, 0.0, 0.0])
 

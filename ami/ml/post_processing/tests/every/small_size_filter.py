@@ -6,7 +6,7 @@ from ami.base.tests.factories import (
     make_detection,
     make_occurrence,
 )
-from ami.ml.post_processing.tests.every import Rows
+from ami.testing import Rows
 
 SMALL, LARGE = [1, 1, 3, 3], [1, 1, 500, 500]
 ODD = (None, [1, 2, 3], [5, 5, 1, 1])

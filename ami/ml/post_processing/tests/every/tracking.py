@@ -8,8 +8,8 @@ from ami.base.tests.factories import (
     make_user,
 )
 from ami.main.models import Deployment, Event, Identification
-from ami.ml.post_processing.tests.every import Rows
 from ami.ml.post_processing.tests.nights import A, B, C, detections, make_event, make_night, moved
+from ami.testing import Rows
 
 ODD = (None, [1, 2, 3], [5, 5, 1, 1])
 

@@ -1,4 +1,4 @@
-"""What a dry run announces, told so that it can be compared with what the run did."""
+"""What a dry run announces, in a form that can be compared with what the run did."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ami.ml.models import Algorithm
 
 
 def tables() -> dict[str, str]:
-    """A digest of every table of the database, but for those of the Jobs themselves."""
+    """A digest of every table of the database, except those of Jobs."""
     names = [name for name in connection.introspection.table_names() if name[:5] != "jobs_"]
     digest = "(SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {} t)"
     with connection.cursor() as cursor:
@@ -19,6 +19,7 @@ def tables() -> dict[str, str]:
 
 
 def known_rows() -> dict[str, set[int]]:
+    """For each column that refers to rows, the ids that exist before a run; see `announced`."""
     return {
         "taxon_id": set(Taxon.objects.values_list("pk", flat=True)),
         "algorithm_id": set(Algorithm.objects.values_list("pk", flat=True)),
@@ -31,7 +32,7 @@ def known_rows() -> dict[str, set[int]]:
 
 
 def announced(job: Job, known: dict[str, set[int]]) -> list[Any]:
-    """The journal, in which a row that was not known before is just a new one."""
+    """The changes of a Job, in which each row that is not in `known` is only called new."""
 
     def plain(values: dict[str, Any] | None) -> Any:
         return values and {

@@ -1,4 +1,4 @@
-"""What a run has left behind, told so that two runs on copies of a database can be compared."""
+"""What a run leaves, in a form in which two runs on equal rows can be compared."""
 
 import json
 from collections import defaultdict
@@ -10,7 +10,7 @@ from django.db import connection
 from ami.jobs.models import Job
 from ami.jobs.summary import skipped_in
 
-# What a created row is made of, by which it is named; its id depends on who was first.
+# A created row is named by what it belongs to, because its id depends on the order of the work.
 NAMES = {
     "main_classification": """
         SELECT id, format('on detection %s over %s', detection_id, applied_to_id)
@@ -42,7 +42,7 @@ PART = (
 
 
 def highest_ids() -> dict[str, int]:
-    """Per table that a run adds to, the highest id; to be asked before the run."""
+    """The highest id of each table that a run adds rows to; call this before the run."""
     with connection.cursor() as cursor:
         marks = {}
         for table in NAMES:
@@ -52,14 +52,14 @@ def highest_ids() -> dict[str, int]:
 
 
 class Likeness:
-    """Rows, journal, counters and parts after a run, without ids and times of what it created."""
+    """Rows, journal, counters and parts after a run, without the ids and times of new rows."""
 
     def __init__(self, marks: dict[str, int]) -> None:
         self.marks = marks
         self.names = {table: dict(_fetch(sql)) for table, sql in NAMES.items()}
 
     def tables(self) -> dict[str, list[str]]:
-        """Every row of every table that holds biology, as text; each table sorted."""
+        """The rows of every table of `ami.main` and `ami.ml` as text, sorted within each table."""
         models = [*apps.get_app_config("main").get_models(include_auto_created=True)]
         models += apps.get_app_config("ml").get_models(include_auto_created=True)
         return {
@@ -91,7 +91,7 @@ class Likeness:
         }
 
     def _journal(self, job: Job) -> list[str]:
-        """Batch by batch what became of each object, in order."""
+        """For each batch, the changes of each object in their order."""
         batches: dict[int, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         changes = job.changes.order_by("pk")
         for batch, kind, model, pk, before, after in changes.values_list(
