@@ -47,6 +47,7 @@ class Batch:
 
     @property
     def detections(self) -> QuerySet[Detection]:
+        """The detections of the batch, in no particular order; not evaluated."""
         column = self.unit.column
         if self.loose:
             ids = (self.first, self.last)

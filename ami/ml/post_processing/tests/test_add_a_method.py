@@ -1,7 +1,7 @@
 """The methods that the documentation shows how to write, run as they stand there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +11,8 @@ import pytest
 from ami.base.tests.factories import make_capture, make_capture_set, make_detection
 from ami.jobs.tests.job_types import forget
 from ami.main.models import Classification
+from ami.ml.post_processing import batches
+from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, register_all
 from ami.ml.post_processing.tests.methods import told
 from ami.ml.post_processing.tests.vectors import (
@@ -21,6 +23,7 @@ from ami.ml.post_processing.tests.vectors import (
 )
 
 pytestmark = pytest.mark.django_db
+REFERENCE = Path(__file__).parents[4] / "docs" / "reference" / "framework.md"
 PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "add-a-method.md"
 
 
@@ -36,6 +39,16 @@ def examples() -> Iterator[None]:
     finally:
         for key in set(POSTPROCESSING_TASKS) - known:
             forget(POSTPROCESSING_TASKS, key)
+
+
+def test_reference_tells_the_defaults_of_a_method() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `.+?` \| (\S+) \|", REFERENCE.read_text(), re.MULTILINE)
+    defaults = {name: default.strip("`") for name, default in rows}
+    assert defaults.keys() >= {"key", "unit", "batch_size", "part_batches", "warnings"}
+    for name, stated in defaults.items():
+        default = getattr(BasePostProcessingTask, name, "required")
+        default = dict(default) if isinstance(default, Mapping) else default
+        assert default == (stated if stated == "required" else eval(stated, vars(batches)))  # noqa: S307
 
 
 def test_method_is_a_schema_and_a_process() -> None:
