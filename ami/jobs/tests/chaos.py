@@ -119,7 +119,7 @@ class Site:
         """Start one with two processes on the database in use; returns when it takes messages."""
         number = len(self.workers)
         arguments = ("worker", "--concurrency=2", "--without-gossip", "--without-mingle", "-linfo")
-        own = (f"--hostname={number}@chaos", "--include=ami.ml.post_processing.tests.in_the_worker")
+        own = (f"--hostname={number}@chaos", "--include=ami.jobs.tests.in_the_worker")
         soft = ("--", "worker.soft_shutdown_timeout=0.1")
         servers = {"DATABASE_URL": self.url(), "REDIS_URL": self.redis.url}
         log = self.logs / f"{self.database}-{number}.log"

@@ -10,6 +10,10 @@ from ami.base.tests.factories import make_classification, make_deployment, make_
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import run_to_end
+from ami.jobs.tests.reverting import (
+    revert,
+)
+from ami.jobs.tests.workers import race
 from ami.main.models import Detection, Event, Identification, Occurrence
 from ami.ml.post_processing.again import apply
 from ami.ml.post_processing.service import LaunchRow, launch
@@ -25,10 +29,6 @@ from ami.ml.post_processing.tests.nights import (
     occurrences,
     tracks,
 )
-from ami.ml.post_processing.tests.reverting import (
-    revert,
-)
-from ami.ml.post_processing.tests.workers import race
 from ami.ml.post_processing.tracking import TrackingTask, task
 from ami.ml.post_processing.tracking.rows import read_directions
 from ami.testing.records import left, rows

@@ -15,6 +15,17 @@ from ami.jobs.journal.revert import request_foretelling, request_revert
 from ami.jobs.models import Job, JobChange, JobState
 from ami.jobs.tests.admin import page_of
 from ami.jobs.tests.job_types import make_job, run_to_end
+from ami.jobs.tests.revert_fates import Cause, done, foretold
+from ami.jobs.tests.reverting import (
+    SupersedingTask,
+    ended,
+    make_night,
+    methods,
+    revert,
+    run,
+)
+from ami.jobs.tests.seeing import broker
+from ami.jobs.tests.workers import Broker, fresh, queued, race
 from ami.main.determinations import score_is_stale, taxon_is_stale
 from ami.main.models import (
     Classification,
@@ -28,17 +39,6 @@ from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.tests.every import make_rows_for
 from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
-from ami.ml.post_processing.tests.revert_fates import Cause, done, foretold
-from ami.ml.post_processing.tests.reverting import (
-    SupersedingTask,
-    ended,
-    make_night,
-    methods,
-    revert,
-    run,
-)
-from ami.ml.post_processing.tests.seeing import broker
-from ami.ml.post_processing.tests.workers import Broker, fresh, queued, race
 from ami.ml.post_processing.tracking import TrackingTask
 from ami.testing.records import exactly, rows
 from ami.users.models import User

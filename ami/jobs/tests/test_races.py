@@ -13,11 +13,8 @@ from ami.jobs.models import Job, JobState
 from ami.jobs.service import AlreadyLaunchedError
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import Killed
-from ami.main.models import SourceImageCollection
-from ami.ml.post_processing.service import LaunchRow, launch
-from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
-from ami.ml.post_processing.tests.seeing import broker
-from ami.ml.post_processing.tests.workers import (
+from ami.jobs.tests.seeing import broker
+from ami.jobs.tests.workers import (
     Broker,
     assert_sound,
     fresh,
@@ -26,6 +23,9 @@ from ami.ml.post_processing.tests.workers import (
     race,
     run_part,
 )
+from ami.main.models import SourceImageCollection
+from ami.ml.post_processing.service import LaunchRow, launch
+from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
 
 __all__ = ["broker"]
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from ami.base.tests.emptying import empty_tables
 from ami.jobs.journal import undo
+from ami.jobs.tests.seeing import broker
+from ami.jobs.tests.walking import OPTIONS, Step, Walk, nights, steps
+from ami.jobs.tests.workers import Broker
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
-from ami.ml.post_processing.tests.seeing import broker
-from ami.ml.post_processing.tests.walking import OPTIONS, Step, Walk, nights, steps
-from ami.ml.post_processing.tests.workers import Broker
 from ami.testing.records import left, rows
 
 __all__ = ["broker"]

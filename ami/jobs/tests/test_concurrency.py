@@ -21,6 +21,15 @@ from ami.jobs.engine import admission, runner
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job
 from ami.jobs.states import Outcome
+from ami.jobs.tests.seeing import broker
+from ami.jobs.tests.workers import (
+    Broker,
+    assert_sound,
+    fresh,
+    handed_out,
+    queued,
+    run_part,
+)
 from ami.main.models import (
     Classification,
     Detection,
@@ -41,15 +50,6 @@ from ami.ml.post_processing.tests.methods import (
     PartingTask,
     make_scope,
     registered,
-)
-from ami.ml.post_processing.tests.seeing import broker
-from ami.ml.post_processing.tests.workers import (
-    Broker,
-    assert_sound,
-    fresh,
-    handed_out,
-    queued,
-    run_part,
 )
 from config.tests.tally import note
 

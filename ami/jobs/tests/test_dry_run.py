@@ -11,6 +11,17 @@ from ami.base.tests.factories import make_capture, make_capture_set, make_deploy
 from ami.jobs.journal.revert import refusal
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
+from ami.jobs.tests.reverting import SupersedingTask, make_tracks
+from ami.jobs.tests.seeing import (
+    broker,
+)
+from ami.jobs.tests.workers import (
+    Broker,
+    assert_sound,
+    fresh,
+    queued,
+    race,
+)
 from ami.main.models import (
     Detection,
     Event,
@@ -22,17 +33,6 @@ from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, Batch, Unit
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import MergingTask, registered
-from ami.ml.post_processing.tests.reverting import SupersedingTask, make_tracks
-from ami.ml.post_processing.tests.seeing import (
-    broker,
-)
-from ami.ml.post_processing.tests.workers import (
-    Broker,
-    assert_sound,
-    fresh,
-    queued,
-    race,
-)
 from ami.testing.foretelling import announced, known_rows, tables
 from ami.testing.records import figures
 

@@ -13,6 +13,16 @@ from ami.base.tests.factories import (
 from ami.jobs.engine import runner
 from ami.jobs.journal import undo
 from ami.jobs.journal.revert import RevertRefusedError, refusal, request_revert
+from ami.jobs.tests.reverting import (
+    SupersedingTask,
+    ended,
+    make_night,
+    make_tracks,
+    merge,
+    methods,
+    revert,
+    run,
+)
 from ami.main.checks.split_occurrence import get_split_occurrences
 from ami.main.models import (
     Classification,
@@ -23,16 +33,6 @@ from ami.main.models import (
     SourceImage,
 )
 from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
-from ami.ml.post_processing.tests.reverting import (
-    SupersedingTask,
-    ended,
-    make_night,
-    make_tracks,
-    merge,
-    methods,
-    revert,
-    run,
-)
 from ami.testing.records import figures, left, rows
 
 __all__ = ["methods"]

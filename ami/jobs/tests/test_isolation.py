@@ -9,9 +9,7 @@ import pytest
 from django.db import connection
 
 from ami.jobs.states import JobState, Outcome
-from ami.main.models import Detection
-from ami.ml.post_processing.tests.methods import make_scope
-from ami.ml.post_processing.tests.seeing import (
+from ami.jobs.tests.seeing import (
     SeeingTask,
     broker,
     detections,
@@ -19,7 +17,9 @@ from ami.ml.post_processing.tests.seeing import (
     unseen,
     worked,
 )
-from ami.ml.post_processing.tests.workers import Broker
+from ami.jobs.tests.workers import Broker
+from ami.main.models import Detection
+from ami.ml.post_processing.tests.methods import make_scope
 from ami.testing.records import figures
 
 __all__ = ["broker", "seeing"]

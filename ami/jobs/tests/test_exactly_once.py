@@ -14,17 +14,14 @@ from ami.jobs.engine import batches, parts, runner
 from ami.jobs.models import JobPart, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import Killed
-from ami.main.models import Classification, Detection
-from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.tests.methods import make_scope
-from ami.ml.post_processing.tests.seeing import (
+from ami.jobs.tests.seeing import (
     SeeingTask,
     broker,
     seeing,
     unseen,
     worked,
 )
-from ami.ml.post_processing.tests.workers import (
+from ami.jobs.tests.workers import (
     Broker,
     assert_sound,
     fresh,
@@ -32,6 +29,9 @@ from ami.ml.post_processing.tests.workers import (
     race,
     run_part,
 )
+from ami.main.models import Classification, Detection
+from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.tests.methods import make_scope
 from ami.testing.records import figures
 
 __all__ = ["broker", "seeing"]

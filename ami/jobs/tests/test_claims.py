@@ -7,10 +7,8 @@ import pytest
 from ami.jobs.engine import runner
 from ami.jobs.models import JobPart, JobState
 from ami.jobs.states import Outcome, PartState
-from ami.main.models import SourceImageCollection
-from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
-from ami.ml.post_processing.tests.seeing import broker
-from ami.ml.post_processing.tests.workers import (
+from ami.jobs.tests.seeing import broker
+from ami.jobs.tests.workers import (
     Broker,
     assert_sound,
     fresh,
@@ -18,6 +16,8 @@ from ami.ml.post_processing.tests.workers import (
     queued,
     run_part,
 )
+from ami.main.models import SourceImageCollection
+from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
 
 __all__ = ["broker"]
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -21,6 +21,9 @@ from ami.jobs.service import (
     run_again,
 )
 from ami.jobs.states import PartState
+from ami.jobs.tests.revert_fates import done, foretold
+from ami.jobs.tests.walking_rows import SCORES, SPOTS, Night, Node, apart_from
+from ami.jobs.tests.workers import Broker, assert_sound
 from ami.main.checks.declarations import CHECKS
 from ami.main.determinations import update_determinations
 from ami.main.models import (
@@ -33,9 +36,6 @@ from ami.ml.post_processing.again import apply, can_apply
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import scopes_of
 from ami.ml.post_processing.service import LaunchRow, launch
-from ami.ml.post_processing.tests.revert_fates import done, foretold
-from ami.ml.post_processing.tests.walking_rows import SCORES, SPOTS, Night, Node, apart_from
-from ami.ml.post_processing.tests.workers import Broker, assert_sound
 from ami.testing.records import exactly, rows
 
 OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {

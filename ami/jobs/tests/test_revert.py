@@ -20,6 +20,17 @@ from ami.jobs.journal import undo
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import JobChange, JobState
 from ami.jobs.tests.job_types import make_job
+from ami.jobs.tests.reverting import (
+    SupersedingTask,
+    ended,
+    make_night,
+    make_tracks,
+    merge,
+    methods,
+    net_rows,
+    revert,
+    run,
+)
 from ami.main.models import (
     Classification,
     Detection,
@@ -30,17 +41,6 @@ from ami.ml.post_processing.tests.methods import (
     CountingTask,
     make_scope,
     registered,
-)
-from ami.ml.post_processing.tests.reverting import (
-    SupersedingTask,
-    ended,
-    make_night,
-    make_tracks,
-    merge,
-    methods,
-    net_rows,
-    revert,
-    run,
 )
 from ami.testing.records import exactly, figures, left, rows
 

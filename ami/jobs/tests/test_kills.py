@@ -24,9 +24,9 @@ from ami.jobs.journal.revert import request_revert
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.chaos import SLOW_MOMENTS, Site
 from ami.jobs.tests.queues import messages_in_hand
+from ami.jobs.tests.trials import Trial, make_night
 from ami.main.checks.declarations import chosen_checks
 from ami.main.models import Occurrence
-from ami.ml.post_processing.tests.trials import Trial, make_night
 from config.tests.processes import wait_until
 from config.tests.tally import note
 

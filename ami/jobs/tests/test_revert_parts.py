@@ -19,14 +19,14 @@ from ami.jobs.journal import undo
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job
 from ami.jobs.states import Outcome
+from ami.jobs.tests.seeing import broker
+from ami.jobs.tests.workers import Broker, assert_sound, queued
 from ami.main.models import Classification, Detection, Occurrence, SourceImageCollection
 from ami.ml.post_processing.again import apply
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import MergingTask, registered
-from ami.ml.post_processing.tests.seeing import broker
-from ami.ml.post_processing.tests.workers import Broker, assert_sound, queued
 from ami.testing.records import exactly, figures, left, rows
 from config.tests.tally import note
 

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import pytest
 
 from ami.jobs.models import Job
+from ami.jobs.tests.workers import Broker, assert_sound, played_broker, queued
 from ami.main.models import Detection, SourceImageCollection
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.tests.methods import CountingTask, registered
-from ami.ml.post_processing.tests.workers import Broker, assert_sound, played_broker, queued
 
 
 def raise_value_error(told: str) -> None:
