@@ -15,6 +15,7 @@ class Messages:
     """Takes the messages that are sent. `monkeypatch` puts `send_task` in Celery's place."""
 
     def __init__(self) -> None:
+        current_app.loader.import_default_modules()  # as a worker does, to register the tasks
         self._waiting: deque[tuple[str, tuple[Any, ...], str | None]] = deque()
 
     def send_task(
