@@ -43,7 +43,7 @@ check: setup ## Check style, types, layers, documentation and migrations; needs 
 versions: setup ## Test engine, journal, methods and checks on each installed PostgreSQL, or on VERSIONS="15 16".
 	@for version in $(or $(VERSIONS),$$($(BIN)/python -c "from config.devservers.servers import found; print(*found())")); do \
 	    echo "PostgreSQL $$version"; \
-	    POSTGRES_VERSION=$$version $(BIN)/pytest $(PARALLEL) ami/jobs ami/ml ami/main/checks || exit; \
+	    POSTGRES_VERSION=$$version $(BIN)/pytest $(PARALLEL) ami/jobs ami/ml ami/main/checks ami/integrity || exit; \
 	done
 
 bench: setup ## Measure speed and memory, and write benchmarks/results/.

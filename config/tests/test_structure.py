@@ -1,6 +1,7 @@
 """The house rules that no linter holds."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,3 +37,16 @@ def test_module_and_its_functions_are_short(module: Path) -> None:
 def test_long_function_is_found() -> None:
     source = "def long():\n" + "    pass\n" * LONGEST_FUNCTION
     assert list(long_functions(source)) == ["long: 51 lines"]
+
+
+def test_tests_that_detect_faults_are_where_the_table_says() -> None:
+    page = (settings.ROOT / "docs" / "how-to" / "test.md").read_text()
+    rows = re.findall(r"`(test_\w+\.py)`: `(test_\w+)` \|$", page, flags=re.MULTILINE)
+    assert rows
+    tests = {
+        (module.name, name)
+        for module in MODULES
+        if module.name.startswith("test_")
+        for name in re.findall(r"^ *def (test_\w+)", (settings.ROOT / module).read_text(), re.M)
+    }
+    assert set(rows) <= tests
