@@ -8,12 +8,35 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, SystemCheckError
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 FAILED, BAD_USAGE = 1, 2
 
 
-class ScriptableCommand(BaseCommand):
+class ProjectCommand(BaseCommand):
+    """A command that reports a database which is missing or not migrated in one sentence.
+
+    It then ends with the exit code `could_not_run`.
+    """
+
+    could_not_run = FAILED
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute(*args, **options)
+        except OperationalError as fault:
+            raise self._refusal(f"The database is not available: {fault}") from fault
+        except ProgrammingError as fault:
+            if missing := missing_migrations():
+                raise self._refusal(missing) from fault
+            raise
+
+    def _refusal(self, sentence: str) -> CommandError:
+        return CommandError(" ".join(sentence.split()), returncode=self.could_not_run)
+
+
+class ScriptableCommand(ProjectCommand):
     """A command with `--format json`, whose errors are one sentence on stderr.
 
     `blank` has the other keys of the JSON output for an error; the sentence is in "error".
@@ -44,9 +67,6 @@ class ScriptableCommand(BaseCommand):
             raise
         except CommandError as refusal:
             self._end(refusal, as_json=options["format"] == "json")
-        except OperationalError as fault:
-            reason = CommandError(f"The database is not available: {fault}", returncode=FAILED)
-            self._end(reason, as_json=options["format"] == "json")
         except KeyboardInterrupt:
             self._end(CommandError("Interrupted."), as_json=options["format"] == "json")
 
@@ -59,6 +79,18 @@ class ScriptableCommand(BaseCommand):
             self.write_json({**self.blank, "error": sentence})
         self.stderr.write(sentence)
         sys.exit(refusal.returncode)
+
+
+def missing_migrations() -> str:
+    """Return a sentence about migrations that were not applied, or "" if all were."""
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not missing:
+        return ""
+    if not executor.loader.applied_migrations:
+        return "The database has no tables of this project. Run `manage.py migrate` first."
+    names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in missing)
+    return f"The database lacks these migrations: {names}. Run `manage.py migrate` first."
 
 
 def whole_number(text: str) -> int:

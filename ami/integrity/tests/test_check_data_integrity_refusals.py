@@ -146,17 +146,6 @@ class TestBadUsage:
         assert told["exit_code"] == 2
         assert told["error"] == "The database failed: the database system is shutting down"
 
-    def test_database_that_was_not_migrated_is_told(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE integrity_integrityrun RENAME TO of_another_version")
-
-        code, _, err = run(capsys)
-
-        assert code == 2
-        assert err.endswith('"integrity_integrityrun" does not exist. Run `manage.py migrate`.\n')
-
     def test_ctrl_c_is_told(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:

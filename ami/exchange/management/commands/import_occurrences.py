@@ -2,16 +2,17 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
+from ami.base.commands import ProjectCommand
 from ami.exchange.base import ImportRefusedError
 from ami.exchange.occurrence_file import read_occurrences
 from ami.exchange.occurrence_parents import ImportReport
 from ami.exchange.occurrences import import_occurrences
 
 
-class Command(BaseCommand):
+class Command(ProjectCommand):
     help = "Load an occurrence export of Antenna (JSON). Loading it again changes nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

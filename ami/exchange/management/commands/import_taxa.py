@@ -2,14 +2,15 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from ami.base.commands import ProjectCommand
 from ami.exchange.base import ImportRefusedError
 from ami.exchange.taxa import TaxaReport, import_taxa
 from ami.exchange.taxa_file import read_checklist
 
 
-class Command(BaseCommand):
+class Command(ProjectCommand):
     help = "Load a checklist of species (CSV) into a taxa list. Loading it again changes nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

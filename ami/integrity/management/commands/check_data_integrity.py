@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, SystemCheckError
 from django.db import Error, ProgrammingError
 from tqdm import tqdm
 
-from ami.base.commands import ScriptableCommand
+from ami.base.commands import ScriptableCommand, missing_migrations
 from ami.base.ids import parse_id
 from ami.base.registry import UnknownKeyError
 from ami.integrity import report
@@ -34,6 +34,7 @@ class Command(ScriptableCommand):
     )
 
     blank = report.BLANK
+    could_not_run = report.COULD_NOT_RUN
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -103,8 +104,8 @@ class Command(ScriptableCommand):
         except Job.DoesNotExist:
             raise _refusal(JOB_GONE) from None
         except Error as error:
-            hint = ". Run `manage.py migrate`." if isinstance(error, ProgrammingError) else ""
-            raise _refusal(f"The database failed: {first_line(error)}{hint}") from None
+            missing = isinstance(error, ProgrammingError) and missing_migrations()
+            raise _refusal(missing or f"The database failed: {first_line(error)}") from None
         except (KeyboardInterrupt, JobCanceledError):
             raise _refusal("Stopped; repaired rows stay repaired.") from None
         results = list(run.results.order_by("pk"))

@@ -1,14 +1,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from ami.base.commands import ProjectCommand
 from ami.exchange.base import ImportRefusedError
 from ami.main.management.demo.project import PROJECT, create_demo_project
 from ami.main.models import Detection
 
 
-class Command(BaseCommand):
+class Command(ProjectCommand):
     help = (
         "Create the demo project with two traps, three nights and drawn moths. If it exists, "
         "nothing is changed."

@@ -2,14 +2,15 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connection
 
+from ami.base.commands import ProjectCommand
 from ami.main.management.scale import Sizes, seed
 from ami.main.models import Occurrence
 
 
-class Command(BaseCommand):
+class Command(ProjectCommand):
     help = "Fill the database with millions of synthetic rows for measurements."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
