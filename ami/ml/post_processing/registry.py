@@ -36,7 +36,7 @@ POSTPROCESSING_TASKS = MethodRegistry("method")
 
 def register(task_cls: type[T]) -> type[T]:
     """Class decorator, needed only outside this package. Raises as MethodRegistry does."""
-    POSTPROCESSING_TASKS[task_cls.key] = task_cls
+    POSTPROCESSING_TASKS[getattr(task_cls, "key", "")] = task_cls
     return task_cls
 
 
