@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from markdown_it import MarkdownIt
 
 LONGEST_MODULE = 350
 LONGEST_FUNCTION = 50
@@ -15,6 +16,12 @@ MODULES = sorted(
     for pattern in ("*.py", "ami/**/*.py", "config/**/*.py", "benchmarks/**/*.py")
     for path in settings.ROOT.glob(pattern)
     if "migrations" not in path.parts
+)
+PAGES = sorted(
+    path.relative_to(settings.ROOT)
+    for pattern in ("*.md", "docs/**/*.md")
+    for path in settings.ROOT.glob(pattern)
+    if "_build" not in path.parts
 )
 
 
@@ -50,3 +57,19 @@ def test_tests_that_detect_faults_are_where_the_table_says() -> None:
         for name in re.findall(r"^ *def (test_\w+)", (settings.ROOT / module).read_text(), re.M)
     }
     assert set(rows) <= tests
+
+
+def unnamed_fences(text: str) -> list[str]:
+    """Return the first line of each code block whose fence names no language."""
+    tokens = MarkdownIt().parse(text)
+    return [t.content.partition("\n")[0] for t in tokens if t.type == "fence" and not t.info]
+
+
+def test_every_code_block_names_its_language() -> None:
+    found = {str(page): unnamed_fences((settings.ROOT / page).read_text()) for page in PAGES}
+    assert {page: fences for page, fences in found.items() if fences} == {}
+    assert len(found) > 40
+
+
+def test_code_block_without_a_language_is_found() -> None:
+    assert unnamed_fences("```python\npass\n```\n\n1. Run\n\n   ```\n   ls\n   ```\n") == ["ls"]
