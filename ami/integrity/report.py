@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ami.base.words import counted
 from ami.integrity.models import IntegrityResult, IntegrityRun, IntegrityStatus
 from ami.main.checks.declarations import CHECKS, Check, Severity
 
@@ -121,7 +122,7 @@ def _outcome(result: IntegrityResult, *, repair: bool) -> str:
 
 def _footer(results: list[IntegrityResult]) -> str:
     """Summarize the run; it is never called clean while faulty rows remain."""
-    checks = f"{len(results)} check{'' if len(results) == 1 else 's'}"
+    checks = counted(len(results), "check")
     broken = sum(bool(result.error) for result in results)
     if broken:
         return f"{broken} of {checks} could not run."
@@ -131,7 +132,7 @@ def _footer(results: list[IntegrityResult]) -> str:
     }
     if not any(rows.values()):
         return f"Clean: {checks} found nothing{' that remains' * any(r.found for r in results)}."
-    told = [f"{count:,} {severity}{'' if count == 1 else 's'}" for severity, count in rows.items()]
+    told = [counted(count, severity) for severity, count in rows.items()]
     return f"Remaining: {', '.join(told)}, from {checks}."
 
 

@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
+from ami.base.words import counted
 from ami.integrity.admin.repair import RepairMixin
 from ami.integrity.admin.results import result_rows
 from ami.integrity.models import IntegrityResult, IntegrityRun, IntegrityStatus
@@ -168,7 +169,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
     def rows(self, run: Any) -> str:
         """The remaining rows by severity, and the number of repaired rows."""
         told = [
-            f"{count:,} {noun}{'' if count == 1 else 's'}"
+            counted(count, noun)
             for noun, count in (("error", run.errors), ("warning", run.warnings))
             if count
         ]

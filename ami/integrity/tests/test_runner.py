@@ -75,7 +75,7 @@ class TestIsolation:
         assert run.finished_at is None
         result = run.results.get()
         assert (result.key, result.found, result.fixed, result.remaining) == (EMPTY.key, 1, 0, 1)
-        assert "stopped before its first batch. 0 rows were repaired" in result.error
+        assert "stopped before its first batch. It has repaired 0 rows; run" in result.error
 
     def test_bug_in_a_repair_is_told_with_what_was_done_before_and_the_others_go_on(self) -> None:
         project = make_project()

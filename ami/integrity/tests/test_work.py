@@ -169,7 +169,7 @@ def test_repair_that_is_interrupted_tells_how_far_it_came(
     result = IntegrityResult.objects.get()
     assert (result.found, result.fixed, result.remaining) == (5_010, 5_000, 10)
     assert (
-        f"stopped after id {ids[4_999]}. 5,000 rows were repaired and stay repaired" in result.error
+        f"stopped after id {ids[4_999]}. It has repaired 5,000 rows; run it again" in result.error
     )
 
 

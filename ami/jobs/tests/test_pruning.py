@@ -222,5 +222,5 @@ def test_people_are_told_in_a_sentence() -> None:
     call_command("prune_jobs", stdout=out)
     assert out.getvalue().splitlines() == [
         "Deleted 0 Jobs, 3 log lines, 3 parts and 3 changes.",
-        "1 more Jobs keep only their row, because other rows refer to it.",
+        "Other rows refer to 1 more Job; only the row of each is kept.",
     ]

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import count_link
 from ami.base.subqueries import count_subquery
+from ami.base.words import counted
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
 from ami.main.models import SourceImage, SourceImageCollection
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
@@ -51,6 +52,6 @@ class SourceImageCollectionAdmin(
                 continue
             self.message_user(
                 request,
-                f"{capture_set}: {capture_set.images.count():,} captures.",
+                f"{capture_set}: {counted(capture_set.images.count(), 'capture')}.",
                 messages.SUCCESS,
             )

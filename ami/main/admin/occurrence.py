@@ -3,11 +3,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.template.defaultfilters import pluralize
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link, count_link
 from ami.base.subqueries import count_subquery
+from ami.base.words import counted
 from ami.main.admin.filters import (
     AutocompleteFilter,
     AutocompleteFilterMixin,
@@ -121,7 +121,7 @@ class OccurrenceAdmin(
         taxa = sum(change.taxon_changed for change in changes)
         self.message_user(
             request,
-            f"Checked {len(ids):,} occurrence{pluralize(len(ids))}: "
+            f"Checked {counted(len(ids), 'occurrence')}: "
             f"{taxa:,} changed in taxon, {len(changes) - taxa:,} only in score.",
             messages.SUCCESS,
         )

@@ -9,6 +9,7 @@ from django.db import Error, connection, transaction
 from django.db.models import QuerySet
 
 from ami.base.faults import is_programming_error, sqlstate
+from ami.base.words import counted
 from ami.main.checks.schemas import SAMPLES, IntegrityCheckResult
 
 TRIES = 5
@@ -46,7 +47,7 @@ class RepairStoppedError(Exception):
         where = "before its first batch" if after is None else f"after id {after}"
         super().__init__(
             f"{why}; the repair stopped {where}. "
-            f"{result.fixed:,} rows were repaired and stay repaired; run it again to continue."
+            f"It has repaired {counted(result.fixed, 'row')}; run it again to continue."
         )
 
 

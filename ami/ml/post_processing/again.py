@@ -4,6 +4,7 @@ from logging import getLogger
 
 from django.db.models import Model, QuerySet
 
+from ami.base.words import counted
 from ami.jobs.engine import basis
 from ami.jobs.engine.work import Planned
 from ami.jobs.journal.revert import is_undone
@@ -86,7 +87,7 @@ def _membership(job: Job, planned: list[Planned]) -> list[str]:
     then = [Planned(*batch) for batches in parts for batch in batches]
     rows_then, rows_now = sum(b.rows for b in then), sum(b.rows for b in planned)
     if rows_then != rows_now:
-        return [f"The scope held {rows_then} detections; it now holds {rows_now}."]
+        return [f"The scope held {counted(rows_then, 'detection')}; it now holds {rows_now:,}."]
     if _span(then) != _span(planned):
         return ["The scope holds other detections than before."]
     return []

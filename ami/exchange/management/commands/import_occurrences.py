@@ -6,6 +6,7 @@ from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from ami.base.commands import ProjectCommand
+from ami.base.words import counted
 from ami.exchange.base import ImportRefusedError
 from ami.exchange.occurrence_file import read_occurrences
 from ami.exchange.occurrence_parents import ImportReport
@@ -41,6 +42,7 @@ class Command(ProjectCommand):
             return f"Project {project!r} already contains all rows; nothing was changed."
         into = "new project" if report.project_created else "project"
         return (
-            f"Imported into {into} {project!r}: {report.occurrences} occurrences, "
-            f"{report.detections} detections, {report.captures} captures, {report.taxa} new taxa."
+            f"Imported into {into} {project!r}: {counted(report.occurrences, 'occurrence')}, "
+            f"{counted(report.detections, 'detection')}, {counted(report.captures, 'capture')}, "
+            f"{counted(report.taxa, 'new taxon', 'new taxa')}."
         )

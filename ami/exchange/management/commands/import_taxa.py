@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from ami.base.commands import ProjectCommand
+from ami.base.words import counted
 from ami.exchange.base import ImportRefusedError
 from ami.exchange.taxa import TaxaReport, import_taxa
 from ami.exchange.taxa_file import read_checklist
@@ -33,12 +34,13 @@ class Command(ProjectCommand):
         for note in report.notes:
             self.stdout.write(note)
         self.stdout.write(self._summary(report, options["list_name"]))
-        self.stdout.write(f"{len(checklist.unmatched)} rows without a GBIF match skipped.")
+        skipped = counted(len(checklist.unmatched), "row")
+        self.stdout.write(f"Skipped {skipped} without a GBIF match.")
 
     def _summary(self, report: TaxaReport, list_name: str) -> str:
         if not (report.created or report.filled or report.listed):
             return f"Taxa list {list_name!r} already contains all taxa; nothing was changed."
         return (
-            f"{report.created} taxa added, {report.filled} completed; "
-            f"{report.listed} species added to taxa list {list_name!r}."
+            f"Added {counted(report.created, 'taxon', 'taxa')} and completed {report.filled:,}; "
+            f"added {report.listed:,} species to taxa list {list_name!r}."
         )

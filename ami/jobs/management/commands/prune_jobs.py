@@ -8,6 +8,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from ami.base.commands import ScriptableCommand, whole_number
+from ami.base.words import counted
 from ami.jobs import pruning
 
 JOBS_DAYS, LOGS_DAYS = 365, 90
@@ -57,7 +58,7 @@ class Command(ScriptableCommand):
         self.stdout.write(f"{verb} {_listed(deleted)}.")
         if kept := deleted["jobs_emptied"]:
             self.stdout.write(
-                f"{kept} more Jobs keep only their row, because other rows refer to it."
+                f"Other rows refer to {counted(kept, 'more Job')}; only the row of each is kept."
             )
 
 
@@ -72,8 +73,8 @@ def _prune(steps: Any) -> Counter[str]:
 
 def _listed(deleted: dict[str, int]) -> str:
     return (
-        f"{deleted['jobs']} Jobs, {deleted['logs']} log lines, {deleted['parts']} parts "
-        f"and {deleted['changes']} changes"
+        f"{counted(deleted['jobs'], 'Job')}, {counted(deleted['logs'], 'log line')}, "
+        f"{counted(deleted['parts'], 'part')} and {counted(deleted['changes'], 'change')}"
     )
 
 

@@ -10,12 +10,12 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, AdminForm
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from ami.base.words import counted
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError
 from ami.main.models import Project
@@ -235,7 +235,7 @@ class PostProcessingAction:
                 "{method}: this form was submitted before and queued {jobs}; no new Job was "
                 "queued. To run the method again, select the rows again."
             )
-        number = f"{len(job_ids):,} Job{pluralize(len(job_ids))}"
+        number = counted(len(job_ids), "Job")
         links = _links(model_admin, job_ids)
         message = format_html(text, method=self.task_cls.name, number=number, rows=rows, jobs=links)
         model_admin.message_user(request, message, level)

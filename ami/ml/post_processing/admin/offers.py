@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
+from ami.base.words import counted
 from ami.main.models import Classification, TaxaList
 from ami.main.taxonomy import Taxonomy
 from ami.ml.models import Algorithm
@@ -111,7 +112,7 @@ class Offer:
 
     def _rows(self, number: int) -> str:
         more = "at least " if self.is_part else ""
-        return f"{more}{number:,} classification{'' if number == 1 else 's'}"
+        return f"{more}{counted(number, 'classification')}"
 
 
 def _grouped(condition: Q, detections: QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
