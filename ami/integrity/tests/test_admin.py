@@ -115,7 +115,7 @@ class TestPage:
         everything_counted_wrong(make_world())
         run = run_checks([CHECKS["stale_counts"]])
         said = text_of(page(operator, run))
-        assert "1 event 1 deployment 1 capture" in said
+        assert "1 night 1 deployment 1 capture" in said
 
     @pytest.mark.parametrize("key", sorted(CHECKS))
     def test_links_of_every_check_open(self, operator: Client, key: str) -> None:

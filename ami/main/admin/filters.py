@@ -188,7 +188,7 @@ class DateRangeFilter(NumberRangeFilter):
 class NightFilter(_Range, _TypedListFilter):
     """Filters occurrences by the evening of their night, from the first day to the last."""
 
-    title = "night"
+    title = "date of the night"
     parameters = ("night_from", "night_to")
     attrs = {"type": "date"}
 

@@ -16,7 +16,7 @@ def get_split_occurrences(
     job_id: int | None = None,
     occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
-    """Occurrences with detections in several events or projects, or two on one capture."""
+    """Occurrences with detections in several nights or projects, or two on one capture."""
     torn = (
         Detection.objects.filter(occurrence__isnull=False)
         .values("occurrence")

@@ -78,6 +78,9 @@ class Migration(migrations.Migration):
                 ('occurrences_count', ami.main.counts.CountField(default=0, editable=False)),
                 ('deployment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='main.deployment')),
             ],
+            options={
+                'verbose_name': 'night',
+            },
         ),
         migrations.CreateModel(
             name='Project',
@@ -101,7 +104,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('determination_score', models.FloatField(blank=True, null=True)),
                 ('deployment', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='occurrences', to='main.deployment')),
-                ('event', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='occurrences', to='main.event')),
+                ('event', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='occurrences', to='main.event', verbose_name='night')),
                 ('project', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='occurrences', to='main.project')),
             ],
         ),
@@ -127,7 +130,7 @@ class Migration(migrations.Migration):
                 ('height', models.PositiveIntegerField(blank=True, help_text='Pixels.', null=True)),
                 ('detections_count', ami.main.counts.CountField(default=0, editable=False)),
                 ('deployment', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='captures', to='main.deployment')),
-                ('event', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='captures', to='main.event')),
+                ('event', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='captures', to='main.event', verbose_name='night')),
                 ('project', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='captures', to='main.project')),
             ],
             options={

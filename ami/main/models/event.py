@@ -28,6 +28,7 @@ class Event(BaseModel):
     occurrences_count = CountField()
 
     class Meta:
+        verbose_name = "night"
         constraints = [
             models.UniqueConstraint(
                 fields=["deployment", "group_by"], name="event_unique_deployment_night"

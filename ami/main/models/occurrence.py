@@ -30,7 +30,12 @@ class Occurrence(BaseModel):
     )
     determination_score = ScoreField(null=True, blank=True)
     event = models.ForeignKey(
-        Event, on_delete=models.SET_NULL, null=True, blank=True, related_name="occurrences"
+        Event,
+        verbose_name="night",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="occurrences",
     )
     deployment = models.ForeignKey(
         Deployment,

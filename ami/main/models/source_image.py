@@ -37,7 +37,12 @@ class SourceImage(BaseModel):
         db_index=False,
     )
     event = models.ForeignKey(
-        Event, on_delete=models.SET_NULL, null=True, blank=True, related_name="captures"
+        Event,
+        verbose_name="night",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="captures",
     )
     path = models.CharField(max_length=1024, help_text="Relative to the media root, or a URL.")
     timestamp = models.DateTimeField(null=True, blank=True)

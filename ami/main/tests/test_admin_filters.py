@@ -120,7 +120,7 @@ def test_a_range_keeps_the_other_filters_and_can_be_cleared(admin_client: Client
 
     assert '<a href="?identified=no&amp;night_from=2022-06-20">Clear</a>' in text
     assert '<a href="?determination_score__gte=0.5&amp;identified=no">Clear</a>' in text
-    assert 'aria-label="night, from"' in text
+    assert 'aria-label="date of the night, from"' in text
     assert 'value="2022-06-20"' in text
 
 

@@ -278,7 +278,7 @@ def test_event_without_a_project_is_skipped() -> None:
     Event.objects.update(project=None)
     task = track(event)
     assert tracks(event) == {(0,), (1,)}
-    assert task.skipped["event without a project"].rows == 2
+    assert task.skipped["night without a project"].rows == 2
 
 
 def test_capture_without_an_event_is_skipped() -> None:
@@ -290,7 +290,7 @@ def test_capture_without_an_event_is_skipped() -> None:
         make_detection(source_image=capture)
     task = TrackingTask(source_image_collection_id=make_capture_set(captures).pk)
     task.run()
-    assert task.skipped["capture without an event"].rows == 2
+    assert task.skipped["capture without a night"].rows == 2
 
 
 def test_skipped_box_keeps_its_occurrence_apart_from_boxes_of_its_capture() -> None:

@@ -81,7 +81,7 @@ def test_selected_events_make_one_job_a_project(client: Client) -> None:
         several, single = single, several
     assert several.params["config"]["event_ids"] == sorted(night.pk for night in nights[:2])
     assert "event_id" not in several.params["config"]
-    assert several.name == "Tracking on 2 events"
+    assert several.name == "Tracking on 2 nights"
     assert single.project == other.project
     assert single.params["config"]["event_id"] == nights[2].pk
 
@@ -120,7 +120,7 @@ def test_events_of_another_project_are_left_alone_and_told() -> None:
     assert (tracks(own), tracks(foreign)) == ({(0, 1)}, {(0,), (1,)})
     assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.PROBLEMS)
     told = job.logs.filter(level="WARNING").values_list("message", flat=True)
-    assert list(told) == [f"Skipped 1: events of another project. Ids: {foreign.pk}."]
+    assert list(told) == [f"Skipped 1: nights of another project. Ids: {foreign.pk}."]
 
 
 def test_single_event_and_a_job_without_project_take_all() -> None:
@@ -146,7 +146,7 @@ def test_vanished_event_is_named() -> None:
     config = {"event_ids": [event.pk, 987_654]}
     job = run_to_end(launch(TrackingTask, [LaunchRow("Tracking", event.project, config)])[0])
     assert job.status == JobState.FAILURE
-    assert "Event 987654 no longer exists." in job.error
+    assert "Night 987654 no longer exists." in job.error
 
 
 def test_second_run_is_reverted_to_the_first() -> None:

@@ -1,4 +1,4 @@
-"""Which detections of one event show the same individual: costs and optimal assignment.
+"""Which detections of one night show the same individual: costs and optimal assignment.
 
 This module does not use the database: it takes arrays of numbers and returns links.
 """
@@ -38,10 +38,10 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True)
 class Sightings:
-    """The detections of one event, one row each, in the order of their captures.
+    """The detections of one night, one row each, in the order of their captures.
 
     `boxes` (n x 4: x1, y1, x2, y2) and `frames` (n x 2: width, height) are in pixels, `times` (n)
-    in seconds. `places` (n) are the captures' numbers in the event, counting empty ones.
+    in seconds. `places` (n) are the captures' numbers in the night, counting empty ones.
     `directions` (n x longest) holds feature vectors of length 1, filled up with zeros; `lengths`
     (n) says how many numbers of each are its own, 0 where there is no vector.
     """

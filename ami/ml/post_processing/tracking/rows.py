@@ -23,7 +23,7 @@ SELECT FROM main_occurrence WHERE id IN (SELECT occurrence_id FROM ({scope}) d)
 ORDER BY id FOR UPDATE
 """
 
-# The place of a capture counts all captures of its event, including those without detections.
+# The place of a capture counts all captures of its night, including those without detections.
 READ = """
 WITH detection AS MATERIALIZED ({scope}), place AS MATERIALIZED (
     SELECT id, row_number() OVER (PARTITION BY event_id ORDER BY timestamp, id) AS place
@@ -44,8 +44,8 @@ WITH detection AS MATERIALIZED ({scope}), place AS MATERIALIZED (
 SELECT id, event_id, source_image_id, occurrence_id, next_detection_id, link_cost,
        strayed, identified IS NOT NULL,
        CASE
-        WHEN event_id IS NULL THEN 'capture without an event'
-        WHEN project_id IS NULL THEN 'event without a project'
+        WHEN event_id IS NULL THEN 'capture without a night'
+        WHEN project_id IS NULL THEN 'night without a project'
         WHEN timestamp IS NULL THEN 'capture without a time'
         {faults}
        END,
@@ -95,7 +95,7 @@ def hold(batch: Batch) -> None:
 
 
 def read_rows(batch: Batch) -> list[Row]:
-    """The batch's detections, in the order of event, capture and id."""
+    """The batch's detections, in the order of night, capture and id."""
     columns = (
         "id", "source_image_id", "occurrence_id", "bbox", "next_detection_id", "link_cost",
     )  # fmt: skip
@@ -123,7 +123,7 @@ def read_directions(ids: Sequence[int]) -> dict[int, Floats]:
 
 
 def to_sightings(rows: Sequence[Row], directions: Mapping[int, Floats]) -> Sightings:
-    """The rows of one event as arrays."""
+    """The rows of one night as arrays."""
     own = [directions.get(row.id, np.empty(0)) for row in rows]
     lengths = np.array([len(direction) for direction in own], dtype=np.intp)
     filled = np.zeros((len(rows), lengths.max(initial=0)))

@@ -91,7 +91,7 @@ class TrackingTask(BasePostProcessingTask):
         self._write(tracks)
 
     def _track(self, night: list[Row], directions: Mapping[int, Floats]) -> list[Track]:
-        """Find the tracks of one event, and choose the occurrence of each track."""
+        """Find the tracks of one night, and choose the occurrence of each track."""
         rows = [row for row in night if row.takes_part]
         apart = [row for row in night if not row.takes_part]
         self._count(night)

@@ -85,7 +85,7 @@ class Track:
 
 
 def follow(rows: Sequence[Row], links: Iterable[Link]) -> list[Track]:
-    """The tracks of an event by its links; a row without links is a track of its own."""
+    """The tracks of a night by its links; a row without links is a track of its own."""
     links_to = {link.latter: link for link in links}
     tracks: list[Track] = []
     track_of: list[Track] = []
@@ -102,7 +102,7 @@ def follow(rows: Sequence[Row], links: Iterable[Link]) -> list[Track]:
 
 
 def choose_keepers(tracks: Iterable[Track], *, apart: Iterable[Row]) -> None:
-    """Give each track of an event the earliest of its occurrences.
+    """Give each track of a night the earliest of its occurrences.
 
     In the order of time, an occurrence goes to the first track that contains it and has no
     occurrence yet, so no two tracks share one. Occurrences of other events are not used. Detections

@@ -28,8 +28,8 @@ def make_rows(nights: int) -> Rows:
             "box is empty or inverted": nights,
             "frame without width or height": nights,
             "capture without a time": nights,
-            "capture without an event": nights,
-            "event without a project": nights,
+            "capture without a night": nights,
+            "night without a project": nights,
         }
     )
 
