@@ -15,7 +15,7 @@ The behavior of Celery 5.7 with Redis, tested with real workers:
 import socket
 
 # In seconds. Each must exceed the one before by a margin: a worker ends its time on a part
-# (SLICE_SECONDS in ami.jobs.engine.parts) with a whole batch, the soft limit lets a task clean up,
+# (PART_SECONDS in ami.jobs.engine.parts) with a whole batch, the soft limit lets a task clean up,
 # and a second worker must not get a message in use, even if the clocks of two machines differ by
 # minutes.
 CELERY_TASK_SOFT_TIME_LIMIT = 10 * 60

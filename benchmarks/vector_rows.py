@@ -29,7 +29,7 @@ from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.deriving import softmax
 from ami.ml.post_processing.service import JOB_TYPE
 
-PORTION = 1_000_000
+NUMBERS_AT_ONCE = 1_000_000
 PER_CAPTURE = 15
 
 
@@ -57,7 +57,7 @@ def fill(sizes: VectorSizes) -> None:
             category_map=AlgorithmCategoryMap.objects.create(data=labels),
         )
         detections = _detections(sizes.rows)
-        size = max(1, PORTION // sizes.classes)
+        size = max(1, NUMBERS_AT_ONCE // sizes.classes)
         for number, start in enumerate(range(0, sizes.rows, size)):
             ids = detections[start : start + size]
             logits = _logits(len(ids), sizes.classes, seed=number)
@@ -157,7 +157,7 @@ def run_timed(task_cls: type[BasePostProcessingTask]) -> list[float]:
 def arrays_alone(*columns: str) -> None:
     """Read the logits of all rows and write `columns` of the same size, the least work possible."""
     with transaction.atomic():
-        for ids in _portions():
+        for ids in _ids():
             rows = Classification.objects.filter(pk__in=ids)
             vectors = list(read_vectors(rows.values_list("pk", "logits")).values())
             now = timezone.now()
@@ -168,7 +168,7 @@ def arrays_alone(*columns: str) -> None:
             write_rows(Classification, written | dict.fromkeys(columns, vectors))
 
 
-def _portions() -> Iterator[list[int]]:
+def _ids() -> Iterator[list[int]]:
     ids = list(Classification.objects.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(ids), 1_000):
         yield ids[start : start + 1_000]

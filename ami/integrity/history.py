@@ -9,7 +9,7 @@ from ami.integrity.models import IntegrityAcknowledgement, IntegrityResult, Inte
 from ami.main.checks.declarations import Check, Pair
 
 KEPT = timedelta(days=90)
-CHUNK = 100
+RUNS_AT_ONCE = 100
 
 
 def acknowledged_rows(
@@ -44,7 +44,7 @@ def prune_history(*, older_than: timedelta = KEPT) -> int:
     """Delete runs that began longer ago, 100 at a time, and return their number."""
     old = IntegrityRun.objects.filter(created_at__lt=timezone.now() - older_than)
     pruned = 0
-    while ids := list(old.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
+    while ids := list(old.order_by("pk").values_list("pk", flat=True)[:RUNS_AT_ONCE]):
         IntegrityRun.objects.filter(pk__in=ids).delete()
         pruned += len(ids)
     return pruned

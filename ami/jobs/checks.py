@@ -62,11 +62,11 @@ def _check_times(conf: Any) -> Iterator[Error]:
     """Compare each time with the next longer one; a limit that is not set is infinite."""
     soft, hard = conf.task_soft_time_limit, conf.task_time_limit
     visibility, shutdown = conf.get("visibility_timeout"), conf.worker_soft_shutdown_timeout
-    if (soft or inf) < 2 * parts.SLICE_SECONDS:
+    if (soft or inf) < 2 * parts.PART_SECONDS:
         yield _error(
             "E001",
-            f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}) must be at least twice the SLICE_SECONDS of "
-            f"ami.jobs.engine.parts ({parts.SLICE_SECONDS}), because a worker finishes its last "
+            f"CELERY_TASK_SOFT_TIME_LIMIT ({soft}) must be at least twice the PART_SECONDS of "
+            f"ami.jobs.engine.parts ({parts.PART_SECONDS}), because a worker finishes its last "
             "batch after that time.",
             hint="Raise the limit, and the longer times with it",
         )

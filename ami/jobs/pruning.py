@@ -19,7 +19,7 @@ from ami.jobs.engine.basis import delete_unused
 from ami.jobs.models import Job, JobChange, JobLog, JobPart
 from ami.jobs.states import FINAL
 
-CHUNK = 10_000
+ROWS_AT_ONCE = 10_000
 JOBS_AT_ONCE = 200
 UNUSED_AFTER = timedelta(days=1)  # a younger row may belong to a Job that is being planned
 OWNED: dict[str, type[models.Model]] = {"changes": JobChange, "parts": JobPart, "logs": JobLog}
@@ -39,7 +39,7 @@ WITH RECURSIVE kept (id) AS (
 SELECT id FROM jobs_job EXCEPT SELECT id FROM kept
 """
 # The array is computed once; a plain IN could scan the whole table.
-DELETE_CHUNK = """
+DELETE_OWNED = """
 DELETE FROM {table} WHERE id = ANY(ARRAY(
     SELECT id FROM {table} WHERE job_id = %s ORDER BY id LIMIT %s
 ))
@@ -66,10 +66,10 @@ def count(before: datetime, *, logs_before: datetime) -> Counter[str]:
     figures = Counter(
         jobs=jobs.exclude(_is_named()).count(), jobs_emptied=jobs.filter(_is_named()).count()
     )
-    for ids in _in_chunks(jobs):
+    for ids in _by_newest(jobs):
         figures["changes"] += JobChange.objects.filter(job__in=ids).count()
         figures["parts"] += JobPart.objects.filter(job__in=ids).count()
-    for ids in _in_chunks(with_old_log(max(before, logs_before))):
+    for ids in _by_newest(with_old_log(max(before, logs_before))):
         figures["logs"] += JobLog.objects.filter(job__in=ids).count()
     return figures
 
@@ -81,10 +81,10 @@ def prune(before: datetime, *, logs_before: datetime) -> Iterator[Counter[str]]:
     of `changes`, `parts` and `logs`. It can be stopped at any time and run again.
     """
     figures: Counter[str] = Counter()
-    for ids in _in_chunks(with_old_log(max(before, logs_before))):
+    for ids in _by_newest(with_old_log(max(before, logs_before))):
         for pk in ids:
             yield from _delete_owned(pk, "logs", figures)
-    for ids in _in_chunks(prunable(before)):
+    for ids in _by_newest(prunable(before)):
         for pk in ids:
             if not _mark(pk):
                 continue
@@ -95,7 +95,7 @@ def prune(before: datetime, *, logs_before: datetime) -> Iterator[Counter[str]]:
     delete_unused(before=timezone.now() - UNUSED_AFTER)
 
 
-def _in_chunks(jobs: QuerySet[Job]) -> Iterator[list[int]]:
+def _by_newest(jobs: QuerySet[Job]) -> Iterator[list[int]]:
     """The ids, newest first, so that Jobs are deleted before the Jobs that they refer to."""
     rows = jobs.order_by("-pk").values_list("pk", flat=True)
     ids = list(rows[:JOBS_AT_ONCE])
@@ -116,11 +116,11 @@ def _mark(pk: int) -> bool:
 
 
 def _delete_owned(pk: int, name: str, figures: Counter[str]) -> Iterator[Counter[str]]:
-    sql = DELETE_CHUNK.format(table=OWNED[name]._meta.db_table)
-    deleted = CHUNK
-    while deleted == CHUNK:
+    sql = DELETE_OWNED.format(table=OWNED[name]._meta.db_table)
+    deleted = ROWS_AT_ONCE
+    while deleted == ROWS_AT_ONCE:
         with connection.cursor() as cursor:
-            cursor.execute(sql, [pk, CHUNK])
+            cursor.execute(sql, [pk, ROWS_AT_ONCE])
             deleted = cursor.rowcount
         if deleted:
             figures[name] += deleted

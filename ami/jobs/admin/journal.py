@@ -20,7 +20,7 @@ from ami.jobs.models import Job, JobChange
 from ami.jobs.models.change import WARNINGS
 
 TRANSITIONS = 10
-CHUNK = 2_000
+ROWS_AT_ONCE = 2_000
 COLUMNS = ("id", "created_at", "kind", "model", "object_id")
 SIDES = ("before", "after")  # as the text that PostgreSQL makes of JSON
 
@@ -107,10 +107,10 @@ def csv_chunks(job: Job) -> Iterator[str]:
     """
     sides = [Cast(side, TextField()) for side in SIDES]
     rows = job.changes.order_by("pk").values_list(*COLUMNS, *sides, WARNINGS)
-    lines = rows.iterator(chunk_size=CHUNK)
+    lines = rows.iterator(chunk_size=ROWS_AT_ONCE)
     yield _csv([(*COLUMNS, *SIDES, "warnings")])
-    while chunk := list(islice(lines, CHUNK)):
-        yield _csv([*change, ", ".join(warnings or [])] for *change, warnings in chunk)
+    while some := list(islice(lines, ROWS_AT_ONCE)):
+        yield _csv([*change, ", ".join(warnings or [])] for *change, warnings in some)
 
 
 def _csv(rows: Iterable[Iterable[Any]]) -> str:

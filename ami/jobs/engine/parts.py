@@ -35,8 +35,8 @@ from ami.jobs.states import (
 
 logger = logging.getLogger(__name__)
 
-SLICE_SECONDS = 240
-TICK_SECONDS = 1.0
+PART_SECONDS = 240
+PROGRESS_SECONDS = 1.0
 TRIES = 3
 PATIENCE_SECONDS = 0.2
 FAULTS_TOLERATED = 49
@@ -45,7 +45,7 @@ ADVANCED = ("state", "cursor", "rows_done", "rows_failed", "counts", "skipped", 
 
 
 def run(part_id: int, *, task_id: str) -> None:
-    """Run a part for the message `task_id`, for at most SLICE_SECONDS plus one batch."""
+    """Run a part for the message `task_id`, for at most PART_SECONDS plus one batch."""
     part = JobPart.claim(part_id, task_id=task_id)
     if part is None:
         logger.info("Part %s must not run now; its message is dropped.", part_id)
@@ -127,13 +127,13 @@ class _Walk:
         self.part = part
         self.job = part.job
         self.work = work
-        self.ticked = 0.0
+        self.shown_at = 0.0
 
     def run(self) -> None:
         """Process batches until the part is done, its Job is stopped, or time is up."""
         try:
             self._begin()
-            while self.part.next_batch and self.part.seconds_since_claim < SLICE_SECONDS:
+            while self.part.next_batch and self.part.seconds_since_claim < PART_SECONDS:
                 self._step()
             if self.part.next_batch:
                 self._hand_back()
@@ -176,7 +176,7 @@ class _Walk:
             raise JobStoppedError(f"Job {self.job.pk} is {status.label.lower()}.")
         if batch:
             self._do(batch)
-        self._tick()
+        self._show_progress()
 
     def _do(self, batch: Planned) -> None:
         """Process a batch; retry it after transient errors, split it after errors in its rows."""
@@ -251,10 +251,10 @@ class _Walk:
                 f"{type(fault).__name__}: {storable_text(fault)}"
             )
 
-    def _tick(self) -> None:
-        if time.monotonic() - self.ticked >= TICK_SECONDS:
+    def _show_progress(self) -> None:
+        if time.monotonic() - self.shown_at >= PROGRESS_SECONDS:
             self.job.refresh_progress()
-            self.ticked = time.monotonic()
+            self.shown_at = time.monotonic()
 
     def _let_go(self) -> None:
         # The time limit may have occurred right after a commit, before the object in memory

@@ -15,7 +15,7 @@ from ami.jobs.engine import parts
 BROKER: dict[str, Any] = settings.CELERY_BROKER_TRANSPORT_OPTIONS
 TIMEOUTS: dict[str, Any] = settings.CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS
 BROKEN = [
-    ("E001", {"task_soft_time_limit": 2 * parts.SLICE_SECONDS - 1}),
+    ("E001", {"task_soft_time_limit": 2 * parts.PART_SECONDS - 1}),
     ("E002", {"task_soft_time_limit": settings.CELERY_TASK_TIME_LIMIT}),
     ("E002", {"task_soft_time_limit": None}),
     ("E003", {"task_time_limit": settings.CELERY_VISIBILITY_TIMEOUT}),
@@ -69,7 +69,7 @@ def test_message_says_which_values_and_what_to_do(app: Celery) -> None:
 
 
 def test_slice_that_leaves_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "SLICE_SECONDS", settings.CELERY_TASK_SOFT_TIME_LIMIT)
+    monkeypatch.setattr(parts, "PART_SECONDS", settings.CELERY_TASK_SOFT_TIME_LIMIT)
     with pytest.raises(SystemCheckError, match=r"ami\.E001"):
         call_command("check")
 

@@ -178,7 +178,7 @@ def test_slices_go_on_exactly_where_they_ended(
     scope = make_scope(*[1] * 64)
     monkeypatch.setattr(SeeingTask, "batch_size", 3)
     monkeypatch.setattr(SeeingTask, "part_batches", 11)
-    monkeypatch.setattr(parts, "SLICE_SECONDS", 2)
+    monkeypatch.setattr(parts, "PART_SECONDS", 2)
     monkeypatch.setattr(JobPart, "seconds_since_claim", property(batches_since_claim))
     job = worked(broker, scope)
     assert (job.outcome, unseen()) == (Outcome.SUCCEEDED, [])

@@ -60,7 +60,7 @@ def test_job_that_the_broker_did_not_take_goes_out_once(
     assert published == [(job.task_id, [job.pk])]
 
 
-@pytest.mark.parametrize("before", [0, broker.CHUNK - 1, 2 * broker.CHUNK])
+@pytest.mark.parametrize("before", [0, broker.MESSAGES_AT_ONCE - 1, 2 * broker.MESSAGES_AT_ONCE])
 def test_job_behind_a_long_queue_is_left_alone(before: int, published: Messages) -> None:
     job = queued_job()
     job.publish()

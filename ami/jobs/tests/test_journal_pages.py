@@ -56,14 +56,14 @@ def page_of(job: Job, part: str = "change/") -> str:
     return f"{LIST}{job.pk}/{part}"
 
 
-def chunks(operator: Client, job: Job) -> list[bytes]:
+def pieces(operator: Client, job: Job) -> list[bytes]:
     response: Any = operator.get(page_of(job, "changes.csv"))
     assert response.streaming
     return list(response.streaming_content)
 
 
 def exported(operator: Client, job: Job) -> list[str]:
-    return b"".join(chunks(operator, job)).decode().splitlines()
+    return b"".join(pieces(operator, job)).decode().splitlines()
 
 
 def test_page_counts_changes_by_kind_and_leads_to_them(operator: Client) -> None:
@@ -235,8 +235,8 @@ def test_export_reads_and_sends_in_chunks(
         for pk in range(5_000)
     )
     with django_assert_max_num_queries(5):
-        sent = chunks(operator, job)
-    assert [chunk.count(b"\n") for chunk in sent] == [1, 2_000, 2_000, 1_000]
+        sent = pieces(operator, job)
+    assert [piece.count(b"\n") for piece in sent] == [1, 2_000, 2_000, 1_000]
 
 
 def test_revert_is_asked_for_and_queued(operator: Client) -> None:

@@ -167,7 +167,7 @@ def test_named_job_whose_reverts_are_pruned_loses_no_more() -> None:
 def test_stopped_in_the_middle_it_goes_on_and_nobody_reverts_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pruning, "CHUNK", 2)
+    monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 2)
     job = ended_job(400, rows=5)
     make_classification(job=job)
     for figures in pruning.prune(NOW - timedelta(days=365), logs_before=NOW):
@@ -182,7 +182,7 @@ def test_stopped_in_the_middle_it_goes_on_and_nobody_reverts_the_rest(
 
 @pytest.mark.django_db(transaction=True)
 def test_each_chunk_is_a_transaction_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "CHUNK", 2)
+    monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 2)
     ended_job(400, rows=5)
     cutoff = NOW - timedelta(days=365)
     seen = []

@@ -12,7 +12,7 @@ from redis import Redis
 
 from ami.jobs.watch.vitals import ALIVE_SECONDS, tags_in_hand
 
-CHUNK = 1_000
+MESSAGES_AT_ONCE = 1_000
 # A worker's report may be late by two of its heartbeats, which it sends every 2 s.
 LOOK_AGAIN_SECONDS = 5.0
 
@@ -108,16 +108,16 @@ def _store() -> Iterator[Store]:
 
 def _waiting(client: "Redis", key: str) -> Iterator[Any]:
     """Read from the end where messages are added: taking at the other end moves none of these."""
-    for start in count(0, CHUNK):
-        messages: Any = client.lrange(key, start, start + CHUNK - 1)
+    for start in count(0, MESSAGES_AT_ONCE):
+        messages: Any = client.lrange(key, start, start + MESSAGES_AT_ONCE - 1)
         yield from messages
-        if len(messages) < CHUNK:
+        if len(messages) < MESSAGES_AT_ONCE:
             return
 
 
 def _taken(store: Store) -> Iterator[tuple[str, Any]]:
     """The taken messages by delivery tag."""
-    for tag, message in store.client.hscan_iter(store.taken, count=CHUNK):
+    for tag, message in store.client.hscan_iter(store.taken, count=MESSAGES_AT_ONCE):
         yield tag.decode(), message
 
 

@@ -30,7 +30,7 @@ from ami.ml.models import Algorithm, AlgorithmCategoryMap, AlgorithmTaskType
 from ami.users.models import User
 
 SPECIES = 100
-CHUNK = 50_000
+ROWS_AT_ONCE = 50_000
 
 NUMBERED: dict[str, type[models.Model]] = {
     "project": Project,
@@ -154,7 +154,7 @@ def _steps(sizes: Sizes, params: dict[str, Any]) -> dict[str, Callable[[], int]]
         return partial(_execute, statement, params)
 
     def in_chunks(verb: Callable[[range], object], first: str, size: int) -> Callable[[], int]:
-        return partial(_in_chunks, verb, range(params[first], params[first] + size))
+        return partial(_in_steps, verb, range(params[first], params[first] + size))
 
     return {
         "taxa": insert(scale_sql.TAXA),
@@ -205,7 +205,7 @@ def _reset_sequences_and_analyze() -> int:
     return len(statements)
 
 
-def _in_chunks(verb: Callable[[range], object], ids: range) -> int:
-    for start in range(0, len(ids), CHUNK):
-        verb(ids[start : start + CHUNK])
+def _in_steps(verb: Callable[[range], object], ids: range) -> int:
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        verb(ids[start : start + ROWS_AT_ONCE])
     return len(ids)

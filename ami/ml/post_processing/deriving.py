@@ -25,7 +25,7 @@ Matrix = NDArray[np.float64]
 
 LARGEST_BATCH = 1_000
 BATCH = 2_000_000  # numbers of a vector column in a batch, which takes about 1 s
-PORTION = 1_000_000  # numbers of a vector column in memory at once, 8 bytes each
+NUMBERS_AT_ONCE = 1_000_000  # numbers of a vector column in memory at once, 8 bytes each
 NAMED = 1_000
 # The names under which a page lists what a run consulted.
 LABELS = "Labels and their taxa"
@@ -159,8 +159,8 @@ def derive(
     """
     touched: set[int] = set()
     for labels, rows in _by_category_map(sources, maps=maps, tally=tally):
-        for portion in _portions(rows, width=len(labels.labels)):
-            sound, matrix = _read_matrix(portion, vectors, width=len(labels.labels), tally=tally)
+        for some in _split(rows, width=len(labels.labels)):
+            sound, matrix = _read_matrix(some, vectors, width=len(labels.labels), tally=tally)
             derived = rule(labels, sound, matrix)
             if not derived.sources:
                 continue
@@ -200,8 +200,8 @@ def _by_category_map(
         tally.skip(reason, rows=len(rows), ids=[row.pk for row in rows])
 
 
-def _portions(rows: Sequence[Source], *, width: int) -> Iterator[Sequence[Source]]:
-    size = max(1, PORTION // width)
+def _split(rows: Sequence[Source], *, width: int) -> Iterator[Sequence[Source]]:
+    size = max(1, NUMBERS_AT_ONCE // width)
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 

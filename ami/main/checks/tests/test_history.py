@@ -106,7 +106,7 @@ class TestAcknowledgement:
 
 @pytest.mark.django_db
 def test_runs_are_pruned_in_chunks_after_ninety_days(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ami.integrity.history.CHUNK", 2)
+    monkeypatch.setattr("ami.integrity.history.RUNS_AT_ONCE", 2)
     kept, *old = (run_checks([EMPTY]) for _ in range(6))
     for run, days in [(kept, 89), *((run, 91) for run in old)]:
         IntegrityRun.objects.filter(pk=run.pk).update(

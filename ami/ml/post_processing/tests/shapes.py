@@ -64,7 +64,7 @@ class TinyConfig(OneScopeConfig):
 
 
 class TinyTask(ScopedTask):
-    """Looks at each box, and writes in portions."""
+    """Looks at each box, and writes several times."""
 
     key = "tiny"
     name = "Tiny boxes"

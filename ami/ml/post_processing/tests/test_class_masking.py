@@ -335,7 +335,7 @@ def test_batches_of_more_classes_have_fewer_rows(classes: int, rows: int) -> Non
 def test_portions_of_a_batch_are_as_one(
     classifier: Algorithm, some: TaxaList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ami.ml.post_processing.deriving.PORTION", 7)
+    monkeypatch.setattr("ami.ml.post_processing.deriving.NUMBERS_AT_ONCE", 7)
     sources = [make_source(classifier, logits=[1.0, 2.0, 3.0]) for _ in range(5)]
     assert mask(some, classifier)["classifications_masked"] == 5
     assert {str(result(source).taxon) for source in sources} == {"b"}
