@@ -18,9 +18,9 @@ JOB_TYPE = "revert"
 NOBODY = 0  # the id of a revert that does not exist yet
 PATIENCE = "SET LOCAL lock_timeout = '2s'"
 COUNTERS = {
-    "put back": "rows_put_back",
-    "removed": "rows_removed",
-    "restored": "rows_restored",
+    "put back": "former_values_restored",
+    "removed": "created_rows_deleted",
+    "restored": "deleted_rows_inserted",
     "renamed": "determinations_recomputed",
     "left alone": "rows_left_alone",
 }

@@ -56,9 +56,9 @@ def test_run_of_the_filter_is_reverted_exactly() -> None:
     reverting = revert(job)
     assert rows() == former
     assert figures(reverting) == {
-        "Rows put back": 3,
-        "Rows removed": 2,
-        "Rows restored": 0,
+        "Former values restored": 3,
+        "Created rows deleted": 2,
+        "Deleted rows inserted": 0,
         "Determinations recomputed": 0,
         "Rows left alone": 0,
     }
@@ -226,7 +226,7 @@ def test_queries_do_not_grow_with_the_rows(django_assert_max_num_queries: Any) -
     reverting = request_revert(job)
     with django_assert_max_num_queries(90):
         runner.run(reverting.pk)
-    assert figures(ended(reverting))["Rows removed"] == 60
+    assert figures(ended(reverting))["Created rows deleted"] == 60
 
 
 @settings(

@@ -221,7 +221,7 @@ def test_row_left_alone_in_one_portion_is_left_in_those_that_follow(
     other.refresh_from_db()
     assert (edited.path, other.path) == ("first.jpg", "")
     assert left(reverting) == [("main.detection", edited.pk, "changed since")]
-    assert figures(reverting)["Rows put back"] == 2
+    assert figures(reverting)["Former values restored"] == 2
 
 
 @pytest.mark.django_db(transaction=True)
