@@ -44,6 +44,7 @@ DELETE FROM {table} WHERE id = ANY(ARRAY(
     SELECT id FROM {table} WHERE job_id = %s ORDER BY id LIMIT %s
 ))
 """
+# A DELETE in SQL does not clear references as Django's `on_delete` does.
 UNLINK = "UPDATE jobs_job SET {column} = NULL WHERE {column} = %s"
 DELETE = "DELETE FROM jobs_job WHERE id = %s"
 

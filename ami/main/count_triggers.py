@@ -107,6 +107,7 @@ BEGIN
     RETURN NULL;
 END $note$
 """
+# Called once per statement: a bulk insert adds one difference per night, and not one per row.
 NOTE_TRIGGER = """
 CREATE OR REPLACE TRIGGER main_counts_{event} AFTER {event} ON {table} REFERENCING {tables}
 FOR EACH STATEMENT EXECUTE FUNCTION main_note_{table}_{event}()

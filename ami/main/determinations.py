@@ -68,6 +68,8 @@ INPUTS = {
     "main.identification": IDENTIFICATION_READ.format(row="n"),
 }
 
+# Only rows whose result differs are written. The ids are repeated so that the rows to write are
+# also found by the primary key.
 UPDATE = f"""
 WITH decided AS (
     SELECT o.id, o.determination_id AS taxon_before, o.determination_score AS score_before,

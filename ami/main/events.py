@@ -18,6 +18,7 @@ ORDER BY night
 ON CONFLICT (deployment_id, group_by) DO NOTHING
 """
 
+# A capture that is in its night already is not written again.
 MOVE_CAPTURES = """
 UPDATE main_sourceimage s
 SET event_id = e.id, updated_at = now()

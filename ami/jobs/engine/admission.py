@@ -15,6 +15,7 @@ from ami.jobs.models import Job
 from ami.jobs.states import RUNNING, ClaimLostError, JobFailedError, JobState
 from ami.main.models import Detection
 
+# One Job is admitted at a time, so that two Jobs never admit each other at the same moment.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('ami.jobs.engine.admission'))"
 
 # Compare units: an occurrence by its id, a detection without an occurrence by its negative id.

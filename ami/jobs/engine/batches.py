@@ -22,6 +22,7 @@ KEEP = """
 COPY (SELECT * FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch})
 TO STDOUT (FORMAT binary)
 """
+# It is written again after the rollback, with the same ids.
 RESTORE = "COPY {table} FROM STDIN (FORMAT binary)"
 
 

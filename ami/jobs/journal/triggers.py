@@ -66,6 +66,7 @@ CHANGED = """
         WHERE {differs} ORDER BY o.id;
 """
 
+# Called once per statement, with all of its rows, and not at all outside a journaled transaction.
 TRIGGER = """
 CREATE OR REPLACE TRIGGER jobs_journal_{event} AFTER {event} ON {table} REFERENCING {tables}
 FOR EACH STATEMENT WHEN (current_setting('{setting}', true) <> '')

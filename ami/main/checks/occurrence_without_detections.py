@@ -13,6 +13,7 @@ from ami.main.models import Detection, Occurrence
 
 IDENTIFIED = "It has identifications, and a repair never deletes rows made by people."
 
+# Lock the rows in the order of their ids, as the determination does, to avoid deadlocks.
 LOCK = """
 SELECT id FROM main_occurrence WHERE id = ANY(%s) ORDER BY id FOR UPDATE
 """

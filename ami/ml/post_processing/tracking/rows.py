@@ -58,6 +58,7 @@ LEFT JOIN LATERAL (
 ORDER BY event_id, place, id
 """
 
+# The arrays are the columns of a table of new values, so that a batch needs one statement.
 MOVE = """
 UPDATE main_detection d
 SET occurrence_id = w.occurrence, next_detection_id = w.next, link_cost = w.cost,
@@ -80,6 +81,7 @@ WHERE i.occurrence_id = m.id
   AND NOT EXISTS (SELECT FROM main_detection d WHERE d.occurrence_id = m.id)
 """
 
+# An occurrence that another transaction has given a detection meanwhile stays.
 DELETE_EMPTIED = """
 DELETE FROM main_occurrence o
 WHERE id = ANY(%s) AND NOT EXISTS (SELECT FROM main_detection d WHERE d.occurrence_id = o.id)
