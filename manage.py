@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line, on embedded services where no others are named."""
+"""Django's command line; embedded servers are used if no others are configured."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ NOBODY_READS = 128 + signal.SIGPIPE
 
 
 class OutputError(Exception):
-    """What a command writes cannot be written, as the disk is full; the message says why."""
+    """The output of a command cannot be written; the message is the reason, such as a full disk."""
 
 
 class Output:
-    """The standard output, which a command must not mistake for another file when it fails.
+    """The standard output, whose errors a command cannot mistake for those of another file.
 
-    A fault is raised again by the last flush, even where its writer went on.
+    The last flush raises an error again, even if its writer has ignored it.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -48,7 +48,7 @@ class Output:
             raise self._told(fault) from None
 
     def discard(self) -> None:
-        """Let what is left go nowhere: Python flushes once more at its end."""
+        """Discard the rest of the output, because Python flushes once more at its end."""
         self._fault = None
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _open_what_is_closed() -> None:
-    """Let commands write, to nowhere, where their caller has closed stdout or stderr."""
+    """Let commands write to the null device if their caller has closed stdout or stderr."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))

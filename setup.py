@@ -1,4 +1,4 @@
-"""Leaves out of the wheel what needs the development machine; `pyproject.toml` says the rest."""
+"""Excludes from the wheel what only development needs; `pyproject.toml` contains the rest."""
 
 from setuptools import setup
 from setuptools.command.build_py import build_py

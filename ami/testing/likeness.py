@@ -71,7 +71,7 @@ class Likeness:
         }
 
     def of(self, job: Job) -> dict[str, Any]:
-        """Everything that the Job left."""
+        """All results of the Job."""
         job.refresh_from_db()
         return self.tables() | {
             "journal": self._journal(job),

@@ -29,9 +29,9 @@ FORKS.set_forkserver_preload(
 
 
 class CeleryProcess:
-    """`celery -A config …`, in a process group of its own, with its output in `log`.
+    """`celery -A config …` in a separate process group, with its output in `log`.
 
-    `named` are set in its environment, beside what this process has there.
+    `named` is added to the environment of this process.
     """
 
     def __init__(self, *arguments: str, log: Path, **named: str) -> None:
@@ -55,17 +55,17 @@ class CeleryProcess:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def stop(self) -> int | None:
-        """Ask it to stop, as a deployment does; returns its exit code."""
+        """Ask it to stop, as a deployment does; return its exit code."""
         self._process.terminate()
         return self.wait()
 
     def wait(self) -> int | None:
-        """Return its exit code, or None where it has not ended after a minute."""
+        """Return its exit code, or None if it has not ended after a minute."""
         self._process.join(60)
         return self._process.exitcode
 
     def kill(self) -> None:
-        """Kill it with all of its processes, stopped ones, too."""
+        """Kill it with all of its processes, including suspended ones."""
         assert self._process.pid
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

@@ -12,7 +12,7 @@ from django.conf import settings
 
 @shared_task
 def wait_forever(key: str) -> None:
-    """Push this process's id to a list in Redis, and never end, at a soft limit neither."""
+    """Push the id of this process to a list in Redis, and never end, not even at the soft limit."""
     with redis.from_url(settings.REDIS_URL) as client:
         client.rpush(key, os.getpid())
     while True:
@@ -22,7 +22,7 @@ def wait_forever(key: str) -> None:
 
 @shared_task
 def wait_for_word(key: str) -> None:
-    """Push this process's id, and end when something is pushed to the list's answer."""
+    """Push the id of this process, and end when something is pushed to the answer list."""
     with redis.from_url(settings.REDIS_URL) as client:
         client.rpush(key, os.getpid())
         client.blpop(f"{key}:answer")

@@ -1,4 +1,4 @@
-"""Real processes for tests: users of embedded servers, and a copy of the project to run in."""
+"""Real processes for tests: users of embedded servers, and copies of the project."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ class User:
         return self
 
     def refusal(self) -> str:
-        """Return what it says when it cannot hold the server."""
+        """Return its message if it cannot hold the server."""
         return self.process.communicate(timeout=60)[1]
 
     def leave(self) -> None:
@@ -60,7 +60,7 @@ class User:
 
 
 def is_held(server: Server, name: str) -> bool:
-    """Tell whether a process holds one of the server's locks."""
+    """Return whether a process holds one of the server's locks."""
     if not server.folder.exists():
         return False
     lock = server.open_lock(name)
@@ -98,7 +98,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
 
 
 def copy_project(target: Path) -> Path:
-    """Copy what runs, so that it has a `.local` of its own."""
+    """Copy the code of the project, so that it has its own `.local`."""
     for name in ("ami", "config"):
         shutil.copytree(
             ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "tests")
@@ -108,6 +108,6 @@ def copy_project(target: Path) -> Path:
 
 
 def bare_environment() -> dict[str, str]:
-    """Return the environment of a machine that names no servers and no settings."""
+    """Return the environment of a machine without variables for servers and settings."""
     named = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "MEDIA_ROOT"}
     return {name: value for name, value in os.environ.items() if name not in named}

@@ -1,4 +1,4 @@
-"""What a session of chaos did, how often, and in which tests."""
+"""The counts of what a chaos session did, by test."""
 
 import os
 from collections import Counter, defaultdict
@@ -8,12 +8,12 @@ DONE: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
 
 def note(what: str) -> None:
-    """Count once what the present test does."""
+    """Count one deed of the present test."""
     DONE[what][present_test()] += 1
 
 
 def present_test() -> str:
-    """The id of the test that runs, without the name of its phase."""
+    """The id of the running test, without the name of its phase."""
     return os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
 
 

@@ -1,4 +1,4 @@
-"""Which commands need a server; in a copy of the project that has none yet."""
+"""Which commands need a server, tested in a copy of the project without one."""
 
 import os
 import signal

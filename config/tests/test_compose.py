@@ -1,4 +1,4 @@
-"""docker-compose.yml without an engine: its form, and each command run until it is healthy."""
+"""docker-compose.yml without Docker: its schema, and each command run until it is healthy."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture
 def environment(db: None, tmp_path: Path) -> dict[str, str]:
-    """Production's environment, on the servers and the database of the tests."""
+    """The environment of production, with the servers and the database of the tests."""
     database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     scripts = str(Path(sys.executable).parent)
     prefix = f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}production:"
@@ -65,7 +65,7 @@ def environment(db: None, tmp_path: Path) -> dict[str, str]:
 
 
 def _here(words: list[str], folder: Path, ports: dict[str, str]) -> list[str]:
-    """Return a command with its ports free here, and its temporary files in `folder`."""
+    """Return a command with ports that are free here, and with its temporary files in `folder`."""
     moved = [word.replace("/tmp", str(folder)) for word in words]  # noqa: S108
     for port, free in ports.items():
         moved = [re.sub(rf"\b{port}\b", free, word) for word in moved]

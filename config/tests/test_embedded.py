@@ -1,4 +1,4 @@
-"""Embedded servers, with real processes that share, leave, and are killed."""
+"""Embedded servers with real processes that share them, leave, and are killed."""
 
 import os
 import pwd
@@ -41,7 +41,7 @@ NAMELESS = 23456
 
 @pytest.fixture
 def top(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A path short enough for sockets in it, whatever the name of the test."""
+    """A folder whose path is short enough for sockets."""
     top = tmp_path_factory.mktemp("top") / "project" / ".local"
     top.parent.mkdir()
     yield top
@@ -50,7 +50,7 @@ def top(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """PostgreSQL's data, made once for all tests but those of the making."""
+    """The data of PostgreSQL, created once for all tests except those of the creation."""
     made = Postgres(tmp_path_factory.mktemp("made") / ".local")
     made.make_folders()
     made.prepare()
@@ -59,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 
 def with_data(server: Server, made: Postgres) -> Server:
-    """Give the server the data that `made` has, if it is a PostgreSQL."""
+    """Copy the data of `made` to the server if it is PostgreSQL."""
     if isinstance(server, Postgres):
         server.make_folders()
         subprocess.run(["cp", "--archive", str(made.data), str(server.data)], check=True)
@@ -95,7 +95,7 @@ def redis_server(top: Path) -> Iterator[Redis]:
 def as_other_user() -> tuple[str, ...]:
     """Return the prefix that runs a command as an ordinary user who can read this Python.
 
-    He cannot write the coverage data, which are root's.
+    This user cannot write the coverage data, which root owns.
     """
     reads = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
     user = (f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups", *reads)
@@ -243,7 +243,7 @@ def test_long_path_moves_the_sockets_only(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_start_and_stop_in_one_process(server: Server) -> None:
-    """What the keeper does, without the keeper."""
+    """Start and stop the server without a keeper."""
     server.make_folders()
     keeper.start(server)
     assert server.answers()

@@ -1,4 +1,4 @@
-"""Every command of the project, where nobody takes what it writes."""
+"""Every command of the project, with an output that cannot be written."""
 
 import os
 import sys
@@ -37,7 +37,7 @@ def unread(buffering: int) -> IO[str]:
 
 @pytest.fixture(autouse=True)
 def kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the connection of the test, and its standard output, whatever a command does."""
+    """Keep the connection and the standard output of the test while a command runs."""
     monkeypatch.setattr(connections, "close_all", lambda: None)
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "stdout", sys.stdout)

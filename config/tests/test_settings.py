@@ -1,4 +1,4 @@
-"""What each environment's settings promise."""
+"""The settings of each environment."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The house rules that no linter holds."""
+"""Rules of the project that no linter checks."""
 
 import ast
 import re

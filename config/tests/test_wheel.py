@@ -1,4 +1,4 @@
-"""The wheel in a project of somebody else, made of the very files that the documentation shows."""
+"""The wheel in another project, which consists of the files that the documentation shows."""
 
 import os
 import shutil

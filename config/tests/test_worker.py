@@ -1,4 +1,4 @@
-"""What becomes of a message whose worker is stopped or killed; with real ones."""
+"""Messages whose worker is stopped or killed, with real workers."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ Start: TypeAlias = Callable[..., CeleryProcess]
 
 @pytest.fixture
 def queue() -> str:
-    """A queue of the test's own: Redis may give a message to a worker that was just killed."""
+    """A separate queue: Redis may deliver a message to a worker that was just killed."""
     return f"long-{uuid4()}"
 
 
@@ -54,7 +54,7 @@ def start(client: redis.Redis, queue: str, tmp_path: Path) -> Iterator[Start]:
 
 
 def started(client: redis.Redis) -> int:
-    """Return the process that has started the next task, once it has."""
+    """Wait until the next task starts; return its process."""
     item = client.blpop([STARTED], timeout=60)
     assert item is not None
     return int(item[1])

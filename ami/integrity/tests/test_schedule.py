@@ -1,4 +1,4 @@
-"""The task of beat that checks the integrity, and its schedule."""
+"""The scheduled task that checks the integrity."""
 
 import re
 from datetime import UTC, datetime, timedelta

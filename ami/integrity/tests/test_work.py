@@ -184,7 +184,7 @@ def test_repair_is_reverted(world: World) -> None:
 
 
 def rows_of(*tables: type[Model]) -> list[Any]:
-    """All rows, but for the time of their writing, which no revert puts back."""
+    """All rows without the time of the last change, which a revert does not restore."""
     return [
         {name: value for name, value in row.items() if name != "updated_at"}
         for rows in snapshot(*tables).values()
@@ -206,7 +206,7 @@ JOURNALED_REPAIRS = [
 def test_every_repair_is_journaled_and_its_revert_puts_back_what_was(
     key: str, make: Callable[[World], Rows]
 ) -> None:
-    """Of all checks but those of cached counts and of the projects of captures."""
+    """All checks except those of cached counts and of the projects of captures."""
     make(make_world())
     tables = [apps.get_model(label) for label in JOURNALED]
     before = rows_of(*tables)
@@ -238,7 +238,7 @@ class TestOneWriter:
     """A repair and a run that may write the same occurrences take turns."""
 
     def admitted(self, scope: Scope = EVERYTHING) -> Job:
-        """A repair that runs elsewhere."""
+        """A repair that runs in another process."""
         job = queue(scope=scope)
         Job.objects.filter(pk=job.pk).update(status=JobState.STARTED, admitted_at=job.created_at)
         return job

@@ -1,4 +1,4 @@
-"""Who looks at the pages of Jobs, and what parts they show."""
+"""Users and parts for tests of the Job pages."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def told(response: Any) -> list[str]:
 
 
 def make_parts(job: Job, *states: PartState, **fields: Any) -> None:
-    """A part of 100 rows for each of `states`; those that are done have done them."""
+    """Create a part of 100 rows for each of `states`; all rows of done parts are done."""
     JobPart.objects.bulk_create(
         JobPart(
             job=job,

@@ -1,4 +1,4 @@
-"""Servers and workers of a test's own: killing them hurts nobody."""
+"""Servers and workers for one test, which may kill them."""
 
 import os
 import shutil
@@ -63,7 +63,7 @@ WHERE starts_with(application_name, '{NAME}') AND {{moment}}
 
 
 class Site:
-    """PostgreSQL, Redis and the workers that use them. All moves at random come from `random`."""
+    """PostgreSQL, Redis and the workers that use them. All random choices use `random`."""
 
     def __init__(self, top: Path, *, seed: int) -> None:
         self.postgres, self.redis = Postgres(top / "site"), Redis(top / "site")
@@ -79,7 +79,7 @@ class Site:
             self._hold(server)
 
     def end(self) -> None:
-        """Leave no process and no file."""
+        """Stop all processes and delete all files."""
         self.kill_workers()
         self._forget()
         for user in self.users:
@@ -91,14 +91,14 @@ class Site:
         return self.postgres.url.replace("/ami?", f"/{self.database}?")
 
     def copy_database(self, template: str, name: str) -> None:
-        """Make a database anew, as a copy of another that nobody is connected to."""
+        """Create a database again, as a copy of another one without connections."""
         with self.activity().cursor() as cursor:
             cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
 
     @contextmanager
     def connected(self, name: str) -> Iterator[None]:
-        """Have Django use that database, and publish to this Redis, as the workers do."""
+        """Let Django use that database and publish to this Redis, as the workers do."""
         former, self.database = dict(connection.settings_dict), name
         app = Celery("chaos", set_as_current=False)
         app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -116,7 +116,7 @@ class Site:
             app.close()
 
     def start_worker(self) -> CeleryProcess:
-        """Start one with two processes on the database in use; returns when it takes messages."""
+        """Start a worker on the current database; returns when it takes messages."""
         number = len(self.workers)
         arguments = ("worker", "--concurrency=2", "--without-gossip", "--without-mingle", "-linfo")
         own = (f"--hostname={number}@chaos", "--include=ami.jobs.tests.in_the_worker")
@@ -129,14 +129,14 @@ class Site:
         return worker
 
     def kill_workers(self) -> None:
-        """Return when Redis knows it, too: it would give a message to one that is gone."""
+        """Return when Redis has noticed it, so that it delivers nothing to a dead worker."""
         for worker in self.workers:
             worker.kill()
         with redis.from_url(self.redis.url) as client:
             wait_until(lambda: client.info("clients")["blocked_clients"] == 0)
 
     def return_messages(self) -> None:
-        """Have Redis take back what dead workers hold, as it does after the visibility timeout."""
+        """Return the messages of dead workers, as Redis does after the visibility timeout."""
         app = Celery("later", set_as_current=False)
         app.config_from_object("django.conf:settings", namespace="CELERY")
         with app.connection_for_read(broker_url(self.redis.url)) as broker:
@@ -145,7 +145,7 @@ class Site:
             channel.qos.restore_visible(num=1000)
 
     def process_that_is(self, moment: str) -> int:
-        """Wait for the moment; returns the id of a worker's process that is there."""
+        """Wait for the moment; return the id of a worker process that has reached it."""
         if moment == "at any time":
             time.sleep(self.random.uniform(0, 0.1))
         found: list[int] = []
@@ -158,7 +158,7 @@ class Site:
         return self.random.choice(sorted(found))
 
     def kill_what_waits(self) -> None:
-        """Kill the workers' processes that wait for a lock, and what PostgreSQL keeps of them."""
+        """Kill the worker processes that wait for a lock, and end their sessions in PostgreSQL."""
         for pid in self.processes("waiting for a lock"):
             os.kill(pid, signal.SIGKILL)
             note("killed a process that waits for a lock")
@@ -166,12 +166,12 @@ class Site:
                 cursor.execute(END_SESSION, [f"{NAME}{pid}"])
 
     def make_durable(self) -> None:
-        """Have the workers that are started from now on wait for their commits to be durable."""
+        """Let workers that are started from now on wait until their commits are durable."""
         with self.activity().cursor() as cursor:
             cursor.execute(f"ALTER DATABASE {self.database} SET synchronous_commit = 'on'")
 
     def lose_the_answer_to_a_commit(self) -> None:
-        """End the session of a worker whose transaction is committed, before it hears of that.
+        """End the session of a worker after its commit, but before the worker is told.
 
         The database must be durable.
         """
@@ -187,7 +187,7 @@ class Site:
         self._set_standby("")
 
     def restart_postgres(self) -> None:
-        """Stop it in immediate mode, which is a crash, and start it again."""
+        """Stop the server in immediate mode, which is a crash, and start it again."""
         self._forget()
         connection.close()
         self._kill(self.postgres, signal.SIGQUIT)
@@ -195,7 +195,7 @@ class Site:
         self._hold(self.postgres)
 
     def lose_redis(self) -> None:
-        """Kill it, and start it empty."""
+        """Kill the server, and start it without data."""
         self._kill(self.redis, signal.SIGKILL)
         note("killed Redis and lost its data")
         shutil.rmtree(self.redis.data)
@@ -206,14 +206,14 @@ class Site:
             client.flushall()
 
     def activity(self) -> psycopg2.extensions.connection:
-        """A connection that sees what the others do."""
+        """A connection that observes the other sessions."""
         if self._monitor is None:
             self._monitor = psycopg2.connect(self.postgres.url.replace("/ami?", "/postgres?"))
             self._monitor.autocommit = True
         return self._monitor
 
     def processes(self, moment: str) -> list[int]:
-        """The ids of the workers' processes that are there now."""
+        """The ids of the present worker processes."""
         with self.activity().cursor() as cursor:
             cursor.execute(SEEN.format(moment=MOMENTS[moment]))
             return [int(name.removeprefix(NAME)) for (name,) in cursor.fetchall()]

@@ -15,7 +15,7 @@ from config.tests.tally import table
 
 @pytest.fixture
 def published() -> Iterator[list[tuple[str, list[Any]]]]:
-    """The messages that go out: (task id, arguments)."""
+    """The published messages, as (task id, arguments)."""
     messages: list[tuple[str, list[Any]]] = []
 
     def note(headers: dict[str, Any], body: tuple[list[Any], Any, Any], **kwargs: Any) -> None:
@@ -28,7 +28,7 @@ def published() -> Iterator[list[tuple[str, list[Any]]]]:
 
 @pytest.fixture
 def broker_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point what is published at a port that nobody listens on."""
+    """Publish to a port on which nothing listens."""
     app = Celery("nowhere", set_as_current=False)
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.conf.update(broker_url="redis://127.0.0.1:1/0")
@@ -37,7 +37,7 @@ def broker_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def empty_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A broker without a message, of which nothing is waited for."""
+    """An empty broker, whose answers are not waited for."""
     monkeypatch.setattr(stale, "LOOK_AGAIN_SECONDS", 0)
     monkeypatch.setattr(broker, "LOOK_AGAIN_SECONDS", 0)
     monkeypatch.setattr(health, "PING_SECONDS", 0.01)

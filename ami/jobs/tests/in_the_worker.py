@@ -1,4 +1,4 @@
-"""What the workers of the tests that kill them import: small batches, and moments to be hit in."""
+"""Imported by workers that tests kill: small batches, and moments at which to kill them."""
 
 import os
 from typing import Any

@@ -15,9 +15,9 @@ KEY = "test_type"
 
 
 class Killed(BaseException):
-    """A worker ends in the middle of its work.
+    """A worker ends during its work.
 
-    A KeyboardInterrupt that a test lets through would end the whole session.
+    An uncaught KeyboardInterrupt would end the whole test session.
     """
 
 
@@ -53,13 +53,13 @@ class Idle(PlannedWork):
 
 
 def job_type(run: Callable[[Job], None]) -> AbstractContextManager[None]:
-    """Register `run` as the job type "test_type", and forget it afterwards."""
+    """Register `run` as the job type "test_type", and remove it afterwards."""
     return work_type(lambda job: Whole(job, run))
 
 
 @contextmanager
 def work_type(make: WorkFactory) -> Iterator[None]:
-    """Register work as the job type "test_type", and forget it afterwards."""
+    """Register work as the job type "test_type", and remove it afterwards."""
     JOB_TYPES.register(KEY, make)
     try:
         yield
@@ -79,7 +79,7 @@ def make_job(**fields: Any) -> Job:
 
 
 def run_to_end(job: Job) -> Job:
-    """Run a queued Job as workers do, one part after the other; returns it as it stands then."""
+    """Run a queued Job as workers do, one part after the other; return it in its final state."""
     runner.run(job.pk)
     for part in job.parts.filter(state=PartState.QUEUED).order_by("number"):
         parts.run(part.pk, task_id=part.task_id)

@@ -1,4 +1,4 @@
-"""What tests do to the broker, and read there."""
+"""Access of tests to the broker."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def purge() -> None:
 
 
 def messages_in_hand() -> int:
-    """How many messages were taken and not acknowledged."""
+    """The number of messages that were taken and not acknowledged."""
     with broker._store() as store:
         return int(store.client.hlen(store.taken))
 
@@ -24,7 +24,7 @@ def waiting(*rows: Job | JobPart) -> int:
 
 
 def take_message(queue: str = "post_processing") -> Any:
-    """Take a message as a worker does that has not acknowledged it."""
+    """Take a message without acknowledging it."""
     channel: Any = current_app.connection_for_write().channel()
     return channel.basic_get(queue)
 

@@ -1,4 +1,4 @@
-"""What a revert is foretold to do, and what it did, to be compared."""
+"""The announced and the actual results of a revert, for comparison."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ Cause = tuple[str, str, int | None, int | None]
 
 
 def foretold(job: Job) -> tuple[dict[str, int], Counter[Cause]]:
-    """The counters, and what is left alone and why, as foretold; nothing is written."""
+    """The announced counters, and the rows left alone with reasons; nothing is written."""
     before = tables()
     undone = foretell(job)
     assert tables() == before
@@ -26,7 +26,7 @@ def foretold(job: Job) -> tuple[dict[str, int], Counter[Cause]]:
 
 
 def done(job: Job) -> tuple[dict[str, int], Counter[Cause]]:
-    """The same of a revert that has ended, by its counters and its journal."""
+    """The same for a revert that has ended, from its counters and its journal."""
     told = figures(job)
     counters = {name: told[name.capitalize().replace("_", " ")] for name in COUNTERS.values()}
     left: Counter[Cause] = Counter()

@@ -1,4 +1,4 @@
-"""Running a method on rows of every kind, reverting it, and what that left."""
+"""Run a method on rows of every kind, revert it, and compare the rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +36,7 @@ from ami.ml.post_processing.tests.methods import (
 
 
 def net_rows(job: Job) -> int:
-    """How many rows a Job left otherwise than it found them."""
+    """The number of rows that a Job has changed."""
     fates: dict[tuple[str, int], list[str]] = {}
     for model, pk, kind in job.changes.order_by("pk").values_list("model", "object_id", "kind"):
         fates.setdefault((model, pk), []).append(kind)
@@ -48,7 +48,7 @@ def run(
     task_cls: type[BasePostProcessingTask] = SmallSizeFilterTask,
     **config: Any,
 ) -> Job:
-    """A Job of that method that has run to its end."""
+    """A Job of the method that has ended."""
     config["source_image_collection_id"] = capture_set.pk
     job = make_job(job_type_key=JOB_TYPE, params={"task": task_cls.key, "config": config})
     runner.run(job.pk)
@@ -68,7 +68,7 @@ def ended(job: Job) -> Job:
 
 
 def make_night(*, small: bool = True) -> tuple[SourceImageCollection, Occurrence]:
-    """One occurrence of two frames that are both named; its boxes are too small, or not."""
+    """One occurrence with two classified detections, whose boxes may be too small."""
     capture_set = make_scope(2)
     taxon = make_taxon()
     for detection in Detection.objects.all():
@@ -81,7 +81,7 @@ def make_night(*, small: bool = True) -> tuple[SourceImageCollection, Occurrence
 
 
 class SupersedingTask(CountingTask):
-    """Supersedes every terminal classification, whatever it says."""
+    """Supersedes every terminal classification."""
 
     key = "superseding"
     name = "Superseding"
@@ -111,7 +111,7 @@ def merge(capture_set: SourceImageCollection) -> Job:
 
 
 def make_tracks() -> SourceImageCollection:
-    """Occurrences with identifications, withdrawn ones too, and rows of every odd value."""
+    """Occurrences with identifications, including withdrawn ones, and rows with unusual values."""
     capture_set = make_scope(2, 1, 3, loose=1)
     odd = [float("nan"), float("inf"), -0.0, 5e-324, 0.1]
     for number, detection in enumerate(Detection.objects.order_by("pk")):

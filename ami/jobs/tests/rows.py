@@ -1,4 +1,4 @@
-"""Jobs and parts in any state, and silent ones."""
+"""Jobs and parts in any state, including silent ones."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""A method that leaves a trace on each detection, and fails on those that a test names."""
+"""A method that marks each detection, and fails on those that a test chooses."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ def raise_value_error(told: str) -> None:
 
 
 class SeeingTask(CountingTask):
-    """Writes to its detections; raises on those whose ids are in `odd`."""
+    """Writes its detections; raises an error for those whose ids are in `odd`."""
 
     key = "seeing"
     name = "Seeing"
@@ -57,7 +57,7 @@ def unseen() -> list[int]:
 def worked(
     broker: Broker, scope: SourceImageCollection, *, workers: int = 2, **options: Any
 ) -> Job:
-    """A Job that was worked on; parts that several workers have end in any order."""
+    """A Job after its run; parts of several workers may end in any order."""
     job = queued(SeeingTask, scope, **options)
     broker.work(workers)
     return assert_sound(job)

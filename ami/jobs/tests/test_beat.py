@@ -1,4 +1,4 @@
-"""A real beat and a real worker: the tick, and what becomes of schedules that people edit."""
+"""A real beat and a real worker: the tick, and edited schedules."""
 
 import signal
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def every_second(name: str, task: str, **fields: Any) -> PeriodicTask:
 
 @pytest.fixture
 def beat(transactional_db: None, celery_worker: str, tmp_path: Path) -> Iterator[CeleryProcess]:
-    """Beat, on a schedule of seconds."""
+    """Beat with a schedule of seconds."""
     PeriodicTask.objects.all().delete()
     every_second("jobs.tick", TICK_TASK)
     every_second("integrity", TASK, kwargs='{"checks": ["taxon_loop"]}')

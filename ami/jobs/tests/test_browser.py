@@ -1,4 +1,4 @@
-"""A Job's page in a real browser: it follows the Job, and asks for no more than it needs."""
+"""The page of a Job in a real browser: it follows the Job with few requests."""
 
 from urllib.parse import urlsplit
 
@@ -34,7 +34,7 @@ def operator(page: Page, live_server: LiveServer, client: Client) -> Page:
 
 
 def requests_of(page: Page) -> list[str]:
-    """The requests for the live part, as they go out."""
+    """The requests for the live part of the page."""
     sent: list[str] = []
 
     def note(path: str) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py check_jobs`: what it reports, what it repairs, exit codes, JSON."""
+"""`manage.py check_jobs`: its report, repairs, exit codes and JSON."""
 
 from collections.abc import Callable
 from typing import Any

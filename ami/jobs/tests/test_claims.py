@@ -1,4 +1,4 @@
-"""Which message may claim a part, and when a Job that was stopped goes on or ends."""
+"""Which message may claim a part, and when a stopped Job continues or ends."""
 
 from collections.abc import Iterator
 
@@ -51,7 +51,7 @@ def test_message_from_before_a_resume_does_not_count(
 def test_part_whose_worker_and_message_are_gone_is_resumed(
     broker: Broker, scope: SourceImageCollection
 ) -> None:
-    """Its worker is killed, the Job paused, and the message comes again while it is."""
+    """Its worker is killed, the Job is paused, and the message is delivered again meanwhile."""
     job, (first, _) = handed_out(broker, scope)
     assert JobPart.claim(first.pk, task_id=first.task_id)
     fresh(job).pause()

@@ -1,4 +1,4 @@
-"""Many Jobs at once on scopes that overlap end as they do one after another."""
+"""Many simultaneous Jobs on overlapping scopes have the same results as one after another."""
 
 from collections.abc import Iterator
 from threading import Event as Flag
@@ -58,7 +58,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class SharpeningTask(CountingTask):
-    """Supersedes each terminal classification by one with the square of its score."""
+    """Supersedes each terminal classification with one that has the square of its score."""
 
     key = "sharpening"
     name = "Sharpening"
@@ -82,7 +82,7 @@ class SharpeningTask(CountingTask):
 
 
 class NightlyTask(SharpeningTask):
-    """Gives whole nights what is left of their scores."""
+    """Reduces the scores of whole nights."""
 
     key = "nightly"
     name = "Nightly"
@@ -110,7 +110,7 @@ def methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class World:
-    """Occurrences over six nights, and capture sets that share some of these nights."""
+    """Occurrences in six nights, and capture sets that share some of these nights."""
 
     def __init__(self, taxa: list[Taxon]) -> None:
         deployment = make_deployment()
@@ -133,7 +133,7 @@ class World:
         self.former = queued(SharpeningTask, self.sets[1])
 
     def launch(self, number: int) -> Job:
-        """The Job of that number, of twenty."""
+        """The Job with this number, of twenty."""
         if number == 9:
             return request_revert(fresh(self.former))
         capture_set, task_cls = self.sets[number % 5], METHODS[number % 4]
@@ -142,7 +142,7 @@ class World:
         return queued(task_cls, capture_set, dry_run=number == 6)
 
     def end(self) -> list[Any]:
-        """What its rows say, without their ids."""
+        """The values of its rows, without their ids."""
         place = {pk: number for number, pk in enumerate(self.detections)}
         return [
             (
@@ -173,7 +173,7 @@ def _names(detection: Detection) -> list[str]:
 
 
 class Watch(Thread):
-    """Looks on while Jobs run, and notes whoever waits in a circle, or for one that has ended."""
+    """Records Jobs that wait in a circle or for a Job that has ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,7 +251,7 @@ def test_cancel_of_a_waiting_job_wakes_those_behind_it(broker: Broker) -> None:
 
 
 def test_jobs_on_the_same_loose_detections_wait_for_each_other(broker: Broker) -> None:
-    """A detection without an occurrence is a unit of its own."""
+    """A detection without an occurrence is a separate unit."""
     scope = make_scope(loose=2)
     with registered(PartingTask):
         holder, held = handed_out(broker, scope)
@@ -266,7 +266,7 @@ def test_jobs_on_the_same_loose_detections_wait_for_each_other(broker: Broker) -
 
 
 def test_jobs_are_admitted_one_at_a_time(broker: Broker) -> None:
-    """Of two that look for each other at the same moment, neither would see the other."""
+    """Two Jobs that look for each other at the same moment would not see each other."""
     scope = make_scope(1)
     with registered(PartingTask):
         job = queued(PartingTask, scope)
@@ -280,7 +280,7 @@ def test_jobs_are_admitted_one_at_a_time(broker: Broker) -> None:
 
 
 def test_woken_job_is_not_overtaken(broker: Broker) -> None:
-    """Of two that are woken at once, the later one waits for the earlier, who begins first."""
+    """Of two Jobs that are woken at once, the later one waits for the earlier one."""
     scope = make_scope(1, 1)
     with registered(PartingTask):
         holder, held = handed_out(broker, scope)

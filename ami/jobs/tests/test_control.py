@@ -1,4 +1,4 @@
-"""The buttons of a Job's page, and the actions of the list."""
+"""The buttons of the Job page, and the actions of the list."""
 
 from collections.abc import Sequence
 

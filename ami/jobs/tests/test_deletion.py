@@ -1,4 +1,4 @@
-"""What a Job needs is kept until its end; and nothing names a Job that is gone."""
+"""Rows that a Job needs are kept until it ends, and no row refers to a deleted Job."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def make_event() -> Event:
 
 
 def needed_by_a_run(name: str) -> tuple[Any, Job]:
-    """A row, and a Job that has not ended and is pointed at it."""
+    """A row, and an unfinished Job that runs on it."""
     makers: dict[str, Any] = {
         "source_image_collection_id": lambda: make_capture_set([make_capture()]),
         "event_id": make_event,
@@ -55,7 +55,7 @@ def needed_by_a_run(name: str) -> tuple[Any, Job]:
 
 
 def needed_by_any_job(name: str) -> tuple[Any, Job]:
-    """A row, and a Job that has not ended and may need it."""
+    """A row, and an unfinished Job that may need it."""
     makers: dict[str, Any] = {
         "project": make_project,
         "taxon": make_taxon,

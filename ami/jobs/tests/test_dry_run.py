@@ -41,7 +41,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class NightlyTask(SupersedingTask):
-    """Supersedes whole nights."""
+    """Supersedes the classifications of whole nights."""
 
     key = "nightly"
     name = "Nightly"
@@ -50,7 +50,7 @@ class NightlyTask(SupersedingTask):
 
 @pytest.fixture(autouse=True)
 def methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have each method make several parts of several batches."""
+    """Let each method plan several parts of several batches."""
     for task_cls in METHODS:
         monkeypatch.setattr(task_cls, "batch_size", 2)
         monkeypatch.setattr(task_cls, "part_batches", 2)
@@ -70,7 +70,7 @@ METHODS: list[type[BasePostProcessingTask]] = [
 
 @pytest.fixture
 def scope() -> SourceImageCollection:
-    """Tracks, each in a night of its own, of which some boxes are too small, and some are none."""
+    """Tracks in separate nights; some boxes are too small, and some are missing."""
     make_tracks()
     captures, deployment = [], make_deployment()
     for number, occurrence in enumerate([*Occurrence.objects.order_by("pk"), None]):
@@ -97,7 +97,7 @@ def run(broker: Broker, task_cls: type[BasePostProcessingTask], *args: Any, **op
 def test_dry_run_announces_what_the_run_does(
     broker: Broker, scope: SourceImageCollection, task_cls: type[BasePostProcessingTask]
 ) -> None:
-    """It is the first run ever: there is no algorithm yet, nor the taxon of the filter."""
+    """It is the first run: neither the algorithm nor the taxon of the filter exists."""
     assert not Algorithm.objects.exists()
     known, before = known_rows(), tables()
     dry = run(broker, task_cls, scope, dry_run=True)
@@ -176,7 +176,7 @@ def test_dry_run_that_is_stopped_in_the_middle_changes_nothing(
 
 
 def test_dry_run_is_not_reverted(broker: Broker, scope: SourceImageCollection) -> None:
-    """Its journal tells of changes that never were; the run after it may have made the same."""
+    """Its journal lists changes that were rolled back; a later run may have made the same ones."""
     dry = run(broker, SmallSizeFilterTask, scope, dry_run=True)
     run(broker, SmallSizeFilterTask, scope)
     assert refusal(dry) == f"Job {dry.pk} was a dry run, which wrote nothing."

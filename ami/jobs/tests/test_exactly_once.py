@@ -1,4 +1,4 @@
-"""What stops a worker in the middle of a batch undoes it whole; it is done once in the end."""
+"""A batch whose worker is stopped is rolled back completely, and done exactly once in the end."""
 
 from functools import partial
 from itertools import count
@@ -93,7 +93,7 @@ def test_lost_connection_is_no_fault_of_the_rows(
 def test_commit_whose_answer_was_lost_is_not_done_again(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, *, at: int, dry_run: bool, visible: bool
 ) -> None:
-    """The server may still be about to commit when the worker looks for what it did."""
+    """The server may not have committed yet when the worker looks for its changes."""
     if not visible:
         monkeypatch.setattr(parts._Walk, "_was_committed", lambda walk: False)
     scope = make_scope(*[1] * 64)
@@ -189,7 +189,7 @@ def test_slices_go_on_exactly_where_they_ended(
 
 
 def batches_since_claim(part: JobPart) -> int:
-    """A clock that ticks with each batch."""
+    """A clock that advances with each batch."""
     claimed_at: int = vars(part).setdefault("cursor_at_claim", part.cursor)
     return part.cursor - claimed_at
 
@@ -197,7 +197,7 @@ def batches_since_claim(part: JobPart) -> int:
 def test_run_that_is_aborted_at_any_statement_leaves_all_or_nothing(
     broker: Broker,
 ) -> None:
-    """Walks over the statements of a batch, aborting at the first, the second, and so on."""
+    """Aborts a batch at its first statement, then at its second, and so on."""
     scope = make_scope(1, 1)
     for detection in Detection.objects.all():
         make_classification(detection=detection)
@@ -230,7 +230,7 @@ def test_run_that_is_aborted_at_any_statement_leaves_all_or_nothing(
 
 
 class Aborting:
-    """Lets the n-th statement pass, and ends the program as it returns."""
+    """Executes the n-th statement, and then ends the process."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -256,7 +256,7 @@ def state() -> dict[str, Any]:
 
 
 def test_queries_of_a_batch_do_not_grow_with_its_rows(broker: Broker) -> None:
-    """Measured over a whole run of one batch, be it a run or a dry one."""
+    """Measured over a whole run or dry run of one batch."""
     counted = {}
     for rows in (1, 15):
         for dry_run in (False, True):

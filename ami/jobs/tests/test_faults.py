@@ -1,4 +1,4 @@
-"""Which errors are tried again, as PostgreSQL itself raises them."""
+"""Which errors are retried; PostgreSQL itself raises them."""
 
 import pytest
 from django.db import DatabaseError, Error, connection, transaction

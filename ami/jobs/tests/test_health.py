@@ -1,4 +1,4 @@
-"""Looking after Jobs, on a real broker; the tests play the workers."""
+"""The health check with a real broker; the tests act as the workers."""
 
 import re
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ CRASHED = {"checked": 0, "fixed": 0, "unfixable": 1}
 
 @pytest.fixture
 def unreadable() -> Iterator[None]:
-    """Read the broker at a port that nobody listens on."""
+    """Read the broker at a port on which nothing listens."""
     app = Celery("nowhere", set_as_current=False)
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.conf.update(broker_url="redis://127.0.0.1:1/0")
@@ -109,7 +109,7 @@ def test_job_without_a_task_id_gets_one() -> None:
 
 
 def test_two_jobs_that_came_to_wait_for_each_other_go_on(published: Messages) -> None:
-    """The first was to hear of the other's end, which was then queued again behind it."""
+    """The first Job waited for the other one, which was then queued again behind it."""
     first, other = queued_job(), queued_job()
     Job.objects.filter(pk=first.pk).update(waits_for=other)
     Job.objects.filter(pk=other.pk).update(waits_for=first)

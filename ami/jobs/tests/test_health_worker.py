@@ -1,4 +1,4 @@
-"""The health check with a real worker: what was lost or left is worked off after all."""
+"""The health check with a real worker: lost and abandoned work is done in the end."""
 
 import pytest
 from celery import current_app

@@ -1,4 +1,4 @@
-"""A unit that fails is left out alone, shown and counted."""
+"""Only the failing unit is skipped; it is shown and counted."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ FOR EACH ROW EXECUTE FUNCTION forbid()
 
 @pytest.fixture
 def forbidden() -> Iterator[Any]:
-    """Has the database refuse an update of those detections, at once or at the commit."""
+    """Let the database refuse an update of these detections, at once or at the commit."""
 
     def forbid(ids: list[int], *, deferred: bool = False) -> None:
         when = "DEFERRABLE INITIALLY DEFERRED" if deferred else ""
@@ -107,7 +107,7 @@ def test_scope_that_fails_whole_has_crashed(broker: Broker) -> None:
 
 @pytest.mark.parametrize("rows", [50, 64])
 def test_many_failing_units_fail_the_job(broker: Broker, rows: int) -> None:
-    """At 50 it is the last unit of the last part that is one too many."""
+    """At 50, the last unit of the last part exceeds the limit."""
     scope = make_scope(*[1] * rows)
     SeeingTask.odd.update(detections())
     job = worked(broker, scope, workers=1)

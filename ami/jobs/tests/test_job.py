@@ -81,7 +81,7 @@ def test_broker_that_is_down_leaves_the_job_queued_with_the_reason(
 
 @pytest.mark.parametrize("status", sorted(FINAL))
 def test_what_an_ended_job_tells_is_not_written_again(status: JobState) -> None:
-    """Whatever is asked of it: only what has failed, or was canceled, is resumed."""
+    """Only failed and canceled parts are resumed."""
     now = timezone.now()
     job = make_job(status=status, outcome="problems", started_at=now, finished_at=now, error="Why.")
     JobPart.objects.create(job=job, number=1, state=PartState.DONE, rows_total=9, rows_done=9)

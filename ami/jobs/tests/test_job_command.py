@@ -1,4 +1,4 @@
-"""`manage.py job`: what each state allows, messages, exit codes, JSON; and bad command lines."""
+"""`manage.py job`: actions by state, messages, exit codes, JSON, incorrect usage."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What PostgreSQL writes into the journal, by itself."""
+"""The entries that PostgreSQL's triggers write into the journal."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,7 +52,7 @@ def execute(statement: str, *params: Any) -> None:
 
 @pytest.fixture(params=["by place", "by value"])
 def comparison(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the triggers compare vectors as on PostgreSQL 17 and later, and as on 15 and 16."""
+    """Let the triggers compare vectors as on PostgreSQL 17 and later, and as on 15 and 16."""
     if request.param == "by value":
         monkeypatch.setattr(triggers, "TOAST_VERSION", 999_999)
         for model in MAKERS:
@@ -226,7 +226,7 @@ def test_identification_of_a_person_is_not_journaled_beside_a_run() -> None:
 
 @pytest.mark.parametrize("label", JOURNALED)
 def test_triggers_know_every_column(label: str) -> None:
-    """Where this fails, a migration must call `install_triggers` anew."""
+    """If this fails, a new migration must call `install_triggers`."""
     model = apps.get_model(label)
     body = function_sql(model).split("$journal$")[1]
     with connection.cursor() as cursor:
@@ -255,7 +255,7 @@ def test_change_says_what_it_is() -> None:
 
 @pytest.mark.usefixtures("comparison")
 def test_long_vector_is_journaled_where_it_changed_and_only_there() -> None:
-    """Long ones are stored apart from their row, and are not read where they stay there."""
+    """Long vectors are stored outside their row, and are not read if they stay there."""
     vectors = [[number / 7 for number in range(first, first + 1000)] for first in (0, 1)]
     job, row = make_job(), make_classification(scores=vectors[0], logits=vectors[0])
     with journaled(job):
@@ -271,7 +271,7 @@ def test_long_vector_is_journaled_where_it_changed_and_only_there() -> None:
 
 
 def test_plan_made_for_few_rows_compares_not_each_row_with_every_other() -> None:
-    """A session keeps the plan of its first change, be it of no row at all."""
+    """A session keeps the plan of its first change, even if that changed no row."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT proconfig FROM pg_proc WHERE proname LIKE 'jobs\\_journal\\_%'")
         assert cursor.fetchall() == [(["enable_nestloop=off"],)] * len(JOURNALED)

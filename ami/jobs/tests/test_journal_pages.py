@@ -1,4 +1,4 @@
-"""What a Job's page tells of its changes, their list, their export, and the way to a revert."""
+"""The changes on the Job page, their list and export, and the page before a revert."""
 
 import csv
 import json
@@ -40,7 +40,7 @@ def sign_in(client: Client, *permissions: str) -> Client:
 
 
 def make_run(*, occurrences: int = 3) -> Job:
-    """A Job that has given occurrences another taxon, and classified a detection."""
+    """A Job that has changed the taxon of occurrences and classified a detection."""
     job = make_job(status=JobState.SUCCESS, name="Masking <of> a night")
     former, present = make_taxon(name="Noctua <janthe>"), make_taxon(name="Noctua pronuba")
     rows = [make_occurrence() for _ in range(occurrences)]

@@ -75,7 +75,7 @@ def trial(site: Site, method: str, *, dry_run: bool = False) -> Iterator[Trial]:
 
 @pytest.fixture(scope="module")
 def like_undisturbed(site: Site) -> Compare:
-    """Compare what a Job left with what the same one leaves where nobody disturbs it."""
+    """Compare the results of a Job with those of an undisturbed one."""
     undisturbed: dict[tuple[str, bool], dict[str, Any]] = {}
 
     def compare(found: dict[str, Any], method: str, *, dry_run: bool = False) -> None:
@@ -94,9 +94,9 @@ def like_undisturbed(site: Site) -> Compare:
 
 
 def kill_again_and_again(attempt: Trial, *, moments: Sequence[str] = MOMENTS) -> None:
-    """Kill in turn the whole worker and one of its processes, at moments all over the run.
+    """Kill the whole worker and one of its processes alternately, at moments throughout the run.
 
-    The message of the one process comes again by itself.
+    The message of a single process is delivered again automatically.
     """
     site, random = attempt.site, attempt.site.random
     early = [0, 0] if LONG else []
@@ -129,7 +129,7 @@ def test_killed_workers(site: Site, method: str, dry_run: bool, like_undisturbed
 def test_ticks_alone_bring_back_what_a_killed_worker_had_in_hand(
     site: Site, like_undisturbed: Compare
 ) -> None:
-    """Nothing takes anything for silent, and Redis's visibility timeout is what it is."""
+    """No worker counts as silent, and Redis uses its normal visibility timeout."""
     with trial(site, "merging") as attempt:
         attempt.begin()
         for number in range(1, ROUNDS + 1):
@@ -194,7 +194,7 @@ def test_commits_whose_answer_is_lost(site: Site, like_undisturbed: Compare) -> 
 
 @pytest.mark.parametrize("kind", ["a part", "a repair, which has none"])
 def test_three_lost_workers_end_the_job_with_the_reason(site: Site, kind: str) -> None:
-    """Each is killed as it waits for a row that is never let go."""
+    """Each is killed while it waits for a row that stays locked."""
     with trial(site, "merging") as attempt:
         if kind == "a repair, which has none":
             Occurrence.objects.update(determination=None)
@@ -249,7 +249,7 @@ def test_two_workers_given_the_same_parts(site: Site, like_undisturbed: Compare)
 def test_process_that_is_suspended_between_two_messages(
     site: Site, like_undisturbed: Compare
 ) -> None:
-    """Its worker answers, and gives it a message, which counts as taken and is never begun."""
+    """Its worker answers and gives it a message, which counts as taken and is never begun."""
     with trial(site, "merging") as attempt:
         attempt.begin()
         attempt.reach_share(0.2)

@@ -1,4 +1,4 @@
-"""What a worker finds done, ended or begun by others between two of its own steps."""
+"""Work that others have done, ended or begun between two steps of a worker."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def job() -> Iterator[Job]:
-    """A Job of two parts, handed out."""
+    """A Job whose two parts are queued."""
     config = {"source_image_collection_id": make_scope(*[2] * 6).pk}
     params = {"task": CountingTask.key, "config": config}
     with registered(CountingTask):

@@ -1,4 +1,4 @@
-"""What a Job's page tells while it runs, and how it ended."""
+"""The page of a Job during its run and after its end."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ def operator(client: Client) -> Client:
 
 
 def make_running(*states: PartState, **fields: Any) -> Job:
-    """A running Job whose running parts do 5 rows per second."""
+    """A running Job whose running parts process 5 rows per second."""
     now = timezone.now()
     job = make_job(status=JobState.STARTED, started_at=now, heartbeat_at=now, **fields)
     make_parts(job, *states)

@@ -1,4 +1,4 @@
-"""A Job's log, on its page and a page at a time."""
+"""The log of a Job, on its page and page by page."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def messages_of(response: Any) -> list[str]:
 
 
 def follow(operator: Client, response: Any, *, rel: str) -> Any:
-    """What the link of the page leads to."""
+    """The page to which the link leads."""
     start = response.text.rindex('<a href="', 0, response.text.index(f'" rel="{rel}"'))
     url = response.text[start:].split('"')[1].replace("&amp;", "&")
     return operator.get(response.wsgi_request.path + url)

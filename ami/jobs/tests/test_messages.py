@@ -1,4 +1,4 @@
-"""Messages that a worker has taken: whose they are, and when they go back to their queue."""
+"""Messages that a worker has taken, and when they return to their queue."""
 
 import json
 import time
@@ -17,7 +17,7 @@ Messages = list[tuple[str, list[Any]]]
 
 
 def hold(*tags: str) -> None:
-    """Have a worker answer that has these messages in hand."""
+    """Let a worker report that it holds these messages."""
     with broker._store() as store:
         store.client.zadd(f"{store.prefix}hands", {"other@localhost": time.time()})
         store.client.set(f"{store.prefix}hand:other@localhost", json.dumps(tags), ex=30)
@@ -25,7 +25,7 @@ def hold(*tags: str) -> None:
 
 @pytest.fixture
 def no_hands() -> Iterator[None]:
-    """No worker tells what it has in hand, none of another test either."""
+    """No worker reports the messages that it holds, including workers of other tests."""
 
     def forget() -> None:
         with broker._store() as store:
@@ -78,7 +78,7 @@ def test_message_that_was_just_taken_is_left_to_its_worker() -> None:
 
 @pytest.mark.usefixtures("no_hands")
 def test_part_that_a_worker_took_and_did_not_begin_is_sent_again(published: Messages) -> None:
-    """Its process may be suspended; the worker itself answers."""
+    """A pool process may be suspended while its worker answers."""
     part = make_part(running_job(), PartState.QUEUED)
     part.publish()
     hold(take_message().delivery_tag)

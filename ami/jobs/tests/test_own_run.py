@@ -1,4 +1,4 @@
-"""Work that is one call: a task of its own for it, messages that come again, and its time limit."""
+"""Work that is one call: its separate task, repeated messages, and its time limit."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ def fresh(job: Job) -> Job:
 
 @contextmanager
 def whole(run: Callable[[Job], None]) -> Iterator[list[int]]:
-    """Work that notes when it is begun."""
+    """Work that records its start."""
     begun: list[int] = []
 
     def work(job: Job) -> None:

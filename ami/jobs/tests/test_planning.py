@@ -1,4 +1,4 @@
-"""What a method counts as it plans, and what its figures warn of."""
+"""Counters during planning, and warnings of figures."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 class PlanningTask(CountingTask):
-    """Counts as it plans and as it works, in batches of one and parts of two."""
+    """Counts while it plans and works, in batches of one row and parts of two batches."""
 
     key = "planning"
     name = "Planning"

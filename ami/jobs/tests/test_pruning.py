@@ -1,4 +1,4 @@
-"""Deleting old Jobs: what goes, what stays, and in which steps."""
+"""Deletion of old Jobs: which rows are deleted or kept, and in which steps."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What happens at the same instant: whoever is first, a Job ends once, or goes on."""
+"""Simultaneous events: in any order, a Job ends once, or continues."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class LongTask(PartingTask):
-    """Two parts of several batches each."""
+    """A Job of two parts with several batches each."""
 
     key = "long"
     name = "Long"
@@ -47,7 +47,7 @@ def methods() -> Iterator[None]:
 
 @pytest.fixture(params=[10, pytest.param(100, marks=pytest.mark.chaos)])
 def times(request: pytest.FixtureRequest) -> int:
-    """How often a race is run."""
+    """The number of times that a race is run."""
     return int(request.param)
 
 
@@ -185,7 +185,7 @@ def test_double_launch_makes_one_set_of_jobs(
 def test_resume_while_a_worker_lets_go_leaves_no_part_behind(
     broker: Broker, scope: SourceImageCollection
 ) -> None:
-    """The worker has seen the pause, and queues its part only after the resume."""
+    """The worker has noticed the pause, and queues its part only after the resume."""
     job, (first, _) = handed_out(broker, scope)
     let_go = parts._Walk._let_go
 
@@ -246,7 +246,7 @@ def test_cancel_of_a_claimed_job_that_has_to_wait(
 def test_cancel_finds_a_job_that_is_put_back_to_wait_meanwhile(
     broker: Broker, scope: SourceImageCollection
 ) -> None:
-    """It runs when the cancel looks for waiting ones, and would wait when it looks again."""
+    """It is running when the cancellation looks for waiting parts, and waits at the second look."""
     holder, _ = handed_out(broker, scope)
     job = queued(PartingTask, scope)
     broker.forget()
@@ -266,7 +266,7 @@ def test_cancel_finds_a_job_that_is_put_back_to_wait_meanwhile(
 
 
 def put_back_now(job: Job, holder: Job) -> None:
-    """As its admission does, unless somebody else is moving the Job."""
+    """Do as the admission does, unless another session changes the Job."""
     with connection.cursor() as cursor, suppress(OperationalError):
         cursor.execute("SET lock_timeout = '20ms'")
         Job.objects.filter(pk=job.pk, status=JobState.STARTED).update(
@@ -287,7 +287,7 @@ def test_cancel_of_a_job_whose_worker_was_lost_before_it_had_parts(
 def test_failed_part_and_its_job_end_together(
     broker: Broker, scope: SourceImageCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill between the two would leave a Job that nobody ends."""
+    """A kill between the two steps would leave a Job that never ends."""
     job, (first, _) = handed_out(broker, scope)
 
     def killed(*args: Any, **kwargs: Any) -> None:

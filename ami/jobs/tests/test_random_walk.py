@@ -1,4 +1,4 @@
-"""Random walks of operators and people, after whose every step the rows are without a new fault."""
+"""Random sequences of steps of operators and people; no step causes a fault."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ planted = st.sets(st.integers(0, 9), max_size=2)
 
 @pytest.fixture(autouse=True)
 def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every method run in small batches and several parts, and a revert in some portions."""
+    """Let every method run in small batches and several parts, and a revert in several portions."""
     monkeypatch.setattr(undo, "BATCH_SIZE", 6)
     for task_cls in POSTPROCESSING_TASKS.values():
         monkeypatch.setattr(task_cls, "batch_size", 2)

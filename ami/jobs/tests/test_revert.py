@@ -1,4 +1,4 @@
-"""Runs of methods, reverted exactly."""
+"""Runs of methods are reverted exactly."""
 
 from typing import Any
 
@@ -137,7 +137,7 @@ def test_revert_that_is_stopped_between_two_batches_goes_on(
 
 @pytest.mark.django_db(transaction=True)
 def test_changes_of_several_batches_compose(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of its own changes the same rows again, in other transactions."""
+    """A method with its own `run` changes the same rows again in other transactions."""
 
     class Again(SupersedingTask):
         key = "again"
@@ -159,7 +159,7 @@ def test_changes_of_several_batches_compose(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_first_of_several_changes_of_a_row_is_what_is_put_back() -> None:
-    """Of two changes of a column, one holds what it was before the run, one what it is now."""
+    """One of two changes of a column has the value before the run, the other the present one."""
 
     class RenamingTask(CountingTask):
         key = "renaming"

@@ -1,4 +1,4 @@
-"""What a revert leaves alone, and says so."""
+"""Rows that a revert leaves alone and reports."""
 
 import pytest
 
@@ -98,7 +98,7 @@ def test_run_that_a_newer_one_has_built_on_is_left_alone() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_occurrence_that_something_else_has_touched_follows_the_rule() -> None:
-    """The run left its determination, which a person's deletion then changed."""
+    """The run did not change its determination; a person's deletion then did."""
     capture_set, occurrence = make_night(small=False)
     first, second = Detection.objects.order_by("pk")
     Detection.objects.filter(pk=first.pk).update(bbox=[1, 1, 3, 3])
@@ -201,7 +201,7 @@ def test_job_whose_revert_was_reverted_may_be_reverted_again() -> None:
 def test_row_left_alone_in_one_portion_is_left_in_those_that_follow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The value that the run gave first is there again, but by another hand."""
+    """The first value of the run is there again, but something else has written it."""
 
     class Twice(CountingTask):
         key = "twice"
@@ -226,7 +226,7 @@ def test_row_left_alone_in_one_portion_is_left_in_those_that_follow(
 
 @pytest.mark.django_db(transaction=True)
 def test_detection_whose_place_was_taken_since_does_not_come_back_beside_the_other() -> None:
-    """An individual is on a capture once."""
+    """An individual can be on a capture only once."""
 
     class Moving(CountingTask):
         key = "moving"

@@ -1,4 +1,4 @@
-"""What the page before a revert says, and what the revert then does: the same."""
+"""The revert does what the page before it has announced."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -48,7 +48,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def revert_as_foretold(job: Job) -> tuple[Job, Counter[Cause]]:
-    """Revert the Job, and hold that it does what was foretold, and leaves no name unsupported."""
+    """Revert the Job; assert that it does what was announced, and that every name is supported."""
     expected = foretold(job)
     reverting = revert(job)
     assert done(reverting) == expected
@@ -59,7 +59,7 @@ def revert_as_foretold(job: Job) -> tuple[Job, Counter[Cause]]:
 
 @pytest.fixture
 def night() -> SourceImageCollection:
-    """Nights of tracks; every detection is named, and too small for a threshold of a half."""
+    """Nights of tracks; each detection has a taxon and is too small for a threshold of 0.5."""
     make_rows_for("tracking")
     return SourceImageCollection.objects.get()
 
@@ -104,7 +104,7 @@ def test_tracking_under_a_run_is_reverted_as_foretold(
 
 
 def test_former_determination_comes_back_though_it_was_wrong(night: SourceImageCollection) -> None:
-    """Another run came and went in between: everything rests on what it rested on."""
+    """Another run was made and reverted in between: the same rows support the determination."""
     Occurrence.objects.update(determination=make_taxon(), determination_score=0.125)
     before = exactly(rows())
     tracking = track(night)
@@ -115,7 +115,7 @@ def test_former_determination_comes_back_though_it_was_wrong(night: SourceImageC
 
 
 def test_determination_is_recomputed_where_what_it_rested_on_was_deleted() -> None:
-    """The deletion has left no trace on any row."""
+    """No row shows the deletion."""
     capture_set, occurrence = make_night(small=False)
     first, second = Detection.objects.filter(occurrence=occurrence).order_by("pk")
     best, other = make_taxon(), make_taxon()
@@ -175,7 +175,7 @@ def test_causes_are_named(night: SourceImageCollection, operator: User, client: 
 
 
 def stopped_midway(broker: Broker, scope: Any, task_cls: type[BasePostProcessingTask]) -> Job:
-    """A Job in several parts that was canceled after its first."""
+    """A Job of several parts that was canceled after the first one."""
     job = queued(task_cls, scope)
     broker.forget()
     runner.run(job.pk, task_id=job.task_id)
@@ -190,7 +190,7 @@ def stopped_midway(broker: Broker, scope: Any, task_cls: type[BasePostProcessing
 def test_job_resumed_after_another_one_is_reverted_change_by_change(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One row: the Job's first part wrote it, then another Job, then the Job's second part."""
+    """One row was written by the first part of the Job, by another Job, and by the second part."""
 
     class Path(CountingTask):
         key = "path"
@@ -257,7 +257,7 @@ def test_locked_rows_are_told_of(
 def test_new_name_of_what_a_run_created_keeps_nothing_from_its_revert(
     night: SourceImageCollection,
 ) -> None:
-    """The run beneath it was reverted first, and changed the determination of what it made."""
+    """The earlier run was reverted first, which changed the determinations of the later one."""
     before = exactly(rows())
     first, second = flag(night), track(night)
     revert_as_foretold(first)

@@ -1,4 +1,4 @@
-"""Runs of several parts, some of whose units fail, reverted exactly and applied again."""
+"""Runs of several parts with failing units are reverted exactly and applied again."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ ODD = "odd.jpg"
 
 @pytest.fixture(autouse=True)
 def methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have each method make several parts, and fail on what is odd after it has written."""
+    """Let each method plan several parts, and fail on odd rows after it has written them."""
     monkeypatch.setattr(undo, "BATCH_SIZE", 3)
     for task_cls in METHODS:
         monkeypatch.setattr(task_cls, "batch_size", 2)
@@ -112,7 +112,7 @@ def revert(broker: Broker, job: Job) -> Job:
 
 
 def effect(job: Job) -> list[Any]:
-    """Which rows a Job created, changed and deleted; a created one is just one more."""
+    """The rows that a Job created, changed and deleted; created rows are only counted."""
     changes = job.changes.values_list("kind", "model", "object_id")
     made = {(model, pk) for kind, model, pk in changes if kind == "created"}
     return sorted((kind, model, 0 if (model, pk) in made else pk) for kind, model, pk in changes)
@@ -200,7 +200,7 @@ def companions(detection: Detection) -> set[int]:
 
 
 def told(pk: int) -> str:
-    """What is said of a detection, and of its occurrence."""
+    """The classifications of a detection, and the determination of its occurrence."""
     hide = {"updated_at"}
     tables = (
         Detection.objects.filter(pk=pk),

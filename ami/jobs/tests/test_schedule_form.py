@@ -1,4 +1,4 @@
-"""Periodic tasks of this project are saved only with arguments that they can take."""
+"""Periodic tasks of this project can be saved only with valid arguments."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ CHECK = "ami.integrity.tasks.data_integrity_check"
 
 
 def save(client: Client, task: str, args: Any = (), kwargs: Any = None) -> str | None:
-    """The error that the form shows; None where it saves."""
+    """The error that the form shows; None if it is saved."""
     every = IntervalSchedule.objects.get_or_create(every=1, period="days")[0]
     response = client.post(
         ADD,

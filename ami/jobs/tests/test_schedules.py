@@ -1,4 +1,4 @@
-"""The schedules that migrations make, and an operator's edits of them."""
+"""The schedules that migrations create, and an operator's edits of them."""
 
 from importlib import import_module
 from typing import Any

@@ -1,4 +1,4 @@
-"""Silent workers: their work is handed on, and what they were to cancel is ended."""
+"""The work of silent workers is reassigned, and Jobs that they should cancel are ended."""
 
 from typing import Any
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""What `/healthz` tells of database, broker, workers and beat."""
+"""The report of `/healthz` on database, broker, workers and beat."""
 
 import re
 import time
@@ -35,7 +35,7 @@ class Eventer:
 
 @pytest.fixture(autouse=True)
 def redis() -> Any:
-    """Where workers note that they live; nothing of other tests is in it."""
+    """The keys in which workers report, without entries of other tests."""
     client = Redis.from_url(settings.REDIS_URL)
     keys = [f"{PREFIX}workers:{queue}" for queue in settings.CELERY_TASK_QUEUES]
     client.delete(*keys)
@@ -46,7 +46,7 @@ def redis() -> Any:
 
 @pytest.fixture
 def schedule() -> PeriodicTask:
-    """The tick, once a minute."""
+    """The tick, which runs once per minute."""
     interval, _ = IntervalSchedule.objects.get_or_create(every=1, period="minutes")
     PeriodicTask.objects.filter(task=vitals.TICK_TASK).delete()
     return PeriodicTask.objects.create(name="jobs.tick", task=vitals.TICK_TASK, interval=interval)
@@ -220,7 +220,7 @@ def test_table_that_is_locked_is_not_waited_for(client: Client) -> None:
 
 @pytest.mark.usefixtures("healthy")
 class TestHealthCheck:
-    """The part of the health check of Jobs that looks at beat."""
+    """The sub-check of the health check that examines beat."""
 
     def test_it_is_noted_and_finds_nothing(self) -> None:
         assert health.beat() == {"checked": 1, "fixed": 0, "unfixable": 0}

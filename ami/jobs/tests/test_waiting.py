@@ -1,4 +1,4 @@
-"""What a Job is told to wait for, on its page and at the command line."""
+"""What a Job waits for, on its page and in the commands."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,7 @@ Served = dict[str, int] | None
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Served]:
-    """The last one is what workers there are, by queue; None where the broker is down."""
+    """The last item is the number of workers per queue; None if the broker is down."""
     told: list[Served] = [{"ami": 1, "post_processing": 0}]
     monkeypatch.setattr(vitals, "workers", lambda: told[-1])
     return told

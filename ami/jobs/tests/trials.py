@@ -1,4 +1,4 @@
-"""Jobs that are put to the test: a copy of one night each, and what may disturb them."""
+"""Jobs on copies of one night, and ways to disturb them."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from config.tests.processes import wait_until
 
 
 def make_night(*, occurrences: int) -> None:
-    """Tracks with boxes of every kind, some with a person's word."""
+    """Tracks with boxes of every kind; some have identifications."""
     capture, taxa = make_capture(), [make_taxon() for _ in range(5)]
     for number in range(occurrences):
         occurrence = make_occurrence(deployment=capture.deployment)
@@ -44,7 +44,7 @@ def make_night(*, occurrences: int) -> None:
 
 
 class Trial:
-    """A Job of a method on a copy of the database, that is put to the test."""
+    """A Job of a method on a copy of the database, which a test disturbs."""
 
     def __init__(self, site: Site, method: str, *, dry_run: bool) -> None:
         self.site = site
@@ -62,7 +62,7 @@ class Trial:
         return self.job.is_final
 
     def result(self) -> dict[str, Any]:
-        """Wait for the Job's end; returns what it left."""
+        """Wait until the Job has ended; return its results."""
         wait_until(self.has_ended, seconds=90)
         return self.likeness().of(self.job)
 
@@ -83,12 +83,12 @@ class Trial:
         return total
 
     def reach_share(self, share: float) -> None:
-        """Wait until that share of the rows is done."""
+        """Wait until this share of the rows is done."""
         wait_until(self.job.parts.exists)
         self.reach(int(share * self.rows_total()))
 
     def reach(self, rows: int) -> None:
-        """Wait until so many rows are done."""
+        """Wait until this number of rows is done."""
 
         def is_reached() -> bool:
             assert not self.has_ended(), self.job.error
@@ -97,9 +97,9 @@ class Trial:
         wait_until(is_reached, seconds=60)
 
     def process_that_is(self, moment: str) -> int:
-        """Wait for the moment; returns a process that may be killed then.
+        """Wait for the moment; return a process that may be killed.
 
-        None may while a part has its last claim: one more would fail its Job.
+        A part with its last claim must not lose its worker, because that would fail its Job.
         """
         pid = self.site.process_that_is(moment)
         while self.job.parts.filter(attempts__gte=ATTEMPTS).exists():
@@ -107,9 +107,9 @@ class Trial:
         return pid
 
     def tick(self) -> bool:
-        """Look for lost messages, as beat has it done every minute. True where the Job has ended.
+        """Look for lost messages, as beat does every minute; return whether the Job has ended.
 
-        A worker counts as gone after 3 seconds, not 30.
+        A worker counts as gone after 3 seconds instead of 30.
         """
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ami.jobs.watch.broker.ALIVE_SECONDS", 3)
@@ -117,11 +117,11 @@ class Trial:
         return self.has_ended()
 
     def goes_on_by_ticks(self, *, beyond: int) -> bool:
-        """Whether more rows are done than `beyond`, after one more tick."""
+        """Whether more than `beyond` rows are done, after one more tick."""
         return self.tick() or self.rows_done() > beyond
 
     def heal(self) -> None:
-        """Have the health check take everything for silent."""
+        """Let the health check consider every worker silent."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Job, "STALLED_JOBS_MAX_MINUTES", 0)
             lost_enqueues()

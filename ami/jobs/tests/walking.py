@@ -1,4 +1,4 @@
-"""A walk: drawn rows, and drawn steps of operators and people, each followed by every check."""
+"""A walk: random rows, and random steps of operators and people, each followed by all checks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +87,7 @@ Finding = tuple[str, str, int]  # the check, the table, and the row
 
 
 class Step(NamedTuple):
-    """What is done, the method and its options where it takes one, and a number to choose by."""
+    """The kind of step, the method and its options if it has one, and a number for choices."""
 
     name: str
     method: tuple[str, dict[str, Any]] | None
@@ -95,7 +95,7 @@ class Step(NamedTuple):
 
 
 class Walk(Night):
-    """The Jobs that walk on the rows of a night, and the rows that people have touched."""
+    """The Jobs of a walk, and the rows that people have changed."""
 
     def __init__(self, broker: Broker, sightings: list[Any], planted: set[int]) -> None:
         super().__init__(sightings, planted)
@@ -106,7 +106,7 @@ class Walk(Night):
         self.known = {*self._findings(), *self._loose()}
 
     def take(self, step: Step) -> None:
-        """Do a step, where there is anything to do it to, and look for new faults."""
+        """Do a step if it is possible, and look for new faults."""
         getattr(self, step.name)(step)
         self.check()
 
@@ -115,7 +115,7 @@ class Walk(Night):
         assert not new, sorted(new)
 
     def _findings(self) -> Iterator[Finding]:
-        """What every check finds, in one query."""
+        """The findings of all checks, from one query."""
         first, *others = [
             found.order_by().values_list(
                 Value(check.key), Value(found.model.__name__), "pk", named=False
@@ -126,7 +126,7 @@ class Walk(Night):
         yield from first.union(*others, all=True)
 
     def _loose(self) -> Iterator[Finding]:
-        """Planted, and found once a run has named them."""
+        """Faults that were planted, and are found once a run has classified their rows."""
         for pk in Detection.objects.filter(occurrence=None).values_list("pk", flat=True):
             yield "detection_without_occurrence", "Detection", pk
 
@@ -189,7 +189,7 @@ class Walk(Night):
         return reverting
 
     def revert_everything(self) -> list[Job]:
-        """The newest Job first; those that this makes are not reverted. Returns those."""
+        """Revert all Jobs, the newest first, but not the reverts; return the reverts."""
         made = []
         for job in reversed(self._fresh()):
             job.refresh_from_db()
@@ -288,5 +288,5 @@ class Walk(Night):
         self.touched.update(row.items())
 
     def untouched(self, tables: dict[str, list[Any]]) -> str:
-        """The rows that have to do with none that a person has touched."""
+        """The rows that are not connected to any row that a person has changed."""
         return exactly(apart_from(self.touched, tables, self.start))

@@ -1,4 +1,4 @@
-"""The rows of a walk: a night that is drawn, and which of its rows belong together."""
+"""The rows of a walk: a random night, and which of its rows belong together."""
 
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
@@ -36,9 +36,9 @@ OWNERS: dict[str, Callable[[Any], Node]] = {
 
 
 class Night:
-    """A trap's night of captures: for each, its sightings as (spot, shift, vectors, home).
+    """One night: for each capture, its detections as (spot, shift, vectors, home).
 
-    `planted` are occurrences, by their places, that begin with a wrong determination.
+    `planted` lists the positions of occurrences that begin with a wrong determination.
     """
 
     def __init__(self, sightings: list[Any], planted: set[int]) -> None:
@@ -110,7 +110,7 @@ class Night:
 def apart_from(
     nodes: Collection[Node], tables: dict[str, list[Any]], start: dict[str, list[Any]]
 ) -> dict[str, list[Any]]:
-    """The rows that were never together with these detections and occurrences."""
+    """The rows that were never connected to these detections and occurrences."""
     stands_for = _groups(start)
     spoilt = {stands_for(node) for node in nodes}
     return {
@@ -120,7 +120,7 @@ def apart_from(
 
 
 def _groups(start: dict[str, list[Any]]) -> Callable[[Node], Node]:
-    """Which detections and occurrences have ever been together, by one that stands for them."""
+    """Groups of detections and occurrences that have ever been together."""
     parent: dict[Node, Node] = {}
 
     def find(node: Node) -> Node:
@@ -143,7 +143,7 @@ def _together(tables: dict[str, list[Any]]) -> Iterator[tuple[Node, Node]]:
 
 
 def _journaled() -> Iterator[tuple[Node, Node]]:
-    """What runs have brought together, and apart."""
+    """The groups that runs have joined and separated."""
     for change in JobChange.objects.filter(model__in=["main.detection", "main.identification"]):
         sides = [side for side in (change.before, change.after) if side]
         homes = [side["occurrence_id"] for side in sides if side.get("occurrence_id")]

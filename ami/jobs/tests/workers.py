@@ -1,4 +1,4 @@
-"""Celery played in this process: messages in a queue, and workers that are threads."""
+"""Celery simulated in this process: messages in a queue, and threads as workers."""
 
 import random
 import time
@@ -30,7 +30,7 @@ APART_SECONDS = 0.004
 
 
 class Broker:
-    """Holds what is published until `work` has it done; `sent` are all messages there were."""
+    """Keeps published messages until `work` executes them; `sent` holds all messages."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int]] = []
@@ -45,11 +45,11 @@ class Broker:
             self._changed.notify()
 
     def forget(self) -> None:
-        """Lose the messages, as a test is going to run their tasks itself."""
+        """Discard the messages, because the test runs their tasks itself."""
         self._waiting.clear()
 
     def work(self, workers: int = 1) -> None:
-        """Have threads work until no message is left, and none can come any more."""
+        """Let threads work until no message is left and none can be published any more."""
         with ThreadPoolExecutor(workers) as pool:
             for done in [pool.submit(self._worker) for _ in range(workers)]:
                 done.result()
@@ -61,7 +61,7 @@ class Broker:
             connection.close()
 
     def work_here(self) -> None:
-        """Work as one of the threads does, in this one, with its connection."""
+        """Work as one of the threads does, in this thread and with its connection."""
         while message := self._next():
             try:
                 TASKS[message[0]](message[1], task_id=message[2])
@@ -95,7 +95,7 @@ def played_broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 
 
 def race(*contenders: Callable[[], Any]) -> list[Any]:
-    """Call all at about the same time, each in a thread of its own; returns what they return."""
+    """Call all at about the same time, each in its own thread; return their results."""
     note(f"raced: {present_test().rpartition('::test_')[2].partition('[')[0].replace('_', ' ')}")
     barrier = Barrier(len(contenders))
 
@@ -119,7 +119,7 @@ def queued(
     dry_run: bool = False,
     **options: Any,
 ) -> Job:
-    """A Job of a method whose message is with the broker."""
+    """A Job of a method whose message is in the broker."""
     config = {"source_image_collection_id": capture_set.pk, **options}
     params = {"task": task_cls.key, "config": config}
     job = Job(name=task_cls.name, job_type_key=JOB_TYPE, params=params, dry_run=dry_run)
@@ -127,7 +127,7 @@ def queued(
 
 
 def handed_out(broker: Broker, scope: SourceImageCollection) -> tuple[Job, list[JobPart]]:
-    """A Job of which the parts are queued, their messages taken, and none has begun."""
+    """A Job whose parts are queued and whose messages are taken; no part has begun."""
     job = queued(PartingTask, scope)
     broker.forget()
     runner.run(job.pk, task_id=job.task_id)
@@ -140,12 +140,12 @@ def run_part(part: JobPart) -> None:
 
 
 def fresh(job: Job) -> Job:
-    """The Job as it stands, in an instance of its own."""
+    """The present state of the Job, as a new instance."""
     return Job.objects.get(pk=job.pk)
 
 
 def assert_sound(job: Job) -> Job:
-    """Hold that the Job ended as a whole, or that somebody is going to go on with it."""
+    """Assert that the Job has ended completely, or that a worker will continue it."""
     job = fresh(job)
     running = job.parts.filter(state=PartState.RUNNING).exists()
     assert not running, "Nobody works any more, yet a part is running."

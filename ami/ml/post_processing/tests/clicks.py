@@ -1,4 +1,4 @@
-"""What an operator sends from the lists of the admin."""
+"""The requests of an operator from the lists of the admin."""
 
 from collections.abc import Iterable
 from typing import Any

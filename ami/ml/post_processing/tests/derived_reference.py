@@ -1,4 +1,4 @@
-"""Masking and rollup once more, plain and slow: Python numbers, a label at a time."""
+"""Reference implementations of masking and rollup in plain Python, one label at a time."""
 
 from collections.abc import Collection, Mapping, Sequence
 from math import exp
@@ -11,7 +11,7 @@ FINEST_FIRST = (
 
 
 class Name(NamedTuple):
-    """A taxon, which its place in the tree numbers: parent and accepted name are numbers, too."""
+    """A taxon; its parent and its accepted taxon are given by their position in the tree."""
 
     rank: str
     parent: int | None
@@ -41,7 +41,7 @@ def name_of(number: int) -> str:
 
 
 def accepted(tree: Tree, number: int) -> int:
-    """The taxon that it is a synonym of, however often removed; itself in a loop."""
+    """The accepted taxon at the end of a chain of synonyms; the taxon itself in a loop."""
     seen = [number]
     while (following := tree[seen[-1]].synonym_of) is not None:
         if following in seen:
@@ -51,7 +51,7 @@ def accepted(tree: Tree, number: int) -> int:
 
 
 def resolve(tree: Tree, label: Label) -> int | None:
-    """By name, else by key, else by search name; of several, accepted before older ones."""
+    """Resolve by name, then key, then search name; accepted taxa first, then the oldest one."""
     everyone = sorted(range(len(tree)), key=lambda n: (tree[n].synonym_of is not None, n))
     for found in (
         [n for n in everyone if name_of(n) == label.text],
@@ -64,7 +64,7 @@ def resolve(tree: Tree, label: Label) -> int | None:
 
 
 def lineage(tree: Tree, label: Label) -> list[int]:
-    """What the label stands for and lies under, nearest first."""
+    """The taxon of the label and its ancestors, nearest first."""
     line: list[int] = []
     number = resolve(tree, label)
     while number is not None and number not in line:
@@ -106,7 +106,7 @@ def roll_up(
     *,
     constrained: bool,
 ) -> tuple[int, float] | None:
-    """The winner's number and score; None where nothing reaches its threshold."""
+    """The number and score of the result; None if no rank reaches its threshold."""
     lines = [lineage(tree, label) for label in labels]
     top = lines[max(range(len(shares)), key=lambda place: (shares[place], -place))]
     for rank in filter(thresholds.__contains__, FINEST_FIRST):

@@ -1,4 +1,4 @@
-"""Tracking's rules once more, plain and slow: Python numbers, and every assignment tried."""
+"""A reference implementation of tracking in plain Python, which tries every assignment."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """What a link may cost, with vectors and without, and how far it may reach."""
+    """The highest costs of a link, with and without vectors, and its maximum gap."""
 
     cost: float
     geometry_cost: float
@@ -35,7 +35,7 @@ class Box(NamedTuple):
 
 
 def share(former: Box, latter: Box, limits: Limits) -> tuple[float, float]:
-    """The cost of a link, as its share of its threshold and as it is."""
+    """The cost of a link, relative to its threshold and absolute."""
     cost = (
         (1 - _overlap(former, latter))
         + (1 - _quotient(min(former.area, latter.area), max(former.area, latter.area)))
@@ -55,7 +55,7 @@ def reachable(former: Box, latter: Box, limits: Limits) -> bool:
 
 
 def best_total(ends: Sequence[Box], boxes: Sequence[Box], limits: Limits) -> float:
-    """The least sum of shares, where each link spares 1: every assignment is tried."""
+    """The lowest sum of relative costs over all assignments; each link saves 1."""
     if not ends:
         return 0
     end, *others = ends

@@ -1,4 +1,4 @@
-"""Methods for tests, and rows for it to run on."""
+"""Methods for tests, and rows on which they run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ class ScopeConfig(ScopedConfig):
 
 
 class CountingTask(BasePostProcessingTask):
-    """Counts detections and does nothing else; it takes two a batch."""
+    """Only counts detections, in batches of two."""
 
     key = "counting"
     name = "Counting"
@@ -37,7 +37,7 @@ class CountingTask(BasePostProcessingTask):
 
 
 class PartingTask(CountingTask):
-    """Touches two detections, each in a batch, and a part, of its own; skips as many."""
+    """Changes two detections, each in a separate batch and part, and skips two."""
 
     key = "parting"
     name = "Parting"
@@ -51,14 +51,14 @@ class PartingTask(CountingTask):
 
 
 def told(task: BasePostProcessingTask) -> dict[str, int]:
-    """What a method without a Job has counted, and skipped by reason."""
+    """The counters of a method without a Job, and its skipped rows by reason."""
     skipped = {f"Skipped: {reason}": rows for reason, (rows, _) in task.skipped.items()}
     return {name: count for name, count in task.counts.items() if count} | skipped
 
 
 @contextmanager
 def registered(task_cls: type[BasePostProcessingTask]) -> Iterator[None]:
-    """Register a method, and forget it afterwards."""
+    """Register a method, and remove it afterwards."""
     register(task_cls)
     try:
         yield
@@ -67,7 +67,7 @@ def registered(task_cls: type[BasePostProcessingTask]) -> Iterator[None]:
 
 
 def make_scope(*sizes: int, loose: int = 0) -> SourceImageCollection:
-    """A capture set of occurrences with that many detections each, and some without any."""
+    """A capture set with occurrences of the given numbers of detections, and some without."""
     capture = make_capture()
     for size in sizes:
         occurrence = make_occurrence(deployment=capture.deployment)
@@ -79,10 +79,10 @@ def make_scope(*sizes: int, loose: int = 0) -> SourceImageCollection:
 
 
 class MergingTask(BasePostProcessingTask):
-    """Does to rows all that a method may: merges each batch into a new occurrence.
+    """Makes every kind of change that a method may make: merges each batch into a new occurrence.
 
-    Detections move to it, the former occurrences are deleted and their identifications move; the
-    classifications that stood are superseded, and one without a taxon is deleted.
+    The detections and identifications move to it, and the former occurrences are deleted. The
+    terminal classifications are superseded, and one without a taxon is deleted.
     """
 
     key = "merging"

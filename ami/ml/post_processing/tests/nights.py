@@ -33,7 +33,7 @@ def make_event(*, deployment: Deployment | None = None, **fields: Any) -> Event:
 
 
 def make_night(*captures: Iterable[Box], event: Event | None = None, **fields: Any) -> Event:
-    """An event of a capture a minute with those boxes, each in an occurrence of its own."""
+    """A night with one capture per minute and these boxes, each in a separate occurrence."""
     event = event or make_event()
     for minute, boxes in enumerate(captures):
         capture = make_capture(
@@ -49,7 +49,7 @@ def make_night(*captures: Iterable[Box], event: Event | None = None, **fields: A
 
 
 def detections(event: Event) -> list[Detection]:
-    """By the order in which :func:`make_night` made them."""
+    """The detections in the order in which :func:`make_night` created them."""
     return list(Detection.objects.filter(source_image__event=event).order_by("pk"))
 
 
@@ -60,7 +60,7 @@ def track(event: Event, **options: Any) -> TrackingTask:
 
 
 def tracks(event: Event) -> set[tuple[int, ...]]:
-    """The numbers of the detections that share an occurrence, as :func:`detections` has them."""
+    """The positions, in :func:`detections`, of the detections that share an occurrence."""
     homes: dict[int | None, list[int]] = {}
     for number, detection in enumerate(detections(event)):
         homes.setdefault(detection.occurrence_id, []).append(number)

@@ -1,4 +1,4 @@
-"""Rank rollups for tests, and what becomes of a source."""
+"""Rank rollups for tests, and their results."""
 
 from typing import Any
 
@@ -16,6 +16,6 @@ def result(source: Classification) -> Classification | None:
 
 
 def name_of(source: Classification) -> str | None:
-    """What `source` was raised to; None where it was left alone."""
+    """The result for `source`; None if it was left alone."""
     new = result(source)
     return str(new.taxon) if new else None

@@ -1,7 +1,7 @@
-"""Methods in the shape of code that is written for Antenna: each has a `run` of its own.
+"""Methods like those written for Antenna: each overrides `run`.
 
-They loop over rows, save one at a time or in bulk, and open transactions of their own; they use
-nothing of this project's framework but what such code expects.
+They loop over rows, save them singly or in bulk, and open their own transactions. Of this project's
+framework, they use only what such code expects.
 """
 
 from itertools import pairwise
@@ -44,7 +44,7 @@ class OneScopeConfig(BaseModel):
 
 
 class ScopedTask(BasePostProcessingTask):
-    """Leaves all but the choice of rows to its children."""
+    """Selects the rows, and leaves the rest to its subclasses."""
 
     def detections(self) -> QuerySet[Detection]:
         if self.config.occurrence_id is not None:
@@ -120,7 +120,7 @@ class ListedConfig(OneScopeConfig):
 
 
 class ListedTask(ScopedTask):
-    """Gives the logits of listed classes a softmax, with the taxa that the category map has."""
+    """Computes the softmax of the listed classes' logits, with the taxa of the category map."""
 
     key = "listed"
     name = "Listed classes"
@@ -174,7 +174,7 @@ class CoarserConfig(OneScopeConfig):
 
 
 class CoarserTask(ScopedTask):
-    """Sums scores up the parents of taxa, a row at a time, each in a transaction."""
+    """Sums the scores under the ancestors of taxa, one row per transaction."""
 
     key = "coarser"
     name = "Coarser ranks"
@@ -229,7 +229,7 @@ class FollowedConfig(BaseModel):
 
 
 class FollowedTask(BasePostProcessingTask):
-    """Links detections from frame to frame, and merges their occurrences into the first."""
+    """Links detections of successive captures, and merges their occurrences into the first."""
 
     key = "followed"
     name = "Followed individuals"

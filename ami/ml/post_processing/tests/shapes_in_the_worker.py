@@ -1,4 +1,4 @@
-"""What the worker of the tests imports, as its counterpart of a module that is dropped in."""
+"""Imported by the worker of the tests, in place of a module that is placed in the package."""
 
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.tests.shapes import SHAPES

@@ -1,4 +1,4 @@
-"""Who may not run a method, and what nobody can run it on."""
+"""Users who may not run a method, and rows on which it cannot run."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("step", [post, confirm])
 class TestUnusableSelection:
-    """Each is answered by a sentence on the list, in both steps."""
+    """Each step answers with a sentence on the list."""
 
     def refused(self, response: Any, *, words: str) -> None:
         assert (response.status_code, response.url) == (302, SETS)

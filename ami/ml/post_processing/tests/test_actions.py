@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def counts() -> dict[str, int]:
-    """How many rows each table holds, sessions apart."""
+    """The number of rows of each table except sessions."""
     return {
         model._meta.label: model._default_manager.count()
         for model in apps.get_models()

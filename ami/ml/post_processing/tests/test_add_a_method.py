@@ -1,4 +1,4 @@
-"""The methods that the documentation shows how to write, run as they stand there."""
+"""The methods of the documentation, run as printed there."""
 
 import re
 from collections.abc import Iterator, Mapping

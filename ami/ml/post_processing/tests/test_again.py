@@ -1,4 +1,4 @@
-"""Applying a dry run, and applying again what was reverted."""
+"""Applying a dry run, and applying a reverted run again."""
 
 from concurrent.futures import ThreadPoolExecutor
 

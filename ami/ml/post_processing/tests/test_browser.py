@@ -1,4 +1,4 @@
-"""The whole click in a real browser, with a real worker; it takes the README's screenshots."""
+"""The whole way in a real browser with a real worker; takes the screenshots of the README."""
 
 import os
 import re
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def operator(page: Page, live_server: LiveServer) -> Page:
-    """The admin's index, signed in."""
+    """The index of the admin after signing in."""
     make_user(
         email="rosa@example.org",
         name="Rosa Beauchamp",
@@ -43,7 +43,7 @@ def operator(page: Page, live_server: LiveServer) -> Page:
 
 @pytest.fixture
 def screenshots(tmp_path: Path) -> Path:
-    """Where pictures go: a folder that is thrown away, unless SCREENSHOTS names one."""
+    """The folder of the screenshots: SCREENSHOTS if it is set, otherwise a temporary one."""
     return Path(os.environ.get("SCREENSHOTS") or tmp_path)
 
 

@@ -27,7 +27,7 @@ def mask(taxa_list: TaxaList, algorithm: Algorithm, **options: Any) -> dict[str,
 
 
 def result(source: Classification) -> Classification:
-    """The classification that stands in the place of `source`."""
+    """The classification that superseded `source`."""
     return Classification.objects.get(applied_to=source, terminal=True)
 
 
@@ -126,14 +126,14 @@ def test_blank_labels_are_quoted(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture
 def classifier() -> Algorithm:
-    """Of three species a, b, c that are taxa."""
+    """A classifier of three species a, b and c that exist as taxa."""
     make_species("a", "b", "c")
     return make_classifier("a", "b", "c", name="Moths", version=2)
 
 
 @pytest.fixture
 def some(classifier: Algorithm) -> TaxaList:
-    """A list of a and b alone."""
+    """A taxa list with a and b only."""
     return make_list(*Taxon.objects.filter(name__in=["a", "b"]))
 
 

@@ -1,4 +1,4 @@
-"""`manage.py run_post_processing`: the same launch as the admin's, from a shell."""
+"""`manage.py run_post_processing` launches as the admin does."""
 
 import json
 from io import StringIO

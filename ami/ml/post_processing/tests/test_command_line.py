@@ -1,4 +1,4 @@
-"""`manage.py run_post_processing` as scripts and people meet it: exit codes, streams, JSON."""
+"""`manage.py run_post_processing` for scripts and people: exit codes, streams, JSON."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ class PickyConfig(ScopedConfig):
 
 @pytest.fixture
 def picky() -> Iterator[None]:
-    """A method with options of every shape, and a run of its own."""
+    """A method with options of every type and its own `run`."""
 
     @register
     class Picky(BasePostProcessingTask):

@@ -1,4 +1,4 @@
-"""`manage.py run_post_processing` in a process of its own: signals, waiting, a terminal."""
+"""`manage.py run_post_processing` in a separate process: signals, waiting, a terminal."""
 
 import json
 import os
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Process:
-    """The command in a process of its own, as a person runs it."""
+    """The command in a separate process, as a person runs it."""
 
     def __init__(self, *arguments: Any, stderr: int = subprocess.PIPE) -> None:
         name = connection.settings_dict["NAME"]

@@ -1,4 +1,4 @@
-"""What a run consults is fixed when it is planned, whatever becomes of the catalogue meanwhile."""
+"""A run uses the basis from its planning, even if the catalogue changes meanwhile."""
 
 import re
 from collections.abc import Callable
@@ -42,7 +42,7 @@ LABELS = "Labels and their taxa: changed since it was planned."
 
 @pytest.fixture
 def night(monkeypatch: pytest.MonkeyPatch) -> SourceImageCollection:
-    """Of insects that are all alike, each in a part of its own."""
+    """A run on identical insects, each in a separate part."""
     for task_cls in (ClassMaskingTask, RankRollupTask, SmallSizeFilterTask):
         monkeypatch.setattr(task_cls, "batch_size", 1)
         monkeypatch.setattr(task_cls, "part_batches", 1)
@@ -82,7 +82,7 @@ def run_half(job: Job) -> None:
 
 
 def results() -> set[tuple[Any, ...]]:
-    """How the standing rows differ that the run has written."""
+    """The differences between the terminal rows that the run has written."""
     rows = Classification.objects.filter(terminal=True).exclude(applied_to=None)
     assert rows.count() == ROWS
     columns = ("taxon__name", "score", "algorithm", "category_map", "metadata__kept_labels")

@@ -1,4 +1,4 @@
-"""The demo, as `make demo ONCE=1` runs it, on embedded servers of its own."""
+"""The demo, as `make demo ONCE=1` runs it, on separate embedded servers."""
 
 import shutil
 import signal
@@ -30,7 +30,7 @@ def _demo(project: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def _processes_of(project: Path) -> list[str]:
-    """Return the commands of what still runs in, or on the files of, the project."""
+    """Return the commands of processes that still run in the project or use its files."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -58,7 +58,7 @@ def _serve(project: Path) -> subprocess.Popen[str]:
 
 @dataclass
 class Once:
-    """What a demo told that was to end with its Job, and what it left."""
+    """The output of a demo that ends with its Job, and the data that it left."""
 
     project: Path
     port: str

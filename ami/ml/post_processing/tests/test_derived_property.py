@@ -1,4 +1,4 @@
-"""Masking and rollup against plain, slow ones, on taxonomies and vectors of any kind."""
+"""Masking and rollup compared with reference implementations, on any taxonomies and vectors."""
 
 from collections.abc import Sequence
 

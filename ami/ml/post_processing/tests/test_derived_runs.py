@@ -1,4 +1,4 @@
-"""Jobs of masking and rollup: one after the other, and what they tell of labels and names."""
+"""Jobs of masking and rollup in succession, and their messages about labels and names."""
 
 import csv
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def start(
     dry_run: bool = False,
     **options: Any,
 ) -> Job:
-    """A Job of that method that has run to its end."""
+    """A Job of the method that has ended."""
     config = {"source_image_collection_id": capture_set.pk, **options}
     row = LaunchRow("A run", capture_set.project, config)
     return run_to_end(launch(task_cls, [row], dry_run=dry_run)[0])
@@ -66,7 +66,7 @@ def roll_up(capture_set: SourceImageCollection) -> Job:
 
 @pytest.fixture
 def night() -> SourceImageCollection:
-    """Of one insect, c is all but sure."""
+    """One insect is almost certainly c."""
     make_ranks("F", "G", "a", "b", "c")
     classifier = make_classifier("a", "b", "c", "nobody")
     for logits in ([1.0, 0.9, 0.8, 0.0], [-0.0, 5e-324, 9.0, 0.0], [30.0, 0.0, 0.0, 0.0]):

@@ -1,4 +1,4 @@
-"""Modules that are placed in the package, as code written for Antenna comes, are found there."""
+"""Modules that are placed in the package, such as code written for Antenna, are found."""
 
 import importlib
 import sys
@@ -57,7 +57,7 @@ Drop = Callable[[str, str], None]
 
 @pytest.fixture
 def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drop]:
-    """Places a file in the package, as far as Python sees; forgets what came of it."""
+    """Lets Python find a file in the package, and removes what it has registered."""
     packages = {"": post_processing, "admin": admin}
     known = set(sys.modules), set(POSTPROCESSING_TASKS)
     for folder, package in packages.items():

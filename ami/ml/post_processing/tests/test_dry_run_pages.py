@@ -1,4 +1,4 @@
-"""The dry run as an operator meets it: offered, tried, applied."""
+"""The pages of a dry run: offered, tried, applied."""
 
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ APPLY = "Apply this dry run"
 
 
 class OwnRunTask(BasePostProcessingTask):
-    """A method that brings its own loop."""
+    """A method with its own loop."""
 
     key = "own_run"
     name = "Own run"
@@ -46,7 +46,7 @@ def capture_set() -> SourceImageCollection:
 
 @pytest.fixture
 def dry(client: Client, operator: User, capture_set: SourceImageCollection) -> Job:
-    """A dry run that was launched from the list, and has succeeded."""
+    """A dry run that was launched from the list and has succeeded."""
     confirm(client, [capture_set.pk], size_threshold="0.5", _dry_run="on")
     return run_to_end(Job.objects.get())
 

@@ -1,6 +1,6 @@
-"""What every registered method has to hold: a new one is tested here by being registered.
+"""Rules that every registered method must follow: a new one is tested once it is registered.
 
-The package `every` has a module for each, with the rows that it is tested on.
+The package `every` has one module per method, with the rows for its tests.
 """
 
 from pathlib import Path

@@ -58,7 +58,7 @@ class AllTask(CountingTask):
 
 
 def typed(form: forms.Form) -> dict[str, Any]:
-    """What a browser sends for a form that was not touched."""
+    """The data that a browser submits for an unchanged form."""
     data: dict[str, Any] = {}
     for field in form:
         html, value = str(field), field.value()

@@ -1,4 +1,4 @@
-"""Linking without a database, against the plain reference and at its edges."""
+"""Linking without a database, compared with the reference, and its edge cases."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -46,7 +46,7 @@ def link(*boxes: Box, limits: Limits = GEOMETRY) -> list[Link]:
 
 
 def check_optimal(boxes: Sequence[Box], links: Sequence[Link], limits: plain.Limits) -> None:
-    """Walk through the captures; wherever two assignments are equally good, follow `links`."""
+    """Follow the captures; if two assignments are equally good, use the one in `links`."""
     former_of = {link.latter: link for link in links}
     ends: list[int] = []
     for _, group in groupby(range(len(boxes)), key=lambda number: boxes[number].place):
@@ -121,7 +121,7 @@ def test_cost_at_the_threshold_is_a_link() -> None:
 
 
 def test_last_bits_of_a_sum_decide_nothing() -> None:
-    """0.3 + 0.3 is 0.6, although 1 - 0.7 is a little more than 0.3 for a computer."""
+    """0.3 + 0.3 must count as 0.6, although 1 - 0.7 is slightly above 0.3 in floating point."""
     whole, most = Box(0, 0, (0, 0, 100, 100)), Box(1, 0, (0, 15, 100, 85))
     assert (1 - 0.7) + (1 - 0.7) > 0.6
     assert link(whole, most, limits=Limits(1, 0.6)) == [Link(0, 1, 0.6)]

@@ -1,4 +1,4 @@
-"""`make_classifications_filtered_by_taxa_list`, the face of class masking for other code."""
+"""`make_classifications_filtered_by_taxa_list`, the function of class masking for other code."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How PostgreSQL goes about a batch of each method: no row is sorted or hashed with its vectors."""
+"""PostgreSQL's plans for a batch of each method sort or hash no rows with vectors."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The COPY statements, which Django does not tell of."""
+    """The COPY statements, which Django does not record."""
     statements: list[str] = []
 
     def copy_expert(wrapper: Any, sql: str, *args: Any) -> None:

@@ -1,4 +1,4 @@
-"""Runs that find nothing to work on, and say so instead of succeeding."""
+"""Runs without rows to work on end as "nothing to do"."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever a method reports, its Job ends, and its page shows it."""
+"""A Job ends, and its page works, whatever the method reports."""
 
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Mute:
-    """A value that has neither text nor length."""
+    """A value without text or length."""
 
     def __repr__(self) -> str:
         raise RuntimeError("No text.")
@@ -40,7 +40,7 @@ class MuteError(Exception):
 
 
 def loop() -> list[Any]:
-    """A list that holds itself."""
+    """A list that contains itself."""
     held: list[Any] = []
     held += [held, held, {"again": held}]
     return held

@@ -1,4 +1,4 @@
-"""How PostgreSQL finds what a form offers."""
+"""PostgreSQL's plans for the choices of a form."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ LARGE_TABLES = {"main_classification", "main_detection"}
 
 
 def make_many(classifier: Algorithm) -> None:
-    """Occurrences of a capture each, of which a capture set holds a few."""
+    """Occurrences on one capture each; a capture set contains a few of the captures."""
     trap = make_deployment()
     captures = SourceImage.objects.bulk_create(
         SourceImage(deployment=trap, project=trap.project, path=str(number))

@@ -1,4 +1,4 @@
-"""The forms of masking and rollup, and what they offer for a selection."""
+"""The forms of masking and rollup, and the choices that they offer for a selection."""
 
 from typing import Any
 

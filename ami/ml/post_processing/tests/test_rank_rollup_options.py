@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def classifier() -> Algorithm:
-    """Of two families, each with a genus of two species."""
+    """A classifier of two families, each with one genus of two species."""
     make_ranks("F", "G", "a", "b")
     make_ranks("H", "I", "c", "d")
     return make_classifier("a", "b", "c", "d")

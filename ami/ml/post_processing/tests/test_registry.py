@@ -58,7 +58,7 @@ def test_method_is_registered_under_its_own_key_alone() -> None:
 
 
 class Between(BasePostProcessingTask):
-    """Leaves everything but its key to its children."""
+    """Leaves everything except its key to its subclasses."""
 
     key = "between"
 

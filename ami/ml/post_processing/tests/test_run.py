@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 class WritingTask(CountingTask):
-    """Writes a taxon a batch, then does what `trouble` says in the batch of that number."""
+    """Creates one taxon per batch, then calls the entry of `trouble` for that batch, if any."""
 
     key = "writing"
     name = "Writing"

@@ -1,4 +1,4 @@
-"""Running a Job again: a new Job with its options, from its page, the list and the command line."""
+"""Running a Job again creates a new Job with its options: from its page, the list, a command."""
 
 import re
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def record() -> dict[str, list[Any]]:
 
 
 def fields_of(page: str) -> dict[str, Any]:
-    """What a browser sends of the page's form as it was filled in."""
+    """The data that a browser submits for the form as it was filled in."""
     sent: dict[str, Any] = {}
     for tag in re.findall(r"<input [^>]*>", page):
         values = dict(re.findall(r'(\w+)="([^"]*)"', tag))

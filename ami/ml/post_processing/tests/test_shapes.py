@@ -1,4 +1,4 @@
-"""Code in the shape of Antenna's methods: through the admin, a real worker, and a revert."""
+"""Methods like Antenna's, run through the admin with a real worker, and reverted."""
 
 import re
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ TINY = [700, 700, 702, 702]
 
 @pytest.fixture
 def shapes() -> Iterator[None]:
-    """This process knows them as the worker does."""
+    """Register them in this process, as in the worker."""
     with ExitStack() as stack:
         for shape in SHAPES:
             stack.enter_context(registered(shape))
@@ -49,7 +49,7 @@ def shapes() -> Iterator[None]:
 
 @pytest.fixture
 def night() -> Event:
-    """Two frames of a moth that stays, one that goes, and a speck; all of them are named."""
+    """Two captures with a moth that stays, one that leaves, and a speck; all are classified."""
     ranks = make_ranks("Noctuidae", "Noctua", "Noctua pronuba", "Noctua fimbriata")
     classifier = make_classifier("Noctua pronuba", "Noctua fimbriata", name="Moths")
     event = make_night([A, B, TINY], [A])
@@ -99,14 +99,14 @@ def revert(client: Client, job: Job) -> Job:
 
 
 def figures(job: Job, task_cls: type[BasePostProcessingTask]) -> dict[str, Any]:
-    """By the names under which the method reported them, in its own stage."""
+    """The figures of the method's stage, by the names under which it reported them."""
     return {param.name: param.value for param in job.progress.get_stage(task_cls.key).params}
 
 
 def hold(
     client: Client, task_cls: type[BasePostProcessingTask], job: Job, expected: dict[str, Any]
 ) -> None:
-    """The Job's page, and the journal, tell what such a method did."""
+    """The page of the Job and the journal show the changes of such a method."""
     assert figures(job, task_cls) == expected
     assert job.progress.fraction == 1.0
     text = client.get(reverse("admin:jobs_job_change", args=[job.pk])).text

@@ -236,7 +236,7 @@ def test_one_small_frame_never_outvotes_a_good_one() -> None:
 
 
 def test_small_frame_does_not_outvote_where_the_name_was_there_before() -> None:
-    """An import may have brought the name as any other taxon."""
+    """An import may have created the name as an ordinary taxon."""
     make_taxon(name="Not identifiable", rank="SPECIES", identifiable=True)
     occurrence = make_occurrence()
     small = make_classified(occurrence, bbox=SMALL)

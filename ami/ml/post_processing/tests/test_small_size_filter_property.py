@@ -1,4 +1,4 @@
-"""The filter against a plain Python one, on boxes and frames of any kind."""
+"""The filter compared with a reference in plain Python, on any boxes and frames."""
 
 from math import isfinite
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where a method's figures are kept, and under which names."""
+"""Where the figures of a method are stored, and under which names."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 class ReportingTask(BasePostProcessingTask):
-    """Reports figures in words and in snake case, and counts some as other methods do."""
+    """Reports figures with titles and with keys, and counts some as other methods do."""
 
     key = "reporting"
     name = "Reporting"
@@ -33,7 +33,7 @@ class ReportingTask(BasePostProcessingTask):
 
 
 def job_of(task_cls: type[BasePostProcessingTask], scope: SourceImageCollection) -> Job:
-    """A Job that has a stage before its method begins, as the platform gives it."""
+    """A Job that has a stage before its method begins, as the platform creates it."""
     progress = JobProgress()
     progress.add_stage("Post Processing", key="post_processing")
     config = {"source_image_collection_id": scope.pk}

@@ -1,4 +1,4 @@
-"""Masking and rollup over the labels of a classifier and a checklist, as their files name them."""
+"""Masking and rollup with the labels of a real classifier and the names of a checklist."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Names(NamedTuple):
-    """The labels of a classifier, a checklist, and what is known of the two."""
+    """The labels of a classifier, a checklist, and the expected results."""
 
     hierarchy: Path
     checklist: Path
@@ -76,13 +76,13 @@ def lineage(request: pytest.FixtureRequest) -> str:
 
 
 def read_hierarchy(path: Path) -> dict[str, tuple[str, str]]:
-    """Genus and family of each label; one label, "-1", is no name."""
+    """The genus and family of each label; the label "-1" is not a name."""
     entries: dict[str, Any] = json.loads(path.read_text())
     return {name: (above[0], above[1]) for name, above in entries.items() if name != "Note"}
 
 
 def write_hierarchy(hierarchy: dict[str, tuple[str, str]]) -> None:
-    """Species under their genera and families; a genus of two families keeps the first."""
+    """Species under their genera and families; a genus in two families is under the first."""
     families = {name: Taxon(name=name, rank="FAMILY") for _, name in hierarchy.values()}
     Taxon.objects.bulk_create(families.values())
     genera: dict[str, Taxon] = {}
@@ -146,7 +146,7 @@ def test_rolled_up_scores_equal_a_plain_sum(names: Names, lineage: str) -> None:
 
 
 def read_accepted(path: Path) -> dict[str, str]:
-    """The name that each name of the checklist stands for; some matched nothing."""
+    """The accepted name of each name in the checklist, if there is one."""
     with path.open() as file:
         rows = [row for row in csv.DictReader(file) if row["status"] != "NotAvail"]
     matched = {row["search_species"]: row["gbif_species"] for row in rows}

@@ -1,4 +1,4 @@
-"""Tracking as a Job: launched in the admin, and reverted to a run before."""
+"""Tracking as a Job: launched in the admin, and reverted to an earlier run."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def run(event: Event, **options: Any) -> Job:
 
 
 def make_busy_night() -> Event:
-    """Individuals that stay, come and go, with names, and an identification that was withdrawn."""
+    """Individuals that stay, arrive and leave, with taxa, and a withdrawn identification."""
     event = make_night([A, B], [A, B, C], [A], [A, B])
     for number, detection in enumerate(detections(event)):
         make_classification(detection=detection, score=number / 10)

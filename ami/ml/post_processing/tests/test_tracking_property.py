@@ -1,4 +1,4 @@
-"""What tracking keeps of any night: locks, identifications, one occurrence a track."""
+"""Invariants of tracking: locks, identifications, and one occurrence per track."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ OCCURRENCES = 6
 
 
 class Seen(NamedTuple):
-    """A detection: which box, how far it has moved, in which occurrence, without a box or not."""
+    """A detection: its box, its shift, its occurrence, and whether the box is missing."""
 
     box: int
     by: int
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a detection is, and what follows it."""
+    """The occurrence of a detection, and its next detection."""
 
     capture: int
     home: int | None
@@ -90,7 +90,7 @@ def states() -> dict[int, State]:
 
 
 def chains(found: dict[int, State], free: Sequence[int]) -> list[list[int]]:
-    """The tracks that the links make of the detections that take part."""
+    """The tracks that the links form from the detections that take part."""
     led_to = {found[pk].following for pk in free}
     made = []
     for first in (pk for pk in free if pk not in led_to):
@@ -103,7 +103,7 @@ def chains(found: dict[int, State], free: Sequence[int]) -> list[list[int]]:
 def check_keepers(
     tracks: list[list[int]], before: dict[int, State], after: dict[int, State], barred: set[Any]
 ) -> None:
-    """One occurrence a track, and no two boxes of a capture in it; it is the earliest it can be."""
+    """Each track has one occurrence, the earliest possible one, with one box per capture."""
     homes = [{after[pk].home for pk in one} for one in tracks]
     assert all(len(home) == 1 for home in homes)
     kept = [home.pop() for home in homes]

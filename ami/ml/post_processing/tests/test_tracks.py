@@ -1,4 +1,4 @@
-"""Which occurrence a track is kept in, without a database."""
+"""The choice of the occurrence of a track, without a database."""
 
 from typing import Any
 

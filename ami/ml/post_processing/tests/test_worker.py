@@ -1,4 +1,4 @@
-"""The main job on an export: import, the two steps in the admin, a real Celery worker."""
+"""The whole way of an export: import, the two steps in the admin, a real Celery worker."""
 
 import re
 import time
@@ -23,7 +23,7 @@ CHANGELIST = "admin:main_sourceimagecollection_changelist"
 
 
 class Export(NamedTuple):
-    """An export and what the filter finds in it."""
+    """An export, and the expected results of the filter."""
 
     path: Path
     checked: int

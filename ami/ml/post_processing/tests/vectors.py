@@ -1,4 +1,4 @@
-"""Classifications with vectors, for the tests of derived ones."""
+"""Classifications with vectors, for the tests of masking and rollup."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def make_map(*labels: str | dict[str, Any]) -> AlgorithmCategoryMap:
 
 
 def make_classifier(*labels: str | dict[str, Any], **fields: Any) -> Algorithm:
-    """A classifier of those labels, without a taxon for any of them."""
+    """A classifier of these labels, none of which has a taxon."""
     return make_algorithm(category_map=make_map(*labels), **fields)
 
 
@@ -39,14 +39,14 @@ def make_list(*taxa: Taxon, **fields: Any) -> TaxaList:
 
 
 def make_source(algorithm: Algorithm | None, **fields: Any) -> Classification:
-    """A classification of a detection with an occurrence of its own."""
+    """A classification of a detection with a separate occurrence."""
     if "detection" not in fields:
         fields["detection"] = make_detection(occurrence=make_occurrence())
     return make_classification(algorithm=algorithm, **{"score": 0.5} | fields)
 
 
 def everything() -> SourceImageCollection:
-    """A capture set of every capture there is."""
+    """A capture set with all captures."""
     captures = [row.detection.source_image for row in Classification.objects.order_by("pk")]
     capture_set = make_capture_set(captures[:1])
     capture_set.images.set(captures)
@@ -54,7 +54,7 @@ def everything() -> SourceImageCollection:
 
 
 def run(task_cls: type[BasePostProcessingTask], **options: Any) -> dict[str, int]:
-    """The figures of a run without a Job, those that are 0 left out."""
+    """The figures of a run without a Job, except those that are 0."""
     if "occurrence_id" not in options:
         options.setdefault("source_image_collection_id", everything().pk)
     task = task_cls(**options)
@@ -63,7 +63,7 @@ def run(task_cls: type[BasePostProcessingTask], **options: Any) -> dict[str, int
 
 
 def make_ranks(*names: str) -> list[Taxon]:
-    """A family, a genus in it, and species in that, each named after its place."""
+    """A family with a genus with species, each named after its position."""
     family = make_taxon(name=names[0], rank=TaxonRank.FAMILY)
     genus = make_taxon(name=names[1], rank=TaxonRank.GENUS, parent=family)
     return [family, genus, *make_species(*names[2:], parent=genus)]

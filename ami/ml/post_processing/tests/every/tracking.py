@@ -35,7 +35,7 @@ def make_rows(nights: int) -> Rows:
 
 
 def _identify(event: Event) -> None:
-    """One individual's first sighting is locked, and another's last was, until it was withdrawn."""
+    """One individual's first detection is locked; the lock on another's last one was withdrawn."""
     rows = detections(event)
     for detection, withdrawn in ((rows[0], False), (rows[-1], True)):
         assert detection.occurrence
