@@ -1,6 +1,7 @@
 """Rules of the project that no linter checks."""
 
 import ast
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,10 @@ PAGES = sorted(
     for path in settings.ROOT.glob(pattern)
     if "_build" not in path.parts
 )
+# `ami.jobs.tasks.tick` in a sentence, or `from ami.jobs.models import Job` in an example.
+NAME = re.compile(r"`~?(ami(?:\.\w+)+)(?:\(\))?`")
+IMPORT = re.compile(r"from (ami[\w.]*) import ([\w, ]+)")
+FILE = re.compile(r"`((?:ami|benchmarks|config|docs|requirements)/[\w./-]+)`")
 
 
 def long_functions(source: str) -> Iterator[str]:
@@ -73,3 +78,36 @@ def test_every_code_block_names_its_language() -> None:
 
 def test_code_block_without_a_language_is_found() -> None:
     assert unnamed_fences("```python\npass\n```\n\n1. Run\n\n   ```\n   ls\n   ```\n") == ["ls"]
+
+
+def unknown_names(text: str) -> list[str]:
+    """Return the names of this project and the paths in the text that do not exist."""
+    names = NAME.findall(text)
+    names += [f"{module}.{name}" for module, some in IMPORT.findall(text) for name in _split(some)]
+    files = [path for path in FILE.findall(text) if not (settings.ROOT / path).exists()]
+    return [name for name in names if not _exists(name)] + files
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _exists(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (AttributeError, ImportError):
+        return False
+    return True
+
+
+def test_names_and_paths_in_the_documentation_exist() -> None:
+    pages = [page for page in PAGES if page.name != "CHANGELOG.md"]  # it also names former ones
+    found = {str(page): unknown_names((settings.ROOT / page).read_text()) for page in pages}
+    assert {page: names for page, names in found.items() if names} == {}
+
+
+def test_name_that_does_not_exist_is_found() -> None:
+    text = (
+        "`ami.jobs.gone`, `ami.jobs.tasks.tick()`, `ami/gone.py`\nfrom ami.jobs import a, tasks\n"
+    )
+    assert unknown_names(text) == ["ami.jobs.gone", "ami.jobs.a", "ami/gone.py"]
