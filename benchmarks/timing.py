@@ -1,9 +1,11 @@
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time_ns
 from typing import Any
 
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -11,6 +13,24 @@ def timed(work: Callable[[], object]) -> float:
     start = perf_counter()
     work()
     return perf_counter() - start
+
+
+def cpu_timed(work: Callable[[], object], database: BaseDatabaseWrapper) -> float:
+    """The CPU time that `work` takes, in seconds, of this process and of its PostgreSQL process.
+
+    Other programs do not affect it, unlike the time that passes. The server must run on this
+    machine, and must not use parallel workers.
+    """
+    start = _cpu_seconds(database)
+    work()
+    return _cpu_seconds(database) - start
+
+
+def _cpu_seconds(database: BaseDatabaseWrapper) -> float:
+    database.ensure_connection()
+    pid = database.connection.info.backend_pid
+    server = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+    return (process_time_ns() + server) / 1e9
 
 
 def interleaved(candidates: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[str, float]:

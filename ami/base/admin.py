@@ -10,6 +10,7 @@ from django.db.models import F, Model, QuerySet
 from django.db.models.fields.related import RelatedField
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
 
 from ami.base.deletion import DELETE_LIMIT, reasons_to_keep, touches_more_than
 from ami.base.ids import parse_id
@@ -149,8 +150,10 @@ class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin
     paginator = BoundedPaginator
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
-    empty_value_display = EMPTY
     readonly_fields: ClassVar[Any] = ("created_at", "updated_at")
+
+    def get_empty_value_display(self) -> SafeString:
+        return EMPTY
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
         rows: QuerySet[M] = super().get_queryset(request)

@@ -25,6 +25,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 
 from ami.base.forms import json_field
 from ami.base.ids import parse_ids
+from ami.base.lists import QuickChangeList, QuickListMixin
 from ami.base.widgets import IdSelect, IdSelectMultiple
 
 
@@ -44,7 +45,7 @@ class GuardedAutocompleteView(AutocompleteJsonView):
         return term, model_admin, field, to_field
 
 
-class GuardedChangeList(ChangeList):
+class GuardedChangeList(QuickChangeList):
     """Redirects to the whole list if the address has values that the database cannot compare."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
@@ -54,7 +55,7 @@ class GuardedChangeList(ChangeList):
             raise IncorrectLookupParameters from odd
 
 
-class GuardedAdminMixin(admin.ModelAdmin[Any]):
+class GuardedAdminMixin(QuickListMixin, admin.ModelAdmin[Any]):
     """Answers invalid addresses and forms with a message. The site adds it to every admin."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

@@ -4,12 +4,12 @@ from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.ids import parse_id
+from ami.base.links import change_url
 from ami.jobs.models import Job
 from ami.users.models import User
 
@@ -40,7 +40,7 @@ class JobPagesMixin(LargeTableAdmin[Job]):
 
 
 def page_url(job: Job) -> str:
-    return reverse("admin:jobs_job_change", args=[job.pk])
+    return change_url(Job, job.pk)
 
 
 def job_link(job: Job) -> SafeString:

@@ -1,0 +1,30 @@
+"""Lists of the admin whose rows need neither a template nor `reverse()`."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Model
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from ami.base.links import change_url
+
+CHECKBOX = '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">'
+
+
+class QuickChangeList(ChangeList):
+    """Links each row to its page without `reverse()`."""
+
+    def url_for_result(self, result: Model) -> str:
+        return change_url(self.model, getattr(result, self.pk_attname))
+
+
+class QuickListMixin(admin.ModelAdmin[Any]):
+    """Renders the checkbox of each row without the template of Django's widget."""
+
+    def action_checkbox(self, obj: Model) -> SafeString:
+        label = _("Select this object for an action - {}").format(obj)
+        return format_html(CHECKBOX, ACTION_CHECKBOX_NAME, obj.pk, label)
