@@ -11,10 +11,11 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ami.base.ids import parse_id
@@ -78,9 +79,13 @@ class _TypedListFilter(_TypedFilter):
         return [*self.parameters]
 
 
-def _number_input(name: str, value: Any, label: str) -> str:
-    widget = forms.NumberInput({"min": 1, "placeholder": "id", "aria-label": label})
-    return widget.render(name, value)
+def _input(**attrs: Any) -> SafeString:
+    """An input without the template of Django's widgets, which takes longer; `_` stands for `-`."""
+    return format_html("<input{}>", flatatt({k.replace("_", "-"): v for k, v in attrs.items()}))
+
+
+def _id_input(name: str, value: str, label: str) -> SafeString:
+    return _input(type="number", name=name, value=value, min=1, placeholder="id", aria_label=label)
 
 
 class IdFilter(_TypedFieldFilter):
@@ -111,20 +116,29 @@ class IdFilter(_TypedFieldFilter):
         return queryset.none() if self.pk is None else queryset.filter(**{self.lookup: self.pk})
 
     def render_widget(self) -> str:
-        return _number_input(self.lookup, self.value, str(self.title))
+        return _id_input(self.lookup, self.value, str(self.title))
 
 
 class AutocompleteFilter(IdFilter):
     """Finds the related row by typing, like an autocomplete field."""
 
     def render_widget(self) -> str:
-        widget = AutocompleteSelect(
-            self.field, self.admin_site, {"data-width": "100%", "aria-label": self.title}
+        attrs = {
+            "name": self.lookup,
+            "id": f"filter-{self.lookup}",
+            "data-width": "100%",
+            "aria-label": self.title,
+        }
+        widget: Any = AutocompleteSelect(self.field, self.admin_site)
+        related: Any = self.field.related_model
+        chosen = related._default_manager.filter(pk=self.pk) if self.pk else ()
+        return format_html(
+            '<select{}><option value=""></option>{}</select>',
+            flatatt(widget.build_attrs(attrs)),
+            format_html_join(
+                "", '<option value="{}" selected>{}</option>', ((one.pk, one) for one in chosen)
+            ),
         )
-        model: Any = self.field.related_model
-        related = model._default_manager.all()
-        field = forms.ModelChoiceField(related, required=False, widget=widget)
-        return str(field.widget.render(self.lookup, self.pk, {"id": f"filter-{self.lookup}"}))
 
 
 class _Range:
@@ -137,8 +151,8 @@ class _Range:
             "",
             '<label class="bound"><span>{}</span> {}</label>',
             (
-                (end, forms.TextInput({**self.attrs, "aria-label": f"{title}, {end}"}).render(*own))
-                for own, end in zip(pair, ("from", "to"), strict=True)
+                (end, _input(**self.attrs, name=name, value=text, aria_label=f"{title}, {end}"))
+                for (name, text), end in zip(pair, ("from", "to"), strict=True)
             ),
         )
 
@@ -227,7 +241,7 @@ class RunFilter(_TypedListFilter):
         )
 
     def render_widget(self) -> str:
-        return _number_input("run", self.typed("run"), "Job")
+        return _id_input("run", self.typed("run"), "Job")
 
 
 class IdentifiedFilter(admin.SimpleListFilter):
