@@ -54,10 +54,12 @@ FILTERS: dict[str, tuple[dict[str, str], ...]] = {
         {"score__gte": "0.9"},
         {"timestamp__gte": "2022-06-12", "timestamp__lt": "2022-06-13"},
         {"job__id__exact": "7"},
+        {"detection__source_image__deployment__id__exact": "7"},
     ),
     "main_detection": (
         {"detection_score__gte": "0.9"},
         {"timestamp__gte": "2022-06-12", "timestamp__lt": "2022-06-13"},
+        {"source_image__deployment__id__exact": "7"},
         {"q": "seed/12", "detection_score__gte": "0.9"},
     ),
     "main_sourceimage": (

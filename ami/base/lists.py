@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -16,10 +17,19 @@ CHECKBOX = '<input type="checkbox" name="{}" value="{}" class="action-select" ar
 
 
 class QuickChangeList(ChangeList):
-    """Links each row to its page without `reverse()`."""
+    """Links each row to its page without `reverse()`.
+
+    The link also holds the list's filters. If `preserved_filters` was set, Django would add them,
+    but would first resolve the URL of each row.
+    """
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        self.suffix = f"?{self.preserved_filters}" if self.preserved_filters else ""
+        self.preserved_filters = ""
 
     def url_for_result(self, result: Model) -> str:
-        return change_url(self.model, getattr(result, self.pk_attname))
+        return change_url(self.model, getattr(result, self.pk_attname)) + self.suffix
 
 
 class QuickListMixin(admin.ModelAdmin[Any]):

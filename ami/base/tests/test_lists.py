@@ -1,18 +1,28 @@
 """What the rows of a list cost, and that they look as Django draws them."""
 
+from copy import copy
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.templatetags.admin_list import items_for_result
+from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.db.models import Model
-from django.test import Client, override_settings
-from django.urls import NoReverseMatch, get_script_prefix, path, reverse, set_script_prefix
+from django.test import Client, RequestFactory, override_settings
+from django.urls import NoReverseMatch, get_script_prefix, path, resolve, reverse, set_script_prefix
 from django.urls.resolvers import URLResolver
 from pytest_django.asserts import assertHTMLEqual
 
 from ami.base.links import change_link, change_url, list_url
-from ami.base.tests.factories import make_classification, make_detection, make_occurrence
+from ami.base.tests.factories import (
+    make_classification,
+    make_detection,
+    make_occurrence,
+    make_taxon,
+    make_user,
+)
 from ami.main.models import Classification, Taxon
 
 REGISTERED = list(admin.site._registry)
@@ -59,23 +69,29 @@ def test_a_model_without_an_admin_has_no_link() -> None:
 
 
 @pytest.mark.django_db
-def test_further_rows_take_no_template_and_no_reverse(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("query", [{}, {"score__gte": "0", "p": "1"}])
+def test_further_rows_take_no_template_and_no_look_at_urls(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
 ) -> None:
-    reversed_names = []
-    reverse_one: Any = URLResolver._reverse_with_prefix  # type: ignore[attr-defined]
+    looked_at = []
 
-    def counted(self: URLResolver, name: Any, *args: Any, **kwargs: Any) -> Any:
-        reversed_names.append(name)
-        return reverse_one(self, name, *args, **kwargs)
+    def count(method: str) -> None:
+        original = getattr(URLResolver, method)
 
-    monkeypatch.setattr(URLResolver, "_reverse_with_prefix", counted)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            looked_at.append(args)
+            return original(*args, **kwargs)
 
-    def costs(**query: str) -> tuple[int, int]:
-        reversed_names.clear()
+        monkeypatch.setattr(URLResolver, method, counted)
+
+    count("_reverse_with_prefix")
+    count("resolve")
+
+    def costs() -> tuple[int, int]:
+        looked_at.clear()
         response = admin_client.get(LIST, query)
         assert len(response.context["cl"].result_list) == Classification.objects.count()
-        return len(response.templates), len(reversed_names)
+        return len(response.templates), len(looked_at)
 
     source = make_classification(detection=make_detection(occurrence=make_occurrence()))
     make_classification(detection=source.detection, applied_to=source)
@@ -85,6 +101,23 @@ def test_further_rows_take_no_template_and_no_reverse(
         make_classification(detection=source.detection, applied_to=source)
 
     assert costs() == few
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("query", [{}, {"q": 'a&b"'}, {"_popup": "1"}])
+def test_the_link_of_a_row_is_the_one_of_django(rf: RequestFactory, query: dict[str, str]) -> None:
+    row, taxa = make_taxon(name='a&b"'), admin.site._registry[Taxon]
+    request = rf.get("/admin/main/taxon/", query | {"rank__exact": row.rank})
+    request.resolver_match = resolve(request.path)
+    request.user = make_user(is_superuser=True, is_staff=True)
+    changelist = taxa.get_changelist_instance(request)
+    former = copy(changelist)
+    former.preserved_filters = taxa.get_preserved_filters(request)
+    former.url_for_result = partial(ChangeList.url_for_result, former)  # type: ignore[method-assign]
+
+    assert list(items_for_result(changelist, row, None)) == list(
+        items_for_result(former, row, None)
+    )
 
 
 @pytest.mark.django_db

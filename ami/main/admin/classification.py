@@ -3,7 +3,7 @@ from typing import Any, NamedTuple
 from django import forms
 from django.contrib import admin
 from django.db import connection
-from django.db.models import F
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
@@ -78,7 +78,9 @@ class ClassificationAdmin(
     form = ClassificationForm
     occurrence_lookup = "detections__classifications"
     annotations = {
-        "occurrence_pk": F("detection__occurrence_id"),
+        "occurrence_pk": Subquery(
+            Detection.objects.filter(pk=OuterRef("detection")).values("occurrence")
+        ),
         "scores_number": cardinality("scores"),
         "logits_number": cardinality("logits"),
     }
@@ -100,6 +102,7 @@ class ClassificationAdmin(
     list_filter = (
         ("taxon", AutocompleteFilter),
         ("algorithm", AutocompleteFilter),
+        ("detection__source_image__deployment", AutocompleteFilter),
         ("job", IdFilter),
         ("score", NumberRangeFilter),
         ("timestamp", DateRangeFilter),

@@ -11,6 +11,8 @@ from ami.base.links import EMPTY, change_link, count_link
 from ami.base.subqueries import cardinality, count_subquery
 from ami.main.admin.determinations import RedetermineMixin
 from ami.main.admin.filters import (
+    AutocompleteFilter,
+    AutocompleteFilterMixin,
     DateRangeFilter,
     IdFilter,
     NumberRangeFilter,
@@ -40,6 +42,7 @@ class DetectionAdmin(
     PathSearchMixin,
     RedetermineMixin,
     DetailsMixin,
+    AutocompleteFilterMixin,
     LargeTableAdmin[Detection],
 ):
     """A search by path sorts by capture, so that an index finds the first page."""
@@ -62,6 +65,7 @@ class DetectionAdmin(
         "timestamp",
     )
     list_filter = (
+        ("source_image__deployment", AutocompleteFilter),
         ("occurrence", IdFilter),
         ("source_image", IdFilter),
         ("detection_score", NumberRangeFilter),

@@ -56,6 +56,25 @@ def test_classifications_and_detections_are_cut_to_scores_and_days(admin_client:
     assert found(admin_client, "detection", timestamp__gte=day + timedelta(9)) == [detection.pk]
 
 
+def test_detections_and_classifications_are_cut_to_a_deployment(admin_client: Client) -> None:
+    deployment = make_deployment(name="Ridge trap")
+    detection = make_detection(source_image=make_capture(deployment=deployment))
+    classification = make_classification(detection=detection)
+    make_classification()
+
+    for name, lookup, pk in (
+        ("detection", "source_image__deployment__id__exact", detection.pk),
+        ("classification", "detection__source_image__deployment__id__exact", classification.pk),
+    ):
+        with CaptureQueriesContext(connection) as queries:
+            assert found(admin_client, name, **{lookup: deployment.pk}) == [pk]
+        assert len(queries) <= 10
+        page = admin_client.get(reverse(f"admin:main_{name}_changelist"), {lookup: deployment.pk})
+        assert f'<option value="{deployment.pk}" selected>Ridge trap</option>' in (
+            page.content.decode()
+        )
+
+
 def test_captures_are_cut_to_days_both_within(admin_client: Client) -> None:
     captures = [make_capture(timestamp=NIGHT + timedelta(days=days)) for days in range(3)]
     day = NIGHT.date() + timedelta(1)
