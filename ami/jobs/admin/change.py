@@ -19,7 +19,7 @@ from ami.base.links import EMPTY, change_link
 from ami.jobs.admin.left import Causes
 from ami.jobs.journal.triggers import JOURNALED
 from ami.jobs.models import Job, JobChange
-from ami.jobs.models.change import WARNINGS
+from ami.jobs.models.change import HAS_WARNINGS, WARNINGS
 from ami.main.models import Taxon
 from ami.ml.models import Algorithm
 
@@ -72,7 +72,9 @@ class WarningFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[JobChange]) -> QuerySet[JobChange]:
         if not self.value():
             return queryset
-        created = queryset.filter(kind=JobChange.Kind.CREATED, model="main.classification")
+        created = queryset.filter(
+            HAS_WARNINGS, kind=JobChange.Kind.CREATED, model="main.classification"
+        )
         return created.alias(warnings=WARNINGS).filter(warnings__contains=[self.value()])
 
 

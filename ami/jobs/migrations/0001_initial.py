@@ -1,5 +1,7 @@
 import ami.jobs.progress
 import django.db.models.deletion
+import django.db.models.fields.json
+import django.db.models.lookups
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
@@ -136,6 +138,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='jobchange',
             index=models.Index(fields=['job', 'kind', 'id'], include=('model',), name='jobchange_job_kind_id'),
+        ),
+        migrations.AddIndex(
+            model_name='jobchange',
+            index=models.Index(condition=models.Q(django.db.models.lookups.Contains(django.db.models.fields.json.KeyTextTransform('metadata', 'after'), '"warnings"')), fields=['job', 'id'], name='jobchange_warned'),
         ),
         migrations.AddIndex(
             model_name='jobchange',

@@ -1,11 +1,16 @@
 from django.db import models
+from django.db.models import Q
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast
+from django.db.models.lookups import Contains
 from django.utils import timezone
 
 # The names of the counters that warn of a created row. They are a list in its metadata, which the
 # journal stores as text.
-WARNINGS = KeyTransform("warnings", Cast(KeyTextTransform("metadata", "after"), models.JSONField()))
+METADATA = KeyTextTransform("metadata", "after")
+WARNINGS = KeyTransform("warnings", Cast(METADATA, models.JSONField()))
+# The condition of the index of the few rows with warnings. A query must repeat it to use the index.
+HAS_WARNINGS = Q(Contains(METADATA, '"warnings"'))
 
 
 class JobChange(models.Model):
@@ -55,6 +60,7 @@ class JobChange(models.Model):
             models.Index(
                 fields=["job", "kind", "id"], include=["model"], name="jobchange_job_kind_id"
             ),
+            models.Index(fields=["job", "id"], name="jobchange_warned", condition=HAS_WARNINGS),
             models.Index(fields=["object_id", "id"], name="jobchange_object_id"),
         ]
 

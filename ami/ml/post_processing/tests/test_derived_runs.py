@@ -6,9 +6,12 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils.html import escape
 
+from ami.base.tests.plans import indexes_of
 from ami.jobs.models import Job
 from ami.jobs.service import ApplyRefusedError, ScopeChangedError
 from ami.jobs.states import Outcome
@@ -129,8 +132,11 @@ def test_names_that_are_likely_wrong_are_warned_of(
     url = f"/admin/jobs/jobchange/?job__id__exact={job.pk}&warning=likely_off_list"
     assert f'href="{escape(url)}">See each</a>' in page
     assert "1 likely off list" in admin_client.get("/admin/jobs/job/").text
-    listed = admin_client.get(url)
+    with CaptureQueriesContext(connection) as queries:
+        listed = admin_client.get(url)
     (change,) = listed.context["cl"].result_list
+    (counted,) = (query["sql"] for query in queries if "COUNT" in query["sql"])
+    assert "jobchange_warned" in indexes_of(counted)
     assert change.after["taxon_id"] != Taxon.objects.get(name="c").pk
     assert "Likely off list" in listed.text
     told = admin_client.get(f"/admin/jobs/job/{job.pk}/changes.csv").getvalue().decode()
