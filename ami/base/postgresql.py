@@ -1,8 +1,12 @@
-"""The supported versions of PostgreSQL."""
+"""The supported versions of PostgreSQL, and how it reads a few rows of a long table."""
 
-from django.db import connection
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
 
 OLDEST, NEWEST = 15, 18
+WHOLE_TABLE_WAYS = ("seqscan", "hashjoin", "mergejoin")
 
 
 def unsupported_version() -> str:
@@ -16,3 +20,15 @@ def unsupported_version() -> str:
     return (
         f"The database runs on PostgreSQL {version}; versions {OLDEST} to {NEWEST} are supported."
     )
+
+
+@contextmanager
+def through_indexes() -> Iterator[None]:
+    """Keep the planner from reading a whole table if a query reads a large part of it.
+
+    Hash and merge joins would also read the whole table, even through an index.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("; ".join(f"SET LOCAL enable_{way} = off" for way in WHOLE_TABLE_WAYS))
+        yield
+        cursor.execute("; ".join(f"SET LOCAL enable_{way} = DEFAULT" for way in WHOLE_TABLE_WAYS))

@@ -30,7 +30,9 @@ class Scope:
 
     `field` is the name of the option that holds the id of a row, `flag` its name on the command
     line. `captures` and `detections` return the distinct captures and detections of any number of
-    rows. `several` is the name of the option that holds the ids of several rows for one Job.
+    rows. `entries` returns at least as many rows as there are captures. It does not look for
+    duplicates, so its first rows are read quickly. `several` is the name of the option that holds
+    the ids of several rows for one Job.
     """
 
     field: str
@@ -38,6 +40,7 @@ class Scope:
     model: type[Model]
     captures: Callable[[Iterable[int]], QuerySet[SourceImage]]
     detections: Callable[[Iterable[int]], QuerySet[Detection]]
+    entries: Callable[[Iterable[int]], QuerySet[Any]]
     several: str | None = None
 
 
@@ -78,6 +81,7 @@ SCOPES = (
         SourceImageCollection,
         _captures_of_sets,
         _detections_of_sets,
+        _members,
     ),
     Scope(
         "occurrence_id",
@@ -85,9 +89,16 @@ SCOPES = (
         Occurrence,
         _captures_of_occurrences,
         _detections_of_occurrences,
+        _detections_of_occurrences,
     ),
     Scope(
-        "event_id", "event", Event, _captures_of_events, _detections_of_events, several="event_ids"
+        "event_id",
+        "event",
+        Event,
+        _captures_of_events,
+        _detections_of_events,
+        _captures_of_events,
+        several="event_ids",
     ),
 )
 SCOPE_FIELDS = frozenset(filter(None, (f for s in SCOPES for f in (s.field, s.several))))

@@ -11,10 +11,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from ami.base.links import change_link
 from ami.base.words import counted
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError
@@ -38,6 +38,7 @@ PERMISSION = "jobs.add_job"
 CONFIRM = "confirm"
 LAUNCH_KEY = "launch_key"
 DRY_RUN = "_dry_run"
+COUNTS = "_counts"
 
 ScopeResolver: TypeAlias = Callable[[Any], dict[str, Any]]
 ProjectResolver: TypeAlias = Callable[[Any], Project | None]
@@ -174,15 +175,19 @@ class PostProcessingAction:
         except SelectionError as refused:
             model_admin.message_user(request, str(refused), messages.WARNING)
             return None
-        confirmed = LAUNCH_KEY in request.POST or bool(request.POST.get(CONFIRM))
-        form = self.form_class(request.POST if confirmed else None, scope_queryset=queryset)
-        if confirmed and selection.vanished:
+        submitted = LAUNCH_KEY in request.POST or bool(request.POST.get(CONFIRM))
+        confirmed = submitted and COUNTS not in request.POST
+        if not confirmed:
+            typed = self.form_class.typed(request.POST) if submitted else None
+            return self._unconfirmed(model_admin, request, selection, queryset, options=typed)
+        form = self.form_class(request.POST, scope_queryset=queryset)
+        if selection.vanished:
             form.add_error(None, selection.vanished)
-        if confirmed and DRY_RUN in request.POST and not self.offers_dry_run:
+        if DRY_RUN in request.POST and not self.offers_dry_run:
             form.add_error(
                 None, f"{self.task_cls.name} does not support dry runs; nothing was queued."
             )
-        if confirmed and form.is_valid():
+        if form.is_valid():
             rows = f"{len(selection.ids):,} {selection.noun}"
             if self._launch(model_admin, request, queryset, form, rows=rows):
                 return None
@@ -197,8 +202,22 @@ class PostProcessingAction:
         options: dict[str, Any],
     ) -> TemplateResponse:
         """The page of options for these rows, filled in with `options`."""
-        form = self.form_class(initial=options, scope_queryset=queryset)
-        return self._page(model_admin, request, Selection.of_rows(queryset), form)
+        selection = Selection.of_rows(queryset)
+        return self._unconfirmed(model_admin, request, selection, queryset, options=options)
+
+    def _unconfirmed(
+        self,
+        model_admin: admin.ModelAdmin[Any],
+        request: HttpRequest,
+        selection: Selection,
+        queryset: QuerySet[Any],
+        *,
+        options: dict[str, Any] | None,
+    ) -> TemplateResponse:
+        """The page of options. If the selection is large, it asks for its counts afterwards."""
+        counted = COUNTS in request.POST or selection.few is not None
+        form = self.form_class(initial=options, scope_queryset=queryset if counted else None)
+        return self._page(model_admin, request, selection, form, counted=counted)
 
     def _launch(
         self,
@@ -236,7 +255,7 @@ class PostProcessingAction:
                 "queued. To run the method again, select the rows again."
             )
         number = counted(len(job_ids), "Job")
-        links = _links(model_admin, job_ids)
+        links = _links(job_ids)
         message = format_html(text, method=self.task_cls.name, number=number, rows=rows, jobs=links)
         model_admin.message_user(request, message, level)
         return True
@@ -247,6 +266,8 @@ class PostProcessingAction:
         request: HttpRequest,
         selection: Selection,
         form: BasePostProcessingActionForm,
+        *,
+        counted: bool = True,
     ) -> TemplateResponse:
         return TemplateResponse(
             request,
@@ -268,7 +289,9 @@ class PostProcessingAction:
                 "launch_key_name": LAUNCH_KEY,
                 "action_checkbox_name": ACTION_CHECKBOX_NAME,
                 "selection": selection,
-                "nothing_to_do": selection.nothing_for(self.task_cls) or form.lacking,
+                "counted": counted,
+                "counts_name": COUNTS,
+                "nothing_to_do": counted and (selection.nothing_for(self.task_cls) or form.lacking),
             },
         )
 
@@ -314,16 +337,9 @@ def make_post_processing_action(
     )
 
 
-def _links(model_admin: admin.ModelAdmin[Any], job_ids: list[int]) -> SafeString:
-    """The Jobs, as links if the admin site has a page for them."""
-    site = model_admin.admin_site
-    if not site.is_registered(Job):
-        return format_html_join(", ", "Job {}", ((pk,) for pk in job_ids))
-    return format_html_join(
-        ", ",
-        '<a href="{}">Job {}</a>',
-        ((reverse(f"{site.name}:jobs_job_change", args=[pk]), pk) for pk in job_ids),
-    )
+def _links(job_ids: list[int]) -> SafeString:
+    """The Jobs, as links if the admin has a page for them."""
+    return format_html_join(", ", "{}", ((change_link(Job, pk),) for pk in job_ids))
 
 
 def _launch_key(request: HttpRequest) -> str | None:

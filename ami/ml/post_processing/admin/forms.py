@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from django import forms
 from django.db.models import Model, QuerySet
+from django.http import QueryDict
 from pydantic import BaseModel
 from pydantic.fields import ModelField
 
@@ -89,6 +90,14 @@ class BasePostProcessingActionForm(forms.Form):
         self.lacking = ""
         for option in options_of(self.config_schema) if self.config_schema else []:
             self.fields.setdefault(option.name, _form_field(option))
+
+    @classmethod
+    def typed(cls, data: QueryDict) -> dict[str, Any]:
+        """What was typed into the fields so far, legal or not, as the `initial` of another form."""
+        return {
+            name: field.widget.value_from_datadict(data, {}, name)
+            for name, field in cls().fields.items()
+        }
 
     def offer(self, name: str, rows: Sequence[tuple[int, str]], *, otherwise: str) -> None:
         """Turn the generated field into a choice among `rows`, pairs of an id and a label.

@@ -1,15 +1,14 @@
 """The choices that a form offers for a selection, with the number of rows for each."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
+from ami.base.postgresql import through_indexes
 from ami.base.words import counted
 from ami.main.models import Classification, TaxaList
 from ami.main.taxonomy import Taxonomy
@@ -19,7 +18,6 @@ from ami.ml.post_processing.labels import read_label_taxa
 from ami.ml.post_processing.scopes import SCOPES
 
 LIMIT = 100_000
-WHOLE_TABLE_WAYS = ("seqscan", "hashjoin", "mergejoin")
 
 
 def every(rows: QuerySet[Any]) -> list[tuple[int, str]]:
@@ -47,7 +45,7 @@ class Offer:
         scope = next(scope for scope in SCOPES if scope.model is selection.model)
         ids = list(selection.order_by().values_list("pk", flat=True))
         detections = scope.detections(ids).values("pk")
-        with _through_indexes():
+        with through_indexes():
             is_part = detections[: LIMIT + 1].count() > LIMIT
             grouped = _grouped(condition, detections[:LIMIT])
         counts: Counter[tuple[int, int | None]] = Counter()
@@ -128,20 +126,6 @@ def _grouped(condition: Q, detections: QuerySet[Any, Any]) -> list[tuple[Any, ..
         "taxon",
     )
     return list(rows.exclude(algorithm=None).values_list(*columns).annotate(Count("pk")))
-
-
-@contextmanager
-def _through_indexes() -> Iterator[None]:
-    """Keep the planner from reading a whole table if the selection is a large part of it.
-
-    Hash and merge joins would also read the whole table, even through an index.
-    """
-    with transaction.atomic(), connection.cursor() as cursor:
-        for way in WHOLE_TABLE_WAYS:
-            cursor.execute(f"SET LOCAL enable_{way} = off")
-        yield
-        for way in WHOLE_TABLE_WAYS:
-            cursor.execute(f"SET LOCAL enable_{way} = DEFAULT")
 
 
 def _listed(lists: QuerySet[TaxaList]) -> dict[TaxaList, frozenset[int]]:

@@ -2,37 +2,47 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.ids import parse_ids
+from ami.base.postgresql import through_indexes
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import SCOPES, Scope
 
 MAX_ROWS = 200
 SHOWN_ROWS = 10
+# The most rows in scope that are counted before the page is shown, which takes at most 0.1 s.
+CAPTURES_AT_ONCE = 5_000
+DETECTIONS_AT_ONCE = 10_000
 
 
 class SelectionError(Exception):
     """No run can be started on the selection; the message says why and what to do."""
 
 
+class Counts(NamedTuple):
+    """The numbers of captures and detections in scope."""
+
+    captures: int
+    detections: int
+
+
 @dataclass(frozen=True)
 class Selection:
     """The selected rows as the confirmation page shows them.
 
-    `captures` and `detections` count the rows in scope; None if the model is not a scope.
-    `vanished` is empty, or says how many rows have left the list since they were selected.
+    `scope` is None if the model is not a scope. `vanished` is empty, or says how many rows have
+    left the list since they were selected.
     """
 
     ids: Sequence[int]
     rows: Sequence[Any]
     noun: str
-    captures: int | None
-    detections: int | None
     scope: Scope | None
     vanished: str = ""
 
@@ -67,10 +77,29 @@ class Selection:
             ids=ids,
             rows=list(queryset.order_by("pk")[:SHOWN_ROWS]),
             noun=str(opts.verbose_name if len(ids) == 1 else opts.verbose_name_plural),
-            captures=scope.captures(ids).count() if scope else None,
-            detections=scope.detections(ids).count() if scope else None,
             scope=scope,
         )
+
+    @cached_property
+    def few(self) -> Counts | None:
+        """The rows in scope; None if there are more than the page counts before it is shown."""
+        if self.scope is None:
+            return Counts(0, 0)
+        with through_indexes():
+            if self.scope.entries(self.ids)[: CAPTURES_AT_ONCE + 1].count() > CAPTURES_AT_ONCE:
+                return None
+            detections = self.scope.detections(self.ids)[: DETECTIONS_AT_ONCE + 1].count()
+            if detections > DETECTIONS_AT_ONCE:
+                return None
+            return Counts(self.scope.captures(self.ids).count(), detections)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """The rows in scope, however long it takes to count them."""
+        if self.few or self.scope is None:
+            return self.few or Counts(0, 0)
+        captures, detections = self.scope.captures(self.ids), self.scope.detections(self.ids)
+        return Counts(captures.count(), detections.count())
 
     def nothing_for(self, task_cls: type[BasePostProcessingTask]) -> str | None:
         """Why the method has nothing to do on the selection; None if there may be something."""

@@ -1,0 +1,144 @@
+"""The confirmation page of a large selection, which is shown before its rows are counted."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from ami.base.tests.factories import make_user
+from ami.jobs.models import Job
+from ami.main.models import SourceImageCollection
+from ami.ml.post_processing.admin import selection
+from ami.ml.post_processing.tests.clicks import KEY, SETS, post
+from ami.ml.post_processing.tests.vectors import (
+    everything,
+    make_classifier,
+    make_list,
+    make_source,
+    make_species,
+)
+
+MASK = "run_class_masking"
+
+
+@pytest.fixture
+def capture_set(monkeypatch: pytest.MonkeyPatch) -> SourceImageCollection:
+    """A set of one classification of one classifier, while another one has none."""
+    monkeypatch.setattr(selection, "DETECTIONS_AT_ONCE", 0)
+    make_classifier("b", name="Idle")
+    make_list(*make_species("a"), name="Moths of the region")
+    make_source(make_classifier("a", name="Busy"), logits=[1.0])
+    return everything()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("operator")
+class TestPage:
+    def test_is_shown_without_counts(
+        self, client: Client, capture_set: SourceImageCollection
+    ) -> None:
+        page = post(client, [capture_set.pk], action=MASK).text
+        assert 'data-counts="_counts"' in page
+        assert "Busy v1</option>" in page
+        assert "Idle v1</option>" in page
+        assert "1 capture, 1 detection" not in page
+
+    def test_counts_when_it_is_asked_to_and_keeps_what_was_typed(
+        self, client: Client, capture_set: SourceImageCollection
+    ) -> None:
+        typed = {"taxa_list_id": "x", "algorithm_id": "", "launch_key": KEY, "_dry_run": "on"}
+        page = post(client, [capture_set.pk], action=MASK, _counts="1", **typed).text
+        assert "data-counts" not in page
+        assert "1 capture, 1 detection" in page
+        assert "Busy v1: 1 classification</option>" in page
+        assert "Idle v1" not in page
+        assert "errornote" not in page
+        assert f'name="launch_key" value="{KEY}"' in page
+        assert re.search(r'name="_dry_run" [^>]*checked', page)
+        page = post(
+            client, [capture_set.pk], _counts="1", launch_key=KEY, size_threshold="0.07"
+        ).text
+        assert re.search(r'name="size_threshold" value="0.07"', page)
+        assert not Job.objects.exists()
+
+    def test_says_after_counting_that_there_is_nothing_to_do(
+        self, client: Client, capture_set: SourceImageCollection
+    ) -> None:
+        capture_set.images.clear()
+        page = post(client, [capture_set.pk], action=MASK, _counts="1").text
+        assert "Nothing to do: There is no detection in scope." in page
+
+    def test_launches_before_anything_is_counted(
+        self, client: Client, capture_set: SourceImageCollection
+    ) -> None:
+        post(client, [capture_set.pk], launch_key=KEY, size_threshold="0.07")
+        assert Job.objects.get().params["config"]["size_threshold"] == 0.07
+
+
+def confirmation_page(page: Page, live_server: LiveServer) -> Page:
+    """The page of class masking, as an operator reaches it."""
+    make_user(email="rosa@example.org", password="secret", is_staff=True, is_superuser=True)
+    page.goto(f"{live_server.url}{SETS}")
+    page.get_by_label("E-mail address").fill("rosa@example.org")
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button", name="Log in").click()
+    page.locator("input.action-select").check()
+    page.get_by_label("Action:").select_option(value=MASK)
+    page.get_by_role("button", name="Go").click()
+    return page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_browser_loads_the_counts_and_keeps_what_was_typed(
+    page: Page, live_server: LiveServer, capture_set: SourceImageCollection
+) -> None:
+    held: list[Any] = []
+    page.set_viewport_size({"width": 380, "height": 900})
+    page.route("**/*", lambda route: held.append(route) if _counts(route) else route.continue_())
+    confirmation_page(page, live_server)
+    expect(page.get_by_text("Counting…")).to_be_visible()
+    page.get_by_label("Dry run").check()
+    page.get_by_label("Taxa list:").select_option(label="Moths of the region")
+    page.get_by_label("Taxa list:").focus()
+    held[0].continue_()
+    expect(page.get_by_text("1 capture, 1 detection")).to_be_visible()
+    chosen = page.get_by_label("Taxa list:")
+    expect(chosen.locator("option:checked")).to_have_text(
+        re.compile("Moths of the region: 1 classification")
+    )
+    expect(chosen).to_be_focused()
+    expect(page.get_by_label("Dry run")).to_be_checked()
+    assert len(held) == 1
+
+
+def _counts(route: Any) -> bool:
+    return "_counts" in (route.request.post_data or "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_browser_says_that_the_rows_could_not_be_counted(
+    page: Page, live_server: LiveServer, capture_set: SourceImageCollection
+) -> None:
+    page.route("**/*", lambda route: route.abort() if _counts(route) else route.continue_())
+    confirmation_page(page, live_server)
+    expect(page.get_by_text("The rows could not be counted.")).to_be_visible()
+    expect(page.get_by_role("button", name="Run")).to_be_enabled()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_button_counts_without_javascript(
+    page: Page, live_server: LiveServer, capture_set: SourceImageCollection
+) -> None:
+    assert page.context.browser
+    page = page.context.browser.new_page(java_script_enabled=False)
+    confirmation_page(page, live_server)
+    expect(page.get_by_text("Counting…")).to_be_hidden()
+    page.get_by_label("Taxa list:").select_option(label="Moths of the region")
+    page.get_by_role("button", name="Count").click()
+    expect(page.get_by_text("1 capture, 1 detection")).to_be_visible()
+    expect(page.get_by_label("Taxa list:").locator("option:checked")).to_have_text(
+        re.compile("Moths of the region: 1 classification")
+    )
