@@ -6,10 +6,12 @@ from urllib.parse import urlencode
 
 from django.contrib.admin.views.main import ChangeList
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Count
 from django.test import Client
 from django.urls import reverse
 
 from ami.main.management.scale import Sizes
+from ami.main.models import SourceImageCollection
 from ami.users.models import User
 from benchmarks import databases
 from benchmarks.report import Figure
@@ -102,6 +104,13 @@ class Site:
         """The CPU time that the list takes."""
         return cpu_timed(partial(self.get, path), self.database)
 
+    def confirmation(self, method: str, ids: list[int]) -> float:
+        """The CPU time of the page on which the method is confirmed for these capture sets."""
+        data = {"action": f"run_{method}", "_selected_action": ids}
+        path = reverse("admin:main_sourceimagecollection_changelist")
+        with databases.using(self.database):
+            return cpu_timed(partial(self.client.post, path, data), self.database)
+
     def queries(self, path: str) -> int:
         with databases.using(self.database), QueryCounter() as counter:
             self.get(path)
@@ -123,6 +132,7 @@ def run(*, quick: bool) -> list[Figure]:
                 for figure in _compare(name, model, sites, page=page, rounds=rounds)
             ),
             *(figure for found in _found(sites[0], rounds=rounds) for figure in found),
+            *_confirmed(sites[0], rounds=rounds),
         ]
     finally:
         for site in sites:
@@ -169,3 +179,20 @@ def _found(site: Site, *, rounds: int) -> Iterator[list[Figure]]:
             Figure(f"{noun}, {what}: queries", site.queries(path), at_most=10),
             Figure(f"{noun}, {what}", 1000 * seconds, "ms", at_most=at_most),
         ]
+
+
+def _confirmed(site: Site, *, rounds: int) -> Iterator[Figure]:
+    """Measure the confirmation page of class masking, which may count its rows afterwards."""
+    with databases.using(site.database):
+        sets = SourceImageCollection.objects.alias(captures=Count("images")).order_by("captures")
+        ids = list(sets.values_list("pk", flat=True))
+    for what, chosen in {
+        "the smallest capture set": ids[:1],
+        "the 25 smallest capture sets": ids[:25],
+        "the largest capture set": ids[-1:],
+        "the 100 largest capture sets": ids[-100:],
+    }.items():
+        measure = {"": partial(site.confirmation, "class_masking", chosen)}
+        interleaved(measure, rounds=min(WARM_UP, rounds))
+        seconds = interleaved(measure, rounds=rounds)[""]
+        yield Figure(f"confirmation page, {what}", 1000 * seconds, "ms", at_most=100)

@@ -10,7 +10,7 @@ from ami.base.links import count_link
 from ami.base.subqueries import count_subquery
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
-from ami.main.admin.search import named
+from ami.main.admin.search import MOST_TAXA, named
 from ami.main.models import TaxaList, Taxon
 
 
@@ -56,7 +56,10 @@ class TaxonAdmin(RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAd
     autocomplete_fields = ("parent", "synonym_of", "projects")
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        return named(queryset, term)
+        """Find few taxa once, because the list counts and reads what is found."""
+        found = named(queryset, term)
+        ids = set(found.values_list("pk", flat=True)[: MOST_TAXA + 1])
+        return found if len(ids) > MOST_TAXA else queryset.filter(pk__any_of=ids)
 
     def save_model(self, request: HttpRequest, obj: Taxon, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

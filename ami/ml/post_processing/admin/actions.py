@@ -215,9 +215,9 @@ class PostProcessingAction:
         options: dict[str, Any] | None,
     ) -> TemplateResponse:
         """The page of options. If the selection is large, it asks for its counts afterwards."""
-        counted = COUNTS in request.POST or selection.few is not None
-        form = self.form_class(initial=options, scope_queryset=queryset if counted else None)
-        return self._page(model_admin, request, selection, form, counted=counted)
+        has_counts = COUNTS in request.POST or selection.few is not None
+        form = self.form_class(initial=options, scope_queryset=queryset if has_counts else None)
+        return self._page(model_admin, request, selection, form, has_counts=has_counts)
 
     def _launch(
         self,
@@ -267,7 +267,7 @@ class PostProcessingAction:
         selection: Selection,
         form: BasePostProcessingActionForm,
         *,
-        counted: bool = True,
+        has_counts: bool = True,
     ) -> TemplateResponse:
         return TemplateResponse(
             request,
@@ -289,9 +289,10 @@ class PostProcessingAction:
                 "launch_key_name": LAUNCH_KEY,
                 "action_checkbox_name": ACTION_CHECKBOX_NAME,
                 "selection": selection,
-                "counted": counted,
+                "has_counts": has_counts,
                 "counts_name": COUNTS,
-                "nothing_to_do": counted and (selection.nothing_for(self.task_cls) or form.lacking),
+                "nothing_to_do": has_counts
+                and (selection.nothing_for(self.task_cls) or form.lacking),
             },
         )
 

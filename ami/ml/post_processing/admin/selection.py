@@ -17,8 +17,8 @@ from ami.ml.post_processing.scopes import SCOPES, Scope
 MAX_ROWS = 200
 SHOWN_ROWS = 10
 # The most rows in scope that are counted before the page is shown, which takes at most 0.1 s.
-CAPTURES_AT_ONCE = 5_000
-DETECTIONS_AT_ONCE = 10_000
+CAPTURES_AT_ONCE = 2_500
+DETECTIONS_AT_ONCE = 5_000
 
 
 class SelectionError(Exception):

@@ -135,6 +135,7 @@ def test_button_counts_without_javascript(
     assert page.context.browser
     page = page.context.browser.new_page(java_script_enabled=False)
     confirmation_page(page, live_server)
+    expect(page.get_by_role("button", name="Run")).to_be_visible()
     expect(page.get_by_text("Counting…")).to_be_hidden()
     page.get_by_label("Taxa list:").select_option(label="Moths of the region")
     page.get_by_role("button", name="Count").click()
