@@ -5,12 +5,12 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import BoundedPaginator, LargeTableAdmin
 from ami.base.links import count_link
 from ami.base.subqueries import count_subquery
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
-from ami.main.admin.search import MOST_TAXA, named
+from ami.main.admin.search import named
 from ami.main.models import TaxaList, Taxon
 
 
@@ -56,10 +56,10 @@ class TaxonAdmin(RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAd
     autocomplete_fields = ("parent", "synonym_of", "projects")
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """Find few taxa once, because the list counts and reads what is found."""
-        found = named(queryset, term)
-        ids = set(found.values_list("pk", flat=True)[: MOST_TAXA + 1])
-        return found if len(ids) > MOST_TAXA else queryset.filter(pk__any_of=ids)
+        """Compare the names once; the list then counts and reads what was found by id."""
+        found, limit = named(queryset, term), BoundedPaginator.LIMIT
+        ids = set(found.order_by().values_list("pk", flat=True)[: limit + 1])
+        return found if len(ids) > limit else queryset.filter(pk__any_of=ids)
 
     def save_model(self, request: HttpRequest, obj: Taxon, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

@@ -178,8 +178,8 @@ class PostProcessingAction:
         submitted = LAUNCH_KEY in request.POST or bool(request.POST.get(CONFIRM))
         confirmed = submitted and COUNTS not in request.POST
         if not confirmed:
-            typed = self.form_class.typed(request.POST) if submitted else None
-            return self._unconfirmed(model_admin, request, selection, queryset, options=typed)
+            options = self.form_class.typed(request.POST) if submitted else None
+            return self._unconfirmed(model_admin, request, selection, queryset, options)
         form = self.form_class(request.POST, scope_queryset=queryset)
         if selection.vanished:
             form.add_error(None, selection.vanished)
@@ -203,7 +203,7 @@ class PostProcessingAction:
     ) -> TemplateResponse:
         """The page of options for these rows, filled in with `options`."""
         selection = Selection.of_rows(queryset)
-        return self._unconfirmed(model_admin, request, selection, queryset, options=options)
+        return self._unconfirmed(model_admin, request, selection, queryset, options)
 
     def _unconfirmed(
         self,
@@ -211,7 +211,6 @@ class PostProcessingAction:
         request: HttpRequest,
         selection: Selection,
         queryset: QuerySet[Any],
-        *,
         options: dict[str, Any] | None,
     ) -> TemplateResponse:
         """The page of options. If the selection is large, it asks for its counts afterwards."""
