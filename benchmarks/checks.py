@@ -8,7 +8,8 @@ from functools import partial
 from django.db import connection
 from django.test import Client
 
-from ami.integrity.runner import EVERYTHING, run_checks
+from ami.integrity.finding import EVERYTHING
+from ami.integrity.runner import run_checks
 from ami.integrity.work import new_repair, repair_here
 from ami.main.checks import reconcile_missing_determinations
 from ami.main.checks.declarations import CHECKS, chosen_checks

@@ -47,7 +47,7 @@ Each check finds rows that cannot be correct. Most checks can also repair them. 
 
 ```{{eval-rst}}
 .. automodule:: ami.main.checks.declarations
-   :members: Severity, Tag, Pair, Check, register, chosen_checks
+   :members: Severity, Tag, OnePass, Pair, Check, register, chosen_checks
 
 .. automodule:: ami.main.checks.schemas
    :members: IntegrityCheckResult
@@ -55,8 +55,11 @@ Each check finds rows that cannot be correct. Most checks can also repair them. 
 .. automodule:: ami.main.checks.repair
    :members: RepairContext, RepairStoppedError, reconcile, leave_to_a_person
 
+.. automodule:: ami.integrity.finding
+   :members: Scope, Survey, Found
+
 .. automodule:: ami.integrity.runner
-   :members: Scope, run_checks, examine
+   :members: run_checks, examine
 
 .. automodule:: ami.integrity.history
    :members: acknowledged_rows, prune_history

@@ -3,16 +3,14 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.postgres.aggregates import ArrayAgg
-from django.db import connection, transaction
-from django.db.models import Count, Func
+from django.db import connection
 from django.utils import timezone
 
 from ami.base.faults import is_programming_error
+from ami.integrity.finding import EVERYTHING, Scope, Survey
 from ami.integrity.history import acknowledged_rows, prune_history
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.main.checks.declarations import Check, Pair
@@ -26,17 +24,6 @@ logger = logging.getLogger(__name__)
 logger.addHandler(logging.NullHandler())  # no traceback on stderr if logging is not configured
 
 
-@dataclass(frozen=True)
-class Scope:
-    """The rows of a run: of a project, classified by a Job, both, or all if neither is set."""
-
-    project_id: int | None = None
-    job_id: int | None = None
-
-
-EVERYTHING = Scope()
-# Computed together with the count in one pass, because most checks evaluate every row of a table.
-FIRST_IDS = Func(ArrayAgg("pk", order_by="pk"), template=f"(%(expressions)s)[:{SAMPLES}]")
 PLAIN = RepairContext()
 
 
@@ -66,10 +53,11 @@ def run_checks(
         repair_job_id=repair_job_id,
         schedule=schedule,
     )
+    survey = Survey(scope)
     for check in checks:
         result = IntegrityResult(run=run, key=check.key, severity=check.severity)
         try:
-            examine(check, result, scope=scope, dry_run=dry_run, context=context)
+            examine(check, result, survey, dry_run=dry_run, context=context)
         except BaseException:  # Ctrl-C among them
             result.error = result.error or f"{INTERRUPTED}."
             raise
@@ -83,20 +71,21 @@ def run_checks(
 
 
 def examine(
-    check: Check, result: IntegrityResult, *, scope: Scope, dry_run: bool, context: RepairContext
+    check: Check, result: IntegrityResult, survey: Survey, *, dry_run: bool, context: RepairContext
 ) -> None:
     """Count the faulty rows; unless `dry_run`, repair them and count again. Fills in `result`.
 
     Raises only the `interrupts` of the context.
     """
-    start = monotonic()
+    start, scope = monotonic(), survey.scope
     try:
-        _look(check, scope, result)
+        _look(check, survey, result)
         result.found = result.remaining
         if result.found and not dry_run:
             with one_at_a_time(check):
                 _repair(check, scope, result, context)
-            _look(check, scope, result)
+            survey.forget()
+            _look(check, survey, result)
         result.acknowledged = acknowledged_rows(check, scope.project_id, scope.job_id, result)
     except context.interrupts:
         raise
@@ -109,15 +98,12 @@ def examine(
         result.seconds = monotonic() - start
 
 
-def _look(check: Check, scope: Scope, result: IntegrityResult) -> None:
+def _look(check: Check, survey: Survey, result: IntegrityResult) -> None:
     remaining, samples = 0, {}
     for pair in check.pairs:
-        rows = pair.get(scope.project_id, scope.job_id)
-        with transaction.atomic():  # an outer transaction survives if the query fails
-            told = rows.order_by().aggregate(count=Count("pk"), first=FIRST_IDS)
-        if told["count"]:
-            remaining += told["count"]
-            samples[rows.model._meta.label_lower] = told["first"]
+        if (found := survey.found(pair)).rows:
+            remaining += found.rows
+            samples[_label(pair)] = found.first
     result.remaining, result.samples = remaining, samples
 
 
@@ -150,8 +136,12 @@ def _add(result: IntegrityResult, pair: Pair, done: IntegrityCheckResult) -> Non
 
 
 def _reasons(pair: Pair, reasons: dict[int, str]) -> list[dict[str, Any]]:
-    model = pair.get(None, None).model._meta.label_lower
+    model = _label(pair)
     return [{"model": model, "id": pk, "reason": reason} for pk, reason in reasons.items()]
+
+
+def _label(pair: Pair) -> str:
+    return str(pair.get(None, None).model._meta.label_lower)
 
 
 def _reconnect() -> None:

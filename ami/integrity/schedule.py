@@ -13,8 +13,9 @@ from pydantic import StrictBool, StrictStr, validate_arguments
 from ami.base.arguments import UnfitArgumentsError, call_fit
 from ami.base.ids import RowId
 from ami.base.registry import UnknownKeyError
+from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
-from ami.integrity.runner import Scope, run_checks
+from ami.integrity.runner import run_checks
 from ami.integrity.work import new_repair, repair_here
 from ami.jobs.models import Job
 from ami.jobs.watch.vitals import WARNINGS

@@ -9,8 +9,9 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from ami.base.registry import UnknownKeyError
+from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
-from ami.integrity.runner import Scope, run_checks
+from ami.integrity.runner import run_checks
 from ami.jobs.engine.faults import drop_dead_connection
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.engine.runner import run

@@ -37,6 +37,44 @@ DEPLOYMENTS = {
 }
 CACHED = {"main_sourceimage": CAPTURES, "main_event": EVENTS, "main_deployment": DEPLOYMENTS}
 
+# All rows with a wrong count, with their table. Counting each table once costs half of counting the
+# rows of every capture, night and deployment with indexes.
+FAULTS = """
+WITH capture AS MATERIALIZED (
+    SELECT s.id, event_id, deployment_id, detections_count, COALESCE(d.number, 0) AS detections
+    FROM main_sourceimage s LEFT JOIN (
+        SELECT source_image_id, count(*) AS number FROM main_detection GROUP BY source_image_id
+    ) d ON d.source_image_id = s.id
+)
+SELECT 'capture', id FROM capture WHERE detections_count <> detections
+UNION ALL
+SELECT 'event', event.id FROM main_event event
+LEFT JOIN (
+    SELECT event_id, count(*) AS captures, sum(detections) AS detections
+    FROM capture GROUP BY event_id
+) c ON c.event_id = event.id
+LEFT JOIN (
+    SELECT event_id, count(*) AS number FROM main_occurrence GROUP BY event_id
+) o ON o.event_id = event.id
+WHERE (captures_count, detections_count, occurrences_count)
+      <> (COALESCE(c.captures, 0), COALESCE(c.detections, 0), COALESCE(o.number, 0))
+UNION ALL
+SELECT 'deployment', deployment.id FROM main_deployment deployment
+LEFT JOIN (
+    SELECT deployment_id, count(*) AS captures, sum(detections) AS detections
+    FROM capture GROUP BY deployment_id
+) c ON c.deployment_id = deployment.id
+LEFT JOIN (
+    SELECT deployment_id, count(*) AS number FROM main_occurrence GROUP BY deployment_id
+) o ON o.deployment_id = deployment.id
+LEFT JOIN (
+    SELECT deployment_id, count(*) AS number FROM main_event GROUP BY deployment_id
+) e ON e.deployment_id = deployment.id
+WHERE (captures_count, detections_count, occurrences_count, events_count)
+      <> (COALESCE(c.captures, 0), COALESCE(c.detections, 0), COALESCE(o.number, 0),
+          COALESCE(e.number, 0))
+"""
+
 # Fires the deferred trigger that applies the recorded differences, which a commit would fire.
 REFRESH = "SET CONSTRAINTS main_counts IMMEDIATE; SET CONSTRAINTS main_counts DEFERRED"
 

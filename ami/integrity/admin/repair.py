@@ -15,8 +15,8 @@ from django.urls import reverse
 from ami.base.admin import LargeTableAdmin
 from ami.base.storable import storable_text
 from ami.base.widgets import IdSelect
+from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityRun
-from ami.integrity.runner import Scope
 from ami.integrity.work import new_repair
 from ami.jobs.models import Job
 from ami.jobs.service import create_jobs

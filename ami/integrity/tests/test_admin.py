@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from ami.base.tests.factories import make_project, make_user
 from ami.integrity.admin.results import sparkline
+from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityAcknowledgement, IntegrityResult, IntegrityRun
-from ami.integrity.runner import Scope, run_checks
+from ami.integrity.runner import run_checks
 from ami.integrity.tests.admin import KEY, LIST, link_of, page, text_of
 from ami.jobs.models import Job, Pulse
 from ami.jobs.states import JobState

@@ -4,8 +4,9 @@ import pytest
 
 from ami.base.tests.factories import make_user
 from ami.base.tests.snapshots import snapshot
+from ami.integrity.finding import EVERYTHING
 from ami.integrity.models import IntegrityAcknowledgement, IntegrityRun
-from ami.integrity.runner import EVERYTHING, run_checks
+from ami.integrity.runner import run_checks
 from ami.integrity.tests.commands import run, run_json
 from ami.integrity.work import new_repair
 from ami.jobs.engine.runner import run as run_job

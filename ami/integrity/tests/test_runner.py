@@ -9,12 +9,14 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_occurrence, make_project, make_user
+from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun, IntegrityStatus
-from ami.integrity.runner import Scope, one_at_a_time, run_checks
+from ami.integrity.runner import one_at_a_time, run_checks
 from ami.main.checks.declarations import CHECKS, Check, Pair, chosen_checks
 from ami.main.checks.repair import RepairContext
 from ami.main.checks.tests.faults.captures import corners_swapped
 from ami.main.checks.tests.faults.counts import everything_counted_wrong
+from ami.main.checks.tests.faults.occurrences import another_score, classified_and_undetermined
 from ami.main.checks.tests.world import FAULTS, make_world
 from ami.main.models import Deployment, Detection, Event, Occurrence, SourceImage
 from ami.main.tests.test_determination_locks import (
@@ -151,6 +153,21 @@ class TestResult:
 
         assert result.samples
         assert len([query for query in queries if 'FROM "main_detection"' in query["sql"]]) == 1
+
+    def test_checks_that_share_a_pass_read_the_rows_once(self) -> None:
+        classified_and_undetermined(make_world())
+        another_score(make_world())
+
+        with CaptureQueriesContext(connection) as queries:
+            run = run_checks(chosen_checks(tags=["determinations"]))
+
+        read = [query for query in queries if "main_classification" in query["sql"]]
+        assert len(read) == 1
+        assert {result.key: result.found for result in run.results.all()} == {
+            "missing_determination": 1,
+            "stale_determination": 0,
+            "stale_score": 1,
+        }
 
     def test_repair_is_looked_at_again(self) -> None:
         make_occurrence()

@@ -12,8 +12,9 @@ from django.db.models import Model
 
 from ami.base.tests.factories import make_user
 from ami.base.tests.snapshots import snapshot
+from ami.integrity.finding import EVERYTHING, Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
-from ami.integrity.runner import EVERYTHING, Scope, run_checks
+from ami.integrity.runner import run_checks
 from ami.integrity.work import JOB_TYPE, OUT_OF_TIME, must_wait, new_repair, repair_here
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.journal.triggers import JOURNALED

@@ -18,7 +18,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from ami.integrity.runner import EVERYTHING
+from ami.integrity.finding import EVERYTHING
 from ami.integrity.work import new_repair
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.states import Outcome, PartState

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Value
 from hypothesis import strategies as st
 
-from ami.integrity.runner import EVERYTHING
+from ami.integrity.finding import EVERYTHING
 from ami.integrity.work import new_repair
 from ami.jobs.engine import parts, runner
 from ami.jobs.journal.revert import refusal, request_revert

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from django.db import models
 from django.db.models import QuerySet
@@ -49,16 +49,28 @@ class Reconcile(Protocol):
     ) -> IntegrityCheckResult: ...
 
 
+class OnePass(NamedTuple):
+    """A faster way to find the faulty rows of several pairs, if the scope is all rows.
+
+    `query` returns a fault and the id of each faulty row; `fault` is that of this pair.
+    """
+
+    query: str
+    fault: str
+
+
 @dataclass(frozen=True)
 class Pair:
     """The functions that find and repair faulty rows of one table.
 
     `get(project_id, job_id)` returns the rows as a lazy queryset and changes nothing. `reconcile`
-    takes the same arguments, a list of ids, `dry_run` and `context`.
+    takes the same arguments, a list of ids, `dry_run` and `context`. Pairs with the same query in
+    `one_pass` are examined together.
     """
 
     get: Get
     reconcile: Reconcile
+    one_pass: OnePass | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, register
 from ami.main.checks.repair import RepairContext, reconcile
 from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
-from ami.main.determinations import taxon_is_stale, update_determinations
+from ami.main.determinations import FAULTS, taxon_is_stale, update_determinations
 from ami.main.models import Occurrence
 
 
@@ -46,7 +46,13 @@ register(
         title="Occurrence without a determination",
         severity=Severity.ERROR,
         tag=Tag.DETERMINATIONS,
-        pairs=(Pair(get_occurrences_missing_determination, reconcile_missing_determinations),),
+        pairs=(
+            Pair(
+                get_occurrences_missing_determination,
+                reconcile_missing_determinations,
+                OnePass(FAULTS, "missing"),
+            ),
+        ),
         meaning=(
             "The occurrence has a classification, or an identification that is not withdrawn, with "
             "a taxon, but no determination. It is missing from every list and count by taxon."

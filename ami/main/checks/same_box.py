@@ -13,9 +13,9 @@ from ami.main.models import Detection
 
 # Boxes of one capture are compared only if their left sides round to the same pixel, so that the
 # cost does not grow with the square of their number. A side that may round to two pixels is
-# compared at both.
+# compared at both. Materialized, the boxes would be written to disk and read twice.
 SAME = """
-WITH box AS (
+WITH box AS NOT MATERIALIZED (
     SELECT id, source_image_id, pixel, x1, y1, x2, y2
     FROM (
         SELECT id, source_image_id, floor(bbox[1] + 0.4999995) AS low,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 
 from ami.main import counts
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, register
 from ami.main.checks.repair import RepairContext, reconcile
 from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
@@ -92,9 +92,21 @@ register(
         severity=Severity.WARNING,
         tag=Tag.COUNTS,
         pairs=(
-            Pair(get_captures_with_stale_counts, reconcile_capture_counts),
-            Pair(get_events_with_stale_counts, reconcile_event_counts),
-            Pair(get_deployments_with_stale_counts, reconcile_deployment_counts),
+            Pair(
+                get_captures_with_stale_counts,
+                reconcile_capture_counts,
+                OnePass(counts.FAULTS, "capture"),
+            ),
+            Pair(
+                get_events_with_stale_counts,
+                reconcile_event_counts,
+                OnePass(counts.FAULTS, "event"),
+            ),
+            Pair(
+                get_deployments_with_stale_counts,
+                reconcile_deployment_counts,
+                OnePass(counts.FAULTS, "deployment"),
+            ),
         ),
         meaning=(
             "A cached count of a capture, a night or a deployment differs from the actual number "

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, register
 from ami.main.checks.repair import RepairContext, reconcile
 from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
-from ami.main.determinations import taxon_is_stale, update_determinations
+from ami.main.determinations import FAULTS, taxon_is_stale, update_determinations
 from ami.main.models import Occurrence
 
 
@@ -41,7 +41,13 @@ register(
         title="Stale determination",
         severity=Severity.ERROR,
         tag=Tag.DETERMINATIONS,
-        pairs=(Pair(get_occurrences_with_stale_determination, reconcile_stale_determinations),),
+        pairs=(
+            Pair(
+                get_occurrences_with_stale_determination,
+                reconcile_stale_determinations,
+                OnePass(FAULTS, "taxon"),
+            ),
+        ),
         meaning=(
             "The determination of the occurrence does not follow from its identifications and "
             "classifications."

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, register
 from ami.main.checks.repair import RepairContext, reconcile
 from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
-from ami.main.determinations import score_is_stale, update_determinations
+from ami.main.determinations import FAULTS, score_is_stale, update_determinations
 from ami.main.models import Occurrence
 
 
@@ -42,7 +42,13 @@ register(
         title="Stale determination score",
         severity=Severity.WARNING,
         tag=Tag.DETERMINATIONS,
-        pairs=(Pair(get_occurrences_with_stale_score, reconcile_stale_scores),),
+        pairs=(
+            Pair(
+                get_occurrences_with_stale_score,
+                reconcile_stale_scores,
+                OnePass(FAULTS, "score"),
+            ),
+        ),
         meaning=(
             "The occurrence has the correct taxon with a wrong score: that of a classification "
             "that was deleted or demoted, or a score other than 1 for an identification."

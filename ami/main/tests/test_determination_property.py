@@ -2,7 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,9 +12,7 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
-from ami.main.determinations import (
-    update_determinations,
-)
+from ami.main.determinations import FAULTS, update_determinations
 from ami.main.models import Classification, Detection, Identification, Occurrence
 from ami.main.tests.determining import identify, not_identifiable
 
@@ -43,6 +41,21 @@ def slow_rule(occurrence: Occurrence) -> tuple[int | None, float | None]:
 
     best = max(rows, key=order)
     return best.taxon_id, best.score
+
+
+def slow_fault(occurrence: Occurrence) -> str | None:
+    """How the occurrence differs from the rule, in plain Python."""
+    occurrence.refresh_from_db()
+    taxon, score = slow_rule(occurrence)
+    if occurrence.determination_id == taxon:
+        return None if occurrence.determination_score == score else "score"
+    return "missing" if occurrence.determination is None else "taxon"
+
+
+def fault_in_one_pass(occurrence: Occurrence) -> str | None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT fault FROM ({FAULTS}) f WHERE id = %s", [occurrence.pk])
+        return next((fault for (fault,) in cursor.fetchall()), None)
 
 
 machine_rows = st.lists(
@@ -97,7 +110,9 @@ def test_sql_and_best_prediction_agree_with_the_rule_in_plain_python(
             determination=None if before is None else taxa[before], determination_score=0.25
         )
 
+        assert fault_in_one_pass(occurrence) == slow_fault(occurrence)
         update_determinations([occurrence.pk])
+        assert fault_in_one_pass(occurrence) is None
 
         occurrence.refresh_from_db()
         decided = occurrence.determination_id, occurrence.determination_score

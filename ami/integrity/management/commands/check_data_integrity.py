@@ -13,8 +13,9 @@ from ami.base.commands import ScriptableCommand, missing_migrations
 from ami.base.ids import parse_id
 from ami.base.registry import UnknownKeyError
 from ami.integrity import report
+from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityRun
-from ami.integrity.runner import Scope, run_checks
+from ami.integrity.runner import run_checks
 from ami.integrity.schedule import UnknownScopeError, scope_of
 from ami.integrity.work import must_wait, new_repair, repair_here
 from ami.jobs.models import Job

@@ -7,6 +7,7 @@ import pytest
 from django.db.models import QuerySet
 
 from ami.base.tests.snapshots import snapshot
+from ami.integrity.finding import EVERYTHING, Survey
 from ami.main.checks.declarations import CHECKS, Check
 from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.tests import faults
@@ -96,6 +97,21 @@ def test_fault_is_found_and_nothing_else(
     assert found(check, world) == broken
     assert found(check, other) == set()
     assert found(check, other, job=True) == set()
+
+
+def test_pass_over_all_rows_finds_the_same_as_each_check() -> None:
+    for makers in FAULTS.values():
+        for make in makers:
+            make(make_world())
+    refresh_counts()
+    survey = Survey(EVERYTHING)
+    shared = [pair for check in CHECKS.values() for pair in check.pairs if pair.one_pass]
+
+    told = [survey.found(pair) for pair in shared]
+
+    ids = [sorted(pair.get(None, None).values_list("pk", flat=True)) for pair in shared]
+    assert all(ids)
+    assert told == [(len(pks), pks[:100]) for pks in ids]
 
 
 @each_fault

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from ami.base.tests.factories import make_occurrence
+from ami.integrity.finding import Scope
 from ami.integrity.history import prune_history
 from ami.integrity.models import (
     IntegrityAcknowledgement,
@@ -14,7 +15,7 @@ from ami.integrity.models import (
     IntegrityRun,
     IntegrityStatus,
 )
-from ami.integrity.runner import Scope, run_checks
+from ami.integrity.runner import run_checks
 from ami.main.checks.declarations import CHECKS, Check
 from ami.main.checks.tests.faults.captures import corners_swapped, of_another_project
 from ami.main.checks.tests.world import FAULTS, make_world

@@ -6,7 +6,8 @@ from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_taxon
 from ami.base.tests.plans import arranged_vectors, explain, plannable
-from ami.integrity.runner import EVERYTHING, Scope, run_checks
+from ami.integrity.finding import EVERYTHING, Scope
+from ami.integrity.runner import run_checks
 from ami.main.checks.declarations import CHECKS, Check
 from ami.main.checks.tests import faults
 from ami.main.checks.tests.world import FAULTS, make_world

@@ -10,7 +10,7 @@ from django.test import Client
 from ami.base.tests.commands import Ended, run_command
 from ami.base.tests.factories import make_classification
 from ami.base.tests.snapshots import snapshot
-from ami.integrity.runner import Scope
+from ami.integrity.finding import Scope
 from ami.integrity.work import new_repair
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobChange, JobLog, JobPart, JobState
