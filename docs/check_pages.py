@@ -1,5 +1,6 @@
 """Write the pages of the integrity checks from their declarations, at every build."""
 
+from importlib import import_module
 from pathlib import Path
 
 from ami.main.checks.declarations import Check, chosen_checks
@@ -47,13 +48,16 @@ Each check finds rows that cannot be correct. Most checks can also repair them. 
 
 ```{{eval-rst}}
 .. automodule:: ami.main.checks.declarations
-   :members: Severity, Tag, OnePass, Pair, Check, register, chosen_checks
+   :members: Severity, Tag, OnePass, Pair, reconciler, Check, register, chosen_checks
 
 .. automodule:: ami.main.checks.schemas
    :members: IntegrityCheckResult
 
-.. automodule:: ami.main.checks.repair
-   :members: RepairContext, RepairStoppedError, reconcile, leave_to_a_person
+.. automodule:: ami.integrity.work
+   :members: Repair
+
+.. automodule:: ami.integrity.service
+   :members: new_repair, repair_here, reconcile, RepairStoppedError
 
 .. automodule:: ami.integrity.finding
    :members: Scope, Survey, Found
@@ -88,7 +92,9 @@ def write_check_pages() -> None:
 
 
 def page(check: Check) -> str:
-    functions = [function for pair in check.pairs for function in (pair.get, pair.reconcile)]
+    module = import_module(check.pairs[0].get.__module__)
+    names = [name for name in vars(module) if name.startswith("reconcile_")]
+    functions = [*(pair.get.__name__ for pair in check.pairs), *names]
     return PAGE.format(
         title=check.title,
         key=check.key,
@@ -99,7 +105,5 @@ def page(check: Check) -> str:
         cause=check.cause,
         repair=check.repair or NO_REPAIR,
         limits=check.limits,
-        functions="\n\n".join(
-            f".. autofunction:: {function.__module__}.{function.__name__}" for function in functions
-        ),
+        functions="\n\n".join(f".. autofunction:: {module.__name__}.{name}" for name in functions),
     )

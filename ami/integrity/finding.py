@@ -1,18 +1,22 @@
 """Count the faulty rows of a scope, in one query per pair or per pass that several pairs share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from ami.main.checks.declarations import Pair
 from ami.main.checks.schemas import SAMPLES
 
-# Counts together with the first ids, because most checks evaluate every row of a table.
+BATCH_SIZE = 5_000
+# Counts together with the ids, because most checks evaluate every row of a table. Only the first
+# ids and the first id of each batch leave the server.
 FOUND = f"""
-SELECT fault, cardinality(ids), ids[:{SAMPLES}]
+SELECT fault, cardinality(ids), ids[:{SAMPLES}],
+       ARRAY(SELECT ids[place] FROM generate_series(1, cardinality(ids), {{size}}) place)
 FROM (SELECT fault, array_agg(id ORDER BY id) FROM ({{rows}}) r (fault, id) GROUP BY fault)
      f (fault, ids)
 """  # noqa: S608 -- constants
@@ -20,23 +24,34 @@ FROM (SELECT fault, array_agg(id ORDER BY id) FROM ({{rows}}) r (fault, id) GROU
 
 @dataclass(frozen=True)
 class Scope:
-    """The rows of a run: of a project, classified by a Job, both, or all if neither is set."""
+    """The rows of a run: of a project, classified by a Job, both, or all if neither is set.
+
+    `tables` restricts it to the tables with these model labels, and to these ids unless None.
+    """
 
     project_id: int | None = None
     job_id: int | None = None
+    tables: Mapping[str, Sequence[int] | None] | None = None
+
+    def rows(self, pair: Pair) -> QuerySet[Any]:
+        """Return the faulty rows of the pair in this scope."""
+        if self.tables is None:
+            return pair.get(self.project_id, self.job_id)
+        return pair.get(self.project_id, self.job_id, self.tables.get(pair.label, []))
 
 
 EVERYTHING = Scope()
 
 
 class Found(NamedTuple):
-    """The number of faulty rows of a pair, and the first 100 ids."""
+    """The number of faulty rows of a pair, the first 100 ids, and the first id of each batch."""
 
     rows: int
     first: list[int]
+    starts: list[int]
 
 
-NOTHING = Found(0, [])
+NOTHING = Found(0, [], [])
 
 
 class Survey:
@@ -44,29 +59,24 @@ class Survey:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self._passes: dict[str, dict[str, Found]] = {}
-
-    def forget(self) -> None:
-        """Read the rows again, because they were repaired."""
-        self._passes.clear()
+        self._found: dict[tuple[str, Sequence[Any]], dict[str, Found]] = {}
 
     def found(self, pair: Pair) -> Found:
-        """Count the faulty rows of the pair."""
-        if pair.one_pass is None or self.scope != EVERYTHING:
-            rows = pair.get(self.scope.project_id, self.scope.job_id).order_by().values("pk")
-            try:
-                query, params = rows.query.sql_with_params()
-            except EmptyResultSet:
-                return NOTHING
-            return _read(f"SELECT '', * FROM ({query}) q", params).get("", NOTHING)  # noqa: S608
-        query, fault = pair.one_pass
-        if query not in self._passes:
-            self._passes[query] = _read(query)
-        return self._passes[query].get(fault, NOTHING)
+        """Count the faulty rows of the pair; a second call returns the same."""
+        if pair.one_pass and self.scope == EVERYTHING:
+            return self._read(pair.one_pass.query).get(pair.one_pass.fault, NOTHING)
+        try:
+            rows = self.scope.rows(pair).order_by().values("pk")
+            query, params = rows.query.sql_with_params()
+        except EmptyResultSet:
+            return NOTHING
+        return self._read(f"SELECT '', * FROM ({query}) q", params).get("", NOTHING)  # noqa: S608
 
-
-def _read(query: str, params: Sequence[Any] = ()) -> dict[str, Found]:
-    # An outer transaction survives if the query fails.
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(FOUND.format(rows=query), params)
-        return {fault: Found(*found) for fault, *found in cursor.fetchall()}
+    def _read(self, query: str, params: Sequence[Any] = ()) -> dict[str, Found]:
+        if (query, params) not in self._found:
+            # An outer transaction survives if the query fails.
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(FOUND.format(rows=query, size=BATCH_SIZE), params)
+                found = {fault: Found(*rest) for fault, *rest in cursor.fetchall()}
+            self._found[query, params] = found
+        return self._found[query, params]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from celery.exceptions import ImproperlyConfigured, SoftTimeLimitExceeded
+from celery.exceptions import ImproperlyConfigured
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
@@ -16,11 +16,10 @@ from ami.base.registry import UnknownKeyError
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.runner import run_checks
-from ami.integrity.work import new_repair, repair_here
+from ami.integrity.service import new_repair, repair_in_worker
 from ami.jobs.models import Job
 from ami.jobs.watch.vitals import WARNINGS
 from ami.main.checks.declarations import Check, chosen_checks
-from ami.main.checks.repair import RepairContext
 from ami.main.models import Project
 from ami.users.models import User
 
@@ -110,7 +109,8 @@ def check_integrity(
 ) -> dict[str, dict[str, int]]:
     """Run the checks that the task's arguments name; returns the findings by check.
 
-    A repair that has to wait for another Job stays queued; the result is then empty. Invalid
+    A repair that has to wait for another Job stays queued; the result is then empty. One that
+    takes longer than a worker's time goes on in the queue; the result is what it has done. Invalid
     arguments are recorded as a run with an error, and raise one of the `REFUSALS`. `schedule` is
     the name of the periodic task, if any.
     """
@@ -121,10 +121,9 @@ def check_integrity(
         raise
     run: IntegrityRun | None
     if dry_run:
-        context = RepairContext(interrupts=(SoftTimeLimitExceeded,))
-        run = run_checks(checks, scope=scope, user=user, context=context, schedule=schedule)
+        run = run_checks(checks, scope=scope, user=user, schedule=schedule)
     else:
-        run = repair_here(new_repair(checks, scope=scope, user=user, schedule=schedule))
+        run = repair_in_worker(new_repair(checks, scope=scope, user=user, schedule=schedule))
     return {
         result.key: {
             "checked": result.found,

@@ -1,58 +1,80 @@
-"""Repairs of integrity faults as Jobs, which are journaled, canceled and reverted like any run."""
+"""Repairs of integrity faults: planned work, which is journaled, paused and reverted like any."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import NamedTuple
 
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from ami.base.ids import MAX_ID
 from ami.base.registry import UnknownKeyError
-from ami.integrity.finding import Scope
+from ami.integrity import finding
+from ami.integrity.finding import Found, Scope, Survey
 from ami.integrity.models import IntegrityResult, IntegrityRun
-from ami.integrity.runner import run_checks
-from ami.jobs.engine.faults import drop_dead_connection
-from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
-from ami.jobs.engine.runner import run
-from ami.jobs.engine.work import WholeWork
-from ami.jobs.journal.triggers import journaled
+from ami.integrity.runner import end, examine, first_line, new_result
+from ami.jobs.engine.faults import is_programming_error, sqlstate
+from ami.jobs.engine.work import SAMPLES, Planned, PlannedWork
 from ami.jobs.models import Job
-from ami.jobs.service import create_jobs
-from ami.jobs.states import ClaimLostError, JobCanceledError, JobFailedError, JobState, Outcome
-from ami.main.checks.declarations import CHECKS, Check, chosen_checks
-from ami.main.checks.repair import RepairContext
+from ami.jobs.states import JobFailedError
+from ami.main.checks.declarations import CHECKS, Check, Pair, chosen_checks
+from ami.main.checks.schemas import SAMPLES as REASONS
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
-from ami.users.models import User
 
-JOB_TYPE = "data_integrity"
-NAME = "Repair of integrity faults"
-# A session that keeps a row locked must not block the repair.
-LOCK_PATIENCE = "SET LOCAL lock_timeout = '10s'"
-INTERRUPTS = (JobCanceledError, ClaimLostError, SoftTimeLimitExceeded, KeyboardInterrupt)
+NOT_REPAIRED = "could not be repaired"
 OUT_OF_TIME = (
-    "The repair reached the time limit of a worker. What it has repaired stays; run it again to "
-    "go on with the rest."
+    "The checks reached the time limit of a worker, and nothing was repaired. Choose fewer checks, "
+    "or one project."
 )
+FOR_A_PERSON = "Only a person can decide what is correct."
+# Two repairs of one check take turns. A row that another session keeps locked blocks neither.
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+LOCK_PATIENCE = "SET LOCAL lock_timeout = '10s'"
+LOCK_NOT_AVAILABLE = "55P03"
+# What follows the last batch: examine the checks again, and fail if one could not be completed.
+CLOSE, JUDGE = Planned(0, "close"), Planned(0, "judge")
+
+
+class CheckCrashedError(Exception):
+    """A check or its repair has a programming error."""
+
+
+class RowLockedError(Exception):
+    """Another session keeps a row locked, which is split off like a row that fails."""
+
+
+class Rows(NamedTuple):
+    """The faulty rows of a pair of a check with ids from `first` to `last`: one batch."""
+
+    check: str
+    place: int
+    first: int
+    last: int
+
+    @property
+    def pair(self) -> Pair:
+        return CHECKS[self.check].pairs[self.place]
 
 
 def nothing(_: object) -> None:
     pass
 
 
-class Repair(WholeWork):
-    """Runs the checks that `job` names and repairs their findings, one transaction per batch.
+class Repair(PlannedWork):
+    """Repairs what the checks that `job` names find when it is planned.
 
-    While it runs, no other Job may write an occurrence of its scope, so that the findings are still
-    valid when they are repaired. It may be restarted at any time, because repaired rows are no
-    longer found. `on_batch` is called with the number of rows of each batch, `on_check` with the
-    result of each check.
+    The batches run in order, because a repair may help the checks after it. While they run, no
+    other Job may write an occurrence of the scope, so that the findings are still valid. `on_batch`
+    is called with the number of rows of each batch, `on_check` with what each check has found.
     """
 
     key = "repair"
     name = "Repair"
     counters = ("rows_found", "rows_repaired", "rows_remaining")
+    part_batches = None
+    fault_share = None
 
     def __init__(
         self,
@@ -64,7 +86,8 @@ class Repair(WholeWork):
         super().__init__()
         try:
             self.checks = chosen_checks(keys=job.params["checks"])
-            self.scope = Scope(job.project_id, job.params["job"])
+            tables = {**job.params["tables"]} if "tables" in job.params else None
+            self.scope = Scope(job.project_id, job.params["job"], tables)
         except (KeyError, TypeError) as odd:
             if isinstance(odd, UnknownKeyError):
                 raise
@@ -74,136 +97,200 @@ class Repair(WholeWork):
         self.job = job
         self.on_batch = on_batch
         self.on_check = on_check
-        self.ended = 0
-        self.crashes: list[Exception] = []
+        self._results: dict[str, IntegrityResult] = {}
 
     def touched(self) -> QuerySet[Detection]:
         return in_scope(Detection.objects.all(), self.scope.project_id, self.scope.job_id)
 
-    def run(self) -> None:
-        """Run all checks. Raises JobCanceledError, and JobFailedError if a check could not finish.
-
-        Programming errors are raised after all checks have run, the first one only.
-        """
+    def plan(self) -> list[Planned]:
+        """Examine the checks, and split what they find. A dry run ends with that report."""
         if self.scope.job_id and not Job.objects.filter(pk=self.scope.job_id).exists():
             raise JobFailedError(
                 f"Job {self.scope.job_id}, whose rows to repair, no longer exists."
             )
-        context = RepairContext(
-            transaction=partial(_batch, self.job),
-            interrupts=INTERRUPTS,
-            on_batch=self.on_batch,
-            on_crash=self.crashes.append,
+        IntegrityRun.objects.filter(repair_job=self.job).delete()  # of a worker that was lost
+        kept = IntegrityRun.objects.create(
+            user=self.job.user,
+            project_id=self.scope.project_id,
+            job_id=self.scope.job_id,
+            dry_run=self.job.dry_run,
+            repair_job=self.job,
+            schedule=self.job.params.get("schedule", ""),
         )
+        survey = Survey(self.scope)
+        batches = list[Planned]()
         try:
-            kept = run_checks(
-                self._checks(),
-                scope=self.scope,
-                dry_run=False,
-                user=self.job.user,
-                repair_job_id=self.job.pk,
-                context=context,
-                on_result=self._tell,
-                schedule=self.job.params.get("schedule", ""),
-            )
+            for check in self.checks:
+                self.job.raise_if_canceled()
+                batches += self._examine(kept, check, survey)
         except SoftTimeLimitExceeded:
             raise JobFailedError(OUT_OF_TIME) from None
-        self.job.logger.info("Repair of %s: %d repaired.", kept.scope, self.counts["rows_repaired"])
-        self.job.logger.info("Integrity run %d lists the rows.", kept.pk)
-        if self.crashes:
-            raise self.crashes[0]
-        if broken := list(kept.results.exclude(error="").order_by("pk")):
-            raise JobFailedError(
-                f"{len(broken)} of {len(self.checks)} checks could not finish. "
-                f"{CHECKS[broken[0].key].title}: {broken[0].error}"
-            )
+        if self.job.dry_run:
+            end(kept)
+        return [*batches, *([] if self.job.dry_run else [CLOSE]), JUDGE]
 
-    def _checks(self) -> Iterator[Check]:
-        for check in self.checks:
-            self.job.raise_if_canceled()
-            yield check
-
-    def _tell(self, result: IntegrityResult) -> None:
-        """Update the progress and the log of the Job."""
-        self.ended += 1
-        self.count(
-            rows_found=result.found, rows_repaired=result.fixed, rows_remaining=result.remaining
-        )
-        if result.unfixable:
-            self.skip("could not be repaired", rows=result.unfixable, ids=[])
-        stage = self.job.progress.update_stage(self.key, progress=self.ended / len(self.checks))
-        for name, value in self.counts.items():
-            self.job.progress.add_or_update_stage_param(stage, name, value)
-        stage.skipped = {reason: skipped.rows for reason, skipped in self.skipped.items()}
-        drop_dead_connection()
-        self.job.checkpoint()
-        log = self.job.logger.warning if result.remaining or result.error else self.job.logger.info
-        log("%s", _sentence(result))
-        self.on_check(result)
-
-
-def new_repair(
-    checks: Iterable[Check],
-    *,
-    scope: Scope,
-    user: User | None = None,
-    launch_key: str | None = None,
-    schedule: str = "",
-) -> Job:
-    """An unsaved Job to queue or to run here; `schedule` is the name of its periodic task."""
-    return Job(
-        name=NAME,
-        project_id=scope.project_id,
-        user=user,
-        job_type_key=JOB_TYPE,
-        params={
-            "checks": [check.key for check in checks],
-            "job": scope.job_id,
-            **({"schedule": schedule} if schedule else {}),
-        },
-        launch_key=launch_key,
-    )
-
-
-def repair_here(
-    job: Job,
-    *,
-    on_batch: Callable[[int], object] = nothing,
-    on_check: Callable[[IntegrityResult], object] = nothing,
-) -> IntegrityRun | None:
-    """Run an unsaved Job of :func:`new_repair` in this process; `job` is refreshed at the end.
-
-    Returns None if there is no run yet: a Job that has to wait for another is queued. If this
-    process is interrupted, the Job is canceled.
-    """
-    job.save()
-    try:
-        run(job.pk, make=partial(Repair, on_batch=on_batch, on_check=on_check))
-    except BaseException as error:
-        drop_dead_connection()
-        held = Job.objects.get(pk=job.pk)
-        if isinstance(error, Exception):
-            held.finish(Outcome.CRASHED, error=f"{type(error).__name__}: {error}")
+    def work_on(self, batch: Planned) -> None:
+        if batch.key == CLOSE.key:
+            self._close()
+        elif batch.key == JUDGE.key:
+            self._judge()
         else:
-            held.finish(Outcome.CANCELED)
-        raise
-    drop_dead_connection()
-    job.refresh_from_db()
-    return IntegrityRun.objects.filter(repair_job=job).order_by("pk").last()
+            self._repair(Rows(*batch.key))
+
+    def rolled_back(self) -> None:
+        self._results.clear()
+
+    def split(self, batch: Planned) -> list[Planned]:
+        if isinstance(batch.key, str):
+            return []
+        rows = Rows(*batch.key)
+        ids = self._ids(rows)
+        middle = len(ids) // 2
+        if not middle:
+            return []
+        return [
+            Planned(middle, rows._replace(last=ids[middle] - 1)),
+            Planned(len(ids) - middle, rows._replace(first=ids[middle])),
+        ]
+
+    def fault_ids(self, batch: Planned) -> list[int]:
+        return [] if isinstance(batch.key, str) else self._ids(Rows(*batch.key))[:SAMPLES]
+
+    def skip_fault(self, batch: Planned, fault: Exception) -> None:
+        if isinstance(batch.key, str):
+            raise fault
+        rows = Rows(*batch.key)
+        result = self._result(rows.check)
+        self._leave(result, rows.pair, 1, self._ids(rows), first_line(fault))
+        if not self.job.dry_run:
+            result.save()
+
+    def _examine(self, kept: IntegrityRun, check: Check, survey: Survey) -> list[Planned]:
+        result, batches = new_result(kept, check), list[Planned]()
+        if fault := examine(check, result, survey):
+            self._note(check, fault)
+        else:
+            result.found = result.remaining
+            for place, pair in enumerate(check.pairs):
+                found = survey.found(pair)
+                if pair.fix:
+                    batches += _batches(check, place, found)
+                else:
+                    self._leave(result, pair, found.rows, found.first, FOR_A_PERSON)
+        result.save()
+        self.count(rows_found=result.found, rows_remaining=result.found)
+        self.on_check(result)
+        return batches
+
+    def _repair(self, rows: Rows) -> None:
+        check, result, start = CHECKS[rows.check], self._result(rows.check), monotonic()
+        if result.error:  # an error of the program, which does not depend on the rows
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK, [f"ami.main.checks.{check.key}"])
+            cursor.execute(LOCK_PATIENCE)
+        try:
+            with transaction.atomic():
+                ids, left = self._fix(rows)
+        except Exception as fault:
+            if sqlstate(fault) == LOCK_NOT_AVAILABLE:
+                raise RowLockedError(first_line(fault)) from fault
+            if self.job.dry_run or not is_programming_error(fault):
+                raise
+            result.error = f"{type(fault).__name__}: {first_line(fault)}"
+            result.save()
+            self._note(check, fault)
+            return
+        fixed = len(ids) - len(left)
+        result.fixed += fixed
+        result.remaining = max(0, result.remaining - fixed)
+        self._leave(result, rows.pair, len(left), left, rows.pair.otherwise)
+        self.count(rows_repaired=fixed, rows_remaining=-fixed)
+        result.seconds += monotonic() - start
+        result.save()
+        self.on_batch(len(ids))
+
+    def _fix(self, rows: Rows) -> tuple[list[int], list[int]]:
+        """Repair the rows; returns their ids, and those of the rows that are still faulty."""
+        ids, fix = self._ids(rows), rows.pair.fix
+        if not ids or fix is None:
+            return [], []
+        fix(ids)
+        left = self.scope.rows(rows.pair).filter(pk__any_of=set(ids))
+        return ids, list(left.order_by("pk").values_list("pk", flat=True))
+
+    def _ids(self, rows: Rows) -> list[int]:
+        faulty = self.scope.rows(rows.pair).filter(pk__gte=rows.first, pk__lte=rows.last)
+        return list(faulty.order_by("pk").values_list("pk", flat=True))
+
+    def _leave(
+        self, result: IntegrityResult, pair: Pair, rows: int, ids: list[int], reason: str
+    ) -> None:
+        """Count rows that cannot be repaired; `ids` are the first ones."""
+        if not rows:
+            return
+        self.skip(NOT_REPAIRED, rows=rows, ids=ids)
+        result.unfixable += rows
+        room = REASONS - len(result.reasons)
+        told = [{"model": pair.label, "id": pk, "reason": reason} for pk in ids[:room]]
+        result.reasons = [*result.reasons, *told]
+
+    def _note(self, check: Check, fault: Exception) -> None:
+        """Log an error of a check, and remember it until the other checks are done."""
+        self.job.logger.error("%s could not be completed.", check.title, exc_info=fault)
+        if is_programming_error(fault):
+            self.count(checks_crashed=1)
+
+    def _close(self) -> None:
+        """Examine the checks with findings again, and complete the run."""
+        survey = Survey(self.scope)
+        for check in self.checks:
+            result = self._result(check.key)
+            if result.found:
+                if fault := examine(check, result, survey):
+                    self._note(check, fault)
+                result.save()
+            is_well = not (result.remaining or result.error)
+            log = self.job.logger.info if is_well else self.job.logger.warning
+            log("%s", _sentence(result))
+        end(self._kept)
+        remaining = sum(self._kept.results.values_list("remaining", flat=True))
+        self.count(rows_remaining=remaining - self.counts["rows_remaining"])
+        if self.scope.tables is None:
+            repaired = self.counts["rows_repaired"]
+            self.job.logger.info("Repair of %s: %d repaired.", self._kept.scope, repaired)
+            self.job.logger.info("Integrity run %d lists the rows.", self._kept.pk)
+
+    def _judge(self) -> None:
+        broken = list(self._kept.results.exclude(error="").order_by("pk"))
+        if not broken:
+            return
+        why = f"{CHECKS[broken[0].key].title}: {broken[0].error}"
+        if self.counts["checks_crashed"]:
+            raise CheckCrashedError(why)
+        raise JobFailedError(f"{len(broken)} of {len(self.checks)} checks could not finish. {why}")
+
+    @property
+    def _kept(self) -> IntegrityRun:
+        kept = IntegrityRun.objects.filter(repair_job=self.job).first()
+        if kept is None:
+            raise JobFailedError("The integrity run of the repair was deleted.")
+        return kept
+
+    def _result(self, key: str) -> IntegrityResult:
+        """The result of a check, read once until a batch is rolled back."""
+        if key not in self._results:
+            self._results[key] = self._kept.results.get(key=key)
+        return self._results[key]
 
 
-def must_wait(job: Job) -> bool:
-    """Whether :func:`repair_here` has queued the Job to run after another Job has ended."""
-    return job.status == JobState.PENDING
-
-
-@contextmanager
-def _batch(job: Job) -> Iterator[None]:
-    job.raise_if_canceled()
-    with journaled(job), connection.cursor() as cursor:
-        cursor.execute(LOCK_PATIENCE)
-        yield
-        job.checkpoint()
+def _batches(check: Check, place: int, found: Found) -> Iterator[Planned]:
+    ends = [*(start - 1 for start in found.starts[1:]), MAX_ID]
+    left = found.rows
+    for first, last in zip(found.starts, ends, strict=False):
+        size = min(left, finding.BATCH_SIZE)
+        yield Planned(size, Rows(check.key, place, first, last))
+        left -= size
 
 
 def _sentence(result: IntegrityResult) -> str:
@@ -212,13 +299,3 @@ def _sentence(result: IntegrityResult) -> str:
         f"{result.remaining:,} remain."
     )
     return f"{told} {result.error}" if result.error else told
-
-
-def queue_again(job: Job, user: User | None) -> Job:
-    """Queue a new repair with the same checks and scope. Raises JobFailedError."""
-    repair = Repair(job)
-    return create_jobs([new_repair(repair.checks, scope=repair.scope, user=user)])[0]
-
-
-JOB_TYPES.register(JOB_TYPE, Repair)
-RUNS_AGAIN.register(JOB_TYPE, queue_again)

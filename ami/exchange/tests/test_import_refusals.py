@@ -9,10 +9,7 @@ from django.core.management import CommandError, call_command
 from ami.base.tests.factories import make_project
 from ami.base.tests.snapshots import snapshot
 from ami.exchange.tests.exports import MODELS, make_record
-from ami.main.models import (
-    Project,
-    SourceImage,
-)
+from ami.main.models import Project, SourceImage
 
 pytestmark = pytest.mark.django_db
 

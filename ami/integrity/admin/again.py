@@ -7,7 +7,7 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from ami.integrity.work import JOB_TYPE
+from ami.integrity.service import JOB_TYPE
 from ami.jobs.admin.offers import OFFERS, JobOffers
 from ami.jobs.models import Job
 from ami.jobs.service import RunAgainRefusedError

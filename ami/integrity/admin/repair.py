@@ -17,7 +17,7 @@ from ami.base.storable import storable_text
 from ami.base.widgets import IdSelect
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityRun
-from ami.integrity.work import new_repair
+from ami.integrity.service import new_repair
 from ami.jobs.models import Job
 from ami.jobs.service import create_jobs
 from ami.main.checks.declarations import CHECKS, Check, chosen_checks
@@ -46,6 +46,10 @@ class RepairForm(forms.Form):
         required=False,
         widget=IdSelect(IntegrityRun._meta.get_field("project"), admin.site),
         help_text="Empty for all projects.",
+    )
+    dry_run = forms.BooleanField(
+        required=False,
+        help_text="Write nothing. The page of the Job shows what the repair would change.",
     )
     job = forms.ModelChoiceField(Job.objects.all(), required=False, widget=forms.HiddenInput)
 
@@ -89,7 +93,13 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
         chosen = form.cleaned_data
         scope = Scope(_pk(chosen["project"]), _pk(chosen["job"]))
         checks = chosen_checks(keys=chosen["checks"])
-        job = new_repair(checks, scope=scope, user=cast(User, request.user), launch_key=launch_key)
+        job = new_repair(
+            checks,
+            scope=scope,
+            user=cast(User, request.user),
+            launch_key=launch_key,
+            dry_run=chosen["dry_run"],
+        )
         try:
             create_jobs([job])
         except IntegrityError:

@@ -239,8 +239,8 @@ def _state(run: Any) -> tuple[str, str]:
     if run.error:
         return IntegrityStatus.COULD_NOT_RUN.value, "Could not run"
     if run.finished_at is None:
-        has_ended = run.repair_job is not None and run.repair_job.is_final
-        if has_ended or timezone.now() - run.created_at > CUT_OFF_AFTER:
+        job, age = run.repair_job, timezone.now() - run.created_at
+        if job.is_final if job else age > CUT_OFF_AFTER:
             return IntegrityStatus.COULD_NOT_RUN.value, "Interrupted"
         return "running", "Running"
     if run.broken:

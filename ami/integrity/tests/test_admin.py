@@ -23,6 +23,7 @@ from ami.jobs.tests.job_types import make_job
 from ami.main.checks.declarations import CHECKS, chosen_checks
 from ami.main.checks.tests.faults.captures import corners_swapped
 from ami.main.checks.tests.faults.counts import everything_counted_wrong
+from ami.main.checks.tests.repairing import repair
 from ami.main.checks.tests.test_batches import make_undetermined, poison
 from ami.main.checks.tests.world import make_world
 
@@ -44,7 +45,7 @@ class TestList:
         world = make_world()
         corners_swapped(world)
         run_checks(chosen_checks(), scope=Scope(world.project.pk, world.job.pk))
-        run_checks([CHECKS["taxon_loop"]], dry_run=False)
+        repair([CHECKS["taxon_loop"]])
 
         said = text_of(operator.get(LIST))
 
@@ -134,7 +135,7 @@ class TestPage:
     def test_what_could_not_be_repaired_says_why(self, operator: Client) -> None:
         ids = make_undetermined(30)
         poison(*ids[:12])
-        run = run_checks([CHECKS[KEY]], dry_run=False)
+        run = repair([CHECKS[KEY]])
 
         said = text_of(page(operator, run))
 

@@ -158,6 +158,11 @@ class TestRepair:
         assert Job.objects.get() == job
         assert f"This page has already started Job {job.pk}" in told(again)[-1]
 
+    def test_dry_run_is_a_choice(self, operator: Client) -> None:
+        self.start(operator)
+        self.start(operator, launch_key="another", dry_run="on")
+        assert [job.dry_run for job in Job.objects.order_by("pk")] == [False, True]
+
     def test_key_that_no_page_has_made_is_taken(self, operator: Client) -> None:
         self.start(operator, launch_key="a\x00b" * 50)
         assert Job.objects.get().launch_key == ("ab" * 50)[:64]

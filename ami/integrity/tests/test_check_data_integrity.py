@@ -6,9 +6,8 @@ from ami.base.tests.factories import make_user
 from ami.base.tests.snapshots import snapshot
 from ami.integrity.finding import EVERYTHING
 from ami.integrity.models import IntegrityAcknowledgement, IntegrityRun
-from ami.integrity.runner import run_checks
+from ami.integrity.service import new_repair
 from ami.integrity.tests.commands import run, run_json
-from ami.integrity.work import new_repair
 from ami.jobs.engine.runner import run as run_job
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
@@ -22,6 +21,7 @@ from ami.main.checks.tests.faults.occurrences import (
     classified_and_undetermined,
     left_empty,
 )
+from ami.main.checks.tests.repairing import another_fix
 from ami.main.checks.tests.test_batches import make_undetermined, poison
 from ami.main.checks.tests.world import TABLES, World, make_world
 from ami.main.counts import refresh_counts
@@ -267,13 +267,11 @@ class TestRepair:
     ) -> None:
         classified_and_undetermined(world)
 
-        def canceled(*args: Any, **options: Any) -> IntegrityRun:
-            Job.objects.get(pk=options["repair_job_id"]).cancel()
-            return run_checks(*args, **options)
+        def cancel(ids: list[int]) -> None:
+            Job.objects.latest("pk").cancel()
 
-        monkeypatch.setattr("ami.integrity.work.run_checks", canceled)
-
-        told = run_json(capsys, "--no-dry-run")
+        with another_fix(monkeypatch, "missing_determination", cancel):
+            told = run_json(capsys, "--no-dry-run")
 
         assert told["exit_code"] == 2
         assert told["error"] == "Stopped; repaired rows stay repaired."

@@ -1,23 +1,23 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_occurrence, make_project, make_user
 from ami.integrity.finding import Scope
-from ami.integrity.models import IntegrityResult, IntegrityRun, IntegrityStatus
-from ami.integrity.runner import one_at_a_time, run_checks
+from ami.integrity.models import IntegrityResult, IntegrityStatus
+from ami.integrity.runner import run_checks
+from ami.integrity.work import LOCK
 from ami.main.checks.declarations import CHECKS, Check, Pair, chosen_checks
-from ami.main.checks.repair import RepairContext
 from ami.main.checks.tests.faults.captures import corners_swapped
 from ami.main.checks.tests.faults.counts import everything_counted_wrong
 from ami.main.checks.tests.faults.occurrences import another_score, classified_and_undetermined
-from ami.main.checks.tests.world import FAULTS, make_world
+from ami.main.checks.tests.repairing import repair
+from ami.main.checks.tests.world import FAULTS, execute, make_world
 from ami.main.models import Deployment, Detection, Event, Occurrence, SourceImage
 from ami.main.tests.test_determination_locks import (
     run_in_thread,
@@ -33,15 +33,14 @@ def only(check: Check, **options: Any) -> IntegrityResult:
 
 
 def broken(get: Any) -> Check:
-    pair = Pair(get, BOX.pairs[0].reconcile)
-    return replace(BOX, key="broken", pairs=(pair,))
+    return replace(BOX, key="broken", pairs=(Pair(get),))
 
 
-def crash(project_id: int | None, job_id: int | None) -> QuerySet[Occurrence]:
+def crash(project_id: int | None, job_id: int | None, ids: Any = None) -> QuerySet[Occurrence]:
     raise LookupError("There is no such thing.\nIndeed.")
 
 
-def bad_query(project_id: int | None, job_id: int | None) -> QuerySet[Occurrence]:
+def bad_query(project_id: int | None, job_id: int | None, ids: Any = None) -> QuerySet[Occurrence]:
     return Occurrence.objects.extra(where=["1 / 0 = 1"])
 
 
@@ -61,47 +60,15 @@ class TestIsolation:
         assert "\n" not in failed.error
         assert (other.status, other.found) == (IntegrityStatus.FOUND, 1)
 
-    def test_interrupt_of_the_context_ends_the_whole_run(self) -> None:
-        make_occurrence()
-
-        @contextmanager
-        def interrupted() -> Iterator[None]:
-            raise InterruptedError
-            yield
-
-        context = RepairContext(transaction=interrupted, interrupts=(InterruptedError,))
-        with pytest.raises(InterruptedError):
-            run_checks([EMPTY, BOX], dry_run=False, context=context)
-
-        run = IntegrityRun.objects.get()
-        assert run.finished_at is None
-        result = run.results.get()
-        assert (result.key, result.found, result.fixed, result.remaining) == (EMPTY.key, 1, 0, 1)
-        assert "stopped before its first batch. It has repaired 0 rows; run" in result.error
-
-    def test_bug_in_a_repair_is_told_with_what_was_done_before_and_the_others_go_on(self) -> None:
-        project = make_project()
-        Occurrence.objects.bulk_create(Occurrence(project=project) for _ in range(5))
-
-        def fail(rows: int) -> None:
-            raise KeyError("bug")
-
-        context = RepairContext(on_batch=fail, batch_size=2)
-        run = run_checks([EMPTY, BOX], dry_run=False, context=context)
-        failed, other = run.results.order_by("pk")
-
-        assert (failed.found, failed.fixed, failed.remaining) == (5, 2, 3)
-        assert failed.error.startswith("KeyError: 'bug'; the repair stopped after id ")
-        assert other.status == IntegrityStatus.CLEAN
-
-    @pytest.mark.parametrize("interrupt", [InterruptedError, KeyboardInterrupt])
+    @pytest.mark.parametrize("interrupt", [SoftTimeLimitExceeded, KeyboardInterrupt])
     def test_interrupt_while_looking_is_told(self, interrupt: type[BaseException]) -> None:
-        def interrupted(project_id: int | None, job_id: int | None) -> QuerySet[Occurrence]:
+        def interrupted(
+            project_id: int | None, job_id: int | None, ids: Any = None
+        ) -> QuerySet[Occurrence]:
             raise interrupt
 
-        context = RepairContext(interrupts=(InterruptedError,))
         with pytest.raises(interrupt):
-            run_checks([broken(interrupted), EMPTY], context=context)
+            run_checks([broken(interrupted), EMPTY])
 
         assert IntegrityResult.objects.get().status == IntegrityStatus.COULD_NOT_RUN
 
@@ -172,7 +139,7 @@ class TestResult:
     def test_repair_is_looked_at_again(self) -> None:
         make_occurrence()
 
-        result = only(EMPTY, dry_run=False)
+        result = repair([EMPTY]).results.get()
 
         assert (result.found, result.fixed, result.unfixable, result.remaining) == (1, 1, 0, 0)
         assert (result.samples, result.status) == ({}, IntegrityStatus.CLEAN)
@@ -181,7 +148,7 @@ class TestResult:
         world = make_world()
         corners_swapped(world)
 
-        result = only(BOX, dry_run=False)
+        result = repair([BOX]).results.get()
 
         assert (result.found, result.fixed, result.unfixable, result.remaining) == (1, 0, 1, 1)
         (reason,) = result.reasons
@@ -199,15 +166,16 @@ class TestResult:
             Event._meta.label_lower: [world.event.pk],
             Deployment._meta.label_lower: [world.deployment.pk],
         }
-        assert only(CHECKS["stale_counts"], dry_run=False).fixed == 3
+        assert repair([CHECKS["stale_counts"]]).results.get().fixed == 3
 
 
 @pytest.mark.django_db(transaction=True)
-def test_second_repair_waits_for_the_first() -> None:
+def test_batch_waits_for_another_one_of_its_check() -> None:
     make_occurrence()
 
-    with one_at_a_time(EMPTY):
-        thread = run_in_thread(lambda: run_checks([EMPTY], dry_run=False))
+    with transaction.atomic():
+        execute(LOCK, "ami.main.checks.occurrence_without_detections")
+        thread = run_in_thread(lambda: repair([EMPTY]))
         wait_until_someone_waits_for_a_lock()
         assert Occurrence.objects.exists()
     thread.join()
@@ -217,14 +185,12 @@ def test_second_repair_waits_for_the_first() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_repairs_at_once_repair_each_row_once() -> None:
+def test_two_repairs_at_once_repair_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
     project = make_project()
     Occurrence.objects.bulk_create(Occurrence(project=project) for _ in range(50))
-    context = RepairContext(batch_size=5)
+    monkeypatch.setattr("ami.integrity.finding.BATCH_SIZE", 5)
 
-    threads = [
-        run_in_thread(lambda: run_checks([EMPTY], dry_run=False, context=context)) for _ in range(2)
-    ]
+    threads = [run_in_thread(lambda: repair([EMPTY])) for _ in range(2)]
     for thread in threads:
         thread.join()
 
@@ -234,25 +200,13 @@ def test_two_repairs_at_once_repair_each_row_once() -> None:
 
 
 @pytest.mark.django_db
-def test_lock_is_given_back_where_a_repair_fails() -> None:
-    with pytest.raises(LookupError), one_at_a_time(EMPTY):
-        raise LookupError
-
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-        )
-        assert cursor.fetchone() == (0,)
-
-
-@pytest.mark.django_db
 def test_full_repair_leaves_a_clean_world() -> None:
     """In the order of the tags, no repair causes a fault for an earlier check."""
     for key, makes in FAULTS.items():
         if CHECKS[key].repair:
             for make in makes:
                 make(make_world())
-    run_checks(chosen_checks(), dry_run=False)
+    repair(chosen_checks())
 
     left = run_checks(chosen_checks()).results.exclude(remaining=0)
 

@@ -1,7 +1,6 @@
 """Repairs of the integrity checks as Jobs."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -15,24 +14,36 @@ from ami.base.tests.snapshots import snapshot
 from ami.integrity.finding import EVERYTHING, Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.runner import run_checks
-from ami.integrity.work import JOB_TYPE, OUT_OF_TIME, must_wait, new_repair, repair_here
+from ami.integrity.service import JOB_TYPE, RepairStoppedError, must_wait, new_repair, repair_here
+from ami.integrity.work import OUT_OF_TIME
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.journal.triggers import JOURNALED
 from ami.jobs.models import Job, JobState
-from ami.jobs.service import create_jobs, run_again
-from ami.jobs.states import JobCanceledError, Outcome
+from ami.jobs.service import create_jobs
+from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import make_job, run_to_end
+from ami.main.checks import reconcile_missing_determinations
 from ami.main.checks.declarations import CHECKS, chosen_checks
+from ami.main.checks.stale_counts import reconcile_event_counts
 from ami.main.checks.tests import faults
+from ami.main.checks.tests.faults.counts import everything_counted_wrong
 from ami.main.checks.tests.faults.occurrences import classified_and_undetermined
-from ami.main.checks.tests.test_batches import cut_connection, make_undetermined, poison
-from ami.main.checks.tests.world import FAULTS, Rows, World, make_world
+from ami.main.checks.tests.repairing import another_fix
+from ami.main.checks.tests.test_batches import make_undetermined, poison
+from ami.main.checks.tests.world import FAULTS, TABLES, Rows, World, make_world
+from ami.main.determinations import update_determinations
 from ami.main.models import Occurrence
 from ami.main.tests.test_determination_locks import run_in_thread
 
 pytestmark = pytest.mark.django_db
 __all__ = ["faults"]  # which declare themselves
-KEYS = ("missing_determination", "stale_score")
+KEY = "missing_determination"
+KEYS = (KEY, "stale_score")
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ami.integrity.finding.BATCH_SIZE", 10)
 
 
 @pytest.fixture
@@ -97,7 +108,8 @@ def test_error_of_the_program_crashes_the_repair_after_the_other_checks(world: W
     job = run_to_end(queue("missing_determination", "occurrence_without_detections"))
 
     assert job.outcome == Outcome.CRASHED
-    assert job.error.startswith("The run crashed: ProgrammingError: Row ")
+    said = "The run crashed: CheckCrashedError: Occurrence without a determination: ProgrammingErr"
+    assert job.error.startswith(said)
     assert job.logs.filter(message__startswith="Occurrence without detections: ").exists()
 
 
@@ -113,24 +125,55 @@ def test_check_that_cannot_run_fails_the_job_after_the_others(
     assert not Occurrence.objects.filter(pk=world.occurrence.pk, determination=None).exists()
 
 
-def test_canceled_repair_stops_after_its_batch_and_can_be_resumed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("small_batches")
+def test_repair_is_paused_canceled_and_resumed_between_batches(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job = queue()
+    make_undetermined(30)
+    job = queue(KEY)
+    stop = iter([job.pause, job.cancel])
 
-    def cancel(*args: Any, **options: Any) -> IntegrityRun:
-        Job.objects.get(pk=job.pk).cancel()
-        return run_checks(*args, **options)
+    def fix_and_stop(ids: list[int]) -> None:
+        update_determinations(ids)
+        next(stop, bool)()
 
-    with monkeypatch.context() as patch:
-        patch.setattr("ami.integrity.work.run_checks", cancel)
-        run_to_end(job)
-    assert job.status == JobState.REVOKED
-    assert not job.changes.exists()
+    with another_fix(monkeypatch, KEY, fix_and_stop):
+        assert run_to_end(job).status == JobState.PAUSED
+        assert figures(job)["Rows repaired"] == 10
+        assert job.resume()
+        assert run_to_end(job).status == JobState.REVOKED
+        assert figures(job)["Rows repaired"] == 20
+        assert job.resume()
+        assert run_to_end(job).status == JobState.SUCCESS
 
-    assert job.resume()
-    assert run_to_end(job).status == JobState.SUCCESS
-    assert job.changes.count() == 1
+    assert figures(job) == {"Rows found": 30, "Rows repaired": 30, "Rows remaining": 0}
+    assert job.changes.count() == 30
+    result = IntegrityResult.objects.get()
+    assert (result.found, result.fixed, result.remaining) == (30, 30, 0)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_dry_run_announces_what_the_repair_does_and_writes_nothing() -> None:
+    ids = make_undetermined(25)
+    poison(ids[7])
+    before = snapshot(*TABLES)
+
+    tried = run_to_end(queue(KEY, dry_run=True))
+
+    assert snapshot(*TABLES) == before
+    report = IntegrityRun.objects.get()
+    assert (report.dry_run, report.repair_job, bool(report.finished_at)) == (True, tried, True)
+    assert report.results.get().fixed == 0
+    job = run_to_end(queue(KEY))
+    assert figures(tried) == figures(job)
+    assert figures(job) == {
+        "Rows found": 25,
+        "Rows repaired": 24,
+        "Rows remaining": 1,
+        "Skipped: could not be repaired": 1,
+    }
+    named = [set(run.changes.values_list("object_id", flat=True)) for run in (tried, job)]
+    assert named == [{*ids} - {ids[7]}] * 2
 
 
 def test_time_limit_ends_it_with_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,34 +187,80 @@ def test_time_limit_ends_it_with_what_to_do(world: World, monkeypatch: pytest.Mo
     assert (job.status, job.error) == (JobState.FAILURE, OUT_OF_TIME)
 
 
-@pytest.mark.parametrize(
-    ("interrupt", "status"),
-    [
-        (SoftTimeLimitExceeded, JobState.FAILURE),
-        (JobCanceledError, JobState.REVOKED),
-        (KeyboardInterrupt, JobState.REVOKED),
-    ],
-)
-def test_repair_that_is_interrupted_tells_how_far_it_came(
-    interrupt: type[BaseException], status: JobState
-) -> None:
-    ids = make_undetermined(5_010)
+@pytest.mark.usefixtures("small_batches")
+def test_repair_that_is_interrupted_keeps_what_it_has_done() -> None:
+    make_undetermined(25)
+    told: list[int] = []
 
-    def stop(rows: int) -> None:
-        raise interrupt
+    def interrupt(rows: int) -> None:
+        told.append(rows)
+        if len(told) == 2:
+            raise KeyboardInterrupt
 
     job = new_repair(chosen_checks(keys=KEYS), scope=EVERYTHING)
-    with nullcontext() if issubclass(interrupt, Exception) else pytest.raises(interrupt):
-        repair_here(job, on_batch=stop)
+    with pytest.raises(KeyboardInterrupt):
+        repair_here(job, on_batch=interrupt)
 
     job.refresh_from_db()
-    assert job.status == status
-    assert figures(job) == {"Rows found": 5_010, "Rows repaired": 5_000, "Rows remaining": 10}
-    result = IntegrityResult.objects.get()
-    assert (result.found, result.fixed, result.remaining) == (5_010, 5_000, 10)
-    assert (
-        f"stopped after id {ids[4_999]}. It has repaired 5,000 rows; run it again" in result.error
-    )
+    assert job.status == JobState.REVOKED
+    assert figures(job) == {"Rows found": 25, "Rows repaired": 10, "Rows remaining": 15}
+    result = IntegrityResult.objects.get(key=KEY)
+    assert (result.found, result.fixed, result.remaining) == (25, 10, 15)
+    assert job.resume()
+    assert run_to_end(job).status == JobState.SUCCESS
+    assert not Occurrence.objects.filter(identifications__taxon__gt=0, determination=None).exists()
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_repair_here_takes_as_long_as_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ami.jobs.engine.parts.PART_SECONDS", 0)
+    make_undetermined(25)
+
+    run = repair_here(new_repair(chosen_checks(keys=[KEY]), scope=EVERYTHING))
+
+    assert run
+    assert run.results.get().fixed == 25
+
+
+class TestCall:
+    """A call of `reconcile_*`, as in a shell."""
+
+    def test_it_is_a_job_that_can_be_reverted(self) -> None:
+        ids = make_undetermined(3)
+
+        done = reconcile_missing_determinations(occurrence_ids=ids[:2], dry_run=False)
+
+        assert (done.checked, done.fixed, done.unfixable) == (2, 2, 0)
+        job = Job.objects.get()
+        assert set(job.changes.values_list("object_id", flat=True)) == set(ids[:2])
+        assert not IntegrityRun.objects.exists()  # which are of whole checks
+        assert run_to_end(request_revert(job)).status == JobState.SUCCESS
+        assert Occurrence.objects.filter(pk__in=ids, determination=None).count() == 3
+
+    def test_it_repairs_only_its_table(self) -> None:
+        everything_counted_wrong(make_world())
+
+        assert reconcile_event_counts(dry_run=False).fixed == 1
+
+        (result,) = run_checks([CHECKS["stale_counts"]]).results.all()
+        assert set(result.samples) == {"main.sourceimage", "main.deployment"}
+
+    def test_it_does_not_wait_for_another_job(self, world: World) -> None:
+        first = queue()
+        Job.objects.filter(pk=first.pk).update(
+            status=JobState.STARTED, admitted_at=first.created_at
+        )
+
+        with pytest.raises(RepairStoppedError, match=rf"repaired\. Wait for Job {first.pk} \("):
+            reconcile_missing_determinations(dry_run=False)
+
+        assert Job.objects.latest("pk").status == JobState.REVOKED
+
+    def test_error_of_the_program_is_raised(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        poison(*make_undetermined(1), code="undefined_column")
+
+        with pytest.raises(RepairStoppedError, match=r"The run crashed: .* is poisoned"):
+            reconcile_missing_determinations(dry_run=False)
 
 
 def test_repair_is_reverted(world: World) -> None:
@@ -272,23 +361,6 @@ class TestOneWriter:
             Job.objects.get(pk=first.pk).finish(Outcome.CANCELED)
         job.refresh_from_db()
         assert published[-1] == (job.task_id, [job.pk])
-
-
-@pytest.mark.django_db(transaction=True)
-def test_cut_connection_fails_the_job_which_says_where_and_goes_on_when_run_again() -> None:
-    ids = make_undetermined(5_010)
-    job = new_repair(chosen_checks(keys=["missing_determination"]), scope=EVERYTHING)
-
-    repair_here(job, on_batch=cut_connection)
-
-    assert job.status == JobState.FAILURE
-    assert f"stopped after id {ids[4_999]}" in job.error
-    assert job.changes.count() == 5_000
-    assert not job.resume()
-    again = run_to_end(run_again(job))
-    assert (again.status, again.params) == (JobState.SUCCESS, job.params)
-    assert not Occurrence.objects.filter(pk__in=ids, determination=None).exists()
-    assert (job.changes.count(), again.changes.count()) == (5_000, 10)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,6 +1,7 @@
 """A worker's run of a part: batch by batch, until the part is done, stopped, or time is up."""
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,13 +15,12 @@ from django.db.models import Sum
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from ami.base.faults import is_programming_error
 from ami.base.registry import UnknownKeyError
 from ami.base.storable import storable_text
 from ami.jobs.engine import basis
 from ami.jobs.engine.batches import advance, do_batch, prepare
-from ami.jobs.engine.faults import drop_dead_connection, is_transient
-from ami.jobs.engine.registry import JOB_TYPES
+from ami.jobs.engine.faults import drop_dead_connection, is_programming_error, is_transient
+from ami.jobs.engine.registry import JOB_TYPES, WorkFactory
 from ami.jobs.engine.work import Planned, PlannedWork, Skipped, WholeWork, Work
 from ami.jobs.models import Job, JobPart
 from ami.jobs.states import (
@@ -44,8 +44,11 @@ FAULTS_TOLERATED = 49
 ADVANCED = ("state", "cursor", "rows_done", "rows_failed", "counts", "skipped", "attempts")
 
 
-def run(part_id: int, *, task_id: str) -> None:
-    """Run a part for the message `task_id`, for at most PART_SECONDS plus one batch."""
+def run(part_id: int, *, task_id: str, make: WorkFactory | None = None) -> None:
+    """Run a part for the message `task_id`, for at most PART_SECONDS plus one batch.
+
+    `make` makes the work instead of the registered factory, which then runs to its end.
+    """
     part = JobPart.claim(part_id, task_id=task_id)
     if part is None:
         logger.info("Part %s must not run now; its message is dropped.", part_id)
@@ -54,11 +57,11 @@ def run(part_id: int, *, task_id: str) -> None:
             job.settle()
         return
     with _ending(part):
-        work = JOB_TYPES[part.job.job_type_key](part.job)
+        work = (make or JOB_TYPES[part.job.job_type_key])(part.job)
         if isinstance(work, WholeWork):
             raise JobFailedError(f"{work.name} no longer runs in parts; run the Job again.")
         basis.take_up(part.job, work)
-        _Walk(part, work).run()
+        _Walk(part, work).run(seconds=math.inf if make else PART_SECONDS)
 
 
 def run_here(job: Job, work: PlannedWork) -> None:
@@ -129,11 +132,11 @@ class _Walk:
         self.work = work
         self.shown_at = 0.0
 
-    def run(self) -> None:
+    def run(self, *, seconds: float) -> None:
         """Process batches until the part is done, its Job is stopped, or time is up."""
         try:
             self._begin()
-            while self.part.next_batch and self.part.seconds_since_claim < PART_SECONDS:
+            while self.part.next_batch and self.part.seconds_since_claim < seconds:
                 self._step()
             if self.part.next_batch:
                 self._hand_back()
@@ -229,7 +232,6 @@ class _Walk:
     def _skip(self, batch: Planned, fault: Exception) -> None:
         """Skip a single unit that fails."""
         ids = list(self.work.fault_ids(batch))
-        self.work.skip(f"failed with {type(fault).__name__}", rows=batch.rows, ids=ids)
         self.job.logger.error(
             "Skipped because of an error: %s. %s: %s",
             ", ".join(map(str, ids)) or f"{batch.rows} rows",
@@ -237,14 +239,16 @@ class _Walk:
             storable_text(fault).strip(),
             exc_info=fault if not self.part.rows_failed else None,
         )
-        self._raise_if_too_many(batch, fault)
-        advance(self.part, self.work, batch, failed=True)
+        if self.work.fault_share is not None:
+            self._raise_if_too_many(batch, fault, self.work.fault_share)
+        with transaction.atomic():
+            self.work.skip_fault(batch, fault)
+            advance(self.part, self.work, batch, failed=self.work.fault_share is not None)
 
-    def _raise_if_too_many(self, batch: Planned, fault: Exception) -> None:
+    def _raise_if_too_many(self, batch: Planned, fault: Exception, share: float) -> None:
         """Call this before the unit is skipped, because a part that is done cannot fail."""
         rows = self.job.parts.aggregate(failed=Sum("rows_failed"), done=Sum("rows_done"))
         failed, done = rows["failed"] + batch.rows, rows["done"] + batch.rows
-        share = self.work.fault_share
         if failed > FAULTS_TOLERATED and failed > share * done:
             raise JobFailedError(
                 f"{failed} of {done} rows failed, more than {share:.0%}. The last error: "

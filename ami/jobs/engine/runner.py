@@ -71,9 +71,10 @@ def run(
 ) -> None:
     """Run a queued Job: work of one call to its end, other work until its parts are sent.
 
-    `make` makes the work instead of the registered factory, so that a caller can follow it. With
-    `hand_over`, work of one call is passed to a task with its own time limits. With `only_silent`,
-    raises StillRunsError if the Job runs and its worker has a recent heartbeat.
+    `make` makes the work instead of the registered factory, so that a caller can follow it; a
+    single part then runs to its end in this process. With `hand_over`, work of one call is passed
+    to a task with its own time limits. With `only_silent`, raises StillRunsError if the Job runs
+    and its worker has a recent heartbeat.
     """
     job = claim(job_id, task_id=task_id, only_silent=only_silent)
     if job is None:
@@ -83,7 +84,7 @@ def run(
         _end_canceled(job_id, task_id)
         return
     try:
-        _begin(job, make or JOB_TYPES[job.job_type_key], hand_over=hand_over)
+        _begin(job, make, hand_over=hand_over)
     except JobCanceledError:
         job.logger.warning("Canceled; committed changes stay.")
         job.finish(Outcome.CANCELED)
@@ -98,11 +99,11 @@ def run(
         _crash(job, crash)
 
 
-def _begin(job: Job, make: WorkFactory, *, hand_over: bool) -> None:
+def _begin(job: Job, make: WorkFactory | None, *, hand_over: bool) -> None:
     if job.is_worn_out:
         told = parts.worn_out(f"Job {job.pk}", claims=job.attempts, missed="its end")
         raise JobFailedError(told)
-    work = make(job)
+    work = (make or JOB_TYPES[job.job_type_key])(job)
     if job.dry_run and isinstance(work, WholeWork):
         raise JobFailedError(f"{work.name} does not support dry runs.")
     if isinstance(work, WholeWork) and hand_over:
@@ -112,7 +113,7 @@ def _begin(job: Job, make: WorkFactory, *, hand_over: bool) -> None:
     if not admit(job, work):
         return
     if isinstance(work, PlannedWork) and job.parts.exists():  # an earlier worker planned it
-        _hand_out(job)
+        _hand_out(job, make)
         return
     if isinstance(work, PlannedWork):
         basis.fix(work)
@@ -123,7 +124,7 @@ def _begin(job: Job, make: WorkFactory, *, hand_over: bool) -> None:
         _run_whole(job, work)
     else:
         _plan(job, work)
-        _hand_out(job)
+        _hand_out(job, make)
 
 
 def _end_canceled(job_id: int, task_id: str | None) -> None:
@@ -186,11 +187,11 @@ def _plan(job: Job, work: PlannedWork) -> None:
     job.logger.info("Rows in scope: %d, in batches: %d, in parts: %d.", rows, batches, len(planned))
 
 
-def _hand_out(job: Job) -> None:
+def _hand_out(job: Job, make: WorkFactory | None) -> None:
     """Send a message for each part; run a single part at once."""
     queued = list(job.parts.order_by("number"))
     if len(queued) == 1:
-        parts.run(queued[0].pk, task_id=queued[0].task_id)
+        parts.run(queued[0].pk, task_id=queued[0].task_id, make=make)
         return
     for part in queued:
         if part.state != PartState.QUEUED:

@@ -85,12 +85,12 @@ class PlannedWork(Work):
     `part_batches` is the number of batches per part, None for a single part that processes all
     batches in order. If `skips_faults`, a unit that fails because of its data is skipped, else it
     ends the Job. From 50 failed rows on, the Job also ends if their share of the rows done exceeds
-    `fault_share`.
+    `fault_share`; None for work that is successful even if no row can be processed.
     """
 
     part_batches: ClassVar[int | None] = 5
     skips_faults: ClassVar[bool] = True
-    fault_share: ClassVar[float] = 0.5
+    fault_share: ClassVar[float | None] = 0.5
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,6 +130,11 @@ class PlannedWork(Work):
     def split(self, batch: Planned) -> Sequence[Planned]:
         """Split a failed batch into smaller ones; return at most one if it is a single unit."""
         return []
+
+    def skip_fault(self, batch: Planned, fault: Exception) -> None:
+        """Count a unit that failed and is skipped, in the transaction that commits this."""
+        reason = f"failed with {type(fault).__name__}"
+        self.skip(reason, rows=batch.rows, ids=self.fault_ids(batch))
 
     def fault_ids(self, batch: Planned) -> Sequence[int]:
         """The ids of the first rows of a unit that failed, for the log."""

@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 
 from ami.integrity.finding import EVERYTHING
-from ami.integrity.work import new_repair
+from ami.integrity.service import new_repair
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.chaos import SLOW_MOMENTS, Site

@@ -9,7 +9,7 @@ from django.db.models import Value
 from hypothesis import strategies as st
 
 from ami.integrity.finding import EVERYTHING
-from ami.integrity.work import new_repair
+from ami.integrity.service import new_repair
 from ami.jobs.engine import parts, runner
 from ami.jobs.journal.revert import refusal, request_revert
 from ami.jobs.models import Job, JobChange
@@ -26,12 +26,7 @@ from ami.jobs.tests.walking_rows import SCORES, SPOTS, Night, Node, apart_from
 from ami.jobs.tests.workers import Broker, assert_sound
 from ami.main.checks.declarations import CHECKS
 from ami.main.determinations import update_determinations
-from ami.main.models import (
-    Classification,
-    Detection,
-    Identification,
-    Occurrence,
-)
+from ami.main.models import Classification, Detection, Identification, Occurrence
 from ami.ml.post_processing.again import apply, can_apply
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import scopes_of

@@ -4,10 +4,8 @@ from collections.abc import Iterable
 
 from django.db.models import F, Q, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import SoundBox
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
@@ -24,19 +22,8 @@ def get_detections_with_box_in_fractions(
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
-def reconcile_boxes_in_fractions(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    detection_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. Only a person knows the size of the image that the fractions refer to."""
-    return leave_to_a_person(
-        get_detections_with_box_in_fractions(project_id, job_id, detection_ids), dry_run=dry_run
-    )
-
+PAIR = Pair(get_detections_with_box_in_fractions)
+reconcile_boxes_in_fractions = reconciler("reconcile_boxes_in_fractions", PAIR)
 
 register(
     Check(
@@ -44,7 +31,7 @@ register(
         title="Box in fractions",
         severity=Severity.ERROR,
         tag=Tag.CAPTURES,
-        pairs=(Pair(get_detections_with_box_in_fractions, reconcile_boxes_in_fractions),),
+        pairs=(PAIR,),
         meaning=(
             "Both sides of the detection's box are shorter than one pixel, or all coordinates are "
             "between 0 and 1. The numbers are fractions of the frame and not pixels. The size "

@@ -4,10 +4,8 @@ from collections.abc import Iterable
 
 from django.db.models import F, Q, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import SoundBox
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
@@ -31,18 +29,8 @@ def get_detections_outside_frame(
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
-def reconcile_boxes_outside_frame(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    detection_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. Either the box or the frame may be wrong."""
-    rows = get_detections_outside_frame(project_id, job_id, detection_ids)
-    return leave_to_a_person(rows, dry_run=dry_run)
-
+PAIR = Pair(get_detections_outside_frame)
+reconcile_boxes_outside_frame = reconciler("reconcile_boxes_outside_frame", PAIR)
 
 register(
     Check(
@@ -50,7 +38,7 @@ register(
         title="Box outside its frame",
         severity=Severity.WARNING,
         tag=Tag.CAPTURES,
-        pairs=(Pair(get_detections_outside_frame, reconcile_boxes_outside_frame),),
+        pairs=(PAIR,),
         meaning=(
             "The detection's box extends beyond the capture by more than one pixel. Rounding does "
             "not explain this."

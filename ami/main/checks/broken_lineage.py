@@ -5,10 +5,8 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import loop_members
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Classification
 
@@ -31,18 +29,8 @@ def get_classifications_with_broken_lineage(
     return in_scope(rows, project_id, job_id, classification_ids)
 
 
-def reconcile_broken_lineages(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    classification_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. The rows do not show the correct source."""
-    rows = get_classifications_with_broken_lineage(project_id, job_id, classification_ids)
-    return leave_to_a_person(rows, dry_run=dry_run)
-
+PAIR = Pair(get_classifications_with_broken_lineage)
+reconcile_broken_lineages = reconciler("reconcile_broken_lineages", PAIR)
 
 register(
     Check(
@@ -50,7 +38,7 @@ register(
         title="Broken lineage",
         severity=Severity.ERROR,
         tag=Tag.CLASSIFICATIONS,
-        pairs=(Pair(get_classifications_with_broken_lineage, reconcile_broken_lineages),),
+        pairs=(PAIR,),
         meaning=(
             "Following `applied_to` from a classification to the one that it supersedes leads back "
             "to the same classification, or to another detection."

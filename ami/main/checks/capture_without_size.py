@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection, SourceImage
 
@@ -24,18 +22,8 @@ def get_captures_without_size(
     )
 
 
-def reconcile_captures_without_size(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    capture_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. Only the file has the size."""
-    rows = get_captures_without_size(project_id, job_id, capture_ids)
-    return leave_to_a_person(rows, dry_run=dry_run)
-
+PAIR = Pair(get_captures_without_size)
+reconcile_captures_without_size = reconciler("reconcile_captures_without_size", PAIR)
 
 register(
     Check(
@@ -43,7 +31,7 @@ register(
         title="Capture without a size",
         severity=Severity.WARNING,
         tag=Tag.CAPTURES,
-        pairs=(Pair(get_captures_without_size, reconcile_captures_without_size),),
+        pairs=(PAIR,),
         meaning=(
             "The capture has detections, but its width or height is unknown. Methods cannot "
             "compare a box with its frame, and the small size filter skips these detections."

@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, reconcile
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Detection
@@ -45,25 +43,18 @@ def get_detections_without_occurrence(
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
-def reconcile_detections_without_occurrence(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    detection_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Create one occurrence for each of them."""
-    rows = get_detections_without_occurrence(project_id, job_id, detection_ids)
-    return reconcile(rows, _give_occurrences, dry_run=dry_run, context=context)
-
-
 def _give_occurrences(ids: list[int]) -> None:
+    """Create one occurrence for each of them."""
     with connection.cursor() as cursor:
         cursor.execute(GIVE, [ids])
         given = [pk for (pk,) in cursor.fetchall()]
     update_determinations(given)
 
+
+PAIR = Pair(get_detections_without_occurrence, _give_occurrences)
+reconcile_detections_without_occurrence = reconciler(
+    "reconcile_detections_without_occurrence", PAIR
+)
 
 register(
     Check(
@@ -71,7 +62,7 @@ register(
         title="Detection without an occurrence",
         severity=Severity.WARNING,
         tag=Tag.OCCURRENCES,
-        pairs=(Pair(get_detections_without_occurrence, reconcile_detections_without_occurrence),),
+        pairs=(PAIR,),
         meaning=(
             "The detection is classified but belongs to no occurrence. It is missing from all "
             "lists and counts of occurrences."

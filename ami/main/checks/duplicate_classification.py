@@ -5,10 +5,8 @@ from collections.abc import Iterable
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import NotDistinct
-from ami.main.checks.repair import RepairContext, reconcile
-from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification
@@ -68,19 +66,6 @@ def get_duplicate_classifications(
     )
 
 
-def reconcile_duplicate_classifications(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    classification_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Delete them. Classifications derived from them then refer to the earliest one."""
-    rows = get_duplicate_classifications(project_id, job_id, classification_ids)
-    return reconcile(rows, _merge, dry_run=dry_run, context=context)
-
-
 def _merge(ids: list[int]) -> None:
     """Merge repeatedly: classifications derived from two copies may now be copies themselves."""
     occurrence_ids = Classification.objects.filter(pk__in=ids).occurrence_ids()
@@ -103,13 +88,16 @@ def _merge_into_earliest(ids: list[int]) -> set[int]:
     return set(keepers.values())
 
 
+PAIR = Pair(get_duplicate_classifications, _merge)
+reconcile_duplicate_classifications = reconciler("reconcile_duplicate_classifications", PAIR)
+
 register(
     Check(
         key="duplicate_classification",
         title="Duplicate classification",
         severity=Severity.WARNING,
         tag=Tag.CLASSIFICATIONS,
-        pairs=(Pair(get_duplicate_classifications, reconcile_duplicate_classifications),),
+        pairs=(PAIR,),
         meaning=(
             "Two classifications of a detection have the same algorithm, taxon, score and source "
             "(`applied_to`). All but the earliest are faulty."

@@ -4,10 +4,8 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import SoundBox
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
@@ -22,18 +20,8 @@ def get_detections_with_invalid_box(
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
-def reconcile_invalid_boxes(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    detection_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. The rows do not show the correct box."""
-    rows = get_detections_with_invalid_box(project_id, job_id, detection_ids)
-    return leave_to_a_person(rows, dry_run=dry_run)
-
+PAIR = Pair(get_detections_with_invalid_box)
+reconcile_invalid_boxes = reconciler("reconcile_invalid_boxes", PAIR)
 
 register(
     Check(
@@ -41,7 +29,7 @@ register(
         title="Invalid box",
         severity=Severity.ERROR,
         tag=Tag.CAPTURES,
-        pairs=(Pair(get_detections_with_invalid_box, reconcile_invalid_boxes),),
+        pairs=(PAIR,),
         meaning=(
             "The detection's box is not four finite numbers `x1, y1, x2, y2` with x1 < x2 and y1 "
             "< y2. Methods skip such a detection, and it has no crop."

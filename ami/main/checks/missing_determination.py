@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, reconcile
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import FAULTS, taxon_is_stale, update_determinations
 from ami.main.models import Occurrence
@@ -17,28 +15,17 @@ def get_occurrences_missing_determination(
     job_id: int | None = None,
     occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
-    """Occurrences without a determination for which the rule gives one.
-
-    They are sorted like the index on the determination, which is by id because all are null.
-    """
-    rows = in_scope(
-        Occurrence.objects.filter(determination=None), project_id, job_id, occurrence_ids
-    )
-    return rows.filter(taxon_is_stale()).order_by("determination_id", "pk")
+    """Occurrences without a determination for which the rule gives one."""
+    rows = Occurrence.objects.filter(determination=None)
+    return in_scope(rows, project_id, job_id, occurrence_ids).filter(taxon_is_stale())
 
 
-def reconcile_missing_determinations(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    occurrence_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Apply the determination rule to them."""
-    rows = get_occurrences_missing_determination(project_id, job_id, occurrence_ids)
-    return reconcile(rows, update_determinations, dry_run=dry_run, context=context)
-
+PAIR = Pair(
+    get_occurrences_missing_determination,
+    update_determinations,
+    one_pass=OnePass(FAULTS, "missing"),
+)
+reconcile_missing_determinations = reconciler("reconcile_missing_determinations", PAIR)
 
 register(
     Check(
@@ -46,13 +33,7 @@ register(
         title="Occurrence without a determination",
         severity=Severity.ERROR,
         tag=Tag.DETERMINATIONS,
-        pairs=(
-            Pair(
-                get_occurrences_missing_determination,
-                reconcile_missing_determinations,
-                OnePass(FAULTS, "missing"),
-            ),
-        ),
+        pairs=(PAIR,),
         meaning=(
             "The occurrence has a classification, or an identification that is not withdrawn, with "
             "a taxon, but no determination. It is missing from every list and count by taxon."

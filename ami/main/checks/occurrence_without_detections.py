@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, reconcile
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection, Occurrence
 
@@ -39,30 +37,17 @@ def get_occurrences_without_detections(
     )
 
 
-def reconcile_occurrences_without_detections(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    occurrence_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Delete those without identifications."""
-    rows = get_occurrences_without_detections(project_id, job_id, occurrence_ids)
-    return reconcile(
-        rows,
-        _delete,
-        dry_run=dry_run,
-        context=context,
-        otherwise=IDENTIFIED,
-    )
-
-
 def _delete(ids: list[int]) -> None:
+    """Delete those without identifications."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK, [ids])
         cursor.execute(DELETE, [ids])
 
+
+PAIR = Pair(get_occurrences_without_detections, _delete, IDENTIFIED)
+reconcile_occurrences_without_detections = reconciler(
+    "reconcile_occurrences_without_detections", PAIR
+)
 
 register(
     Check(
@@ -70,7 +55,7 @@ register(
         title="Occurrence without detections",
         severity=Severity.WARNING,
         tag=Tag.OCCURRENCES,
-        pairs=(Pair(get_occurrences_without_detections, reconcile_occurrences_without_detections),),
+        pairs=(PAIR,),
         meaning="The occurrence has no detections, so no capture shows the individual.",
         cause="Its captures or detections were deleted, or moved to another occurrence.",
         repair="Deletes the occurrence.",

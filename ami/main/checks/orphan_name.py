@@ -7,9 +7,7 @@ from django.db.models import CharField, Exists, OuterRef, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Taxon, TaxonRank
 from ami.main.taxonomy import IMPORT_ALGORITHM
@@ -44,17 +42,8 @@ def get_orphan_names(
     return in_scope(rows, project_id, job_id, taxon_ids)
 
 
-def reconcile_orphan_names(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    taxon_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. Only a checklist or a person knows the parent."""
-    return leave_to_a_person(get_orphan_names(project_id, job_id, taxon_ids), dry_run=dry_run)
-
+PAIR = Pair(get_orphan_names)
+reconcile_orphan_names = reconciler("reconcile_orphan_names", PAIR)
 
 register(
     Check(
@@ -62,7 +51,7 @@ register(
         title="Species known only from an import",
         severity=Severity.WARNING,
         tag=Tag.CATALOGUE,
-        pairs=(Pair(get_orphan_names, reconcile_orphan_names),),
+        pairs=(PAIR,),
         meaning=(
             "The species has no parent and no GBIF key, and is in no taxa list. An import of "
             "occurrences has created it from a label. Rank rollup cannot find its genus or family, "

@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
@@ -41,19 +39,8 @@ def get_detections_with_same_box(
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
-def reconcile_same_boxes(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    detection_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. Only a person can decide which one to keep."""
-    return leave_to_a_person(
-        get_detections_with_same_box(project_id, job_id, detection_ids), dry_run=dry_run
-    )
-
+PAIR = Pair(get_detections_with_same_box)
+reconcile_same_boxes = reconciler("reconcile_same_boxes", PAIR)
 
 register(
     Check(
@@ -61,7 +48,7 @@ register(
         title="Two detections with the same box",
         severity=Severity.WARNING,
         tag=Tag.CAPTURES,
-        pairs=(Pair(get_detections_with_same_box, reconcile_same_boxes),),
+        pairs=(PAIR,),
         meaning=(
             "Another detection of the same capture has the same box, to a millionth of a pixel: "
             "one individual is counted twice."

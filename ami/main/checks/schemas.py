@@ -1,6 +1,5 @@
 """The result of a check."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 SAMPLES = 100
@@ -17,9 +16,3 @@ class IntegrityCheckResult:
     fixed: int = 0
     unfixable: int = 0
     reasons: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
-
-    def leave(self, ids: Iterable[int], reason: str) -> None:
-        for pk in ids:
-            self.unfixable += 1
-            if len(self.reasons) < SAMPLES:
-                self.reasons[pk] = reason

@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, reconcile
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification
@@ -30,24 +28,15 @@ def get_classifications_left_terminal(
     return in_scope(rows, project_id, job_id, classification_ids)
 
 
-def reconcile_several_terminal(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    classification_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Demote all but the newest."""
-    rows = get_classifications_left_terminal(project_id, job_id, classification_ids)
-    return reconcile(rows, _demote, dry_run=dry_run, context=context)
-
-
 def _demote(ids: list[int]) -> None:
+    """Demote all but the newest."""
     rows = get_classifications_left_terminal().filter(pk__in=ids)
     rows.update(terminal=False, updated_at=Now())
     update_determinations(Classification.objects.filter(pk__in=ids).occurrence_ids())
 
+
+PAIR = Pair(get_classifications_left_terminal, _demote)
+reconcile_several_terminal = reconciler("reconcile_several_terminal", PAIR)
 
 register(
     Check(
@@ -55,7 +44,7 @@ register(
         title="Several terminal classifications",
         severity=Severity.ERROR,
         tag=Tag.CLASSIFICATIONS,
-        pairs=(Pair(get_classifications_left_terminal, reconcile_several_terminal),),
+        pairs=(PAIR,),
         meaning=(
             "Two classifications of one algorithm for one detection are both marked as final "
             "results. All but the newest are faulty."

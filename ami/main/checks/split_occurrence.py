@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 from django.db.models import Count, F, Max, Min, Q, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection, Occurrence
 
@@ -38,18 +36,8 @@ def get_split_occurrences(
     return in_scope(rows, project_id, job_id, occurrence_ids)
 
 
-def reconcile_split_occurrences(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    occurrence_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. The rows do not show which detections belong together."""
-    rows = get_split_occurrences(project_id, job_id, occurrence_ids)
-    return leave_to_a_person(rows, dry_run=dry_run)
-
+PAIR = Pair(get_split_occurrences)
+reconcile_split_occurrences = reconciler("reconcile_split_occurrences", PAIR)
 
 register(
     Check(
@@ -57,7 +45,7 @@ register(
         title="Occurrence that cannot be one individual",
         severity=Severity.ERROR,
         tag=Tag.OCCURRENCES,
-        pairs=(Pair(get_split_occurrences, reconcile_split_occurrences),),
+        pairs=(PAIR,),
         meaning=(
             "The occurrence has detections in several nights or several projects, or two "
             "detections on one capture."

@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 
 from ami.main import counts
-from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, reconcile
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Deployment, Event, SourceImage
 
@@ -43,47 +41,24 @@ def get_deployments_with_stale_counts(
     return in_scope(rows, project_id, job_id, deployment_ids)
 
 
-def reconcile_capture_counts(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    capture_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Count the rows again."""
-    rows = get_captures_with_stale_counts(project_id, job_id, capture_ids)
-    fix = counts.update_capture_counts
-    return reconcile(rows, fix, dry_run=dry_run, context=context)
-
-
-def reconcile_event_counts(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    event_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Count the rows again."""
-    rows = get_events_with_stale_counts(project_id, job_id, event_ids)
-    fix = counts.update_event_counts
-    return reconcile(rows, fix, dry_run=dry_run, context=context)
-
-
-def reconcile_deployment_counts(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    deployment_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Count the rows again."""
-    rows = get_deployments_with_stale_counts(project_id, job_id, deployment_ids)
-    fix = counts.update_deployment_counts
-    return reconcile(rows, fix, dry_run=dry_run, context=context)
-
+CAPTURES = Pair(
+    get_captures_with_stale_counts,
+    counts.update_capture_counts,
+    one_pass=OnePass(counts.FAULTS, "capture"),
+)
+EVENTS = Pair(
+    get_events_with_stale_counts,
+    counts.update_event_counts,
+    one_pass=OnePass(counts.FAULTS, "event"),
+)
+DEPLOYMENTS = Pair(
+    get_deployments_with_stale_counts,
+    counts.update_deployment_counts,
+    one_pass=OnePass(counts.FAULTS, "deployment"),
+)
+reconcile_capture_counts = reconciler("reconcile_capture_counts", CAPTURES)
+reconcile_event_counts = reconciler("reconcile_event_counts", EVENTS)
+reconcile_deployment_counts = reconciler("reconcile_deployment_counts", DEPLOYMENTS)
 
 register(
     Check(
@@ -92,21 +67,9 @@ register(
         severity=Severity.WARNING,
         tag=Tag.COUNTS,
         pairs=(
-            Pair(
-                get_captures_with_stale_counts,
-                reconcile_capture_counts,
-                OnePass(counts.FAULTS, "capture"),
-            ),
-            Pair(
-                get_events_with_stale_counts,
-                reconcile_event_counts,
-                OnePass(counts.FAULTS, "event"),
-            ),
-            Pair(
-                get_deployments_with_stale_counts,
-                reconcile_deployment_counts,
-                OnePass(counts.FAULTS, "deployment"),
-            ),
+            CAPTURES,
+            EVENTS,
+            DEPLOYMENTS,
         ),
         meaning=(
             "A cached count of a capture, a night or a deployment differs from the actual number "

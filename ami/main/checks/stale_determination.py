@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, reconcile
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import FAULTS, taxon_is_stale, update_determinations
 from ami.main.models import Occurrence
@@ -22,18 +20,12 @@ def get_occurrences_with_stale_determination(
     return in_scope(rows, project_id, job_id, occurrence_ids).filter(taxon_is_stale())
 
 
-def reconcile_stale_determinations(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    occurrence_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Apply the determination rule to them."""
-    rows = get_occurrences_with_stale_determination(project_id, job_id, occurrence_ids)
-    return reconcile(rows, update_determinations, dry_run=dry_run, context=context)
-
+PAIR = Pair(
+    get_occurrences_with_stale_determination,
+    update_determinations,
+    one_pass=OnePass(FAULTS, "taxon"),
+)
+reconcile_stale_determinations = reconciler("reconcile_stale_determinations", PAIR)
 
 register(
     Check(
@@ -41,13 +33,7 @@ register(
         title="Stale determination",
         severity=Severity.ERROR,
         tag=Tag.DETERMINATIONS,
-        pairs=(
-            Pair(
-                get_occurrences_with_stale_determination,
-                reconcile_stale_determinations,
-                OnePass(FAULTS, "taxon"),
-            ),
-        ),
+        pairs=(PAIR,),
         meaning=(
             "The determination of the occurrence does not follow from its identifications and "
             "classifications."

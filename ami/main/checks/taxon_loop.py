@@ -5,10 +5,8 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import loop_members
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Taxon
 
@@ -24,18 +22,8 @@ def get_taxa_in_a_loop(
     return in_scope(rows, project_id, job_id, taxon_ids)
 
 
-def reconcile_taxon_loops(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    taxon_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. Only a person knows which parent is wrong."""
-    rows = get_taxa_in_a_loop(project_id, job_id, taxon_ids)
-    return leave_to_a_person(rows, dry_run=dry_run)
-
+PAIR = Pair(get_taxa_in_a_loop)
+reconcile_taxon_loops = reconciler("reconcile_taxon_loops", PAIR)
 
 register(
     Check(
@@ -43,7 +31,7 @@ register(
         title="Taxon that is its own ancestor",
         severity=Severity.ERROR,
         tag=Tag.CATALOGUE,
-        pairs=(Pair(get_taxa_in_a_loop, reconcile_taxon_loops),),
+        pairs=(PAIR,),
         meaning=(
             "Following the parents of the taxon leads back to it, so it has no place in the "
             "taxonomy."

@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import FarFromNight
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import SourceImage
 
@@ -27,19 +25,8 @@ def get_captures_outside_their_night(
     return in_scope(rows, project_id, job_id, capture_ids)
 
 
-def reconcile_captures_outside_their_night(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    capture_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. Only a person knows when the image was taken."""
-    return leave_to_a_person(
-        get_captures_outside_their_night(project_id, job_id, capture_ids), dry_run=dry_run
-    )
-
+PAIR = Pair(get_captures_outside_their_night)
+reconcile_captures_outside_their_night = reconciler("reconcile_captures_outside_their_night", PAIR)
 
 register(
     Check(
@@ -47,7 +34,7 @@ register(
         title="Time outside its night",
         severity=Severity.WARNING,
         tag=Tag.CAPTURES,
-        pairs=(Pair(get_captures_outside_their_night, reconcile_captures_outside_their_night),),
+        pairs=(PAIR,),
         meaning=(
             "The capture's time is more than one day before the start of its night or more than "
             "one day after its end, before 1990, or in the future. Tracking compares it with "

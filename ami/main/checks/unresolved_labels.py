@@ -7,9 +7,7 @@ from django.apps import apps
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import chosen, in_scope
 from ami.main.models import Classification
 
@@ -49,18 +47,8 @@ def get_category_maps_with_unresolved_labels(
     return chosen(maps, category_map_ids)
 
 
-def reconcile_unresolved_labels(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    category_map_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. Only a person knows the correct taxon."""
-    rows = get_category_maps_with_unresolved_labels(project_id, job_id, category_map_ids)
-    return leave_to_a_person(rows, dry_run=dry_run)
-
+PAIR = Pair(get_category_maps_with_unresolved_labels)
+reconcile_unresolved_labels = reconciler("reconcile_unresolved_labels", PAIR)
 
 register(
     Check(
@@ -68,7 +56,7 @@ register(
         title="Labels without a taxon",
         severity=Severity.WARNING,
         tag=Tag.CATALOGUE,
-        pairs=(Pair(get_category_maps_with_unresolved_labels, reconcile_unresolved_labels),),
+        pairs=(PAIR,),
         meaning=(
             "The category map has labels that match no taxon by name, search name or GBIF key. "
             "Class masking masks such a class, and rank rollup adds its score to no taxon."

@@ -4,10 +4,8 @@ from collections.abc import Iterable
 
 from django.db.models import Q, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import OfAnotherLength
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Classification
 
@@ -26,18 +24,8 @@ def get_classifications_with_wrong_vectors(
     return in_scope(rows, project_id, job_id, classification_ids)
 
 
-def reconcile_wrong_vectors(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    classification_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them. The rows do not show which class a number belongs to."""
-    rows = get_classifications_with_wrong_vectors(project_id, job_id, classification_ids)
-    return leave_to_a_person(rows, dry_run=dry_run)
-
+PAIR = Pair(get_classifications_with_wrong_vectors)
+reconcile_wrong_vectors = reconciler("reconcile_wrong_vectors", PAIR)
 
 register(
     Check(
@@ -45,7 +33,7 @@ register(
         title="Vector of the wrong length",
         severity=Severity.ERROR,
         tag=Tag.CLASSIFICATIONS,
-        pairs=(Pair(get_classifications_with_wrong_vectors, reconcile_wrong_vectors),),
+        pairs=(PAIR,),
         meaning=(
             "The classification's scores or logits have more or fewer numbers than its category "
             "map has labels, so the numbers cannot be assigned to classes. Class masking and rank "

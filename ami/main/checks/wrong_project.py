@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, reconcile
-from ami.main.checks.schemas import IntegrityCheckResult
+from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Deployment, SourceImage
 
@@ -26,25 +24,16 @@ def get_captures_in_wrong_project(
     return in_scope(rows, job_id=job_id, ids=capture_ids)
 
 
-def reconcile_wrong_projects(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    capture_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Set the project of the deployment."""
-    rows = get_captures_in_wrong_project(project_id, job_id, capture_ids)
-    return reconcile(rows, _follow_deployment, dry_run=dry_run, context=context)
-
-
 def _follow_deployment(ids: list[int]) -> None:
+    """Set the project of the deployment."""
     deployment = Deployment.objects.filter(pk=OuterRef("deployment"))
     get_captures_in_wrong_project().filter(pk__in=ids).update(
         project=Subquery(deployment.values("project")), updated_at=Now()
     )
 
+
+PAIR = Pair(get_captures_in_wrong_project, _follow_deployment)
+reconcile_wrong_projects = reconciler("reconcile_wrong_projects", PAIR)
 
 register(
     Check(
@@ -52,7 +41,7 @@ register(
         title="Capture in the wrong project",
         severity=Severity.ERROR,
         tag=Tag.CAPTURES,
-        pairs=(Pair(get_captures_in_wrong_project, reconcile_wrong_projects),),
+        pairs=(PAIR,),
         meaning=(
             "The capture belongs to another project than its deployment, or to none. Members of "
             "one project see captures of the other."

@@ -19,13 +19,7 @@ from ami.base.tests.factories import (
     make_user,
 )
 from ami.main.admin import occurrence as occurrence_admin
-from ami.main.models import (
-    Classification,
-    Detection,
-    Identification,
-    Occurrence,
-    SourceImage,
-)
+from ami.main.models import Classification, Detection, Identification, Occurrence, SourceImage
 
 pytestmark = pytest.mark.django_db
 

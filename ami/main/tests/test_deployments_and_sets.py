@@ -10,9 +10,7 @@ from ami.base.tests.factories import (
     make_deployment,
     make_project,
 )
-from ami.main.models import (
-    SourceImageCollection,
-)
+from ami.main.models import SourceImageCollection
 from ami.main.tasks import regroup_events
 
 pytestmark = pytest.mark.django_db

@@ -11,13 +11,7 @@ from ami.base.tests.factories import (
     make_occurrence,
 )
 from ami.base.tests.snapshots import snapshot
-from ami.main.models import (
-    Deployment,
-    Event,
-    Occurrence,
-    SourceImage,
-    group_images_into_events,
-)
+from ami.main.models import Deployment, Event, Occurrence, SourceImage, group_images_into_events
 
 pytestmark = pytest.mark.django_db
 

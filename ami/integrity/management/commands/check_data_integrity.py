@@ -15,13 +15,12 @@ from ami.base.registry import UnknownKeyError
 from ami.integrity import report
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityRun
-from ami.integrity.runner import run_checks
+from ami.integrity.runner import first_line, run_checks
 from ami.integrity.schedule import UnknownScopeError, scope_of
-from ami.integrity.work import must_wait, new_repair, repair_here
+from ami.integrity.service import cancel_waiting, must_wait, new_repair, repair_here
 from ami.jobs.models import Job
 from ami.jobs.states import JobCanceledError, JobState
 from ami.main.checks.declarations import Check, Severity, Tag, chosen_checks
-from ami.main.checks.repair import first_line
 from ami.main.checks.schemas import SAMPLES
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -151,13 +150,11 @@ def _repair(job: Job, **listeners: Callable[[Any], object]) -> IntegrityRun:
     """Run the repair in this process. Raises CommandError if it must wait, or was interrupted."""
     run = repair_here(job, **listeners)
     if must_wait(job):
-        reason = job.error.removeprefix("Waits for ")
-        job.cancel()
-        raise _refusal(f"Nothing was repaired. Wait for {reason}")
+        raise _refusal(cancel_waiting(job))
     if job.status == JobState.REVOKED:
         raise JobCanceledError
     if run is None or run.finished_at is None:
-        raise _refusal(job.error)
+        raise _refusal(job.error or f"Job {job.pk} goes on in a worker.")
     return run
 
 

@@ -1,22 +1,20 @@
 """The batches of a repair, independent of the check."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from django.db import connection, transaction
+from django.db import connection
+from django.db.models import Count
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_occurrence, make_taxon
 from ami.integrity.models import IntegrityStatus
-from ami.integrity.runner import run_checks
+from ami.jobs.models import JobChange
 from ami.main.checks import (
     IntegrityCheckResult,
     get_occurrences_missing_determination,
     reconcile_missing_determinations,
 )
 from ami.main.checks.declarations import CHECKS
-from ami.main.checks.repair import RepairContext, RepairStoppedError
+from ami.main.checks.tests.repairing import another_fix, repair
 from ami.main.checks.tests.world import execute
 from ami.main.models import Identification, Occurrence
 
@@ -53,12 +51,18 @@ def test_all_but_the_poisoned_row_are_repaired() -> None:
     assert get_occurrences_missing_determination().get().pk == ids[7_777]
 
 
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ami.integrity.finding.BATCH_SIZE", 10)
+
+
 @pytest.mark.django_db
+@pytest.mark.usefixtures("small_batches")
 def test_first_and_last_row_of_a_batch_may_be_the_bad_ones() -> None:
     ids = make_undetermined(30)
     poison(ids[0], ids[9], ids[10], ids[29])
 
-    done = reconcile_missing_determinations(dry_run=False, context=RepairContext(batch_size=10))
+    done = reconcile_missing_determinations(dry_run=False)
 
     assert (done.checked, done.fixed, done.unfixable) == (30, 26, 4)
     assert sorted(done.reasons) == [ids[0], ids[9], ids[10], ids[29]]
@@ -87,30 +91,16 @@ def test_queries_of_a_batch_do_not_grow_with_its_rows() -> None:
     assert queries(1_000) == queries(1)
 
 
-@pytest.mark.django_db
-def test_each_batch_is_one_transaction_of_the_context() -> None:
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("small_batches")
+def test_each_batch_is_one_transaction() -> None:
     make_undetermined(25)
-    opened: list[int] = []
     told: list[int] = []
 
-    @contextmanager
-    def counted() -> Iterator[None]:
-        opened.append(Occurrence.objects.filter(determination=None).count())
-        with transaction.atomic():
-            yield
+    repair([CHECKS["missing_determination"]], on_batch=told.append)
 
-    context = RepairContext(transaction=counted, on_batch=told.append, batch_size=10)
-    reconcile_missing_determinations(dry_run=False, context=context)
-
-    assert opened == [26, 16, 6]
-    assert told == [10, 10, 5]
-
-
-@pytest.mark.django_db
-def test_transaction_of_the_caller_keeps_its_settings() -> None:
-    make_undetermined(1)
-    reconcile_missing_determinations(dry_run=False)
-    assert execute("SHOW enable_sort") == ["on"]
+    batches = JobChange.objects.values("batch").annotate(rows=Count("pk")).order_by("batch")
+    assert told == [batch["rows"] for batch in batches] == [10, 10, 5]
 
 
 def cut_connection(rows: int = 0) -> None:
@@ -123,77 +113,43 @@ def cut_connection(rows: int = 0) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_cut_connection_ends_the_repair_and_a_second_run_goes_on() -> None:
-    ids = make_undetermined(30)
-    context = RepairContext(on_batch=cut_connection, batch_size=10)
+@pytest.mark.usefixtures("small_batches")
+def test_repair_goes_on_after_a_cut_connection() -> None:
+    make_undetermined(30)
+    told: list[int] = []
 
-    with pytest.raises(RepairStoppedError, match=f"stopped after id {ids[9]}.*10 rows") as stopped:
-        reconcile_missing_determinations(dry_run=False, context=context)
-
-    connection.close()
-    assert (stopped.value.result.checked, stopped.value.result.fixed) == (10, 10)
-    assert get_occurrences_missing_determination().count() == 20
-    assert reconcile_missing_determinations(dry_run=False).fixed == 20
-
-
-@pytest.mark.django_db(transaction=True)
-def test_connection_cut_within_a_batch_splits_nothing() -> None:
-    make_undetermined(5)
-    opened = []
-
-    @contextmanager
-    def cut() -> Iterator[None]:
-        opened.append(1)
-        with transaction.atomic():
+    def cut_once(rows: int) -> None:
+        told.append(rows)
+        if len(told) == 2:
             cut_connection()
-            yield
 
-    with pytest.raises(RepairStoppedError, match="before its first batch"):
-        reconcile_missing_determinations(dry_run=False, context=RepairContext(transaction=cut))
+    run = repair([CHECKS["missing_determination"]], on_batch=cut_once)
 
-    connection.close()
-    assert len(opened) == 1
-    assert get_occurrences_missing_determination().count() == 5
-
-
-@pytest.mark.django_db(transaction=True)
-def test_run_tells_where_it_stopped_and_the_other_checks_go_on() -> None:
-    ids = make_undetermined(30)
-    make_occurrence()
-    context = RepairContext(on_batch=cut_connection, batch_size=10)
-    checks = [CHECKS["missing_determination"], CHECKS["occurrence_without_detections"]]
-
-    run = run_checks(checks, dry_run=False, context=context)
-    stopped, other = run.results.order_by("pk")
-
-    assert (stopped.found, stopped.fixed, stopped.remaining) == (30, 10, 20)
-    assert f"after id {ids[9]}" in stopped.error
-    assert stopped.status == IntegrityStatus.COULD_NOT_RUN
-    assert other.found == 32
-    assert run.finished_at
-    assert run_checks(checks[:1], dry_run=False).results.get().fixed == 20
+    assert told == [10, 10, 10, 10]  # the second one was rolled back and tried again
+    result = run.results.get()
+    assert (result.found, result.fixed, result.remaining) == (30, 30, 0)
+    assert JobChange.objects.count() == 30
 
 
 @pytest.mark.django_db
-def test_error_of_the_program_ends_the_repair_on_its_first_occurrence() -> None:
-    poison(*make_undetermined(30), code="undefined_function")
-    crashes: list[Exception] = []
-    opened = []
+def test_error_of_the_program_ends_the_repair_on_its_first_occurrence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_undetermined(30)
+    monkeypatch.setattr("ami.integrity.finding.BATCH_SIZE", 10)
+    called: list[list[int]] = []
 
-    @contextmanager
-    def counted() -> Iterator[None]:
-        opened.append(1)
-        with transaction.atomic():
-            yield
+    def broken(ids: list[int]) -> None:
+        called.append(ids)
+        raise TypeError("bug")
 
-    context = RepairContext(transaction=counted, on_crash=crashes.append)
-    check = CHECKS["missing_determination"]
-    run = run_checks([check], dry_run=False, context=context)
+    with another_fix(monkeypatch, "missing_determination", broken):
+        run = repair([CHECKS["missing_determination"]])
+
     (result,) = run.results.all()
-    assert len(opened) == len(crashes) == 1
+    assert len(called) == 1
     assert (result.fixed, result.unfixable, result.remaining) == (0, 0, 30)
-    assert result.status == IntegrityStatus.COULD_NOT_RUN
-    assert "is poisoned" in result.error
+    assert (result.status, result.error) == (IntegrityStatus.COULD_NOT_RUN, "TypeError: bug")
 
 
 @pytest.mark.django_db

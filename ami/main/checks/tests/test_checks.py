@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from ami.base.tests.snapshots import snapshot
 from ami.integrity.finding import EVERYTHING, Survey
-from ami.main.checks.declarations import CHECKS, Check
+from ami.main.checks.declarations import CHECKS, Check, reconciler
 from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.tests import faults
 from ami.main.checks.tests.world import FAULTS, TABLES, Rows, World, make_world
@@ -57,7 +57,7 @@ def found(check: Check, world: World | None = None, *, job: bool = False) -> Row
 def reconcile(check: Check, world: World, *, dry_run: bool) -> IntegrityCheckResult:
     total = IntegrityCheckResult()
     for pair in check.pairs:
-        done = pair.reconcile(world.project.pk, dry_run=dry_run)
+        done = reconciler("reconcile", pair)(world.project.pk, dry_run=dry_run)
         total.checked += done.checked
         total.fixed += done.fixed
         total.unfixable += done.unfixable
@@ -107,7 +107,7 @@ def test_pass_over_all_rows_finds_the_same_as_each_check() -> None:
     survey = Survey(EVERYTHING)
     shared = [pair for check in CHECKS.values() for pair in check.pairs if pair.one_pass]
 
-    told = [survey.found(pair) for pair in shared]
+    told = [survey.found(pair)[:2] for pair in shared]
 
     ids = [sorted(pair.get(None, None).values_list("pk", flat=True)) for pair in shared]
     assert all(ids)
@@ -152,6 +152,7 @@ def test_repair_repairs_exactly_the_fault(check: Check, make: Make, world: World
 @each_report
 def test_what_no_rule_can_repair_is_left_alone(check: Check, make: Make, world: World) -> None:
     number = len(make(world))
+    refresh_counts()
     before = str(snapshot(*TABLES))
 
     done = reconcile(check, world, dry_run=False)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from importlib import import_module
 from inspect import signature
 from typing import Any
 
@@ -51,21 +52,24 @@ def test_texts_are_sentences_and_the_module_has_the_key_for_its_name(check: Chec
         assert not text or ((text[0].isupper() or text[0] == "`") and text.endswith("."))
     assert not check.title.endswith(".")
     for pair in check.pairs:
-        for function in (pair.get, pair.reconcile):
-            assert getattr(function, "__module__", "") == f"ami.main.checks.{check.key}"
-            assert function.__doc__
+        assert pair.get.__module__ == f"ami.main.checks.{check.key}"
+        assert pair.get.__doc__
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
-def test_rows_are_found_in_the_scopes_that_they_are_repaired_in(check: Check) -> None:
-    for pair in check.pairs:
-        finding, repairing = (
-            list(signature(function).parameters) for function in (pair.get, pair.reconcile)
-        )
-        assert finding == [n for n in repairing if n not in {"dry_run", "context"}]
-        assert len(finding) == 3
-        empty: Any = []
-        assert list(pair.get(None, None, empty)) == []  # type: ignore[call-arg]
+def test_each_table_has_a_public_function_that_repairs_it(check: Check) -> None:
+    module = import_module(f"ami.main.checks.{check.key}")
+    repairing = {
+        name: function for name, function in vars(module).items() if name.startswith("reconcile_")
+    }
+    assert len(repairing) == len(check.pairs)
+    for pair, (name, function) in zip(check.pairs, repairing.items(), strict=True):
+        assert (function.__name__, function.__module__) == (name, module.__name__)
+        finding = list(signature(pair.get).parameters.values())
+        *scope, dry_run = signature(function).parameters.values()
+        assert scope == finding
+        assert (len(finding), dry_run.name, dry_run.default) == (3, "dry_run", True)
+        assert list(pair.get(None, None, [])) == []
 
 
 def test_checks_run_in_the_order_of_their_tags() -> None:
@@ -98,15 +102,13 @@ def test_second_check_of_a_key_is_refused() -> None:
 def test_function_that_cannot_be_cut_to_a_scope_is_refused() -> None:
     def get_everything() -> Any: ...
 
-    with pytest.raises(TypeError, match="get_everything must take project_id, job_id"):
-        replace(BOX, pairs=(Pair(get_everything, BOX.pairs[0].reconcile),))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="get_everything must take project_id, job_id and a"):
+        replace(BOX, pairs=(Pair(get_everything),))
 
 
-def test_repair_without_a_context_is_refused() -> None:
-    def reconcile(project_id: int | None = None, job_id: int | None = None) -> Any: ...
-
-    with pytest.raises(TypeError, match="reconcile must take dry_run, context"):
-        replace(BOX, pairs=(Pair(BOX.pairs[0].get, reconcile),))  # type: ignore[arg-type]
+def test_repair_that_is_not_explained_is_refused() -> None:
+    with pytest.raises(ValueError, match="invalid_box must have a fix and a text on it"):
+        replace(BOX, repair="Turns the box.")
 
 
 def test_errors_rank_above_warnings() -> None:

@@ -7,9 +7,9 @@ from django.test.utils import CaptureQueriesContext
 from ami.base.tests.factories import make_taxon
 from ami.base.tests.plans import arranged_vectors, explain, plannable
 from ami.integrity.finding import EVERYTHING, Scope
-from ami.integrity.runner import run_checks
 from ami.main.checks.declarations import CHECKS, Check
 from ami.main.checks.tests import faults
+from ami.main.checks.tests.repairing import repair
 from ami.main.checks.tests.world import FAULTS, make_world
 from ami.main.checks.unresolved_labels import UNRESOLVED
 from ami.ml.models import AlgorithmCategoryMap
@@ -20,7 +20,7 @@ __all__ = ["faults"]  # which declare themselves
 def statements(check: Check, scope: Scope) -> list[str]:
     """Return all statements of a repair of the check."""
     with CaptureQueriesContext(connection) as queries:
-        run_checks([check], scope=scope, dry_run=False)
+        repair([check], scope=scope)
     return plannable(query["sql"] for query in queries)
 
 

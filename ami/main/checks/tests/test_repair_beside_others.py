@@ -1,18 +1,16 @@
 """Repairs of rows that another transaction writes at the same time."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 from django.db import transaction
 
 from ami.base.tests.factories import make_capture, make_classification, make_project
 from ami.main.checks import IntegrityCheckResult, reconcile_missing_determinations
+from ami.main.checks.declarations import CHECKS
 from ami.main.checks.duplicate_classification import reconcile_duplicate_classifications
-from ami.main.checks.repair import RepairContext
+from ami.main.checks.tests.repairing import another_fix, repair
 from ami.main.checks.tests.test_batches import make_undetermined
 from ami.main.checks.tests.world import execute
-from ami.main.checks.wrong_project import reconcile_wrong_projects
+from ami.main.checks.wrong_project import _follow_deployment
 from ami.main.models import Classification, SourceImage
 from ami.main.tests.test_determination_locks import (
     run_in_thread,
@@ -38,19 +36,9 @@ DEADLOCK, SERIALIZATION = "40P01", "40001"
 @pytest.mark.parametrize("code", [DEADLOCK, SERIALIZATION])
 def test_row_that_others_were_in_the_way_of_is_repaired(code: str) -> None:
     make_undetermined(1)
-    execute(CLASH.format(times=4, code=code))
+    execute(CLASH.format(times=2, code=code))
 
     assert reconcile_missing_determinations(dry_run=False) == IntegrityCheckResult(1, fixed=1)
-
-
-@pytest.mark.django_db
-def test_row_that_clashes_each_time_is_unfixable() -> None:
-    (pk,) = make_undetermined(1)
-    execute(CLASH.format(times=1_000, code=DEADLOCK))
-
-    done = reconcile_missing_determinations(dry_run=False)
-
-    assert (done.fixed, done.reasons) == (0, {pk: "It clashes."})
 
 
 @pytest.mark.django_db(transaction=True)
@@ -70,18 +58,19 @@ def test_copy_stays_where_a_person_deletes_the_other_one_meanwhile() -> None:
 
 
 @pytest.mark.django_db
-def test_capture_that_a_person_puts_right_meanwhile_is_left_alone() -> None:
+def test_capture_that_a_person_puts_right_meanwhile_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     other = make_project()
     capture = make_capture()
     SourceImage.objects.filter(pk=capture.pk).update(project=make_project())
 
-    @contextmanager
-    def meanwhile() -> Iterator[None]:
+    def meanwhile(ids: list[int]) -> None:
         SourceImage.objects.filter(pk=capture.pk).update(project=other, deployment=None)
-        with transaction.atomic():
-            yield
+        _follow_deployment(ids)
 
-    reconcile_wrong_projects(dry_run=False, context=RepairContext(transaction=meanwhile))
+    with another_fix(monkeypatch, "wrong_project", meanwhile):
+        repair([CHECKS["wrong_project"]])
 
     capture.refresh_from_db()
     assert capture.project == other

@@ -3,6 +3,7 @@
 import pytest
 from django.db import transaction
 
+from ami.integrity.service import reconcile
 from ami.main.checks.declarations import CHECKS, Check
 from ami.main.checks.tests import faults
 from ami.main.checks.tests.world import FAULTS, Rows, make_world
@@ -26,7 +27,7 @@ def new_findings(check: Check, before: Findings) -> Findings:
     """Return the rows that are faulty only after the repair of the check, and roll it back."""
     with transaction.atomic():
         for pair in check.pairs:
-            pair.reconcile(dry_run=False)
+            reconcile(pair)
         new = {key: rows - before[key] for key, rows in findings().items() if rows - before[key]}
         transaction.set_rollback(True)
     return new

@@ -11,7 +11,7 @@ from ami.base.tests.commands import Ended, run_command
 from ami.base.tests.factories import make_classification
 from ami.base.tests.snapshots import snapshot
 from ami.integrity.finding import Scope
-from ami.integrity.work import new_repair
+from ami.integrity.service import new_repair
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobChange, JobLog, JobPart, JobState
 from ami.jobs.tests.admin import LIST, page_of, sign_in, told

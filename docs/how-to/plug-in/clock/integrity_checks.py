@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, register
-from ami.main.checks.repair import RepairContext, leave_to_a_person
-from ami.main.checks.schemas import IntegrityCheckResult
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
@@ -21,26 +19,13 @@ def get_detections_without_time(
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
-def reconcile_detections_without_time(
-    project_id: int | None = None,
-    job_id: int | None = None,
-    detection_ids: Iterable[int] | None = None,
-    dry_run: bool = True,
-    *,
-    context: RepairContext | None = None,
-) -> IntegrityCheckResult:
-    """Report them; the method "Capture time" mends them."""
-    rows = get_detections_without_time(project_id, job_id, detection_ids)
-    return leave_to_a_person(rows, dry_run=dry_run)
-
-
 register(
     Check(
         key="detection_without_time",
         title="Detection without a time",
         severity=Severity.WARNING,
         tag=Tag.CAPTURES,
-        pairs=(Pair(get_detections_without_time, reconcile_detections_without_time),),
+        pairs=(Pair(get_detections_without_time),),
         meaning="The detection has no time although its capture has one.",
         cause="An import that left the time out.",
         repair=None,
