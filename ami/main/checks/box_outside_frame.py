@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import SoundBox
@@ -24,8 +24,12 @@ def get_detections_outside_frame(
         | Q(bbox__2__gt=F("source_image__width") + TOLERANCE)
         | Q(bbox__3__gt=F("source_image__height") + TOLERANCE)
     )
-    rows = Detection.objects.filter(beyond, SoundBox("bbox"))
-    rows = rows.filter(source_image__width__gt=0, source_image__height__gt=0)
+    # Few boxes are beyond, so the more expensive condition is evaluated only for them.
+    rows = Detection.objects.filter(
+        Case(When(beyond, then=SoundBox("bbox")), default=False),
+        source_image__width__gt=0,
+        source_image__height__gt=0,
+    )
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
