@@ -212,6 +212,23 @@ def test_repair_that_is_interrupted_keeps_what_it_has_done() -> None:
 
 
 @pytest.mark.usefixtures("small_batches")
+def test_row_that_cannot_be_repaired_is_stored_before_the_next_batch() -> None:
+    ids = make_undetermined(20)
+    poison(ids[9])
+
+    def interrupt(rows: int) -> None:
+        if rows == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        repair_here(new_repair(chosen_checks(keys=[KEY]), scope=EVERYTHING), on_batch=interrupt)
+
+    result = IntegrityResult.objects.get()
+    assert (result.fixed, result.unfixable) == (9, 1)
+    assert [told["id"] for told in result.reasons] == [ids[9]]
+
+
+@pytest.mark.usefixtures("small_batches")
 def test_repair_here_takes_as_long_as_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ami.jobs.engine.parts.PART_SECONDS", 0)
     make_undetermined(25)
