@@ -3,7 +3,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time, process_time_ns
-
 from typing import Any
 
 from django.db import connection
