@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Iterable
+from itertools import starmap
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -136,6 +137,28 @@ class _Compared(Func):
         super().__init__("pk", "determination", "determination_score", condition=condition)
 
 
+class _Decides(Func):
+    """Whether the rule gives the occurrence a taxon; unlike the rule, this ranks nothing."""
+
+    # The lateral join makes PostgreSQL look up the rows of each occurrence, as in RULE.
+    template = """EXISTS (
+        SELECT FROM (VALUES (%(expressions)s)) o (id) CROSS JOIN LATERAL (
+            SELECT FROM main_detection d JOIN main_classification c ON c.detection_id = d.id
+            WHERE d.occurrence_id = o.id AND c.taxon_id IS NOT NULL
+            UNION ALL
+            SELECT FROM main_identification
+            WHERE occurrence_id = o.id AND NOT withdrawn AND taxon_id IS NOT NULL
+            LIMIT 1
+        ) found
+    )"""
+    output_field = BooleanField()
+
+
+def taxon_is_known() -> Func:
+    """Return a filter for occurrences for which the rule gives a taxon."""
+    return _Decides("pk")
+
+
 def taxon_is_stale() -> Func:
     """Return a filter for occurrences with another taxon than the rule gives."""
     return _Compared("o.determination_id IS DISTINCT FROM rule.taxon_id")
@@ -156,8 +179,8 @@ def update_determinations(occurrence_ids: Iterable[int]) -> list[DeterminationCh
     Occurrences that are already correct are neither written nor returned.
     """
     ids = list(occurrence_ids)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(LOCK, [ids])
         # A separate statement sees what other transactions committed while the lock waited.
         cursor.execute(UPDATE, {"ids": ids})
-        return sorted(DeterminationChange(*row) for row in cursor.fetchall())
+        return sorted(starmap(DeterminationChange, cursor.fetchall()))

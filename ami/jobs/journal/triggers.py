@@ -42,12 +42,12 @@ DECLARE
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO jobs_jobchange (job_id, batch, created_at, kind, model, object_id, after)
-        SELECT this_job, this_batch, now(), 'created', '{label}', n.id, {narrow}
-        FROM new_rows n ORDER BY n.id;
+        SELECT this_job, this_batch, now(), 'created', '{label}', n.id, to_jsonb(stored)
+        FROM new_rows n CROSS JOIN LATERAL (SELECT {narrow}) stored ORDER BY n.id;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO jobs_jobchange (job_id, batch, created_at, kind, model, object_id, before)
-        SELECT this_job, this_batch, now(), 'deleted', '{label}', o.id, {whole}
-        FROM old_rows o ORDER BY o.id;
+        SELECT this_job, this_batch, now(), 'deleted', '{label}', o.id, to_jsonb(stored)
+        FROM old_rows o CROSS JOIN LATERAL (SELECT {whole}) stored ORDER BY o.id;
     ELSIF current_setting('server_version_num')::int >= {toast_version} THEN
         {changed_by_place}
     ELSE
@@ -56,13 +56,15 @@ BEGIN
     RETURN NULL;
 END $journal$
 """
-# Only changed columns are stored; a row without a change is left out.
+# Only changed columns are stored; a row without a change is left out. With OFFSET 0, each column is
+# compared once per row and not at each use.
 CHANGED = """
         INSERT INTO jobs_jobchange
             (job_id, batch, created_at, kind, model, object_id, before, after, inputs)
         SELECT this_job, this_batch, now(), 'changed', '{label}', o.id, {former}, {present},
                {inputs}
         FROM old_rows o JOIN new_rows n ON n.id = o.id
+        CROSS JOIN LATERAL (SELECT {comparisons} OFFSET 0) differs
         WHERE {differs} ORDER BY o.id;
 """
 
@@ -103,8 +105,8 @@ class Column(NamedTuple):
         return not self.is_array and self.type not in {"double precision", "jsonb"}
 
     def value(self, row: str) -> str:
-        """SQL for its name and its value in the journal."""
-        return f"'{self.name}', {row}.{self.name}{'' if self.is_plain else '::text'}"
+        """SQL for its value in the journal."""
+        return f"{row}.{self.name}{'' if self.is_plain else '::text'}"
 
     def differs(self, *, by_place: bool) -> str:
         """SQL for whether its value changed, compared bit by bit, so that -0 differs from 0.
@@ -146,8 +148,8 @@ def function_sql(model: type[models.Model]) -> str:
         table=model._meta.db_table,
         label=label,
         setting=SETTING,
-        narrow=_object(narrow(columns), row="n"),
-        whole=_object(columns, row="o"),
+        narrow=_row(narrow(columns), row="n"),
+        whole=_row(columns, row="o"),
         toast_version=TOAST_VERSION,
         changed_by_place=_changed_sql(label, columns, by_place=True),
         changed_by_value=_changed_sql(label, columns, by_place=False),
@@ -208,22 +210,20 @@ def _set_for_session(value: str) -> None:
         cursor.execute("SELECT set_config(%s, %s, false)", [SETTING, value])
 
 
-def _object(columns: Iterable[Column], *, row: str) -> str:
-    return f"jsonb_build_object({', '.join(column.value(row) for column in columns)})"
+def _row(columns: Iterable[Column], *, row: str) -> str:
+    return ", ".join(f"{column.value(row)} AS {column.name}" for column in columns)
 
 
 def _changed_sql(label: str, columns: Iterable[Column], *, by_place: bool) -> str:
-    differences = {
-        column: column.differs(by_place=by_place)
-        for column in columns
-        if column.name != "updated_at"
-    }
+    compared = [column for column in columns if column.name != "updated_at"]
+    comparisons = (f"{column.differs(by_place=by_place)} AS {column.name}" for column in compared)
     return CHANGED.format(
         label=label,
-        former=_values(differences, row="o"),
-        present=_values(differences, row="n"),
+        former=_values(compared, row="o"),
+        present=_values(compared, row="n"),
         inputs=_inputs(label),
-        differs="\n           OR ".join(differences.values()),
+        comparisons=",\n            ".join(comparisons),
+        differs=_any_differs(column.name for column in compared),
     ).strip()
 
 
@@ -231,13 +231,17 @@ def _inputs(label: str) -> str:
     """SQL for the hash of what the determination uses, if a column in DECIDED changed."""
     if label not in INPUTS:
         return "NULL"
-    differs = " OR ".join(f"o.{name} IS DISTINCT FROM n.{name}" for name in DECIDED[label])
-    return f"CASE WHEN {differs} THEN {INPUTS[label]} END"
+    return f"CASE WHEN {_any_differs(DECIDED[label])} THEN {INPUTS[label]} END"
 
 
-def _values(differences: dict[Column, str], *, row: str) -> str:
+def _any_differs(names: Iterable[str]) -> str:
+    return " OR ".join(f"differs.{name}" for name in names)
+
+
+def _values(columns: Iterable[Column], *, row: str) -> str:
     """SQL for the changed columns of a row, as a JSON object."""
     return "\n            || ".join(
-        f"CASE WHEN {differs} THEN {_object([column], row=row)} ELSE '{{}}' END"
-        for column, differs in differences.items()
+        f"CASE WHEN differs.{column.name} "
+        f"THEN jsonb_build_object('{column.name}', {column.value(row)}) ELSE '{{}}' END"
+        for column in columns
     )

@@ -133,11 +133,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='jobchange',
-            index=models.Index(fields=['job', 'id'], name='jobchange_job_id'),
+            index=models.Index(fields=['job', 'id'], include=('kind', 'model'), name='jobchange_job_id'),
         ),
         migrations.AddIndex(
             model_name='jobchange',
-            index=models.Index(fields=['job', 'kind', 'id'], include=('model',), name='jobchange_job_kind_id'),
+            index=models.Index(condition=models.Q(('kind', 'left')), fields=['job', 'id'], name='jobchange_left'),
         ),
         migrations.AddIndex(
             model_name='jobchange',

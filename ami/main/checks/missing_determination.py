@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
-from ami.main.determinations import FAULTS, taxon_is_stale, update_determinations
+from ami.main.determinations import FAULTS, taxon_is_known, update_determinations
 from ami.main.models import Occurrence
 
 
@@ -15,9 +15,14 @@ def get_occurrences_missing_determination(
     job_id: int | None = None,
     occurrence_ids: Iterable[int] | None = None,
 ) -> QuerySet[Occurrence]:
-    """Occurrences without a determination for which the rule gives one."""
-    rows = Occurrence.objects.filter(determination=None)
-    return in_scope(rows, project_id, job_id, occurrence_ids).filter(taxon_is_stale())
+    """Occurrences without a determination for which the rule gives one.
+
+    They are sorted like the index on the determination, which is by id because all are null.
+    """
+    rows = in_scope(
+        Occurrence.objects.filter(determination=None), project_id, job_id, occurrence_ids
+    )
+    return rows.filter(taxon_is_known()).order_by("determination_id", "pk")
 
 
 PAIR = Pair(

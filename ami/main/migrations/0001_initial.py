@@ -220,11 +220,11 @@ class Migration(migrations.Migration):
                 ('withdrawn', models.BooleanField(default=False)),
                 ('comment', models.TextField(blank=True)),
                 ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='identifications', to=settings.AUTH_USER_MODEL)),
-                ('occurrence', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='identifications', to='main.occurrence')),
+                ('occurrence', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='identifications', to='main.occurrence')),
                 ('taxon', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='identifications', to='main.taxon')),
             ],
             options={
-                'abstract': False,
+                'indexes': [models.Index(fields=['occurrence', 'created_at', 'id'], name='identification_latest')],
             },
         ),
         migrations.CreateModel(

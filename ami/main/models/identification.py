@@ -23,10 +23,16 @@ class Identification(BaseModel):
         Taxon, on_delete=models.SET_NULL, null=True, blank=True, related_name="identifications"
     )
     occurrence = models.ForeignKey(
-        Occurrence, on_delete=models.CASCADE, related_name="identifications"
+        Occurrence, on_delete=models.CASCADE, related_name="identifications", db_index=False
     )
     withdrawn = models.BooleanField(default=False)
     comment = models.TextField(blank=True)
+
+    class Meta:
+        # The determination rule reads the latest one first, without a sort.
+        indexes = [
+            models.Index(fields=["occurrence", "created_at", "id"], name="identification_latest"),
+        ]
 
     def __str__(self) -> str:
         return f"Identification {self.pk}"

@@ -17,9 +17,9 @@ from ami.ml.post_processing.flagging import (
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import ScopedConfig
 
-# Reasons to skip come first, so that only sound boxes are measured. With OFFSET 0, the corners are
-# computed once per row and not at each use. The sides are at least 1e-100 because PostgreSQL raises
-# an error if a product underflows.
+# Reasons to skip come first, so that only sound boxes are measured. With OFFSET 0, the corners and
+# the verdict are computed once per row and not at each use. The sides are at least 1e-100 because
+# PostgreSQL raises an error if a product underflows.
 VERDICTS = """
 WITH box AS (
     SELECT d.id, d.bbox, s.width::float8 AS width, s.height::float8 AS height,
@@ -29,13 +29,14 @@ WITH box AS (
            LEAST(GREATEST(d.bbox[4], 0), COALESCE(s.height, 0)) AS y2
     FROM ({detections}) d JOIN main_sourceimage s ON s.id = d.source_image_id
     OFFSET 0
-), judged AS MATERIALIZED (
+), judged AS (
     SELECT id, CASE
         {faults}
         WHEN GREATEST(x2 - x1, 1e-100) * GREATEST(y2 - y1, 1e-100) / (width * height)
              >= %s THEN 'large'
         ELSE 'small' END AS verdict
     FROM box
+    OFFSET 0
 )
 SELECT verdict, count(*),
        COALESCE(array_agg(id) FILTER (WHERE verdict <> 'large'), '{{}}')

@@ -313,7 +313,7 @@ def test_number_of_queries_does_not_grow_with_the_batch(
     task.prepare()
     assert task.algorithm
     (batch,) = task.plan()
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(4):
         task.work_on(batch)
     assert task.counts["detections_flagged"] == rows
     assert task.counts["occurrences_updated"] == rows
