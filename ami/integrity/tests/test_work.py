@@ -174,7 +174,7 @@ def test_time_limit_ends_it_with_what_to_do(world: World, monkeypatch: pytest.Mo
     def too_slow(*args: Any) -> None:
         raise SoftTimeLimitExceeded
 
-    monkeypatch.setattr("ami.main.checks.missing_determination.taxon_is_stale", too_slow)
+    monkeypatch.setattr("ami.main.checks.missing_determination.taxon_is_known", too_slow)
 
     job = run_to_end(queue())
 
