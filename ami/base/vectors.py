@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,17 @@ BIGINT = struct.Struct(">iq")
 JSONB = struct.Struct(">iB")  # length in bytes, version
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+
+COPY = "COPY {table} ({names}) FROM STDIN (FORMAT binary)"
+STAGE = "CREATE TEMPORARY TABLE staged ON COMMIT DROP AS SELECT {names} FROM {table} WHERE false"
+# As in the tables of the models: vectors hardly compress, and trying takes most of the time.
+AS_THEY_ARE = "ALTER TABLE staged ALTER {name} SET STORAGE EXTERNAL"
+# A subquery looks up each source by its id; a join could read the whole table.
+UNSTAGE = """
+INSERT INTO {table} ({names}, {copied}) SELECT {names}, {sources} FROM staged;
+DROP TABLE staged
+"""
+SOURCE = "(SELECT s.{name} FROM {table} s WHERE s.id = staged.{pk})"
 
 
 def read_vectors(rows: QuerySet[Any, Any]) -> dict[int, Vector | None]:
@@ -65,25 +77,42 @@ class _Vectors(dict[int, Vector | None]):
         self[pk] = None if length == -1 else _vector(memoryview(row)[ROW.size :])
 
 
-def write_rows(model: type[Model], columns: Mapping[str, Collection[Any]]) -> None:
-    """Insert rows with one COPY.
+def write_rows(
+    model: type[Model],
+    columns: Mapping[str, Collection[Any]],
+    *,
+    copied: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Insert rows with COPY.
 
     `columns` maps each column to its values, one per row, with None for null. A vector is a
-    one-dimensional array. Other columns get the database's default. Raises TypeError for a column
-    of an unsupported type, and ValueError if columns differ in length.
+    one-dimensional array. `copied` maps further columns to the one in `columns` with the id of the
+    row from which PostgreSQL copies the value, so that a vector need not leave the server. Other
+    columns get the database's default. Raises TypeError for a column of an unsupported type, and
+    ValueError if columns differ in length.
     """
-    fields = [_fields(_encoder(model, column), values) for column, values in columns.items()]
-    if len(set(map(len, fields))) > 1:
+    if len(set(map(len, columns.values()))) > 1:
         lengths = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
         raise ValueError(f"All columns must have the same number of values; got {lengths}.")
+    fields = [_fields(_encoder(model, column), values) for column, values in columns.items()]
     count = struct.pack(">h", len(fields))
+    # One row at a time: encoded at once, a portion would take new memory at each call.
     rows = (b"".join((count, *row)) for row in zip(*fields, strict=True))
-    names = ", ".join(map(connection.ops.quote_name, columns))
-    table = connection.ops.quote_name(model._meta.db_table)
+    stream = _Stream(chain([PREFIX], rows, [END]))
+    table, names = model._meta.db_table, ", ".join(map(connection.ops.quote_name, columns))
     with connection.cursor() as cursor:
-        cursor.copy_expert(
-            f"COPY {table} ({names}) FROM STDIN (FORMAT binary)",
-            _Stream(chain([PREFIX], rows, [END])),
+        if not copied:
+            cursor.copy_expert(COPY.format(table=table, names=names), stream)
+            return
+        vectors = [name for name in columns if _type_of(model, name).endswith("[]")]
+        stage = [STAGE.format(table=table, names=names)]
+        cursor.execute("; ".join(stage + [AS_THEY_ARE.format(name=name) for name in vectors]))
+        cursor.copy_expert(COPY.format(table="staged", names=names), stream)
+        sources = (SOURCE.format(name=name, table=table, pk=pk) for name, pk in copied.items())
+        cursor.execute(
+            UNSTAGE.format(
+                table=table, names=names, copied=", ".join(copied), sources=", ".join(sources)
+            )
         )
 
 
@@ -97,15 +126,13 @@ class _Stream:
         return next(self.pieces, b"")
 
 
-def _fields(encode: Callable[[Any], bytes], values: Collection[Any]) -> list[bytes]:
+def _fields(encode: Callable[[Any], bytes], values: Collection[Any]) -> Iterator[bytes]:
     """Encode each value; a value that is the same object as the one before is encoded once."""
     former, field = None, NULL
-    fields = []
     for value in values:
         if value is not former:
             former, field = value, NULL if value is None else encode(value)
-        fields.append(field)
-    return fields
+        yield field
 
 
 def _vector(data: memoryview) -> Vector:
@@ -126,14 +153,27 @@ def _numbers(data: memoryview) -> Iterator[float]:
         place += max(length, 0)
 
 
-def _encode_vector(vector: Vector) -> bytes:
-    if not len(vector):
-        return EMPTY
-    numbers = np.empty(len(vector), NUMBER)
-    numbers["length"] = 8
-    numbers["value"] = vector
-    length = HEADER.size + DIMENSION.size + numbers.nbytes
-    return ARRAY.pack(length, 1, 0, FLOAT8, len(vector), 1) + numbers.tobytes()
+class _VectorEncoder:
+    """Encodes vectors in one buffer, which is filled in and copied for each of them."""
+
+    def __init__(self) -> None:
+        self.field = bytearray()
+        self.numbers = np.empty(0, NUMBER)
+
+    def __call__(self, vector: Vector) -> bytes:
+        if not len(vector):
+            return EMPTY
+        if len(vector) != len(self.numbers):
+            self._resize(len(vector))
+        self.numbers["value"] = vector
+        return bytes(self.field)
+
+    def _resize(self, length: int) -> None:
+        size = HEADER.size + DIMENSION.size + length * NUMBER.itemsize
+        header = ARRAY.pack(size, 1, 0, FLOAT8, length, 1)
+        self.field = bytearray(header + bytes(length * NUMBER.itemsize))
+        self.numbers = np.frombuffer(self.field, NUMBER, offset=ARRAY.size)
+        self.numbers["length"] = 8
 
 
 def _encode_time(value: datetime) -> bytes:
@@ -149,20 +189,25 @@ def _encode_json(value: Any) -> bytes:
     return JSONB.pack(len(text) + 1, 1) + text
 
 
-ENCODERS: Mapping[str, Callable[[Any], bytes]] = {
-    "bigint": _encode_int,
-    "boolean": partial(struct.Struct(">i?").pack, 1),
-    "double precision": partial(struct.Struct(">id").pack, 8),
-    "double precision[]": _encode_vector,
-    "jsonb": _encode_json,
-    "timestamp with time zone": _encode_time,
+# Each type has a function that returns an encoder for one column.
+ENCODERS: Mapping[str, Callable[[], Callable[[Any], bytes]]] = {
+    "bigint": lambda: _encode_int,
+    "boolean": lambda: partial(struct.Struct(">i?").pack, 1),
+    "double precision": lambda: partial(struct.Struct(">id").pack, 8),
+    "double precision[]": _VectorEncoder,
+    "jsonb": lambda: _encode_json,
+    "timestamp with time zone": lambda: _encode_time,
 }
 
 
 def _encoder(model: type[Model], column: str) -> Callable[[Any], bytes]:
-    fields = {field.column: field for field in model._meta.concrete_fields}
-    kind = fields[column].db_type(connection) or ""
+    kind = _type_of(model, column)
     if kind not in ENCODERS:
         known = ", ".join(ENCODERS)
         raise TypeError(f"{column} has the type {kind}; write_rows() supports {known}.")
-    return ENCODERS[kind]
+    return ENCODERS[kind]()
+
+
+def _type_of(model: type[Model], column: str) -> str:
+    fields = {field.column: field for field in model._meta.concrete_fields}
+    return fields[column].db_type(connection) or ""

@@ -45,16 +45,16 @@ class Source(NamedTuple):
 class Derived(NamedTuple):
     """The results of a rule: one classification for each of these sources.
 
-    `scores` and `logits` hold one row per source, in the order of the category map; None if they
-    are not stored.
+    `scores` holds one row per source, in the order of the category map; None if they are not
+    stored. If `keeps_logits`, the results have the logits of their sources.
     """
 
     sources: Sequence[Source]
     taxon_ids: Sequence[int]
     score: Vector
     metadata: Sequence[dict[str, Any]]
-    scores: Matrix | None = None
-    logits: Matrix | None = None
+    scores: Sequence[Vector] | None = None
+    keeps_logits: bool = False
 
 
 # Takes the sources of one category map and a matrix of one row per source, one column per label.
@@ -173,7 +173,8 @@ def derive(
 def softmax(logits: Matrix) -> Matrix:
     """exp(x) ÷ Σ exp(x) over each row, shifted by its maximum so that nothing overflows."""
     with np.errstate(over="ignore", under="ignore"):
-        shares: Matrix = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: Matrix = logits - logits.max(axis=1, keepdims=True)
+        np.exp(shares, out=shares)
         shares /= shares.sum(axis=1, keepdims=True)
     return shares
 
@@ -256,6 +257,5 @@ def _write(derived: Derived, *, author: Algorithm, job: Job | None) -> None:
     if derived.scores is not None:
         columns["scores"] = derived.scores
         columns["category_map_id"] = [row.category_map_id for row in rows]
-    if derived.logits is not None:
-        columns["logits"] = derived.logits
-    write_rows(Classification, columns)
+    copied = {"logits": "applied_to_id"} if derived.keeps_logits else {}
+    write_rows(Classification, columns, copied=copied)

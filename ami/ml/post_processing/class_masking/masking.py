@@ -159,8 +159,8 @@ class Masking:
             taxon_ids=taxa[chosen].tolist(),
             score=masked.scores[chosen, masked.winners[chosen]],
             metadata=[_metadata(mass, key) for mass in masked.removed[chosen].tolist()],
-            scores=masked.scores[chosen],
-            logits=logits[chosen],
+            scores=[masked.scores[place] for place in chosen],
+            keeps_logits=True,
         )
 
 
