@@ -15,7 +15,7 @@ from ami.main.models import SourceImageCollection
 from ami.users.models import User
 from benchmarks import databases
 from benchmarks.report import Figure
-from benchmarks.timing import QueryCounter, cpu_timed, interleaved
+from benchmarks.timing import QueryCounter, interleaved, timed
 
 TITLE = "Lists of the admin"
 ROUNDS = 25
@@ -102,14 +102,15 @@ class Site:
 
     def seconds(self, path: str) -> float:
         """The CPU time that the list takes."""
-        return cpu_timed(partial(self.get, path), self.database)
+        with databases.using(self.database):
+            return timed(partial(self.get, path)).cpu
 
     def confirmation(self, method: str, ids: list[int]) -> float:
         """The CPU time of the page on which the method is confirmed for these capture sets."""
         data = {"action": f"run_{method}", "_selected_action": ids}
         path = reverse("admin:main_sourceimagecollection_changelist")
         with databases.using(self.database):
-            return cpu_timed(partial(self.client.post, path, data), self.database)
+            return timed(partial(self.client.post, path, data)).cpu
 
     def queries(self, path: str) -> int:
         with databases.using(self.database), QueryCounter() as counter:

@@ -27,10 +27,18 @@ def run(*, quick: bool) -> list[Figure]:
     title = f"task, {sizes.rows:,} rows of {sizes.classes:,} classes"
     return [
         Figure(title, seconds["task"], "s"),
+        Figure(f"{title}: CPU", seconds["task"].cpu, "s"),
         Figure("rows per second", sizes.rows / seconds["task"]),
         Figure("row by row", seconds["row by row"], "s"),
+        Figure("row by row: CPU", seconds["row by row"].cpu, "s"),
         Figure("arrays alone, read and written", seconds["arrays alone"], "s"),
+        Figure("arrays alone: CPU", seconds["arrays alone"].cpu, "s"),
         Figure("row by row ÷ task", seconds["row by row"] / seconds["task"], at_least=50),
         Figure("task ÷ arrays alone", seconds["task"] / seconds["arrays alone"], at_most=3),
+        Figure(
+            "task ÷ arrays alone: CPU",
+            seconds["task"].cpu / seconds["arrays alone"].cpu,
+            at_most=1.5,
+        ),
         *large_runs("class_masking", quick=quick),
     ]

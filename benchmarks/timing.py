@@ -1,49 +1,67 @@
 import os
 from collections.abc import Callable, Mapping
+from math import nan
 from pathlib import Path
 from statistics import median
-from time import perf_counter, process_time, process_time_ns
+from time import perf_counter, process_time
 from typing import Any
 
 from django.db import connection
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-def timed(work: Callable[[], object]) -> float:
-    """The time that `work` takes, in seconds."""
-    start = perf_counter()
+class Seconds(float):
+    """A time in seconds; `cpu` is the CPU time that Python and PostgreSQL took together."""
+
+    def __new__(cls, wall: float, *, cpu: float) -> "Seconds":
+        seconds = super().__new__(cls, wall)
+        seconds.cpu = cpu
+        return seconds
+
+    cpu: float
+
+
+def timed(work: Callable[[], object]) -> Seconds:
+    """The time that `work` takes, in this process and in its session of PostgreSQL."""
+    start, cpu = perf_counter(), _cpu()
     work()
-    return perf_counter() - start
+    return Seconds(perf_counter() - start, cpu=_cpu() - cpu)
 
 
-def cpu_timed(work: Callable[[], object], database: BaseDatabaseWrapper) -> float:
-    """The CPU time that `work` takes, in seconds, of this process and of its PostgreSQL process.
+def _cpu() -> float:
+    """CPU seconds so far; NaN if the server runs on another machine.
 
-    Other programs do not affect it, unlike the time that passes. The server must run on this
-    machine, and must not use parallel workers.
+    They include the ended children of the server: parallel workers, but also other sessions.
     """
-    start = _cpu_seconds(database)
-    work()
-    return _cpu_seconds(database) - start
+    connection.ensure_connection()
+    session = Path(f"/proc/{connection.connection.info.backend_pid}")
+    if not session.exists():
+        return nan
+    own = int((session / "schedstat").read_text().split()[0]) / 1e9
+    server = Path(f"/proc/{_stat(session)[1]}")
+    ended = sum(map(int, _stat(server)[13:15])) / os.sysconf("SC_CLK_TCK")
+    return process_time() + own + ended
 
 
-def _cpu_seconds(database: BaseDatabaseWrapper) -> float:
-    database.ensure_connection()
-    pid = database.connection.info.backend_pid
-    server = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
-    return (process_time_ns() + server) / 1e9
+def _stat(process: Path) -> list[str]:
+    """The fields of a process after its name, which may contain spaces."""
+    return (process / "stat").read_text().rpartition(")")[2].split()
 
 
-def interleaved(candidates: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[str, float]:
-    """The median of the values of each candidate.
+def interleaved(
+    candidates: Mapping[str, Callable[[], float]], *, rounds: int
+) -> dict[str, Seconds]:
+    """The median times of each candidate; CPU times only of those that return Seconds.
 
     The candidates alternate, so that a slow period of the machine affects all of them.
     """
-    values: dict[str, list[float]] = {name: [] for name in candidates}
+    times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, measure in candidates.items():
-            values[name].append(measure())
-    return {name: median(measured) for name, measured in values.items()}
+            times[name].append(measure())
+    return {
+        name: Seconds(median(measured), cpu=median(getattr(one, "cpu", nan) for one in measured))
+        for name, measured in times.items()
+    }
 
 
 class QueryCounter:
@@ -63,28 +81,3 @@ class QueryCounter:
     def _execute(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         self.count += 1
         return execute(sql, params, many, context)
-
-
-def timed_with_cpu(work: Callable[[], object]) -> tuple[float, float]:
-    """The time that `work` takes, and the CPU time of this process and of PostgreSQL, in seconds.
-
-    The server must run on this machine. Its parallel workers are included, if no other session of
-    it ends meanwhile.
-    """
-    before = _cpu()
-    seconds = timed(work)
-    return seconds, _cpu() - before
-
-
-def _cpu() -> float:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        session = _stat(cursor.fetchone()[0])
-    # In ticks: user and system time of the session, and those of the ended children of its parent.
-    server = sum(map(int, session[11:13])) + sum(map(int, _stat(session[1])[13:15]))
-    return process_time() + server / os.sysconf("SC_CLK_TCK")
-
-
-def _stat(pid: str | int) -> list[str]:
-    """The fields of a process after its name, which may contain spaces."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

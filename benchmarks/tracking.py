@@ -17,7 +17,7 @@ from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.tracking import TrackingTask
 from benchmarks import databases, tracking_peer
 from benchmarks.report import Figure
-from benchmarks.timing import QueryCounter, interleaved, timed
+from benchmarks.timing import QueryCounter, Seconds, interleaved, timed
 
 TITLE = "Tracking"
 ROUNDS = 1  # the loop takes minutes
@@ -76,7 +76,7 @@ def _speed(base: str, label: str, *, captures: int, length: int, rounds: int) ->
     }
     outcomes: set[str] = set()
 
-    def time_on_copy(work: Callable[[], object]) -> float:
+    def time_on_copy(work: Callable[[], object]) -> Seconds:
         with _fresh(base, captures=captures, length=length):
             seconds = timed(work)
             with connection.cursor() as cursor:
@@ -92,6 +92,7 @@ def _speed(base: str, label: str, *, captures: int, length: int, rounds: int) ->
     detections = captures * INDIVIDUALS
     return [
         Figure(f"{label}: task, {detections:,} detections", seconds["task"], "s"),
+        Figure(f"{label}: task, {detections:,} detections: CPU", seconds["task"].cpu, "s"),
         Figure(f"{label}: detections per second", detections / seconds["task"]),
         Figure(f"{label}: pairwise Python loop", seconds["loop"], "s"),
         Figure(f"{label}: loop ÷ task", seconds["loop"] / seconds["task"], at_least=10),

@@ -10,7 +10,7 @@ from django.db import connection
 from benchmarks import databases
 from benchmarks.memory import measure
 from benchmarks.report import Figure
-from benchmarks.timing import interleaved, timed
+from benchmarks.timing import Seconds, interleaved, timed
 from benchmarks.vector_rows import VectorSizes, fill
 
 # What the task and its peer must agree on; scores are rounded because sums differ in the last bits.
@@ -44,13 +44,13 @@ def _fresh(database: str) -> Iterator[None]:
 
 def compare(
     candidates: Mapping[str, Callable[[], object]], *, same: set[str], quick: bool
-) -> dict[str, float]:
+) -> dict[str, Seconds]:
     """The seconds of each candidate on fresh copies; those in `same` must leave the same rows."""
     sizes = QUICK if quick else SIZES
     database = databases.seeded("quick_vectors" if quick else "vectors", sizes, fill=fill)
     outcomes: set[str] = set()
 
-    def time_on_copy(name: str, work: Callable[[], object]) -> float:
+    def time_on_copy(name: str, work: Callable[[], object]) -> Seconds:
         with _fresh(database):
             seconds = timed(work)
             if name in same:

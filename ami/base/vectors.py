@@ -37,14 +37,14 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 COPY = "COPY {table} ({names}) FROM STDIN (FORMAT binary)"
-STAGE = "CREATE TEMPORARY TABLE staged ON COMMIT DROP AS SELECT {names} FROM {table} WHERE false"
+STAGE = """
+DROP TABLE IF EXISTS pg_temp.staged;
+CREATE TEMPORARY TABLE staged ON COMMIT DROP AS SELECT {names} FROM {table} WHERE false
+"""
 # As in the tables of the models: vectors hardly compress, and trying takes most of the time.
 AS_THEY_ARE = "ALTER TABLE staged ALTER {name} SET STORAGE EXTERNAL"
 # A subquery looks up each source by its id; a join could read the whole table.
-UNSTAGE = """
-INSERT INTO {table} ({names}, {copied}) SELECT {names}, {sources} FROM staged;
-DROP TABLE staged
-"""
+UNSTAGE = "INSERT INTO {table} ({names}, {copied}) SELECT {names}, {sources} FROM staged"
 SOURCE = "(SELECT s.{name} FROM {table} s WHERE s.id = staged.{pk})"
 
 

@@ -159,6 +159,26 @@ def test_large_json_and_times_before_2000_are_written() -> None:
     assert json.dumps(copy.metadata) == json.dumps({"text": text})
 
 
+def test_vectors_are_copied_from_other_rows_bit_by_bit() -> None:
+    sources = write(np.array(ODD), None, np.empty(0))
+    now = datetime.now(UTC)
+    fixed = {"created_at": now, "updated_at": now, "timestamp": now, "terminal": True}
+    columns: dict[str, Any] = {name: [value] * 4 for name, value in fixed.items()}
+    applied_to = [*reversed(sources), None]
+    columns |= {"metadata": [{}] * 4, "detection_id": [make_detection().pk] * 4}
+    columns |= {"applied_to_id": applied_to, "scores": [np.array(ODD)] * 4}
+
+    for _ in range(2):  # twice in one transaction
+        write_rows(Classification, columns, copied={"logits": "applied_to_id"})
+
+    written = Classification.objects.exclude(pk__in=sources).order_by("pk")
+    assert list(written.values_list("applied_to", flat=True)) == applied_to * 2
+    logits = list(read_vectors(written.values_list("pk", "logits")).values())
+    assert [None if v is None else bits(v) for v in logits] == [b"", None, bits(ODD), None] * 2
+    scores = read_vectors(written.values_list("pk", "scores")).values()
+    assert {bits(vector) for vector in scores} == {bits(ODD)}
+
+
 def test_columns_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="got score 2, taxon_id 1"):
         write_rows(Classification, {"score": [0.1, 0.2], "taxon_id": [1]})

@@ -276,6 +276,6 @@ def test_number_of_queries_does_not_grow_with_the_batch(
     task.work_on(batch)  # reads the category map
     Classification.objects.filter(algorithm=task.algorithm).delete()
     Classification.objects.update(terminal=True)
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(10):
         task.work_on(batch)
     assert task.counts["classifications_rolled_up"] == 2 * rows
