@@ -104,7 +104,7 @@ def _clear(rows: int) -> None:
 
 def _queries(database: str) -> list[Figure]:
     counts = [_count_queries(database, rows) for rows in (5_000, 10_000)]
-    return [Figure("queries for each further batch of 5,000", counts[1] - counts[0], at_most=10)]
+    return [Figure("queries for each further batch of 5,000", counts[1] - counts[0], at_most=20)]
 
 
 def _count_queries(database: str, rows: int) -> int:
