@@ -11,7 +11,7 @@ from ami.main.checks.declarations import CHECKS, Check
 from ami.main.checks.tests import faults
 from ami.main.checks.tests.repairing import repair
 from ami.main.checks.tests.world import FAULTS, make_world
-from ami.main.checks.unresolved_labels import UNRESOLVED
+from ami.ml.integrity_checks import UNRESOLVED
 from ami.ml.models import AlgorithmCategoryMap
 
 __all__ = ["faults"]  # which declare themselves

@@ -15,9 +15,9 @@ from ami.main.checks.several_terminal import reconcile_several_terminal
 from ami.main.checks.tests.faults.classifications import COPY, saved_twice_with_what_follows
 from ami.main.checks.tests.faults.occurrences import classified_alone
 from ami.main.checks.tests.world import World, execute, make_world
-from ami.main.checks.unresolved_labels import get_category_maps_with_unresolved_labels
 from ami.main.checks.vector_length import get_classifications_with_wrong_vectors
 from ami.main.models import Classification, Detection, Identification, Occurrence, Taxon
+from ami.ml.integrity_checks import get_category_maps_with_unresolved_labels
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from ami.base.tests.factories import make_capture_set, make_detection
-from ami.main.checks.unresolved_labels import get_category_maps_with_unresolved_labels
 from ami.main.models import Classification, Taxon
+from ami.ml.integrity_checks import get_category_maps_with_unresolved_labels
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
 from ami.ml.post_processing.tests import derived_reference as plain

@@ -1,18 +1,14 @@
-"""Category maps with labels that match no taxon."""
+"""The check of category maps: labels that match no taxon."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import chosen, in_scope
 from ami.main.models import Classification
-
-if TYPE_CHECKING:
-    from ami.ml.models import AlgorithmCategoryMap
+from ami.ml.models import AlgorithmCategoryMap
 
 # A label matches a taxon by name, search name or GBIF key. The labels are compared as sets:
 # looking up each label of a map would read the whole map for each of them.
@@ -37,9 +33,9 @@ def get_category_maps_with_unresolved_labels(
     project_id: int | None = None,
     job_id: int | None = None,
     category_map_ids: Iterable[int] | None = None,
-) -> "QuerySet[AlgorithmCategoryMap]":
+) -> QuerySet[AlgorithmCategoryMap]:
     """Category maps with a label that matches no taxon by name, search name or GBIF key."""
-    maps: QuerySet[Any] = apps.get_model("ml", "AlgorithmCategoryMap")._default_manager.all()
+    maps = AlgorithmCategoryMap.objects.all()
     if not (project_id is None and job_id is None):
         used = in_scope(Classification.objects.all(), project_id, job_id)
         maps = maps.filter(pk__in=used.values("category_map"))
