@@ -95,9 +95,10 @@ def must_wait(job: Job) -> bool:
 
 def cancel_waiting(job: Job) -> str:
     """Cancel a Job that must wait; returns a sentence for which Job."""
-    reason = job.error.removeprefix("Waits for ")
+    blocker = job.waits_for
+    told = f"Job {blocker.pk} ({blocker})" if blocker else "the other Job"
     job.cancel()
-    return f"Nothing was repaired. Wait for {reason}"
+    return f"Nothing was repaired. Wait for {told}, which may write the same occurrences."
 
 
 def reconcile(

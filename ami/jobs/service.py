@@ -83,5 +83,5 @@ def _publish(jobs: Sequence[Job]) -> None:
     for job in jobs:
         if not job.publish():
             unsent = Job.objects.filter(pk__in=[other.pk for other in jobs if other.pk > job.pk])
-            unsent.filter(status=JobState.PENDING).update(error=job.error)
+            unsent.filter(status=JobState.PENDING).update(unsent=job.unsent)
             return

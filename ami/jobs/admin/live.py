@@ -45,7 +45,7 @@ def live_of(job: Job) -> dict[str, Any]:
         "warnings": _warnings(job),
         "progress": _progress(job, summary),
         "parts": _parts(job, summary),
-        "waits": "" if job.error else what_it_waits_for(job, summary),
+        "waits": what_it_waits_for(job, summary),
         "took": whole_seconds(job.duration),
         "parameters": _parameters(job.params),
         "lines": lines[LOG_LINES - 1 :: -1],

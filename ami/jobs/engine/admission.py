@@ -56,8 +56,6 @@ def _verdict(blocker: Job | None) -> dict[str, object]:
         "status": JobState.PENDING,
         "waits_for": blocker,
         "claim_token": None,
-        "error": f"Waits for Job {blocker.pk} ({blocker.name}), "
-        "which may write the same occurrences.",
     }
 
 

@@ -53,6 +53,7 @@ def claim(job_id: int, *, task_id: str | None = None, only_silent: bool = False)
         claim_token=token,
         attempts=F("attempts") + 1,
         error="",
+        unsent="",
         started_at=Coalesce(F("started_at"), now),
         heartbeat_at=now,
         finished_at=None,

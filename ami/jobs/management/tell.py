@@ -38,7 +38,7 @@ def outcome_of(job: Job) -> dict[str, Any]:
         "skipped": job.progress.skipped,
         "figures": _figures(job),
         "warnings": warnings_of(job),
-        "error": job.error,
+        "error": job.error or job.waits,
     }
 
 
@@ -46,8 +46,8 @@ def write_outcome(job: Job, out: OutputWrapper, err: OutputWrapper) -> None:
     """Write the state and the figures of a Job to `out`, its error and warnings to `err`."""
     word = job.get_outcome_display() or job.get_status_display()
     out.write(f"Job {job.pk}{' (dry run)' if job.dry_run else ''}: {word}.")
-    if job.error:
-        err.write(job.error)
+    if reason := job.error or job.waits:
+        err.write(reason)
     for warning in warnings_of(job):
         err.write(warning)
     for name, value in _figures(job).items():

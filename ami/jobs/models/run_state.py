@@ -16,6 +16,7 @@ from ami.jobs.states import (
     ATTEMPTS,
     FINAL,
     RUNNING,
+    WAITING,
     ClaimLostError,
     JobState,
     Outcome,
@@ -46,8 +47,11 @@ class RunState(BaseModel):
     status = models.CharField(max_length=16, choices=JobState, default=JobState.CREATED)
     outcome = models.CharField(max_length=16, choices=Outcome, blank=True, editable=False)
     progress = ProgressField(default=JobProgress)
-    error = models.TextField(
-        blank=True, help_text="Why the Job failed, still waits, or had nothing to do."
+    error = models.TextField(blank=True, help_text="Why the Job failed or had nothing to do.")
+    unsent = models.TextField(
+        blank=True,
+        editable=False,
+        help_text="Why the broker has not taken the Job's message; empty if it has.",
     )
     task_id = models.CharField(max_length=255, blank=True)
     claim_token = models.UUIDField(
@@ -85,19 +89,27 @@ class RunState(BaseModel):
         return self.status in FINAL
 
     @property
+    def waits(self) -> str:
+        """Why a queued Job cannot start: the broker, or another Job. Empty if neither is known."""
+        if self.unsent or self.waits_for is None or self.status not in WAITING:
+            return "" if self.is_final else self.unsent
+        blocker = f"Job {self.waits_for.pk} ({self.waits_for})"
+        return f"Waits for {blocker}, which may write the same occurrences."
+
+    @property
     def is_worn_out(self) -> bool:
         """Whether too many workers claimed it and were lost before it had parts."""
         return self.attempts > ATTEMPTS and not self.parts.exists()
 
     def publish(self, task: str = "ami.jobs.tasks.run_job") -> bool:
-        """Send the Job's message. If the broker is down, note that in `error` and return False."""
+        """Send the Job's message. If the broker is down, note that in `unsent` and return False."""
         try:
             current_app.send_task(task, args=[self.pk], task_id=self.task_id)
         except OperationalError as error:
             self.move(
                 JobState.PENDING,
                 JobState.STARTED,
-                error=f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
+                unsent=f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
                 "It will be sent when the broker is back.",
             )
             return False
@@ -203,6 +215,7 @@ class RunState(BaseModel):
                 outcome=outcome,
                 progress=progress,
                 error=storable_text(error),
+                unsent="",
                 claim_token=None,
                 waits_for=None,
                 admitted_at=None,

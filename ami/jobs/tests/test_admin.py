@@ -78,7 +78,7 @@ def test_failed_job_shows_its_sentence(operator: Client) -> None:
 
 
 def test_queued_job_shows_why_it_waits(operator: Client) -> None:
-    page = operator.get(page_of(make_job(error="The broker is down."))).text
+    page = operator.get(page_of(make_job(unsent="The broker is down."))).text
     assert "The broker is down." in page
     assert "errornote" not in page
     assert "data-final" not in page

@@ -294,6 +294,6 @@ def test_woken_job_is_not_overtaken(broker: Broker) -> None:
         runner.run(late.pk, task_id=fresh(late).task_id)
         waiting = fresh(late)
         assert waiting.waits_for == early
-        assert waiting.error == (
+        assert waiting.waits == (
             f"Waits for Job {early.pk} (Parting), which may write the same occurrences."
         )

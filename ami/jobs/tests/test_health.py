@@ -49,14 +49,14 @@ def test_job_that_the_broker_did_not_take_goes_out_once(
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         (job,) = create_jobs([Job(name="One")])
-    assert "did not take" in Job.objects.get(pk=job.pk).error
+    assert "did not take" in Job.objects.get(pk=job.pk).unsent
     assert health.lost_enqueues() == {"checked": 1, "fixed": 0, "unfixable": 1}
 
     monkeypatch.setattr("ami.jobs.models.run_state.current_app", current_app)
     assert health.lost_enqueues() == {"checked": 1, "fixed": 1, "unfixable": 0}
     assert health.lost_enqueues() == {"checked": 1, "fixed": 0, "unfixable": 0}
     stored = Job.objects.get(pk=job.pk)
-    assert (stored.status, stored.task_id, stored.error) == (JobState.PENDING, job.task_id, "")
+    assert (stored.status, stored.task_id, stored.unsent) == (JobState.PENDING, job.task_id, "")
     assert published == [(job.task_id, [job.pk])]
 
 
@@ -119,7 +119,7 @@ def test_two_jobs_that_came_to_wait_for_each_other_go_on(published: Messages) ->
 
 def test_job_that_waits_for_another_goes_out_once_that_has_ended(published: Messages) -> None:
     blocker = running_job()
-    queued_job(waits_for=blocker, error="Waits.")
+    queued_job(waits_for=blocker)
     assert health.lost_enqueues() == NOTHING
     Job.objects.filter(pk=blocker.pk).update(status=JobState.FAILURE)
     assert health.lost_enqueues() == {"checked": 1, "fixed": 1, "unfixable": 0}

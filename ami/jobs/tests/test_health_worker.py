@@ -39,7 +39,7 @@ def test_run_that_the_broker_did_not_take_goes_out_when_it_is_back(
 ) -> None:
     job = launch_filter()
     job.refresh_from_db()
-    assert job.error.startswith("The broker did not take")
+    assert job.unsent.startswith("The broker did not take")
     monkeypatch.setattr("ami.jobs.models.run_state.current_app", current_app)
     jobs_health_check.delay()
     jobs_health_check.delay()

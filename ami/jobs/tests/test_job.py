@@ -73,10 +73,10 @@ def test_broker_that_is_down_leaves_the_job_queued_with_the_reason(
         (job,) = create_jobs([Job(name="One")])
     job.refresh_from_db()
     assert job.status == JobState.PENDING
-    assert job.error.startswith("The broker did not take the Job's message: ")
-    assert "will be sent when the broker is back" in job.error
+    assert job.unsent.startswith("The broker did not take the Job's message: ")
+    assert "will be sent when the broker is back" in job.unsent
     assert job.cancel()
-    assert job.error == ""
+    assert (job.error, job.unsent) == ("", "")
 
 
 @pytest.mark.parametrize("status", sorted(FINAL))

@@ -24,11 +24,11 @@ from ami.jobs.tests.rows import make_part, running_job
 
 @pytest.mark.django_db
 def test_job_runs_to_its_end() -> None:
-    job = make_job(error="The broker was down.")
+    job = make_job(unsent="The broker was down.")
     with job_type(lambda job: job.logger.info("Working.")):
         run_job(job.pk)
     job.refresh_from_db()
-    assert (job.status, job.error) == (JobState.SUCCESS, "")
+    assert (job.status, job.unsent) == (JobState.SUCCESS, "")
     assert job.started_at
     assert job.finished_at
     assert [line.message for line in job.logs.all()] == ["Working."]

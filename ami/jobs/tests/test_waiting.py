@@ -67,8 +67,13 @@ def test_job_that_is_not_to_go_on_waits_for_nothing(status: JobState, served: li
     assert told(minutes_ago(queued_job(status=status))) == ""
 
 
-def test_error_of_a_queued_job_is_told_as_it_is(served: list[Served]) -> None:
-    assert told(queued_job(error="Waits for Job 5 (A).")) == "Waits for Job 5 (A)."
+def test_job_that_another_one_or_the_broker_holds_back_names_it(served: list[Served]) -> None:
+    former = queued_job(name="A")
+    sentence = f"Waits for Job {former.pk} (A), which may write the same occurrences."
+    waiting = queued_job(waits_for=former, error="No reason to wait.")
+    assert told(waiting) == sentence
+    Job.objects.filter(pk=waiting.pk).update(unsent="The broker is down.")
+    assert told(waiting) == "The broker is down."
 
 
 def test_parts_that_nobody_runs_are_told(served: list[Served]) -> None:

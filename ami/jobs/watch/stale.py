@@ -241,7 +241,7 @@ def _take(row: Job | JobPart) -> bool:
     now = timezone.now()
     if isinstance(row, Job):
         jobs = Job.objects.filter(**seen, status=row.status)
-        return bool(jobs.update(task_id=row.task_id, error="", updated_at=now))
+        return bool(jobs.update(task_id=row.task_id, unsent="", updated_at=now))
     parts = JobPart.objects.filter(**seen, state=row.state)
     return bool(parts.update(task_id=row.task_id, updated_at=now))
 

@@ -22,8 +22,8 @@ def what_it_waits_for(job: Job, summary: Summary) -> str:
     """Why `job` makes no progress: another Job, the broker or a worker. Empty if it does."""
     if job.is_final or job.status in {JobState.PAUSED, JobState.CANCELING}:
         return ""
-    if job.error:
-        return job.error
+    if job.waits:
+        return job.waits
     if job.status in WAITING:
         return _waits_for_a_worker(f"Job {job.pk}", job.updated_at)
     queued = summary.states[PartState.QUEUED]

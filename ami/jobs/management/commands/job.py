@@ -99,7 +99,7 @@ def _run_again(job: Job) -> tuple[Job | None, str]:
     again.logger.info("Job %d run again by %s.", job.pk, operator_name())
     return (
         again,
-        f"Job {again.pk} runs Job {job.pk} again.{f' {again.error}' if again.error else ''}",
+        f"Job {again.pk} runs Job {job.pk} again.{_reason(again)}",
     )
 
 
@@ -123,7 +123,7 @@ def _done_sentence(job: Job, action: str) -> str:
 
 
 def _reason(job: Job) -> str:
-    return f" {job.error}" if job.error else ""
+    return f" {job.waits}" if job.waits else ""
 
 
 def _described(job: Job) -> dict[str, Any]:

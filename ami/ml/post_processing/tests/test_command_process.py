@@ -92,11 +92,12 @@ def test_what_holds_a_job_up_is_told_once() -> None:
     job = the_job()
     stderr = command.process.stderr
     assert stderr
-    for fields, sentence in [
-        ({"error": "Waits for Job 5 (A), which may write the same occurrences."}, "Waits for"),
-        ({"error": "The broker did not take the Job's message: no."}, "The broker did not"),
-        ({"error": "", "status": JobState.PAUSED}, f"Job {job.pk} is paused"),
-    ]:
+    steps: list[tuple[dict[str, Any], str]] = [
+        ({"waits_for": Job.objects.create(name="A")}, "Waits for Job"),
+        ({"unsent": "The broker did not take the Job's message: no."}, "The broker did not"),
+        ({"status": JobState.PAUSED}, f"Job {job.pk} is paused"),
+    ]
+    for fields, sentence in steps:
         Job.objects.filter(pk=job.pk).update(**fields)
         line = stderr.readline()
         while "has waited for a worker" in line:

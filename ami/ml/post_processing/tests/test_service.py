@@ -56,7 +56,7 @@ def test_broker_that_is_down_does_not_lose_the_jobs(
     with django_capture_on_commit_callbacks(execute=True):
         launch(SmallSizeFilterTask, rows(1, 2))
     assert [job.status for job in Job.objects.all()] == [JobState.PENDING] * 2
-    assert all("broker" in job.error for job in Job.objects.all())
+    assert all("broker" in job.unsent for job in Job.objects.all())
 
 
 @pytest.mark.django_db
