@@ -6,6 +6,7 @@ from functools import partial
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.work import Repair, nothing
+from ami.jobs import transitions
 from ami.jobs.engine.faults import drop_dead_connection
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.engine.runner import run
@@ -68,9 +69,9 @@ def repair_here(
         drop_dead_connection()
         held = Job.objects.get(pk=job.pk)
         if isinstance(error, Exception):
-            held.finish(Outcome.CRASHED, error=f"{type(error).__name__}: {error}")
+            transitions.finish(held, Outcome.CRASHED, error=f"{type(error).__name__}: {error}")
         else:
-            held.finish(Outcome.CANCELED)
+            transitions.finish(held, Outcome.CANCELED)
         raise
     return result_of(job)
 

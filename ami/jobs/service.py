@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from functools import partial
-from uuid import uuid4
 
 from django.db import transaction
 
 from ami.base.registry import UnknownKeyError
+from ami.jobs import transitions
 from ami.jobs.engine.registry import RUNS_AGAIN
 from ami.jobs.models import Job
 from ami.jobs.states import JobFailedError, JobState
@@ -18,11 +18,8 @@ def create_jobs(jobs: Sequence[Job]) -> list[Job]:
 
     Each task id is created and stored before the message is sent, so that each message has a row.
     """
-    for job in jobs:
-        job.status = JobState.PENDING
-        job.task_id = str(uuid4())
     with transaction.atomic():
-        created = Job.objects.bulk_create(jobs)
+        created = Job.objects.bulk_create(map(transitions.as_queued, jobs))
         transaction.on_commit(partial(_publish, created))
     return created
 

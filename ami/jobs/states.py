@@ -47,6 +47,16 @@ class Outcome(models.TextChoices):
     CANCELED = "canceled", "Canceled"
 
 
+STATUS_OF = {
+    Outcome.SUCCEEDED: JobState.SUCCESS,
+    Outcome.NOTHING: JobState.SUCCESS,
+    Outcome.PROBLEMS: JobState.SUCCESS,
+    Outcome.FAILED: JobState.FAILURE,
+    Outcome.CRASHED: JobState.FAILURE,
+    Outcome.CANCELED: JobState.REVOKED,
+}
+
+
 class PartState(models.TextChoices):
     """The state of a part of a Job."""
 

@@ -10,10 +10,10 @@ from django.db.models.functions import Extract
 
 from ami.jobs.engine.work import SAMPLES, Skipped
 from ami.jobs.progress import JobProgress
-from ami.jobs.states import PartState
+from ami.jobs.states import STATUS_OF, JobState, Outcome, PartState
 
 if TYPE_CHECKING:
-    from ami.jobs.models.run_state import RunState
+    from ami.jobs.models import Job
 
 
 class Summary(NamedTuple):
@@ -36,7 +36,7 @@ class Summary(NamedTuple):
         return (self.rows_total - self.rows_done) / self.rate if self.rate else None
 
 
-def summary_of(job: "RunState") -> Summary:
+def summary_of(job: "Job") -> Summary:
     """Compute the figures in one query, for any number of parts."""
     figures = job.parts.aggregate(
         total=Sum("rows_total", default=0),
@@ -62,7 +62,7 @@ def summary_of(job: "RunState") -> Summary:
     )
 
 
-def progress_of(job: "RunState") -> JobProgress:
+def progress_of(job: "Job") -> JobProgress:
     """The Job's progress with the share done and the counters of all parts."""
     progress: JobProgress = job.progress.copy(deep=True)
     columns = ("counts", "skipped", "rows_total", "rows_done")
@@ -80,7 +80,17 @@ def progress_of(job: "RunState") -> JobProgress:
     return progress
 
 
-def skipped_in(job: "RunState") -> list[str]:
+def final_progress(job: "Job", outcome: Outcome) -> JobProgress:
+    """The Job's progress at its end."""
+    progress, status = progress_of(job), STATUS_OF[outcome]
+    for stage in progress.stages:
+        stage.status = status
+        if status == JobState.SUCCESS and outcome != Outcome.NOTHING:
+            stage.progress = 1.0
+    return progress
+
+
+def skipped_in(job: "Job") -> list[str]:
     """One sentence for each reason why rows were skipped, with the first ids."""
     parts = job.parts.order_by("number").values_list("skipped", flat=True)
     return skipped_sentences(_together(parts))

@@ -9,6 +9,7 @@ from ami.integrity.finding import EVERYTHING, Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.runner import run_checks
 from ami.integrity.service import RepairStoppedError, must_wait, new_repair, repair_here
+from ami.jobs import transitions
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
 from ami.jobs.service import create_jobs
@@ -121,7 +122,7 @@ class TestOneWriter:
         assert must_wait(job)
         with django_capture_on_commit_callbacks(execute=True):
             first.cancel()
-            Job.objects.get(pk=first.pk).finish(Outcome.CANCELED)
+            transitions.finish(Job.objects.get(pk=first.pk), Outcome.CANCELED)
         job.refresh_from_db()
         assert published[-1] == (job.task_id, [job.pk])
 

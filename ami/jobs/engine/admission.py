@@ -6,9 +6,9 @@ there are no deadlocks, and no Job waits forever.
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from ami.base.registry import UnknownKeyError
+from ami.jobs import transitions
 from ami.jobs.engine.registry import JOB_TYPES
 from ami.jobs.engine.work import Work
 from ami.jobs.models import Job
@@ -38,25 +38,15 @@ def admit(job: Job, work: Work) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(LOCK)
         blocker = _blocker(job, work.touched())
-        held = Job.objects.filter(pk=job.pk, claim_token=job.claim_token, status=JobState.STARTED)
-        if not held.update(**_verdict(blocker)):
+        if not transitions.admit(job, blocker):
             job.raise_if_canceled()
             raise ClaimLostError(f"Job {job.pk} is held by another worker or has ended.")
     if blocker:
         job.logger.info("Waits for Job %d.", blocker.pk)
         if Job.objects.filter(pk=blocker.pk, admitted_at=None, waits_for=None).exists():
-            job.wake(blocker)  # it has ended in the meantime and may have missed this Job
+            # It has ended in the meantime and may have missed this Job.
+            transitions.wake(job, blocker)
     return blocker is None
-
-
-def _verdict(blocker: Job | None) -> dict[str, object]:
-    if blocker is None:
-        return {"admitted_at": timezone.now(), "waits_for": None}
-    return {
-        "status": JobState.PENDING,
-        "waits_for": blocker,
-        "claim_token": None,
-    }
 
 
 def _blocker(job: Job, touched: QuerySet[Detection]) -> Job | None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from ami.jobs import transitions
 from ami.jobs.engine.work import Planned, PlannedWork
 from ami.jobs.journal.triggers import journaled
 from ami.jobs.models import Job, JobChange, JobPart
-from ami.jobs.states import PartState
 
 # A worker that was stopped in the middle of a batch must not hold its locks forever.
 IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
@@ -43,17 +43,13 @@ def do_batch(part: JobPart, work: PlannedWork, batch: Planned) -> None:
 def advance(part: JobPart, work: PlannedWork, batch: Planned, *, failed: bool = False) -> None:
     """Move the part's cursor past `batch`. After the last batch, the part is done."""
     values: dict[str, Any] = {
-        "cursor": part.cursor + 1,
         "rows_done": part.rows_done + batch.rows,
         "counts": list(work.counts.items()),
         "skipped": work.skipped,
-        "attempts": 0,
     }
     if failed:
         values["rows_failed"] = part.rows_failed + batch.rows
-    if values["cursor"] == len(part.batches):
-        values |= {"state": PartState.DONE, "claim_token": None}
-    part.save_as_holder(**values)
+    transitions.advance(part, **values)
 
 
 def prepare(job: Job, work: PlannedWork) -> None:

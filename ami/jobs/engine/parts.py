@@ -12,11 +12,11 @@ from uuid import uuid4
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.db.models import Sum
-from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.registry import UnknownKeyError
 from ami.base.storable import storable_text
+from ami.jobs import transitions
 from ami.jobs.engine import basis
 from ami.jobs.engine.batches import advance, do_batch, prepare
 from ami.jobs.engine.faults import drop_dead_connection, is_programming_error, is_transient
@@ -30,7 +30,6 @@ from ami.jobs.states import (
     JobFailedError,
     JobState,
     JobStoppedError,
-    PartState,
 )
 
 logger = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ def run(part_id: int, *, task_id: str, make: WorkFactory | None = None) -> None:
         logger.info("Part %s must not run now; its message is dropped.", part_id)
         # The previous worker may have been killed right after its last commit.
         for job in Job.objects.filter(parts=part_id):
-            job.settle()
+            transitions.settle(job)
         return
     with _ending(part):
         work = (make or JOB_TYPES[part.job.job_type_key])(part.job)
@@ -74,10 +73,9 @@ def run_here(job: Job, work: PlannedWork) -> None:
     job.parts.all().delete()
     basis.fix(work)
     (part,) = plan_parts(job, work, whole=True)
-    part.state, part.claim_token, part.claimed_at = PartState.RUNNING, uuid4(), timezone.now()
     with transaction.atomic():
         basis.store(job, work)
-        part.save(force_insert=True)
+        transitions.store_held(part)
     _Walk(part, work).to_the_end()
     job.progress.update_stage(work.key, progress=1.0)
     job.checkpoint()
@@ -119,7 +117,6 @@ def _plan_part(job: Job, number: int, batches: Sequence[Planned]) -> JobPart:
         task_id=str(uuid4()),
         batches=batches,
         rows_total=sum(batch.rows for batch in batches),
-        state=PartState.QUEUED if batches else PartState.DONE,
     )
 
 
@@ -142,11 +139,11 @@ class _Walk:
                 self._hand_back()
             else:
                 basis.note_changes(self.job, self.work)
-            self.job.settle()
+            transitions.settle(self.job)
         except JobStoppedError:
             self._let_go()
             self.job.refresh_progress()
-            self.job.settle()
+            transitions.settle(self.job)
         except SoftTimeLimitExceeded:
             self.job.logger.warning(
                 "%s reached the time limit; its batch will be repeated.", self.part
@@ -264,7 +261,7 @@ class _Walk:
         # The time limit may have occurred right after a commit, before the object in memory
         # changed.
         self.part.refresh_from_db(fields=["cursor"])
-        self.part.save_as_holder(state=PartState.QUEUED, claim_token=None)
+        transitions.release(self.part)
 
     def _hand_back(self) -> None:
         """Queue the rest of the part with the same task id: of two messages, one has an effect."""
@@ -283,7 +280,8 @@ def _ending(part: JobPart) -> Iterator[None]:
         yield
     except ClaimLostError as lost:
         logger.warning("%s This worker stops.", lost)
-        job.settle()  # this worker may have lost its claim right after its own last commit
+        # This worker may have lost its claim right after its own last commit.
+        transitions.settle(job)
     except (JobFailedError, UnknownKeyError) as failure:
         job.logger.error("%s", failure)
         _fail(part, storable_text(failure))
@@ -297,10 +295,7 @@ def _ending(part: JobPart) -> Iterator[None]:
 
 def _fail(part: JobPart, error: str, *, crashed: bool = False) -> None:
     try:
-        with transaction.atomic():
-            part.job.lock()
-            part.save_as_holder(state=PartState.FAILED, claim_token=None)
-            part.job.fail(error, crashed=crashed)
+        transitions.fail(part, error, crashed=crashed)
     except ClaimLostError as lost:
         logger.warning("%s This worker stops.", lost)
 

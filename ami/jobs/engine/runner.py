@@ -2,27 +2,25 @@
 
 import logging
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import Error, transaction
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.registry import UnknownKeyError
 from ami.base.storable import storable_text
+from ami.jobs import transitions
 from ami.jobs.engine import basis, heart, parts
 from ami.jobs.engine.admission import admit
 from ami.jobs.engine.faults import drop_dead_connection, is_transient
 from ami.jobs.engine.registry import JOB_TYPES, WorkFactory
 from ami.jobs.engine.work import PlannedWork, WholeWork
 from ami.jobs.journal.triggers import journaled_session
-from ami.jobs.models import Job, JobPart
+from ami.jobs.models import Job
 from ami.jobs.states import (
-    WAITING,
     ClaimLostError,
     JobCanceledError,
     JobFailedError,
@@ -41,25 +39,11 @@ def claim(job_id: int, *, task_id: str | None = None, only_silent: bool = False)
     With `only_silent`, claim a running Job only if its heartbeat is older than SILENT_SECONDS.
     Returns None if another worker was first, the Job has ended, or a newer message was sent for it.
     """
-    now, token = timezone.now(), uuid4()
-    mine = Q(status__in=WAITING)
-    if task_id:
-        again = Q(status=JobState.STARTED)
-        if only_silent:
-            again &= Q(heartbeat_at__lt=_silence())
-        mine = (mine | again) & Q(task_id=task_id)
-    Job.objects.filter(mine, pk=job_id).update(
-        status=JobState.STARTED,
-        claim_token=token,
-        attempts=F("attempts") + 1,
-        error="",
-        unsent="",
-        started_at=Coalesce(F("started_at"), now),
-        heartbeat_at=now,
-        finished_at=None,
-        updated_at=now,
+    job = Job.objects.filter(pk=job_id).first()
+    silent_since = _silence() if only_silent else None
+    return (
+        job if job and transitions.start(job, task_id=task_id, silent_since=silent_since) else None
     )
-    return Job.objects.filter(pk=job_id, claim_token=token).first()
 
 
 def run(
@@ -88,12 +72,12 @@ def run(
         _begin(job, make, hand_over=hand_over)
     except JobCanceledError:
         job.logger.warning("Canceled; committed changes stay.")
-        job.finish(Outcome.CANCELED)
+        transitions.finish(job, Outcome.CANCELED)
     except ClaimLostError as lost:
         logger.warning("%s This worker stops.", lost)
     except (JobFailedError, UnknownKeyError) as failure:
         job.logger.error("%s", failure)
-        job.finish(Outcome.FAILED, error=storable_text(failure))
+        transitions.finish(job, Outcome.FAILED, error=storable_text(failure))
     except Exception as crash:
         if is_transient(crash):
             raise
@@ -120,7 +104,7 @@ def _begin(job: Job, make: WorkFactory | None, *, hand_over: bool) -> None:
         basis.fix(work)
     if reason := work.nothing_to_do():
         job.logger.info("Nothing to do: %s", reason)
-        job.finish(Outcome.NOTHING, error=reason)
+        transitions.finish(job, Outcome.NOTHING, error=reason)
     elif isinstance(work, WholeWork):
         _run_whole(job, work)
     else:
@@ -132,7 +116,7 @@ def _end_canceled(job_id: int, task_id: str | None) -> None:
     """End a Job that was canceled after its worker was lost, before it had parts."""
     lost = Job.objects.filter(pk=job_id, task_id=task_id, status=JobState.CANCELING, parts=None)
     for job in lost:
-        job.finish(Outcome.CANCELED)
+        transitions.finish(job, Outcome.CANCELED)
 
 
 def _silence() -> datetime:
@@ -149,9 +133,7 @@ def _hand_over(job: Job) -> None:
 
     It gets a new task id, so that its first message has no effect if it is delivered again.
     """
-    held = Q(claim_token=job.claim_token)
-    values = {"task_id": str(uuid4()), "claim_token": None, "attempts": job.attempts - 1}
-    if not job.move(JobState.STARTED, where=held, status=JobState.PENDING, **values):
+    if not transitions.hand_over(job):
         job.raise_if_canceled()
         raise ClaimLostError(f"Job {job.pk} is held by another worker or has ended.")
     job.publish("ami.jobs.tasks.run_whole")
@@ -172,17 +154,17 @@ def _run_whole(job: Job, work: WholeWork) -> None:
     except Error as crash:  # it has its own transactions, so its progress is unknown
         _crash(job, crash)
     else:
-        job.finish(Outcome.SUCCEEDED)
+        transitions.finish(job, Outcome.SUCCEEDED)
 
 
 def _plan(job: Job, work: PlannedWork) -> None:
     """Split the work into parts, and store them with its basis."""
     planned = parts.plan_parts(job, work)
     with transaction.atomic():
-        if not Job.objects.select_for_update().filter(pk=job.pk, claim_token=job.claim_token):
+        if not job.lock(Q(claim_token=job.claim_token)):
             raise ClaimLostError(f"Job {job.pk} is held by another worker or has ended.")
         basis.store(job, work)
-        JobPart.objects.bulk_create(planned)
+        transitions.store_plan(planned)
     rows = sum(part.rows_total for part in planned)
     batches = sum(len(part.batches) for part in planned)
     job.logger.info("Rows in scope: %d, in batches: %d, in parts: %d.", rows, batches, len(planned))
@@ -202,10 +184,11 @@ def _hand_out(job: Job, make: WorkFactory | None) -> None:
         except BrokerError as error:
             job.logger.warning("%s and those after it wait for the broker: %s", part, error)
             return
-    job.settle()  # a worker may have been killed between the last part and the end of the Job
+    # A worker may have been killed between the last part and the end of the Job.
+    transitions.settle(job)
 
 
 def _crash(job: Job, crash: Exception) -> None:
     drop_dead_connection()
     job.logger.exception("The run crashed.")
-    job.finish(Outcome.CRASHED, error=parts.crash_sentence(crash))
+    transitions.finish(job, Outcome.CRASHED, error=parts.crash_sentence(crash))

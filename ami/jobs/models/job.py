@@ -1,30 +1,46 @@
 from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
 
+from celery import current_app
 from django.conf import settings
-from django.contrib.postgres.functions import RandomUUID
-from django.db import models, transaction
-from django.db.models import Exists, Q
-from django.db.models.functions import Cast
+from django.db import models
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
-from ami.jobs.models.run_state import RunState
+from ami.base.models import BaseModel
+from ami.jobs import transitions
+from ami.jobs.logging import JobLogger
+from ami.jobs.progress import JobProgress, ProgressField
 from ami.jobs.states import (
+    ATTEMPTS,
+    FINAL,
     RUNNING,
     STOPPED_SHORT,
     WAITING,
+    ClaimLostError,
     JobCanceledError,
     JobDispatchMode,
     JobState,
     Outcome,
     PartState,
 )
+from ami.jobs.summary import progress_of
+
+if TYPE_CHECKING:
+    from ami.jobs.models.part import JobPart
 
 
-class Job(RunState):
+class Job(BaseModel):
     """One long run, executed by Celery workers.
 
     The job type defines `params`; for "post_processing" it is `{"task": key, "config": {…}}`.
+    :mod:`ami.jobs.transitions` makes every change of `status`.
     """
+
+    if TYPE_CHECKING:
+        parts: models.Manager[JobPart]
 
     STALLED_JOBS_MAX_MINUTES = 20
 
@@ -89,6 +105,38 @@ class Job(RunState):
         editable=False,
         help_text="When the parts and the journal of the Job were deleted because it was old.",
     )
+    status = models.CharField(max_length=16, choices=JobState, default=JobState.CREATED)
+    outcome = models.CharField(max_length=16, choices=Outcome, blank=True, editable=False)
+    progress = ProgressField(default=JobProgress)
+    error = models.TextField(blank=True, help_text="Why the Job failed or had nothing to do.")
+    unsent = models.TextField(
+        blank=True,
+        editable=False,
+        help_text="Why the broker has not taken the Job's message; empty if it has.",
+    )
+    task_id = models.CharField(max_length=255, blank=True)
+    claim_token = models.UUIDField(
+        null=True, editable=False, help_text="The token of the worker that holds the Job."
+    )
+    attempts = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="The number of claims since the Job was queued."
+    )
+    waits_for = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="waiting",
+        help_text="The Job that must end first because both may write the same occurrences.",
+    )
+    admitted_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="The time since when no other Job may write the occurrences of this Job.",
+    )
+    heartbeat_at = models.DateTimeField(null=True, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -100,6 +148,14 @@ class Job(RunState):
     def __str__(self) -> str:
         return self.name
 
+    @cached_property
+    def logger(self) -> JobLogger:
+        return JobLogger(self.pk)
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
     @property
     def can_pause(self) -> bool:
         return self.status == JobState.STARTED and self.parts.exists()
@@ -109,7 +165,7 @@ class Job(RunState):
         """Whether it has stopped with work left and was not reverted."""
         if self.status not in STOPPED_SHORT:
             return self.status == JobState.PAUSED
-        return Job.objects.filter(self._left_undone(), pk=self.pk).exists() and not self.is_reverted
+        return Job.objects.filter(self.left_undone, pk=self.pk).exists() and not self.is_reverted
 
     @property
     def can_cancel(self) -> bool:
@@ -121,49 +177,58 @@ class Job(RunState):
         return Job.objects.filter(reverts=self.pk).exists()
 
     @property
+    def is_worn_out(self) -> bool:
+        """Whether too many workers claimed it and were lost before it had parts."""
+        return self.attempts > ATTEMPTS and not self.parts.exists()
+
+    @property
     def duration(self) -> timedelta | None:
         """The time from its start to its end, or until now while it runs."""
         if self.started_at is None:
             return None
         return (self.finished_at or timezone.now()) - self.started_at
 
+    @property
+    def waits(self) -> str:
+        """Why a queued Job cannot start: the broker, or another Job. Empty if neither is known."""
+        if self.unsent or self.waits_for is None or self.status not in WAITING:
+            return "" if self.is_final else self.unsent
+        blocker = f"Job {self.waits_for.pk} ({self.waits_for})"
+        return f"Waits for {blocker}, which may write the same occurrences."
+
+    @property
+    def undone_parts(self) -> "QuerySet[JobPart]":
+        return self.parts.exclude(state=PartState.DONE)
+
+    @property
+    def has_parts(self) -> Q:
+        """A condition: the Job has parts."""
+        return Q(Exists(self.parts.all()))
+
+    @property
+    def left_undone(self) -> Q:
+        """A condition: the Job has unfinished parts, or has no parts and has written nothing."""
+        untouched = ~self.has_parts & ~Q(Exists(self.changes.all()))
+        return Q(pruned_at=None) & (Q(Exists(self.undone_parts)) | untouched)
+
     def enqueue(self) -> bool:
         """Queue a created Job; its message is sent when the transaction commits.
 
         Returns False if the Job is in another state.
         """
-        return self._send(JobState.CREATED, status=JobState.PENDING)
+        return transitions.enqueue(self)
 
     def cancel(self, *, by: str = "") -> bool:
         """Cancel a waiting Job at once, and a running one after its current batches.
 
-        A running Job without a heartbeat for STALLED_JOBS_MAX_MINUTES ends at once: its workers are
-        lost or can write nothing more. `by` is the user to name in the log. Returns False if the
-        Job has ended.
+        A running Job without a heartbeat for STALLED_JOBS_MAX_MINUTES ends at once. `by` is the
+        user to name in the log. Returns False if the Job has ended.
         """
-        with transaction.atomic():
-            self.lock()  # otherwise a running Job could start to wait between the two updates
-            if self._end(Q(status__in=WAITING), Outcome.CANCELED):
-                self._record("Canceled", by)
-                return True
-            if not self.move(*RUNNING, status=JobState.CANCELING):
-                return False
-            self._record("Canceled; it stops after the current batches", by)
-        silent = timezone.now() - timedelta(minutes=self.STALLED_JOBS_MAX_MINUTES)
-        recent = self.parts.filter(heartbeat_at__gte=silent)
-        self.refresh_from_db(fields=["progress"])
-        is_silent = Q(heartbeat_at__lt=silent) & Q(~Exists(recent))
-        self._end(Q(status=JobState.CANCELING) & is_silent, Outcome.CANCELED)
-        self.settle()
-        return True
+        return transitions.cancel(self, by=by)
 
     def pause(self, *, by: str = "") -> bool:
         """Pause a running Job after its current batches. Returns False in other states."""
-        with transaction.atomic():
-            moved = self.move(JobState.STARTED, where=self._has_parts(), status=JobState.PAUSED)
-            if moved:
-                self._record("Paused", by)
-        return moved
+        return transitions.pause(self, by=by)
 
     def resume(self, *, by: str = "") -> bool:
         """Continue a Job that was paused, canceled or failed.
@@ -171,41 +236,52 @@ class Job(RunState):
         `by` is the user to name in the log. Returns False in other states, if no work is left, and
         if the revert of the Job has begun.
         """
-        with transaction.atomic():
-            self.lock()
-            moved = self._send(JobState.PAUSED, status=JobState.STARTED) or (
-                not self.is_reverted
-                and self._send(
-                    *STOPPED_SHORT,
-                    where=self._left_undone(),
-                    status=JobState.PENDING,
-                    outcome="",
-                    error="",
-                    finished_at=None,
-                )
-            )
-            if moved:
-                # New task ids make earlier messages invalid. A worker that is still in its last
-                # batch loses that batch, because it cannot be told from a worker that was lost.
-                self._undone_parts().update(
-                    state=PartState.QUEUED,
-                    claim_token=None,
-                    attempts=0,
-                    task_id=Cast(RandomUUID(), models.CharField()),
-                )
-                self._record("Resumed", by)
-        return moved
-
-    def _left_undone(self) -> Q:
-        """A condition: the Job has unfinished parts, or has no parts and has written nothing."""
-        untouched = ~self._has_parts() & ~Q(Exists(self.changes.all()))
-        return Q(pruned_at=None) & (Q(Exists(self._undone_parts())) | untouched)
+        return transitions.resume(self, by=by)
 
     def raise_if_canceled(self) -> None:
         """Raises JobCanceledError if the running Job is being canceled."""
         if Job.objects.filter(pk=self.pk, status=JobState.CANCELING).exists():
             raise JobCanceledError(f"Job {self.pk} was canceled.")
 
-    def _record(self, what: str, by: str) -> None:
-        if by:
-            self.logger.info("%s by %s.", what, by)
+    def publish(self, task: str = "ami.jobs.tasks.run_job") -> bool:
+        """Send the Job's message. If the broker is down, note that in `unsent`; return False."""
+        try:
+            current_app.send_task(task, args=[self.pk], task_id=self.task_id)
+        except OperationalError as error:
+            self.unsent = (
+                f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
+                "It will be sent when the broker is back."
+            )
+            Job.objects.filter(pk=self.pk).exclude(status__in=FINAL).update(unsent=self.unsent)
+            return False
+        return True
+
+    def checkpoint(self) -> None:
+        """Store progress and heartbeat, as the worker that holds the Job.
+
+        Code may run a method with a Job that no worker has claimed; it then has no token. Raises
+        ClaimLostError if another worker holds the Job or the Job has ended.
+        """
+        rows = Job.objects.filter(pk=self.pk, claim_token=self.claim_token)
+        if self.claim_token:
+            rows = rows.filter(status__in=RUNNING)
+        else:
+            rows = rows.exclude(status__in=FINAL)
+        if not rows.update(progress=self.progress, heartbeat_at=timezone.now()):
+            raise ClaimLostError(f"Job {self.pk} is held by another worker or has ended.")
+
+    def refresh_progress(self) -> None:
+        """Store what the parts have done so far, unless the Job has ended."""
+        self.refresh_from_db(fields=["progress"])
+        self.progress = progress_of(self)
+        rows = Job.objects.filter(pk=self.pk).exclude(status__in=FINAL)
+        rows.update(progress=self.progress, heartbeat_at=timezone.now())
+
+    def lock(self, where: Q | None = None) -> bool:
+        """Lock the Job's row against other changes of its state until the transaction ends.
+
+        Transactions that insert rows that refer to the Job do not wait. Returns False if the row
+        does not match `where`.
+        """
+        rows = Job.objects.select_for_update(no_key=True)
+        return bool(rows.filter(where or Q(), pk=self.pk).values("pk"))

@@ -1,13 +1,12 @@
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 from celery import current_app
 from django.db import models
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from ami.base.models import BaseModel
+from ami.jobs import transitions
 from ami.jobs.engine.work import Planned
 from ami.jobs.models.job import Job
 from ami.jobs.states import ATTEMPTS, ClaimLostError, JobState, PartState
@@ -71,27 +70,10 @@ class JobPart(BaseModel):
     def claim(cls, part_id: int, *, task_id: str) -> "JobPart | None":
         """Claim a part of a running Job for the worker that received the message `task_id`.
 
-        A part that another worker holds is taken over: the message was delivered again, so that
-        worker is lost, or loses its claim and can commit nothing more. Returns None if the part is
-        done, its Job is not running, or a newer message was sent for it.
+        Returns None if the part is done, its Job is not running, or a newer message was sent.
         """
-        now, token = timezone.now(), uuid4()
-        running = Job.objects.filter(pk=OuterRef("job"), status=JobState.STARTED)
-        cls.objects.filter(
-            Exists(running),
-            pk=part_id,
-            task_id=task_id,
-            state__in=(PartState.QUEUED, PartState.RUNNING),
-        ).update(
-            state=PartState.RUNNING,
-            claim_token=token,
-            attempts=models.F("attempts") + 1,
-            claimed_at=now,
-            rows_at_claim=models.F("rows_done"),
-            heartbeat_at=now,
-            updated_at=now,
-        )
-        return cls.objects.select_related("job").filter(pk=part_id, claim_token=token).first()
+        part = cls.objects.select_related("job").defer("batches").filter(pk=part_id).first()
+        return part if part and transitions.claim(part, task_id=task_id) else None
 
     def publish(self) -> None:
         """Send the part's message. Raises kombu's OperationalError if the broker is down."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ami.jobs import transitions
 from ami.jobs.engine import runner
 from ami.jobs.models import JobPart, JobState
 from ami.jobs.states import Outcome, PartState
@@ -68,10 +69,10 @@ def test_canceled_job_ends_only_when_none_of_its_parts_runs(
     part = JobPart.claim(first.pk, task_id=first.task_id)
     assert part
     assert fresh(job).cancel()
-    fresh(job).settle()
+    transitions.settle(fresh(job))
     assert fresh(job).status == JobState.CANCELING
     part.save_as_holder(state=PartState.QUEUED)
-    fresh(job).settle()
+    transitions.settle(fresh(job))
     assert fresh(job).outcome == Outcome.CANCELED
 
 

@@ -52,7 +52,7 @@ def test_job_that_the_broker_did_not_take_goes_out_once(
     assert "did not take" in Job.objects.get(pk=job.pk).unsent
     assert health.lost_enqueues() == {"checked": 1, "fixed": 0, "unfixable": 1}
 
-    monkeypatch.setattr("ami.jobs.models.run_state.current_app", current_app)
+    monkeypatch.setattr("ami.jobs.models.job.current_app", current_app)
     assert health.lost_enqueues() == {"checked": 1, "fixed": 1, "unfixable": 0}
     assert health.lost_enqueues() == {"checked": 1, "fixed": 0, "unfixable": 0}
     stored = Job.objects.get(pk=job.pk)

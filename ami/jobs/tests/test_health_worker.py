@@ -40,7 +40,7 @@ def test_run_that_the_broker_did_not_take_goes_out_when_it_is_back(
     job = launch_filter()
     job.refresh_from_db()
     assert job.unsent.startswith("The broker did not take")
-    monkeypatch.setattr("ami.jobs.models.run_state.current_app", current_app)
+    monkeypatch.setattr("ami.jobs.models.job.current_app", current_app)
     jobs_health_check.delay()
     jobs_health_check.delay()
     assert_ran_once(job)
@@ -52,7 +52,7 @@ def test_run_whose_worker_is_gone_is_begun_by_another(
     job = launch_filter()
     assert runner.claim(job.pk, task_id=job.task_id)
     silence(job)
-    monkeypatch.setattr("ami.jobs.models.run_state.current_app", current_app)
+    monkeypatch.setattr("ami.jobs.models.job.current_app", current_app)
     jobs_health_check.delay()
     assert_ran_once(job)
 

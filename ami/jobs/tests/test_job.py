@@ -8,6 +8,7 @@ from django.utils import timezone
 from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
 from ami.base.tests.snapshots import snapshot
+from ami.jobs import transitions
 from ami.jobs.engine import runner
 from ami.jobs.engine.parts import run_here
 from ami.jobs.models import Job, JobChange, JobDispatchMode, JobPart, JobState
@@ -88,12 +89,18 @@ def test_what_an_ended_job_tells_is_not_written_again(status: JobState) -> None:
     job.progress.add_or_update_stage_param(job.progress.add_stage("Stage"), "Rows done", 9)
     job.save()
     before = snapshot(Job, JobPart, JobChange)
-    for ask in (job.resume, job.cancel, job.pause, job.enqueue, lambda: job.fail("No.")):
+    for ask in (
+        job.resume,
+        job.cancel,
+        job.pause,
+        job.enqueue,
+        lambda: transitions.finish(job, Outcome.FAILED),
+    ):
         assert not ask()
-    assert not job.finish(Outcome.CRASHED)
-    job.settle()
+    assert not transitions.finish(job, Outcome.CRASHED)
+    transitions.settle(job)
     job.refresh_progress()
-    job.wake(job)
+    transitions.wake(job, job)
     with pytest.raises(ClaimLostError):
         job.checkpoint()
     with pytest.raises(ClaimLostError):
@@ -151,7 +158,7 @@ def test_worker_whose_claim_is_gone_writes_nothing() -> None:
     zombie.progress.add_stage("Zombie")
     with pytest.raises(ClaimLostError, match=f"Job {zombie.pk} is held by another worker"):
         zombie.checkpoint()
-    assert not zombie.finish(Outcome.SUCCEEDED)
+    assert not transitions.finish(zombie, Outcome.SUCCEEDED)
     stored = Job.objects.get(pk=zombie.pk)
     assert (stored.status, stored.progress) == (JobState.STARTED, JobProgress())
 
@@ -163,7 +170,7 @@ def test_worker_of_a_job_that_was_ended_over_its_head_writes_nothing(status: Job
     Job.objects.filter(pk=zombie.pk).update(status=status)
     with pytest.raises(ClaimLostError):
         zombie.checkpoint()
-    assert not zombie.finish(Outcome.SUCCEEDED)
+    assert not transitions.finish(zombie, Outcome.SUCCEEDED)
 
 
 def test_job_that_nobody_claimed_can_be_worked_on_by_hand() -> None:
@@ -184,14 +191,14 @@ def test_running_worker_is_told_of_a_cancel() -> None:
     with pytest.raises(JobCanceledError):
         job.raise_if_canceled()
     job.checkpoint()
-    assert job.finish(Outcome.CANCELED)
+    assert transitions.finish(job, Outcome.CANCELED)
 
 
 def test_every_stage_ends_as_the_job_does() -> None:
     job = runner.claim(make_job().pk)
     assert job
     job.progress.add_stage("Stage").progress = 0.5
-    assert job.finish(Outcome.FAILED, error="Why\x00 not.")
+    assert transitions.finish(job, Outcome.FAILED, error="Why\x00 not.")
     stored = Job.objects.get(pk=job.pk)
     stage = stored.progress.get_stage("stage")
     assert (stage.status, stage.progress) == (JobState.FAILURE, 0.5)
@@ -212,7 +219,7 @@ def test_cancel_ends_a_run_whose_worker_is_silent(status: JobState) -> None:
 def test_end_takes_the_claims_of_workers_that_still_have_a_part() -> None:
     job = running_job()
     part = make_part(job, PartState.RUNNING, claim_token=uuid4())
-    assert job.fail("Out of memory.")
+    assert transitions.finish(job, Outcome.FAILED, error="Out of memory.")
     with pytest.raises(ClaimLostError):
         part.save_as_holder(rows_done=1)
     part.refresh_from_db()

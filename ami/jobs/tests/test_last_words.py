@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
+from ami.jobs import transitions
 from ami.jobs.engine import parts, runner
-from ami.jobs.models import Job, JobPart, JobState, run_state
+from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import ClaimLostError, PartState
 from ami.jobs.summary import progress_of
 from ami.jobs.tests.job_types import make_job
@@ -41,7 +42,7 @@ def test_message_of_a_job_whose_parts_are_done_ends_it(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as killed_before_the_end:
-        killed_before_the_end.setattr(Job, "settle", lambda job: None)
+        killed_before_the_end.setattr(transitions, "settle", lambda job: None)
         work_off(*job.parts.all())
     assert status(job) == JobState.STARTED
     runner.run(job.pk, task_id="first")
@@ -60,7 +61,7 @@ def test_progress_that_comes_late_leaves_the_end_as_it_is(
         work_off(*job.parts.exclude(state=PartState.DONE))
         return stale
 
-    monkeypatch.setattr(run_state, "progress_of", end_meanwhile)
+    monkeypatch.setattr("ami.jobs.models.job.progress_of", end_meanwhile)
     slow.refresh_progress()
     assert status(job) == JobState.SUCCESS
     (stage,) = job.progress.stages
@@ -107,7 +108,7 @@ def test_failure_of_a_part_and_of_its_job_are_one(
     part = job.parts.all()[0]
     with monkeypatch.context() as killed:
         killed.setattr(parts, "JOB_TYPES", {})
-        killed.setattr(Job, "fail", fail)
+        killed.setattr(transitions, "_end", fail)
         with pytest.raises(ConnectionError):
             work_off(part)
     part.refresh_from_db()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
+from ami.jobs import transitions
 from ami.jobs.engine import parts, runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.service import AlreadyLaunchedError
@@ -244,23 +245,23 @@ def test_cancel_of_a_claimed_job_that_has_to_wait(
 
 
 def test_cancel_finds_a_job_that_is_put_back_to_wait_meanwhile(
-    broker: Broker, scope: SourceImageCollection
+    broker: Broker, scope: SourceImageCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is running when the cancellation looks for waiting parts, and waits at the second look."""
     holder, _ = handed_out(broker, scope)
     job = queued(PartingTask, scope)
     broker.forget()
     assert runner.claim(job.pk, task_id=job.task_id)
-    canceling = fresh(job)
-    end = canceling._end
+    end = transitions._end
 
     def put_back(*args: Any, **kwargs: Any) -> bool:
         ended = end(*args, **kwargs)
         race(lambda: put_back_now(job, holder))
         return ended
 
-    canceling._end = put_back  # type: ignore[method-assign]
-    assert canceling.cancel()
+    monkeypatch.setattr(transitions, "_end", put_back)
+    assert fresh(job).cancel()
+    monkeypatch.setattr(transitions, "_end", end)
     runner.run(job.pk, task_id=job.task_id)
     assert assert_sound(job).outcome == Outcome.CANCELED
 
@@ -295,7 +296,7 @@ def test_failed_part_and_its_job_end_together(
 
     with monkeypatch.context() as patch:
         patch.setattr(parts, "prepare", lambda *args: 1 / 0)
-        patch.setattr(Job, "fail", killed)
+        patch.setattr(transitions, "_end", killed)
         with pytest.raises(Killed):
             run_part(first)
     first.refresh_from_db()

@@ -89,7 +89,7 @@ class Broker:
 
 def played_broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     broker = Broker()
-    for module in ("run_state", "part"):
+    for module in ("job", "part"):
         monkeypatch.setattr(f"ami.jobs.models.{module}.current_app", broker)
     return broker
 

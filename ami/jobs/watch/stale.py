@@ -19,6 +19,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.storable import storable_text
+from ami.jobs import transitions
 from ami.jobs.engine.faults import drop_dead_connection
 from ami.jobs.models import Job, JobPart
 from ami.jobs.states import FINAL, WAITING, JobState, PartState
@@ -205,7 +206,7 @@ def _act(job: Job, rows: Sequence[Job | JobPart]) -> bool:
     if job.status == JobState.CANCELING:
         job.cancel()
     else:
-        job.settle()
+        transitions.settle(job)
     return False
 
 

@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils.translation import gettext_lazy
 
 from ami.base.tests.factories import make_user
+from ami.jobs import transitions
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
 from ami.jobs.tests.admin import page_of
@@ -151,8 +152,8 @@ def test_end_that_cannot_be_written_leaves_the_job_in_memory_as_it_is() -> None:
         raise RuntimeError("No progress.")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ami.jobs.models.run_state.progress_of", refuse)
+        patch.setattr("ami.jobs.summary.progress_of", refuse)
         with pytest.raises(RuntimeError):
-            job.finish(Outcome.SUCCEEDED)
+            transitions.finish(job, Outcome.SUCCEEDED)
     assert (job.status, job.outcome, job.finished_at) == (JobState.STARTED, "", None)
-    assert job.finish(Outcome.CRASHED, error="It broke.")
+    assert transitions.finish(job, Outcome.CRASHED, error="It broke.")
