@@ -69,9 +69,9 @@ def repair_here(
         drop_dead_connection()
         held = Job.objects.get(pk=job.pk)
         if isinstance(error, Exception):
-            transitions.finish(held, Outcome.CRASHED, error=f"{type(error).__name__}: {error}")
+            transitions.end(held, Outcome.CRASHED, error=f"{type(error).__name__}: {error}")
         else:
-            transitions.finish(held, Outcome.CANCELED)
+            transitions.end(held, Outcome.CANCELED)
         raise
     return result_of(job)
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from ami.base.registry import UnknownKeyError
 from ami.jobs import transitions
 from ami.jobs.engine.registry import RUNS_AGAIN
-from ami.jobs.models import Job
+from ami.jobs.models import Job, JobPart
 from ami.jobs.states import JobFailedError, JobState
 from ami.users.models import User
 
@@ -20,7 +20,8 @@ def create_jobs(jobs: Sequence[Job]) -> list[Job]:
     """
     with transaction.atomic():
         created = Job.objects.bulk_create(map(transitions.as_queued, jobs))
-        transaction.on_commit(partial(_publish, created))
+        parts = JobPart.objects.bulk_create(map(JobPart.first, created))
+        transaction.on_commit(partial(_publish, parts))
     return created
 
 
@@ -75,10 +76,11 @@ def refuse_to_run_again(job: Job) -> None:
         )
 
 
-def _publish(jobs: Sequence[Job]) -> None:
+def _publish(parts: Sequence[JobPart]) -> None:
     """Send the messages; stop at the first that fails, because each failure takes seconds."""
-    for job in jobs:
-        if not job.publish():
-            unsent = Job.objects.filter(pk__in=[other.pk for other in jobs if other.pk > job.pk])
-            unsent.filter(status=JobState.PENDING).update(unsent=job.unsent)
+    for part in parts:
+        if not part.publish():
+            unsent = [other.job_id for other in parts if other.job_id > part.job_id]
+            queued = Job.objects.filter(pk__in=unsent, status=JobState.PENDING)
+            queued.update(unsent=part.job.unsent)
             return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Summary(NamedTuple):
     """Figures of a running Job. `rate` is in rows per second, over the running parts.
 
-    `states` counts the parts by state; `queued_at` is the earliest time that a part was queued.
+    `states` counts the planned parts; `queued_at` is the earliest time that one was queued.
     """
 
     rows_total: int
@@ -48,8 +48,11 @@ def summary_of(job: "Job") -> Summary:
             filter=Q(state=PartState.RUNNING, heartbeat_at__gt=F("claimed_at")),
         ),
         heartbeat=Max("heartbeat_at"),
-        queued_at=Min("updated_at", filter=Q(state=PartState.QUEUED)),
-        **{f"parts_{state}": Count("pk", filter=Q(state=state)) for state in PartState},
+        queued_at=Min("updated_at", filter=Q(state=PartState.QUEUED, is_planned=True)),
+        **{
+            f"parts_{state}": Count("pk", filter=Q(state=state, is_planned=True))
+            for state in PartState
+        },
     )
     return Summary(
         rows_total=figures["total"],
@@ -66,7 +69,8 @@ def progress_of(job: "Job") -> JobProgress:
     """The Job's progress with the share done and the counters of all parts."""
     progress: JobProgress = job.progress.copy(deep=True)
     columns = ("counts", "skipped", "rows_total", "rows_done")
-    parts = list(job.parts.order_by("number").values_list(*columns))
+    planned = job.parts.filter(is_planned=True).order_by("number")
+    parts = list(planned.values_list(*columns))
     stage, counts = progress.work_stage, Counter[str]()
     if not parts or stage is None:
         return progress

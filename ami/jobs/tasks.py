@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import Error
 
 from ami.base.ids import RowId
-from ami.jobs.engine import parts, runner
+from ami.jobs.engine import runner
 from ami.jobs.engine.faults import is_transient
 from ami.jobs.models import Pulse
 from ami.jobs.states import StillRunsError
@@ -30,10 +30,9 @@ PATIENCE: dict[str, Any] = {"default_retry_delay": 5, "max_retries": None}
 
 @shared_task(bind=True, **PATIENCE)
 def run_job(self: Any, job_id: RowId) -> None:
-    """Run a queued Job, or send its parts; a direct call runs it in this process."""
-    here = self.request.called_directly or self.request.is_eager
+    """Run the part that starts a Job; a direct call runs work of one call in this process."""
     with _again_later(self):
-        runner.run(job_id, task_id=self.request.id, hand_over=not here)
+        runner.run(job_id, task_id=self.request.id, hand_over=not _is_here(self))
 
 
 @shared_task(
@@ -42,11 +41,11 @@ def run_job(self: Any, job_id: RowId) -> None:
     time_limit=settings.OWN_RUN_TIME_LIMIT + settings.OWN_RUN_CLEAN_UP,
     **PATIENCE,
 )
-def run_whole(self: Any, job_id: RowId) -> None:
-    """Run a Job whose work is one call and may take hours."""
+def run_whole(self: Any, part_id: RowId) -> None:
+    """Run the part of a Job whose work is one call and may take hours."""
     with _again_later(self):
         try:
-            runner.run(job_id, task_id=self.request.id, only_silent=True)
+            runner.run_part(part_id, task_id=self.request.id, only_silent=True)
         except StillRunsError:
             raise self.retry(countdown=AGAIN_SECONDS) from None
 
@@ -55,7 +54,7 @@ def run_whole(self: Any, job_id: RowId) -> None:
 def run_part(self: Any, part_id: RowId) -> None:
     """Run one part of a Job."""
     with _again_later(self):
-        parts.run(part_id, task_id=self.request.id)
+        runner.run_part(part_id, task_id=self.request.id, hand_over=not _is_here(self))
 
 
 @shared_task
@@ -72,6 +71,10 @@ def tick() -> None:
     """
     Pulse.record(Pulse.Name.TICK)
     health.check_messages()
+
+
+def _is_here(task: Any) -> bool:
+    return bool(task.request.called_directly or task.request.is_eager)
 
 
 @contextmanager

@@ -5,11 +5,10 @@ two changes happen at once, one has no effect, and its function returns False or
 ClaimLostError.
 """
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.contrib.postgres.functions import RandomUUID
 from django.db import models, transaction
@@ -25,6 +24,7 @@ from ami.jobs.states import (
     STOPPED_SHORT,
     WAITING,
     JobState,
+    JobStoppedError,
     Outcome,
     PartState,
 )
@@ -32,6 +32,9 @@ from ami.jobs.summary import final_progress, skipped_in
 
 if TYPE_CHECKING:
     from ami.jobs.models import Job, JobPart
+
+
+RELEASED: dict[str, Any] = {"state": PartState.QUEUED, "claim_token": None}
 
 
 # A Job
@@ -44,64 +47,11 @@ def as_queued(job: "Job") -> "Job":
 
 
 def enqueue(job: "Job") -> bool:
-    """Queue a created Job; its message is sent when the transaction commits."""
-    return _send(job, JobState.CREATED, status=JobState.PENDING)
+    """Queue a created Job; its message is sent when the transaction commits.
 
-
-def start(job: "Job", *, task_id: str | None, silent_since: datetime | None = None) -> bool:
-    """Claim a waiting Job, or a running Job whose message `task_id` was delivered again.
-
-    With `silent_since`, claim a running Job only if its heartbeat is older.
+    Returns False if the Job is in another state.
     """
-    now, token = timezone.now(), uuid4()
-    mine = Q(status__in=WAITING)
-    if task_id:
-        again = Q(status=JobState.STARTED)
-        if silent_since:
-            again &= Q(heartbeat_at__lt=silent_since)
-        mine = (mine | again) & Q(task_id=task_id)
-    _rows(job).filter(mine, pk=job.pk).update(
-        status=JobState.STARTED,
-        claim_token=token,
-        attempts=F("attempts") + 1,
-        error="",
-        unsent="",
-        started_at=Coalesce(F("started_at"), now),
-        heartbeat_at=now,
-        finished_at=None,
-        updated_at=now,
-    )
-    job.refresh_from_db()
-    return job.claim_token == token
-
-
-def hand_over(job: "Job") -> bool:
-    """Queue a claimed Job for another task, with a new id; returns False if the claim is lost."""
-    return _move(
-        job,
-        JobState.STARTED,
-        where=Q(claim_token=job.claim_token),
-        status=JobState.PENDING,
-        task_id=str(uuid4()),
-        claim_token=None,
-        attempts=job.attempts - 1,
-    )
-
-
-def admit(job: "Job", blocker: "Job | None") -> bool:
-    """Let a claimed Job write, or wait for `blocker`; returns False if the claim is lost."""
-    held = Q(claim_token=job.claim_token)
-    if blocker is None:
-        values: dict[str, Any] = {"admitted_at": timezone.now(), "waits_for": None}
-        return _move(job, JobState.STARTED, where=held, **values)
-    return _move(
-        job,
-        JobState.STARTED,
-        where=held,
-        status=JobState.PENDING,
-        waits_for=blocker,
-        claim_token=None,
-    )
+    return _send(job, JobState.CREATED, status=JobState.PENDING)
 
 
 def wake(job: "Job", blocker: "Job") -> None:
@@ -113,7 +63,8 @@ def cancel(job: "Job", *, by: str = "") -> bool:
     """Cancel a waiting Job at once, and a running one after its current batches.
 
     A running Job without a heartbeat for STALLED_JOBS_MAX_MINUTES ends at once: its workers are
-    lost or can write nothing more.
+    lost or can write nothing more. `by` is the user to name in the log. Returns False if the Job
+    has ended.
     """
     with transaction.atomic():
         job.lock()  # otherwise a running Job could start to wait between the two updates
@@ -123,26 +74,29 @@ def cancel(job: "Job", *, by: str = "") -> bool:
         if not _move(job, *RUNNING, status=JobState.CANCELING):
             return False
         _record(job, "Canceled; it stops after the current batches", by)
-    silent = timezone.now() - timedelta(minutes=job.STALLED_JOBS_MAX_MINUTES)
-    recent = job.parts.filter(heartbeat_at__gte=silent)
     job.refresh_from_db(fields=["progress"])
-    is_silent = Q(heartbeat_at__lt=silent) & Q(~Exists(recent))
-    _end(job, Q(status=JobState.CANCELING) & is_silent, Outcome.CANCELED)
+    silent = timezone.now() - timedelta(minutes=job.STALLED_JOBS_MAX_MINUTES)
+    heard = job.parts.filter(heartbeat_at__gte=silent)
+    is_silent = Q(Exists(job.parts.exclude(heartbeat_at=None)), ~Exists(heard))
+    _end(job, Q(is_silent, status=JobState.CANCELING), Outcome.CANCELED)
     settle(job)
     return True
 
 
 def pause(job: "Job", *, by: str = "") -> bool:
-    """Pause a running Job after its current batches."""
+    """Pause a running Job after its current batches. Returns False in other states."""
     with transaction.atomic():
-        paused = _move(job, JobState.STARTED, where=job.has_parts, status=JobState.PAUSED)
+        paused = _move(job, JobState.STARTED, where=job.runs_in_parts, status=JobState.PAUSED)
         if paused:
             _record(job, "Paused", by)
     return paused
 
 
 def resume(job: "Job", *, by: str = "") -> bool:
-    """Continue a Job that was paused, or was canceled or failed with work left."""
+    """Continue a Job that was paused, canceled or failed.
+
+    Returns False in other states, if no work is left, and if the revert of the Job has begun.
+    """
     with transaction.atomic():
         job.lock()
         resumed = _send(job, JobState.PAUSED, status=JobState.STARTED) or (
@@ -158,22 +112,13 @@ def resume(job: "Job", *, by: str = "") -> bool:
             )
         )
         if resumed:
-            # New task ids make earlier messages invalid. A worker that is still in its last
-            # batch loses that batch, because it cannot be told from a worker that was lost.
-            job.undone_parts.update(
-                state=PartState.QUEUED,
-                claim_token=None,
-                attempts=0,
-                task_id=Cast(RandomUUID(), models.CharField()),
-            )
             _record(job, "Resumed", by)
     return resumed
 
 
-def finish(job: "Job", outcome: Outcome, *, error: str = "") -> bool:
-    """End the run that this worker holds."""
-    held = Q(status__in=RUNNING, claim_token=job.claim_token)
-    return _end(job, held, outcome, error=error)
+def end(job: "Job", outcome: Outcome, *, error: str = "") -> bool:
+    """End a running Job. Workers that hold its parts lose their claims."""
+    return _end(job, Q(status__in=RUNNING), outcome, error=error)
 
 
 def settle(job: "Job") -> None:
@@ -192,7 +137,7 @@ def settle(job: "Job") -> None:
     rows = job.parts.aggregate(
         total=models.Sum("rows_total", default=0), failed=models.Sum("rows_failed", default=0)
     )
-    done = Q(~undone, status__in=RUNNING) & job.has_parts
+    done = Q(~undone, Exists(job.parts.all()), status__in=RUNNING)
     if rows["total"] and rows["failed"] == rows["total"]:
         _end(job, done, Outcome.CRASHED, error="Every row failed; the log says why.")
     else:
@@ -202,52 +147,87 @@ def settle(job: "Job") -> None:
 # A part
 
 
-def store_plan(parts: "Iterable[JobPart]") -> None:
-    """Insert planned parts as queued; a part without batches is done."""
-    parts = list(parts)
-    for part in parts:
-        part.state = PartState.QUEUED if part.batches else PartState.DONE
-    type(parts[0])._default_manager.bulk_create(parts)
-
-
 def store_held(part: "JobPart") -> None:
     """Insert a planned part as held by this process."""
-    part.state, part.claim_token, part.claimed_at = PartState.RUNNING, uuid4(), timezone.now()
+    part.state, part.claim_token = PartState.RUNNING, uuid4()
+    part.claimed_at = part.heartbeat_at = timezone.now()
     part.save(force_insert=True)
 
 
-def claim(part: "JobPart", *, task_id: str) -> bool:
-    """Claim a part of a running Job for the worker that received the message `task_id`.
+def claim(
+    part: "JobPart", *, task_id: str | None, silent_since: datetime | None = None
+) -> UUID | None:
+    """Claim a part for the worker that received the message `task_id`; returns the token.
 
     A part that another worker holds is taken over: the message was delivered again, so that worker
-    is lost, or loses its claim and can commit nothing more. Returns False if the part is done, its
-    Job is not running, or a newer message was sent for it.
+    is lost, or loses its claim and can commit nothing more. With `silent_since`, it is taken over
+    only if its heartbeat is older. The first claim starts a waiting Job. Without `task_id`, only a
+    part of a waiting Job is claimed.
+
+    Returns None if the part is done, its Job is neither running nor waiting, or a newer message was
+    sent for it.
     """
     now, token = timezone.now(), uuid4()
-    running = _rows(part.job).filter(pk=part.job_id, status=JobState.STARTED)
-    parts = type(part)._default_manager.filter(
-        Exists(running),
-        pk=part.pk,
-        task_id=task_id,
-        state__in=(PartState.QUEUED, PartState.RUNNING),
+    unheard = Q(heartbeat_at__lt=silent_since) if silent_since else Q()
+    mine = Q(state=PartState.QUEUED)
+    if task_id:
+        mine = (mine | Q(unheard, state=PartState.RUNNING)) & Q(task_id=task_id)
+    running = _rows(part.job).filter(
+        pk=part.job_id, status__in=(JobState.STARTED, JobState.CANCELING)
     )
-    claimed = parts.update(
-        state=PartState.RUNNING,
-        claim_token=token,
-        attempts=F("attempts") + 1,
-        claimed_at=now,
-        rows_at_claim=F("rows_done"),
-        heartbeat_at=now,
-        updated_at=now,
-    )
-    if claimed:
-        part.refresh_from_db(from_queryset=type(part)._default_manager.select_related("job"))
-    return bool(claimed) and part.claim_token == token
+    with transaction.atomic():
+        started = part.job.status in WAITING and _move(
+            part.job,
+            *WAITING,
+            status=JobState.STARTED,
+            error="",
+            unsent="",
+            started_at=Coalesce(F("started_at"), now),
+        )
+        claimed = (started or task_id) and _parts(part).filter(mine, Exists(running)).update(
+            state=PartState.RUNNING,
+            claim_token=token,
+            attempts=F("attempts") + 1,
+            claimed_at=now,
+            rows_at_claim=F("rows_done"),
+            heartbeat_at=now,
+            updated_at=now,
+        )
+        if not claimed:
+            transaction.set_rollback(True)
+    return token if claimed else None
+
+
+def admit(part: "JobPart", blocker: "Job | None") -> None:
+    """Let the Job of a held part write, or wait for `blocker`.
+
+    Raises JobStoppedError and ClaimLostError.
+    """
+    if blocker is None:
+        _move_as_holder(part, {}, admitted_at=timezone.now(), waits_for=None)
+    else:
+        _move_as_holder(part, RELEASED, status=JobState.PENDING, waits_for=blocker)
+
+
+def hand_over(part: "JobPart") -> None:
+    """Queue the Job of a held part for another task, with a new id.
+
+    Its first message then has no effect if it is delivered again. Raises JobStoppedError and
+    ClaimLostError.
+    """
+    task_id = str(uuid4())
+    values = {**RELEASED, "task_id": task_id, "attempts": part.attempts - 1}
+    _move_as_holder(part, values, status=JobState.PENDING, task_id=task_id)
 
 
 def release(part: "JobPart") -> None:
     """Queue a part that this worker holds. Raises ClaimLostError."""
-    part.save_as_holder(state=PartState.QUEUED, claim_token=None)
+    part.save_as_holder(**RELEASED)
+
+
+def complete(part: "JobPart") -> None:
+    """Note that a part that this worker holds is done. Raises ClaimLostError."""
+    part.save_as_holder(state=PartState.DONE, claim_token=None, attempts=0)
 
 
 def advance(part: "JobPart", **values: Any) -> None:
@@ -261,18 +241,41 @@ def advance(part: "JobPart", **values: Any) -> None:
     part.save_as_holder(**values)
 
 
-def fail(part: "JobPart", error: str, *, crashed: bool = False) -> None:
+def finish(part: "JobPart", outcome: Outcome, *, error: str = "") -> None:
     """End the Job because of a part that this worker holds. Raises ClaimLostError."""
-    job, outcome = part.job, Outcome.CRASHED if crashed else Outcome.FAILED
+    state = PartState.DONE if STATUS_OF[outcome] == JobState.SUCCESS else PartState.FAILED
     with transaction.atomic():
-        job.lock()
-        part.save_as_holder(state=PartState.FAILED, claim_token=None)
-        job.refresh_from_db(fields=["progress"])
-        _end(job, Q(status__in=RUNNING), outcome, error=error)
+        part.job.lock()
+        part.save_as_holder(state=state, claim_token=None)
+        part.job.refresh_from_db(fields=["progress"])
+        end(part.job, outcome, error=error)
+
+
+def carrier(job: "Job") -> "JobPart":
+    """The part whose message starts or resumes the Job; it is created if the Job has none."""
+    part = job.undone_parts.order_by("number").first() or job.parts.order_by("number").first()
+    if part is None:
+        if not job.task_id:
+            _move(job, task_id=str(uuid4()))
+        first = {"task_id": job.task_id, "is_planned": False, "opens": True}
+        part, _ = job.parts.get_or_create(number=1, defaults=first)
+    return part
 
 
 def _rows(job: "Job") -> "models.QuerySet[Job]":
     return type(job)._default_manager.all()
+
+
+def _parts(part: "JobPart") -> "models.QuerySet[JobPart]":
+    return type(part)._default_manager.filter(pk=part.pk)
+
+
+def _move_as_holder(part: "JobPart", own: dict[str, Any], **values: Any) -> None:
+    """Write `own` to a held part and `values` to its running Job, or nothing."""
+    with transaction.atomic():
+        if not _move(part.job, JobState.STARTED, **values):
+            raise JobStoppedError(f"Job {part.job_id} no longer runs.")
+        part.save_as_holder(**own)
 
 
 def _move(job: "Job", *states: JobState, where: Q | None = None, **values: Any) -> bool:
@@ -293,9 +296,16 @@ def _move(job: "Job", *states: JobState, where: Q | None = None, **values: Any) 
 def _send(job: "Job", *states: JobState, where: Q | None = None, **values: Any) -> bool:
     """Change the state, and send a message with a new task id when the transaction commits."""
     with transaction.atomic():
-        moved = _move(job, *states, where=where, task_id=str(uuid4()), attempts=0, **values)
+        moved = _move(job, *states, where=where, task_id=str(uuid4()), **values)
         if moved:
-            transaction.on_commit(job.publish)
+            # New task ids make earlier messages invalid. A worker that is still in its last batch
+            # loses that batch, because it cannot be told from a worker that was lost.
+            new_id = Cast(RandomUUID(), models.CharField())
+            job.undone_parts.update(**RELEASED, attempts=0, opens=False, task_id=new_id)
+            part = carrier(job)
+            part.task_id, part.opens = job.task_id, True
+            part.save(update_fields=["task_id", "opens", "updated_at"])
+            transaction.on_commit(part.publish)
     return moved
 
 
@@ -305,8 +315,7 @@ def _end(job: "Job", where: Q, outcome: Outcome, *, error: str = "") -> bool:
         if not job.lock(where):
             return False
         # Revoke the claims of workers that still hold a part, and sum up what was done.
-        running = job.parts.filter(state=PartState.RUNNING)
-        running.update(state=PartState.QUEUED, claim_token=None)
+        job.parts.filter(state=PartState.RUNNING).update(**RELEASED)
         progress = final_progress(job, outcome)
         if outcome == Outcome.SUCCEEDED and (progress.skipped or progress.warnings):
             outcome = Outcome.PROBLEMS
@@ -320,7 +329,6 @@ def _end(job: "Job", where: Q, outcome: Outcome, *, error: str = "") -> bool:
             progress=progress,
             error=storable_text(error),
             unsent="",
-            claim_token=None,
             waits_for=None,
             admitted_at=None,
             finished_at=timezone.now(),

@@ -80,7 +80,7 @@ class Likeness:
                 | {"counts": dict(part.counts), "skipped": part.skipped}
                 for part in job.parts.order_by("number")
             ],
-            "job": (job.status, job.outcome, job.error, job.claim_token, job.admitted_at),
+            "job": (job.status, job.outcome, job.error, job.admitted_at),
             "figures": [
                 (stage.key, stage.status, stage.progress, {p.key: p.value for p in stage.params})
                 for stage in job.progress.stages

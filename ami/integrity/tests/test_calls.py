@@ -122,7 +122,7 @@ class TestOneWriter:
         assert must_wait(job)
         with django_capture_on_commit_callbacks(execute=True):
             first.cancel()
-            transitions.finish(Job.objects.get(pk=first.pk), Outcome.CANCELED)
+            transitions.end(Job.objects.get(pk=first.pk), Outcome.CANCELED)
         job.refresh_from_db()
         assert published[-1] == (job.task_id, [job.pk])
 

@@ -74,7 +74,6 @@ def whole_seconds(duration: timedelta | None) -> str:
 def _progress(job: Job, summary: Summary) -> Progress:
     done, total, left = summary.rows_done, summary.rows_total, summary.seconds_left
     running = job.status in RUNNING
-    heartbeats = [at for at in (summary.heartbeat_at, job.heartbeat_at) if at]
     return Progress(
         percent=100 * done // total if total else round(100 * job.progress.fraction),
         rows=f"{intcomma(done)} of {intcomma(total)} rows" if total else None,
@@ -82,7 +81,7 @@ def _progress(job: Job, summary: Summary) -> Progress:
         left=whole_seconds(timedelta(seconds=left)) if running and left else None,
         failed=summary.rows_failed,
         parts=_states(summary.states),
-        heartbeat_at=max(heartbeats, default=None) if running else None,
+        heartbeat_at=summary.heartbeat_at if running else None,
     )
 
 

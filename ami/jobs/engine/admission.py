@@ -11,8 +11,8 @@ from ami.base.registry import UnknownKeyError
 from ami.jobs import transitions
 from ami.jobs.engine.registry import JOB_TYPES
 from ami.jobs.engine.work import Work
-from ami.jobs.models import Job
-from ami.jobs.states import RUNNING, ClaimLostError, JobFailedError, JobState
+from ami.jobs.models import Job, JobPart
+from ami.jobs.states import RUNNING, JobFailedError, JobState
 from ami.main.models import Detection
 
 # One Job is admitted at a time, so that two Jobs never admit each other at the same moment.
@@ -27,20 +27,19 @@ SELECT EXISTS (
 """
 
 
-def admit(job: Job, work: Work) -> bool:
-    """Allow a claimed Job to write; if it has to wait, queue it again and return False.
+def admit(part: JobPart, work: Work) -> bool:
+    """Allow the Job of a held part to write; if it has to wait, queue it and return False.
 
-    Raises JobCanceledError, and ClaimLostError if another worker holds the Job or it has ended.
+    Raises JobStoppedError, and ClaimLostError if another worker holds the part.
     """
+    job = part.job
     if job.admitted_at:
         return True
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(LOCK)
         blocker = _blocker(job, work.touched())
-        if not transitions.admit(job, blocker):
-            job.raise_if_canceled()
-            raise ClaimLostError(f"Job {job.pk} is held by another worker or has ended.")
+        transitions.admit(part, blocker)
     if blocker:
         job.logger.info("Waits for Job %d.", blocker.pk)
         if Job.objects.filter(pk=blocker.pk, admitted_at=None, waits_for=None).exists():

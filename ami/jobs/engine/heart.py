@@ -8,7 +8,7 @@ from threading import Event, Thread
 from django.db import Error, connection
 from django.utils import timezone
 
-from ami.jobs.models import Job
+from ami.jobs.models import JobPart
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +19,13 @@ JOIN_SECONDS = 5
 
 
 @contextmanager
-def beating(job: Job) -> Iterator[None]:
-    """Write a heartbeat every 10 s while this process holds `job`.
+def beating(part: JobPart) -> Iterator[None]:
+    """Write a heartbeat every 10 s while this process holds `part`.
 
     Each heartbeat also writes the pending log lines.
     """
     over = Event()
-    heart = Thread(target=_beat, args=(job, over), name=f"heart of Job {job.pk}", daemon=True)
+    heart = Thread(target=_beat, args=(part, over), name=f"heart of {part}", daemon=True)
     heart.start()
     try:
         yield
@@ -34,16 +34,16 @@ def beating(job: Job) -> Iterator[None]:
         heart.join(JOIN_SECONDS)
 
 
-def _beat(job: Job, over: Event) -> None:
-    held = Job.objects.filter(pk=job.pk, claim_token=job.claim_token)
+def _beat(part: JobPart, over: Event) -> None:
+    held = JobPart.objects.filter(pk=part.pk, claim_token=part.claim_token)
     try:
         while not over.wait(BEAT_SECONDS):
             try:
                 if not held.update(heartbeat_at=timezone.now()):
                     return
-                job.logger.rows.flush()
+                part.job.logger.rows.flush()
             except Error:  # the database may be back at the next beat
-                logger.warning("A heartbeat of Job %d could not be written.", job.pk, exc_info=True)
+                logger.warning("A heartbeat of %s could not be written.", part, exc_info=True)
                 connection.close()
     finally:
         connection.close()

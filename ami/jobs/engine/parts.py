@@ -1,27 +1,23 @@
-"""A worker's run of a part: batch by batch, until the part is done, stopped, or time is up."""
+"""Walk a part: batch by batch, until it is done, its Job is stopped, or its time is up."""
 
 import logging
-import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
+from math import inf
 from uuid import uuid4
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.db.models import Sum
-from kombu.exceptions import OperationalError as BrokerError
 
-from ami.base.registry import UnknownKeyError
 from ami.base.storable import storable_text
 from ami.jobs import transitions
 from ami.jobs.engine import basis
 from ami.jobs.engine.batches import advance, do_batch, prepare
 from ami.jobs.engine.faults import drop_dead_connection, is_programming_error, is_transient
-from ami.jobs.engine.registry import JOB_TYPES, WorkFactory
-from ami.jobs.engine.work import Planned, PlannedWork, Skipped, WholeWork, Work
+from ami.jobs.engine.work import Planned, PlannedWork, Skipped, Work
 from ami.jobs.models import Job, JobPart
 from ami.jobs.states import (
     FINAL,
@@ -43,24 +39,27 @@ FAULTS_TOLERATED = 49
 ADVANCED = ("state", "cursor", "rows_done", "rows_failed", "counts", "skipped", "attempts")
 
 
-def run(part_id: int, *, task_id: str, make: WorkFactory | None = None) -> None:
-    """Run a part for the message `task_id`, for at most PART_SECONDS plus one batch.
+def walk(part: JobPart, work: PlannedWork, *, to_the_end: bool = False) -> None:
+    """Process a held part, for at most PART_SECONDS plus one batch unless it is `to_the_end`."""
+    _Walk(part, work).run(seconds=inf if to_the_end else PART_SECONDS)
+    if part.next_batch:
+        hand_back(part)
+    else:
+        basis.note_changes(part.job, work)
+    transitions.settle(part.job)
 
-    `make` makes the work instead of the registered factory, which then runs to its end.
-    """
-    part = JobPart.claim(part_id, task_id=task_id)
-    if part is None:
-        logger.info("Part %s must not run now; its message is dropped.", part_id)
-        # The previous worker may have been killed right after its last commit.
-        for job in Job.objects.filter(parts=part_id):
-            transitions.settle(job)
-        return
-    with _ending(part):
-        work = (make or JOB_TYPES[part.job.job_type_key])(part.job)
-        if isinstance(work, WholeWork):
-            raise JobFailedError(f"{work.name} no longer runs in parts; run the Job again.")
-        basis.take_up(part.job, work)
-        _Walk(part, work).run(seconds=math.inf if make else PART_SECONDS)
+
+def let_go(part: JobPart) -> None:
+    """Queue the rest of a held part."""
+    # The time limit may have occurred right after a commit, before the object in memory changed.
+    part.refresh_from_db(fields=["cursor"])
+    transitions.release(part)
+
+
+def hand_back(part: JobPart) -> None:
+    """Queue the rest of the part with the same task id: of two messages, one has an effect."""
+    let_go(part)
+    part.publish()
 
 
 def run_here(job: Job, work: PlannedWork) -> None:
@@ -70,13 +69,20 @@ def run_here(job: Job, work: PlannedWork) -> None:
     raises, and JobCanceledError.
     """
     open_stage(job, work)
-    job.parts.all().delete()
+    job.parts.filter(is_planned=True).delete()
     basis.fix(work)
     (part,) = plan_parts(job, work, whole=True)
+    part.number += job.parts.count()  # of a run() that calls this one
     with transaction.atomic():
         basis.store(job, work)
         transitions.store_held(part)
-    _Walk(part, work).to_the_end()
+    former, job.held = job.held, job.held or part
+    try:
+        _Walk(part, work).run()
+        basis.note_changes(job, work)
+        job.refresh_progress()
+    finally:
+        job.held = former
     job.progress.update_stage(work.key, progress=1.0)
     job.checkpoint()
 
@@ -121,7 +127,7 @@ def _plan_part(job: Job, number: int, batches: Sequence[Planned]) -> JobPart:
 
 
 class _Walk:
-    """One worker's claim of one part, from its first batch until the worker releases it."""
+    """One worker's walk through the batches of a part that it holds."""
 
     def __init__(self, part: JobPart, work: PlannedWork) -> None:
         self.part = part
@@ -129,40 +135,15 @@ class _Walk:
         self.work = work
         self.shown_at = 0.0
 
-    def run(self, *, seconds: float) -> None:
-        """Process batches until the part is done, its Job is stopped, or time is up."""
-        try:
-            self._begin()
-            while self.part.next_batch and self.part.seconds_since_claim < seconds:
-                self._step()
-            if self.part.next_batch:
-                self._hand_back()
-            else:
-                basis.note_changes(self.job, self.work)
-            transitions.settle(self.job)
-        except JobStoppedError:
-            self._let_go()
-            self.job.refresh_progress()
-            transitions.settle(self.job)
-        except SoftTimeLimitExceeded:
-            self.job.logger.warning(
-                "%s reached the time limit; its batch will be repeated.", self.part
-            )
-            self._hand_back()
-
-    def to_the_end(self) -> None:
-        self._begin()
-        while self.part.next_batch:
-            self._step()
-        basis.note_changes(self.job, self.work)
-        self.job.refresh_progress()
-
-    def _begin(self) -> None:
-        if self.part.is_worn_out:
-            name, claims = str(self.part), self.part.attempts
-            raise JobFailedError(worn_out(name, claims=claims, missed="the end of a batch"))
+    def run(self, *, seconds: float = inf) -> None:
+        """Process batches until the part is done or its time is up. Raises JobStoppedError."""
+        if not self.part.batches:
+            transitions.complete(self.part)
+            return
         self._take_up_counts()
         prepare(self.job, self.work)
+        while self.part.next_batch and self.part.seconds_since_claim < seconds:
+            self._step()
 
     def _take_up_counts(self) -> None:
         self.work.counts = Counter(dict.fromkeys(self.work.counters, 0) | dict(self.part.counts))
@@ -257,57 +238,11 @@ class _Walk:
             self.job.refresh_progress()
             self.shown_at = time.monotonic()
 
-    def _let_go(self) -> None:
-        # The time limit may have occurred right after a commit, before the object in memory
-        # changed.
-        self.part.refresh_from_db(fields=["cursor"])
-        transitions.release(self.part)
 
-    def _hand_back(self) -> None:
-        """Queue the rest of the part with the same task id: of two messages, one has an effect."""
-        self._let_go()
-        try:
-            self.part.publish()
-        except BrokerError as error:
-            self.job.logger.warning("%s waits for the broker: %s", self.part, error)
-
-
-@contextmanager
-def _ending(part: JobPart) -> Iterator[None]:
-    """End the Job if its part fails while this worker holds it."""
-    job = part.job
-    try:
-        yield
-    except ClaimLostError as lost:
-        logger.warning("%s This worker stops.", lost)
-        # This worker may have lost its claim right after its own last commit.
-        transitions.settle(job)
-    except (JobFailedError, UnknownKeyError) as failure:
-        job.logger.error("%s", failure)
-        _fail(part, storable_text(failure))
-    except Exception as crash:
-        if is_transient(crash):
-            raise
-        drop_dead_connection()
-        job.logger.exception("The run crashed.")
-        _fail(part, crash_sentence(crash), crashed=True)
-
-
-def _fail(part: JobPart, error: str, *, crashed: bool = False) -> None:
-    try:
-        transitions.fail(part, error, crashed=crashed)
-    except ClaimLostError as lost:
-        logger.warning("%s This worker stops.", lost)
-
-
-def worn_out(name: str, *, claims: int, missed: str) -> str:
-    """Why a Job or part is given up after too many claims, including the current one."""
+def worn_out(part: JobPart) -> str:
+    """Why a part is given up after too many claims, including the current one."""
+    missed = "the end of a batch" if part.is_planned else "its end"
     return (
-        f"{name} was started {claims - 1} times and never reached {missed}. The log may say why; "
-        "otherwise the worker was lost, for example because it ran out of memory."
+        f"{part} was started {part.attempts - 1} times and never reached {missed}. The log may say "
+        "why; otherwise the worker was lost, for example because it ran out of memory."
     )
-
-
-def crash_sentence(crash: Exception) -> str:
-    told = f"{type(crash).__name__}: {storable_text(crash)}"
-    return f"The run crashed: {told} (the log has the traceback)."

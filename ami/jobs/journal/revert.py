@@ -132,7 +132,7 @@ def _create(job: Job, **fields: Any) -> Job:
 
 def _portions_left(revert: Job) -> list[Portion]:
     """What a revert that was stopped still has to do."""
-    parts = list(revert.parts.order_by("number"))
+    parts = list(revert.parts.filter(is_planned=True).order_by("number"))
     if not parts and revert.reverts:
         return plan_portions(revert.reverts)
     return [Portion(*key) for part in parts for _, key in part.batches[part.cursor :]]

@@ -2,19 +2,16 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from celery import current_app
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
 from ami.base.models import BaseModel
 from ami.jobs import transitions
 from ami.jobs.logging import JobLogger
 from ami.jobs.progress import JobProgress, ProgressField
 from ami.jobs.states import (
-    ATTEMPTS,
     FINAL,
     RUNNING,
     STOPPED_SHORT,
@@ -42,6 +39,12 @@ class Job(BaseModel):
     if TYPE_CHECKING:
         parts: models.Manager[JobPart]
 
+    enqueue = transitions.enqueue
+    cancel = transitions.cancel
+    pause = transitions.pause
+    resume = transitions.resume
+
+    held: "JobPart | None" = None  # the part that this worker holds
     STALLED_JOBS_MAX_MINUTES = 20
 
     name = models.CharField(max_length=255)
@@ -114,12 +117,8 @@ class Job(BaseModel):
         editable=False,
         help_text="Why the broker has not taken the Job's message; empty if it has.",
     )
-    task_id = models.CharField(max_length=255, blank=True)
-    claim_token = models.UUIDField(
-        null=True, editable=False, help_text="The token of the worker that holds the Job."
-    )
-    attempts = models.PositiveSmallIntegerField(
-        default=0, editable=False, help_text="The number of claims since the Job was queued."
+    task_id = models.CharField(
+        max_length=255, blank=True, help_text="The id of the message that starts the Job."
     )
     waits_for = models.ForeignKey(
         "self",
@@ -134,7 +133,6 @@ class Job(BaseModel):
         editable=False,
         help_text="The time since when no other Job may write the occurrences of this Job.",
     )
-    heartbeat_at = models.DateTimeField(null=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -158,7 +156,7 @@ class Job(BaseModel):
 
     @property
     def can_pause(self) -> bool:
-        return self.status == JobState.STARTED and self.parts.exists()
+        return self.status == JobState.STARTED and self.parts.filter(is_planned=True).exists()
 
     @property
     def can_resume(self) -> bool:
@@ -175,11 +173,6 @@ class Job(BaseModel):
     def is_reverted(self) -> bool:
         """Whether its revert has begun; changes made after that would never be reverted."""
         return Job.objects.filter(reverts=self.pk).exists()
-
-    @property
-    def is_worn_out(self) -> bool:
-        """Whether too many workers claimed it and were lost before it had parts."""
-        return self.attempts > ATTEMPTS and not self.parts.exists()
 
     @property
     def duration(self) -> timedelta | None:
@@ -201,81 +194,41 @@ class Job(BaseModel):
         return self.parts.exclude(state=PartState.DONE)
 
     @property
-    def has_parts(self) -> Q:
-        """A condition: the Job has parts."""
-        return Q(Exists(self.parts.all()))
+    def runs_in_parts(self) -> Q:
+        """A condition: the parts of the Job are planned."""
+        return Q(Exists(self.parts.filter(is_planned=True)))
 
     @property
     def left_undone(self) -> Q:
-        """A condition: the Job has unfinished parts, or has no parts and has written nothing."""
-        untouched = ~self.has_parts & ~Q(Exists(self.changes.all()))
-        return Q(pruned_at=None) & (Q(Exists(self.undone_parts)) | untouched)
-
-    def enqueue(self) -> bool:
-        """Queue a created Job; its message is sent when the transaction commits.
-
-        Returns False if the Job is in another state.
-        """
-        return transitions.enqueue(self)
-
-    def cancel(self, *, by: str = "") -> bool:
-        """Cancel a waiting Job at once, and a running one after its current batches.
-
-        A running Job without a heartbeat for STALLED_JOBS_MAX_MINUTES ends at once. `by` is the
-        user to name in the log. Returns False if the Job has ended.
-        """
-        return transitions.cancel(self, by=by)
-
-    def pause(self, *, by: str = "") -> bool:
-        """Pause a running Job after its current batches. Returns False in other states."""
-        return transitions.pause(self, by=by)
-
-    def resume(self, *, by: str = "") -> bool:
-        """Continue a Job that was paused, canceled or failed.
-
-        `by` is the user to name in the log. Returns False in other states, if no work is left, and
-        if the revert of the Job has begun.
-        """
-        return transitions.resume(self, by=by)
+        """A condition: planned parts are unfinished, or none are planned and nothing is written."""
+        undone = Q(Exists(self.undone_parts.filter(is_planned=True)))
+        untouched = ~self.runs_in_parts & ~Q(Exists(self.changes.all()))
+        return Q(pruned_at=None) & (undone | untouched)
 
     def raise_if_canceled(self) -> None:
         """Raises JobCanceledError if the running Job is being canceled."""
         if Job.objects.filter(pk=self.pk, status=JobState.CANCELING).exists():
             raise JobCanceledError(f"Job {self.pk} was canceled.")
 
-    def publish(self, task: str = "ami.jobs.tasks.run_job") -> bool:
-        """Send the Job's message. If the broker is down, note that in `unsent`; return False."""
-        try:
-            current_app.send_task(task, args=[self.pk], task_id=self.task_id)
-        except OperationalError as error:
-            self.unsent = (
-                f"The broker did not take the Job's message: {str(error).rstrip('.')}. "
-                "It will be sent when the broker is back."
-            )
-            Job.objects.filter(pk=self.pk).exclude(status__in=FINAL).update(unsent=self.unsent)
-            return False
-        return True
-
     def checkpoint(self) -> None:
-        """Store progress and heartbeat, as the worker that holds the Job.
+        """Store progress and heartbeat, as the worker that holds a part of the Job.
 
-        Code may run a method with a Job that no worker has claimed; it then has no token. Raises
-        ClaimLostError if another worker holds the Job or the Job has ended.
+        Code may run a method with a Job of which it holds no part. Raises ClaimLostError if another
+        worker holds the part or the Job has ended.
         """
-        rows = Job.objects.filter(pk=self.pk, claim_token=self.claim_token)
-        if self.claim_token:
-            rows = rows.filter(status__in=RUNNING)
-        else:
-            rows = rows.exclude(status__in=FINAL)
-        if not rows.update(progress=self.progress, heartbeat_at=timezone.now()):
-            raise ClaimLostError(f"Job {self.pk} is held by another worker or has ended.")
+        held, running = self.held, Exists(self.parts.filter(state=PartState.RUNNING))
+        with transaction.atomic():
+            # The Job comes first, because its end locks it before its parts.
+            if not self._store_progress(Q() if held else Q(~running)):
+                raise ClaimLostError(f"Job {self.pk} is held by another worker or has ended.")
+            if held:
+                held.save_as_holder()
 
     def refresh_progress(self) -> None:
         """Store what the parts have done so far, unless the Job has ended."""
         self.refresh_from_db(fields=["progress"])
         self.progress = progress_of(self)
-        rows = Job.objects.filter(pk=self.pk).exclude(status__in=FINAL)
-        rows.update(progress=self.progress, heartbeat_at=timezone.now())
+        self._store_progress()
 
     def lock(self, where: Q | None = None) -> bool:
         """Lock the Job's row against other changes of its state until the transaction ends.
@@ -285,3 +238,7 @@ class Job(BaseModel):
         """
         rows = Job.objects.select_for_update(no_key=True)
         return bool(rows.filter(where or Q(), pk=self.pk).values("pk"))
+
+    def _store_progress(self, where: Q | None = None) -> bool:
+        rows = Job.objects.filter(where or Q(), pk=self.pk).exclude(status__in=FINAL)
+        return bool(rows.update(progress=self.progress))

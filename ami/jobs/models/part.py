@@ -1,19 +1,23 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
 from django.db import models
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from ami.base.models import BaseModel
 from ami.jobs import transitions
 from ami.jobs.engine.work import Planned
 from ami.jobs.models.job import Job
-from ami.jobs.states import ATTEMPTS, ClaimLostError, JobState, PartState
+from ami.jobs.states import ATTEMPTS, FINAL, ClaimLostError, JobState, PartState
 
 
 class JobPart(BaseModel):
     """Consecutive batches of a Job that one worker processes for one Celery message.
+
+    The first part is created with its Job. Its first claim plans the batches of all parts, or does
+    the work of a Job that is one call.
 
     `cursor` is the index of the next batch in `batches`, a list of :class:`Planned`. A batch
     commits together with the cursor, counters and heartbeat, and only if the part still has the
@@ -23,6 +27,14 @@ class JobPart(BaseModel):
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="parts", db_index=False)
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=8, choices=PartState, default=PartState.QUEUED)
+    is_planned = models.BooleanField(
+        default=True, help_text="Whether its batches are known; never if its work is one call."
+    )
+    opens = models.BooleanField(
+        default=False,
+        help_text="Whether its message starts or resumes the Job, so that the worker that claims "
+        "it also admits and plans the Job and sends the messages of the other parts.",
+    )
     batches = models.JSONField(default=list)
     cursor = models.PositiveIntegerField(default=0)
     rows_total = models.PositiveBigIntegerField(default=0)
@@ -48,7 +60,13 @@ class JobPart(BaseModel):
         ]
 
     def __str__(self) -> str:
-        return f"Part {self.number} of Job {self.job_id}"
+        job = f"Job {self.job_id}"
+        return f"Part {self.number} of {job}" if self.is_planned else job
+
+    @classmethod
+    def first(cls, job: Job) -> "JobPart":
+        """The unsaved part that is created with `job`."""
+        return cls(job=job, number=1, task_id=job.task_id, is_planned=False, opens=True)
 
     @property
     def next_batch(self) -> Planned | None:
@@ -67,17 +85,32 @@ class JobPart(BaseModel):
         return elapsed.total_seconds()
 
     @classmethod
-    def claim(cls, part_id: int, *, task_id: str) -> "JobPart | None":
-        """Claim a part of a running Job for the worker that received the message `task_id`.
+    def claim(
+        cls, part_id: int, *, task_id: str | None, silent_since: datetime | None = None
+    ) -> "JobPart | None":
+        """Claim a part as described in :func:`ami.jobs.transitions.claim`; None if that fails."""
+        parts = cls.objects.select_related("job").filter(pk=part_id)
+        seen = parts.defer("batches").first()
+        if seen is None:
+            return None
+        token = transitions.claim(seen, task_id=task_id, silent_since=silent_since)
+        part = parts.filter(claim_token=token).first() if token else None
+        if part:
+            part.job.held = part
+        return part
 
-        Returns None if the part is done, its Job is not running, or a newer message was sent.
-        """
-        part = cls.objects.select_related("job").defer("batches").filter(pk=part_id).first()
-        return part if part and transitions.claim(part, task_id=task_id) else None
-
-    def publish(self) -> None:
-        """Send the part's message. Raises kombu's OperationalError if the broker is down."""
-        current_app.send_task("ami.jobs.tasks.run_part", args=[self.pk], task_id=self.task_id)
+    def publish(self, task: str = "") -> bool:
+        """Send the part's message. If the broker is down, note that and return False."""
+        pk = self.pk
+        if not (task or self.is_planned):
+            task, pk = "run_job", self.job_id
+        try:
+            name = f"ami.jobs.tasks.{task or 'run_part'}"
+            current_app.send_task(name, args=[pk], task_id=self.task_id)
+        except OperationalError as error:
+            self._note_refusal(error)
+            return False
+        return True
 
     def job_status(self) -> JobState:
         """The current status of the Job. Raises ClaimLostError if the part was taken over."""
@@ -103,3 +136,15 @@ class JobPart(BaseModel):
             raise ClaimLostError(f"{self} is held by another worker.")
         for name, value in values.items():
             setattr(self, name, value)
+
+    def _note_refusal(self, error: OperationalError) -> None:
+        told = str(error).rstrip(".")
+        if not self.opens:
+            self.job.logger.warning("%s waits for the broker: %s.", self, told)
+            return
+        self.job.unsent = (
+            f"The broker did not take the Job's message: {told}. "
+            "It will be sent when the broker is back."
+        )
+        running = Job.objects.filter(pk=self.job_id).exclude(status__in=FINAL)
+        running.update(unsent=self.job.unsent)

@@ -107,7 +107,7 @@ class Site:
         connection.settings_dict.update(dj_database_url.parse(self.url()))
         try:
             with pytest.MonkeyPatch.context() as patch:
-                for module in ("models.job", "models.part", "watch.broker"):
+                for module in ("models.part", "watch.broker"):
                     patch.setattr(f"ami.jobs.{module}.current_app", app)
                 yield
         finally:

@@ -32,7 +32,7 @@ def broker_down(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Celery("nowhere", set_as_current=False)
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.conf.update(broker_url="redis://127.0.0.1:1/0")
-    monkeypatch.setattr("ami.jobs.models.job.current_app", app)
+    monkeypatch.setattr("ami.jobs.models.part.current_app", app)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import pytest
+
 from ami.base.registry import Registry
 from ami.jobs.engine import parts, runner
 from ami.jobs.engine.registry import JOB_TYPES, WorkFactory
@@ -78,10 +80,17 @@ def make_job(**fields: Any) -> Job:
     )
 
 
+def hand_out(job: Job) -> None:
+    """Have a worker plan a queued Job and queue its parts; none of them begins."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "walk", lambda part, work, **how: parts.let_go(part))
+        runner.run(job.pk, task_id=job.task_id or None)
+
+
 def run_to_end(job: Job) -> Job:
     """Run a queued Job as workers do, one part after the other; return it in its final state."""
     runner.run(job.pk)
     for part in job.parts.filter(state=PartState.QUEUED).order_by("number"):
-        parts.run(part.pk, task_id=part.task_id)
+        runner.run_part(part.pk, task_id=part.task_id)
     job.refresh_from_db()
     return job

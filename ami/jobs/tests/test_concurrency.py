@@ -21,6 +21,7 @@ from ami.jobs.engine import admission, runner
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job
 from ami.jobs.states import Outcome
+from ami.jobs.tests.rows import claim
 from ami.jobs.tests.seeing import broker
 from ami.jobs.tests.workers import (
     Broker,
@@ -290,7 +291,7 @@ def test_woken_job_is_not_overtaken(broker: Broker) -> None:
         for part in held:
             run_part(part)
         broker.forget()
-        assert runner.claim(early.pk, task_id=fresh(early).task_id)
+        assert claim(early.pk, task_id=fresh(early).task_id)
         runner.run(late.pk, task_id=fresh(late).task_id)
         waiting = fresh(late)
         assert waiting.waits_for == early

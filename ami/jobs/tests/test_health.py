@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery, current_app
 from django.db import connection
-from kombu.exceptions import OperationalError as BrokerError
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
@@ -22,6 +22,7 @@ from ami.jobs.tasks import jobs_health_check, tick
 from ami.jobs.tests.job_types import make_job
 from ami.jobs.tests.queues import take_message, waiting
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
+from ami.jobs.transitions import carrier
 from ami.jobs.watch import broker, health
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
@@ -52,7 +53,7 @@ def test_job_that_the_broker_did_not_take_goes_out_once(
     assert "did not take" in Job.objects.get(pk=job.pk).unsent
     assert health.lost_enqueues() == {"checked": 1, "fixed": 0, "unfixable": 1}
 
-    monkeypatch.setattr("ami.jobs.models.job.current_app", current_app)
+    monkeypatch.setattr("ami.jobs.models.part.current_app", current_app)
     assert health.lost_enqueues() == {"checked": 1, "fixed": 1, "unfixable": 0}
     assert health.lost_enqueues() == {"checked": 1, "fixed": 0, "unfixable": 0}
     stored = Job.objects.get(pk=job.pk)
@@ -63,7 +64,7 @@ def test_job_that_the_broker_did_not_take_goes_out_once(
 @pytest.mark.parametrize("before", [0, broker.MESSAGES_AT_ONCE - 1, 2 * broker.MESSAGES_AT_ONCE])
 def test_job_behind_a_long_queue_is_left_alone(before: int, published: Messages) -> None:
     job = queued_job()
-    job.publish()
+    carrier(job).publish()
     with broker._store() as store:
         (key,) = (key for key in store.lists if store.client.llen(key))
         message: Any = store.client.lindex(key, 0)
@@ -78,7 +79,7 @@ def test_job_behind_a_long_queue_is_left_alone(before: int, published: Messages)
 
 def test_message_that_a_worker_has_taken_is_not_lost(published: Messages) -> None:
     job = queued_job()
-    job.publish()
+    carrier(job).publish()
     message = take_message()
     assert message.headers["id"] == job.task_id
     assert health.lost_enqueues()["fixed"] == 0
@@ -89,7 +90,7 @@ def test_message_that_moves_between_two_looks_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, published: Messages
 ) -> None:
     job = queued_job()
-    monkeypatch.setattr("ami.jobs.watch.stale.time.sleep", lambda seconds: job.publish())
+    monkeypatch.setattr("ami.jobs.watch.stale.time.sleep", lambda seconds: carrier(job).publish())
     assert health.lost_enqueues()["fixed"] == 0
     assert len(published) == 1
 
@@ -137,7 +138,7 @@ def test_queued_parts_of_a_running_job_are_sent_again(published: Messages) -> No
 
 def test_parts_that_their_job_is_about_to_send_are_left_to_it(published: Messages) -> None:
     job = running_job()
-    job.publish()
+    carrier(job).publish()
     make_part(job, PartState.QUEUED)
     assert health.lost_enqueues()["fixed"] == 0
     assert len(published) == 1
@@ -169,7 +170,7 @@ def test_queries_do_not_grow_with_the_queue(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     for _ in range(20):
-        queued_job().publish()
+        carrier(queued_job()).publish()
         make_part(running_job(), PartState.QUEUED).publish()
     with django_assert_num_queries(2):
         assert health.lost_enqueues()["checked"] == 40
@@ -177,8 +178,8 @@ def test_queries_do_not_grow_with_the_queue(
 
 def test_running_jobs_get_a_line_on_what_serves_them() -> None:
     job, other = running_job(), queued_job()
-    make_part(job, PartState.RUNNING)
-    other.publish()
+    make_part(job, PartState.RUNNING, heartbeat_at=timezone.now())
+    carrier(other).publish()
     before = snapshot(Job, JobPart)
     found = health.running_job_snapshots()
     assert found == {"checked": 1, "fixed": 0, "unfixable": 0}
@@ -209,9 +210,9 @@ def test_broker_that_refuses_a_part_leaves_it_for_the_next_check(
         make_part(running_job(), PartState.QUEUED)
     tries: list[int] = []
 
-    def refuse(part: JobPart) -> None:
+    def refuse(part: JobPart) -> bool:
         tries.append(part.pk)
-        raise BrokerError("gone")
+        return False
 
     with monkeypatch.context() as patch:
         patch.setattr(JobPart, "publish", refuse)
@@ -222,7 +223,7 @@ def test_broker_that_refuses_a_part_leaves_it_for_the_next_check(
 
 def test_messages_of_other_programs_are_passed_over() -> None:
     job = queued_job()
-    job.publish()
+    carrier(job).publish()
     with broker._store() as store:
         for key in store.lists:
             store.client.rpush(key, '{"headers": {}}', "no JSON", "[]")
@@ -250,14 +251,14 @@ def test_message_that_cannot_be_sent_leaves_the_others_to_be_sent(
     monkeypatch: pytest.MonkeyPatch, published: Messages
 ) -> None:
     first, *others = (queued_job() for _ in range(3))
-    send = Job.publish
+    send = JobPart.publish
 
-    def fail_at_the_first(job: Job) -> bool:
-        if job.pk == first.pk:
+    def fail_at_the_first(part: JobPart) -> bool:
+        if part.job_id == first.pk:
             raise RuntimeError("It cannot be sent.")
-        return send(job)
+        return send(part)
 
-    monkeypatch.setattr(Job, "publish", fail_at_the_first)
+    monkeypatch.setattr(JobPart, "publish", fail_at_the_first)
     assert health.lost_enqueues() == {"checked": 3, "fixed": 2, "unfixable": 1}
     assert published == [(job.task_id, [job.pk]) for job in others]
 

@@ -4,10 +4,9 @@ import pytest
 from celery import current_app
 
 from ami.base.tests.factories import make_capture_set, make_detection
-from ami.jobs.engine import runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.tasks import jobs_health_check
-from ami.jobs.tests.rows import silence
+from ami.jobs.tests.rows import claim, silence
 from ami.main.models import Classification
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
@@ -40,7 +39,7 @@ def test_run_that_the_broker_did_not_take_goes_out_when_it_is_back(
     job = launch_filter()
     job.refresh_from_db()
     assert job.unsent.startswith("The broker did not take")
-    monkeypatch.setattr("ami.jobs.models.job.current_app", current_app)
+    monkeypatch.setattr("ami.jobs.models.part.current_app", current_app)
     jobs_health_check.delay()
     jobs_health_check.delay()
     assert_ran_once(job)
@@ -50,9 +49,9 @@ def test_run_whose_worker_is_gone_is_begun_by_another(
     broker_down: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = launch_filter()
-    assert runner.claim(job.pk, task_id=job.task_id)
-    silence(job)
-    monkeypatch.setattr("ami.jobs.models.job.current_app", current_app)
+    assert claim(job.pk, task_id=job.task_id)
+    silence(job.parts.get())
+    monkeypatch.setattr("ami.jobs.models.part.current_app", current_app)
     jobs_health_check.delay()
     assert_ran_once(job)
 

@@ -24,7 +24,7 @@ from ami.jobs.states import (
     PartState,
 )
 from ami.jobs.tests.job_types import Idle, make_job
-from ami.jobs.tests.rows import make_part, running_job
+from ami.jobs.tests.rows import claim, make_part, running_job
 
 pytestmark = pytest.mark.django_db
 Messages = list[tuple[str, list[Any]]]
@@ -94,10 +94,10 @@ def test_what_an_ended_job_tells_is_not_written_again(status: JobState) -> None:
         job.cancel,
         job.pause,
         job.enqueue,
-        lambda: transitions.finish(job, Outcome.FAILED),
+        lambda: transitions.end(job, Outcome.FAILED),
     ):
         assert not ask()
-    assert not transitions.finish(job, Outcome.CRASHED)
+    assert not transitions.end(job, Outcome.CRASHED)
     transitions.settle(job)
     job.refresh_progress()
     transitions.wake(job, job)
@@ -125,7 +125,7 @@ def test_cancel_in_each_state(status: JobState) -> None:
 def test_cancel_goes_by_the_row_and_not_by_a_stale_instance() -> None:
     job = make_job()
     stale = Job.objects.get(pk=job.pk)
-    assert runner.claim(job.pk)
+    assert claim(job.pk)
     assert stale.cancel()
     job.refresh_from_db()
     assert job.status == JobState.CANCELING
@@ -140,37 +140,38 @@ def test_duration_runs_from_start_to_end() -> None:
 
 
 def test_checkpoint_stores_progress_and_heartbeat() -> None:
-    job = runner.claim(make_job().pk)
+    job = claim(make_job().pk)
     assert job
-    Job.objects.filter(pk=job.pk).update(heartbeat_at=None)
+    job.parts.update(heartbeat_at=None)
     job.progress.add_stage("Stage").progress = 0.5
     job.checkpoint()
     stored = Job.objects.get(pk=job.pk)
     assert stored.progress.fraction == 0.5
-    assert stored.heartbeat_at
+    assert stored.parts.get().heartbeat_at
 
 
 def test_worker_whose_claim_is_gone_writes_nothing() -> None:
-    zombie = runner.claim(make_job().pk)
+    zombie = claim(make_job().pk)
     assert zombie
-    Job.objects.filter(pk=zombie.pk).update(status=JobState.RETRY)
-    assert runner.claim(zombie.pk)
+    assert claim(zombie.pk, task_id=zombie.task_id)
     zombie.progress.add_stage("Zombie")
     with pytest.raises(ClaimLostError, match=f"Job {zombie.pk} is held by another worker"):
         zombie.checkpoint()
-    assert not transitions.finish(zombie, Outcome.SUCCEEDED)
+    assert zombie.held
+    with pytest.raises(ClaimLostError):
+        transitions.finish(zombie.held, Outcome.SUCCEEDED)
     stored = Job.objects.get(pk=zombie.pk)
     assert (stored.status, stored.progress) == (JobState.STARTED, JobProgress())
 
 
-@pytest.mark.parametrize("status", sorted(set(JobState) - RUNNING))
+@pytest.mark.parametrize("status", sorted(FINAL))
 def test_worker_of_a_job_that_was_ended_over_its_head_writes_nothing(status: JobState) -> None:
-    zombie = runner.claim(make_job().pk)
+    zombie = claim(make_job().pk)
     assert zombie
     Job.objects.filter(pk=zombie.pk).update(status=status)
     with pytest.raises(ClaimLostError):
         zombie.checkpoint()
-    assert not transitions.finish(zombie, Outcome.SUCCEEDED)
+    assert not transitions.end(zombie, Outcome.SUCCEEDED)
 
 
 def test_job_that_nobody_claimed_can_be_worked_on_by_hand() -> None:
@@ -178,27 +179,27 @@ def test_job_that_nobody_claimed_can_be_worked_on_by_hand() -> None:
     job.progress.add_stage("Stage").progress = 0.5
     job.checkpoint()
     assert Job.objects.get(pk=job.pk).progress.fraction == 0.5
-    assert runner.claim(job.pk)
+    assert claim(job.pk)
     with pytest.raises(ClaimLostError):
         job.checkpoint()
 
 
 def test_running_worker_is_told_of_a_cancel() -> None:
-    job = runner.claim(make_job().pk)
+    job = claim(make_job().pk)
     assert job
     job.raise_if_canceled()
     assert Job.objects.get(pk=job.pk).cancel()
     with pytest.raises(JobCanceledError):
         job.raise_if_canceled()
     job.checkpoint()
-    assert transitions.finish(job, Outcome.CANCELED)
+    assert transitions.end(job, Outcome.CANCELED)
 
 
 def test_every_stage_ends_as_the_job_does() -> None:
-    job = runner.claim(make_job().pk)
+    job = claim(make_job().pk)
     assert job
     job.progress.add_stage("Stage").progress = 0.5
-    assert transitions.finish(job, Outcome.FAILED, error="Why\x00 not.")
+    assert transitions.end(job, Outcome.FAILED, error="Why\x00 not.")
     stored = Job.objects.get(pk=job.pk)
     stage = stored.progress.get_stage("stage")
     assert (stage.status, stage.progress) == (JobState.FAILURE, 0.5)
@@ -209,8 +210,11 @@ def test_every_stage_ends_as_the_job_does() -> None:
 @pytest.mark.parametrize("status", [JobState.STARTED, JobState.CANCELING])
 def test_cancel_ends_a_run_whose_worker_is_silent(status: JobState) -> None:
     silent = timezone.now() - timedelta(minutes=Job.STALLED_JOBS_MAX_MINUTES + 1)
-    job = make_job(status=status, heartbeat_at=silent, claim_token=uuid4())
-    zombie = Job.objects.get(pk=job.pk)
+    zombie = claim(make_job().pk)
+    assert zombie
+    zombie.parts.update(heartbeat_at=silent)
+    job = Job.objects.get(pk=zombie.pk)
+    transitions._move(job, status=status)
     assert (job.cancel(), job.status) == (True, JobState.REVOKED)
     with pytest.raises(ClaimLostError):
         zombie.checkpoint()
@@ -219,7 +223,7 @@ def test_cancel_ends_a_run_whose_worker_is_silent(status: JobState) -> None:
 def test_end_takes_the_claims_of_workers_that_still_have_a_part() -> None:
     job = running_job()
     part = make_part(job, PartState.RUNNING, claim_token=uuid4())
-    assert transitions.finish(job, Outcome.FAILED, error="Out of memory.")
+    assert transitions.end(job, Outcome.FAILED, error="Out of memory.")
     with pytest.raises(ClaimLostError):
         part.save_as_holder(rows_done=1)
     part.refresh_from_db()

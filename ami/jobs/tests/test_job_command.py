@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -30,7 +29,7 @@ def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 
 def running_job(**fields: Any) -> Job:
-    running = {"status": JobState.STARTED, "heartbeat_at": timezone.now(), "claim_token": uuid4()}
+    running = {"status": JobState.STARTED}
     job = make_job(**{**running, **fields})
     JobPart.objects.create(job=job, number=1, state=PartState.RUNNING, rows_total=9, rows_done=3)
     JobPart.objects.create(job=job, number=2, rows_total=1)

@@ -25,6 +25,7 @@ from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.chaos import SLOW_MOMENTS, Site
 from ami.jobs.tests.queues import messages_in_hand
 from ami.jobs.tests.trials import Trial, make_night
+from ami.jobs.transitions import carrier
 from ami.main.checks.declarations import chosen_checks
 from ami.main.models import Occurrence
 from config.tests.processes import wait_until
@@ -201,6 +202,7 @@ def test_three_lost_workers_end_the_job_with_the_reason(site: Site, kind: str) -
             attempt.job = new_repair(chosen_checks(), scope=EVERYTHING)
             attempt.job.task_id = "first"
             attempt.job.save()
+            carrier(attempt.job)
 
         def is_worn_out() -> bool:
             site.kill_what_waits()

@@ -10,7 +10,7 @@ from ami.jobs.engine import parts, runner
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import ClaimLostError, PartState
 from ami.jobs.summary import progress_of
-from ami.jobs.tests.job_types import make_job
+from ami.jobs.tests.job_types import hand_out, make_job
 from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
 
@@ -24,13 +24,13 @@ def job() -> Iterator[Job]:
     params = {"task": CountingTask.key, "config": config}
     with registered(CountingTask):
         job = make_job(job_type_key=JOB_TYPE, params=params, task_id="first")
-        runner.run(job.pk, task_id="first")
+        hand_out(job)
         yield job
 
 
 def work_off(*queued: JobPart) -> None:
     for part in queued:
-        parts.run(part.pk, task_id=part.task_id)
+        runner.run_part(part.pk, task_id=part.task_id)
 
 
 def status(job: Job) -> str:
@@ -107,7 +107,7 @@ def test_failure_of_a_part_and_of_its_job_are_one(
 
     part = job.parts.all()[0]
     with monkeypatch.context() as killed:
-        killed.setattr(parts, "JOB_TYPES", {})
+        killed.setattr(runner, "JOB_TYPES", {})
         killed.setattr(transitions, "_end", fail)
         with pytest.raises(ConnectionError):
             work_off(part)

@@ -33,7 +33,7 @@ def operator(client: Client) -> Client:
 def make_running(*states: PartState, **fields: Any) -> Job:
     """A running Job whose running parts process 5 rows per second."""
     now = timezone.now()
-    job = make_job(status=JobState.STARTED, started_at=now, heartbeat_at=now, **fields)
+    job = make_job(status=JobState.STARTED, started_at=now, **fields)
     make_parts(job, *states)
     job.parts.filter(state=RUNNING).update(
         rows_done=50, claimed_at=now - timedelta(seconds=10), heartbeat_at=now, attempts=1

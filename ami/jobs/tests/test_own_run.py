@@ -11,12 +11,14 @@ from celery.exceptions import Retry, SoftTimeLimitExceeded
 from django.conf import settings
 from django.utils import timezone
 
+from ami.base.tests.snapshots import snapshot
 from ami.jobs import tasks
 from ami.jobs.engine import heart, runner
-from ami.jobs.models import Job, JobState
+from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import Outcome, StillRunsError
 from ami.jobs.tests.job_types import job_type
-from ami.jobs.tests.rows import queued_job, running_job, silence
+from ami.jobs.tests.rows import held_part, queued_job, silence
+from ami.jobs.transitions import carrier
 from config.tests.processes import wait_until
 
 Messages = list[tuple[str, list[Any]]]
@@ -33,7 +35,8 @@ def whole(run: Callable[[Job], None]) -> Iterator[list[int]]:
     begun: list[int] = []
 
     def work(job: Job) -> None:
-        begun.append(job.attempts)
+        assert job.held
+        begun.append(job.held.attempts)
         run(job)
 
     with job_type(work):
@@ -48,15 +51,15 @@ def test_it_goes_to_a_task_with_limits_of_its_own(published: Messages) -> None:
     job = queued_job()
     with whole(nothing) as begun:
         runner.run(job.pk, task_id=job.task_id, hand_over=True)
-        handed = fresh(job)
-        assert (handed.status, handed.attempts, begun) == (JobState.PENDING, 0, [])
-        assert handed.task_id != job.task_id
-        assert published == [(handed.task_id, [job.pk])]
+        handed, part = fresh(job), job.parts.get()
+        assert (handed.status, part.attempts, begun) == (JobState.PENDING, 0, [])
+        assert handed.task_id == part.task_id != job.task_id
+        assert published == [(handed.task_id, [part.pk])]
 
         runner.run(job.pk, task_id=job.task_id, hand_over=True)  # the first message, once more
         assert (fresh(job).task_id, len(published)) == (handed.task_id, 1)
 
-        runner.run(job.pk, task_id=handed.task_id, only_silent=True)
+        runner.run_part(part.pk, task_id=handed.task_id, only_silent=True)
     assert (fresh(job).status, begun) == (JobState.SUCCESS, [1])
 
 
@@ -76,42 +79,43 @@ def test_task_that_is_called_as_a_function_runs_it_here() -> None:
 def test_message_that_comes_again_while_it_runs_changes_nothing_and_is_not_lost(
     status: JobState,
 ) -> None:
-    job = running_job(status=status, attempts=1)
-    before = Job.objects.values().get(pk=job.pk)
+    part = held_part(status=status)
+    before = snapshot(Job, JobPart)
     with whole(nothing) as begun:
         with pytest.raises(StillRunsError):
-            runner.run(job.pk, task_id=job.task_id, only_silent=True)
-        tasks.run_whole.push_request(id=job.task_id, args=[job.pk], called_directly=False)
+            runner.run_part(part.pk, task_id=part.task_id, only_silent=True)
+        tasks.run_whole.push_request(id=part.task_id, args=[part.pk], called_directly=False)
         try:
             with pytest.raises(Retry) as again:
-                tasks.run_whole.run(job.pk)
+                tasks.run_whole.run(part.pk)
         finally:
             tasks.run_whole.pop_request()
     assert again.value.when == tasks.AGAIN_SECONDS
-    assert (Job.objects.values().get(pk=job.pk), begun) == (before, [])
+    assert (snapshot(Job, JobPart), begun) == (before, [])
 
 
 def test_silent_run_is_begun_anew_and_says_so() -> None:
-    job = running_job(attempts=1)
-    silence(job)
+    part = held_part()
+    silence(part)
     with whole(nothing) as begun:
-        runner.run(job.pk, task_id=job.task_id, only_silent=True)
-    assert (fresh(job).status, begun) == (JobState.SUCCESS, [2])
-    assert job.logs.get(level="WARNING").message == (
+        runner.run_part(part.pk, task_id=part.task_id, only_silent=True)
+    assert (fresh(part.job).status, begun) == (JobState.SUCCESS, [2])
+    assert part.job.logs.get(level="WARNING").message == (
         "Its worker was lost; the run starts again, attempt 2."
     )
 
 
 def test_run_that_was_canceled_and_has_lost_its_worker_ends() -> None:
-    job = running_job(status=JobState.CANCELING)
-    silence(job)
-    runner.run(job.pk, task_id=job.task_id, only_silent=True)
-    assert fresh(job).status == JobState.REVOKED
+    part = held_part(status=JobState.CANCELING)
+    silence(part)
+    runner.run_part(part.pk, task_id=part.task_id, only_silent=True)
+    assert fresh(part.job).status == JobState.REVOKED
 
 
 def test_message_of_a_run_that_has_ended_is_dropped() -> None:
     job = queued_job(status=JobState.SUCCESS)
-    runner.run(job.pk, task_id=job.task_id, only_silent=True)
+    part = carrier(job)
+    runner.run_part(part.pk, task_id=part.task_id, only_silent=True)
     assert fresh(job).status == JobState.SUCCESS
 
 
@@ -121,7 +125,7 @@ def test_time_limit_fails_the_run_with_what_it_is() -> None:
 
     job = queued_job()
     with whole(strike):
-        runner.run(job.pk, task_id=job.task_id, only_silent=True)
+        runner.run(job.pk, task_id=job.task_id)
     job = fresh(job)
     assert (job.status, job.outcome) == (JobState.FAILURE, Outcome.FAILED)
     assert job.error.startswith("Stage reached the time limit of 12 hours (OWN_RUN_TIME_LIMIT).")
@@ -138,8 +142,8 @@ def test_heart_beats_and_writes_the_log_while_the_method_says_nothing(
     def say_nothing(job: Job) -> None:
         job.logger.rows._written = float("inf")
         job.logger.info("Begun.")
-        Job.objects.filter(pk=job.pk).update(heartbeat_at=long_ago)
-        wait_until(lambda: (fresh(job).heartbeat_at or long_ago) > long_ago)
+        job.parts.update(heartbeat_at=long_ago)
+        wait_until(job.parts.filter(heartbeat_at__gt=long_ago).exists)
         wait_until(job.logs.filter(message="Begun.").exists)
 
     job = queued_job()
@@ -154,7 +158,7 @@ def test_heart_stops_where_the_claim_is_lost(
 ) -> None:
     monkeypatch.setattr(heart, "BEAT_SECONDS", 0.01)
     over = Event()
-    job = running_job()
-    Job.objects.filter(pk=job.pk).update(claim_token=None)
-    heart._beat(job, over)  # it returns
+    part = held_part()
+    JobPart.objects.update(claim_token=None)
+    heart._beat(part, over)  # it returns
     assert not over.is_set()

@@ -10,10 +10,11 @@ from django.db import OperationalError, connection
 
 from ami.jobs import transitions
 from ami.jobs.engine import parts, runner
-from ami.jobs.models import Job, JobState
+from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.service import AlreadyLaunchedError
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import Killed
+from ami.jobs.tests.rows import claim
 from ami.jobs.tests.seeing import broker
 from ami.jobs.tests.workers import (
     Broker,
@@ -188,16 +189,16 @@ def test_resume_while_a_worker_lets_go_leaves_no_part_behind(
 ) -> None:
     """The worker has noticed the pause, and queues its part only after the resume."""
     job, (first, _) = handed_out(broker, scope)
-    let_go = parts._Walk._let_go
+    let_go = parts.let_go
 
-    def resume_first(walk: Any) -> None:
+    def resume_first(part: JobPart) -> None:
         patch.undo()
         assert fresh(job).resume()
         broker.work()
-        let_go(walk)
+        let_go(part)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts._Walk, "_let_go", resume_first)
+        patch.setattr(parts, "let_go", resume_first)
         patch.setattr(parts, "prepare", lambda *args: fresh(job).pause())
         run_part(first)
     broker.work()
@@ -251,7 +252,7 @@ def test_cancel_finds_a_job_that_is_put_back_to_wait_meanwhile(
     holder, _ = handed_out(broker, scope)
     job = queued(PartingTask, scope)
     broker.forget()
-    assert runner.claim(job.pk, task_id=job.task_id)
+    assert claim(job.pk, task_id=job.task_id)
     end = transitions._end
 
     def put_back(*args: Any, **kwargs: Any) -> bool:
@@ -271,7 +272,7 @@ def put_back_now(job: Job, holder: Job) -> None:
     with connection.cursor() as cursor, suppress(OperationalError):
         cursor.execute("SET lock_timeout = '20ms'")
         Job.objects.filter(pk=job.pk, status=JobState.STARTED).update(
-            status=JobState.PENDING, waits_for=holder, claim_token=None
+            status=JobState.PENDING, waits_for=holder
         )
 
 
@@ -279,7 +280,7 @@ def test_cancel_of_a_job_whose_worker_was_lost_before_it_had_parts(
     broker: Broker, scope: SourceImageCollection
 ) -> None:
     job = queued(PartingTask, scope)
-    assert runner.claim(job.pk, task_id=job.task_id)
+    assert claim(job.pk, task_id=job.task_id)
     fresh(job).cancel()
     broker.work()
     assert assert_sound(job).outcome == Outcome.CANCELED

@@ -224,7 +224,7 @@ def test_queries_do_not_grow_with_the_rows(django_assert_max_num_queries: Any) -
         make_classification(detection=detection)
     job = run(capture_set)
     reverting = request_revert(job)
-    with django_assert_max_num_queries(90):
+    with django_assert_max_num_queries(100):
         runner.run(reverting.pk)
     assert figures(ended(reverting))["Created rows deleted"] == 60
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.test import Client
 
 from ami.base.tests.factories import make_classification, make_taxon, make_user
-from ami.jobs.engine import parts, runner
+from ami.jobs.engine import runner
 from ami.jobs.journal import undo
 from ami.jobs.journal.revert import request_foretelling, request_revert
 from ami.jobs.models import Job, JobChange, JobState
@@ -180,7 +180,7 @@ def stopped_midway(broker: Broker, scope: Any, task_cls: type[BasePostProcessing
     broker.forget()
     runner.run(job.pk, task_id=job.task_id)
     first = job.parts.earliest("number")
-    parts.run(first.pk, task_id=first.task_id)
+    runner.run_part(first.pk, task_id=first.task_id)
     broker.forget()
     assert fresh(job).cancel()
     assert fresh(job).status == JobState.REVOKED

@@ -7,7 +7,7 @@ from django.db import connection
 
 from ami.jobs.engine import parts, runner
 from ami.jobs.engine.work import Planned
-from ami.jobs.models import Job, JobState
+from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import (
     ATTEMPTS,
     FINAL,
@@ -19,7 +19,7 @@ from ami.jobs.states import (
 )
 from ami.jobs.tasks import run_job
 from ami.jobs.tests.job_types import Idle, Killed, job_type, make_job, work_type
-from ami.jobs.tests.rows import make_part, running_job
+from ami.jobs.tests.rows import claim, make_part, queued_job, running_job
 
 
 @pytest.mark.django_db
@@ -47,8 +47,8 @@ def test_only_a_waiting_job_is_claimed(status: JobState) -> None:
 @pytest.mark.django_db
 def test_running_job_is_claimed_for_its_newest_message_alone() -> None:
     job = running_job(task_id="newest")
-    assert runner.claim(job.pk, task_id="replaced") is None
-    assert runner.claim(job.pk, task_id="newest")
+    assert claim(job.pk, task_id="replaced") is None
+    assert claim(job.pk, task_id="newest")
 
 
 @pytest.mark.django_db
@@ -66,17 +66,17 @@ def test_states_are_waiting_running_or_final() -> None:
 def test_job_is_claimed_by_one_of_two_workers() -> None:
     barrier = Barrier(2)
 
-    def claim(job_id: int) -> bool:
+    def contend(job_id: int) -> bool:
         try:
             barrier.wait()
-            return runner.claim(job_id) is not None
+            return claim(job_id) is not None
         finally:
             connection.close()
 
     for _ in range(20):
         job = make_job()
         with ThreadPoolExecutor(2) as workers:
-            assert sorted(workers.map(claim, [job.pk] * 2)) == [False, True]
+            assert sorted(workers.map(contend, [job.pk] * 2)) == [False, True]
 
 
 @pytest.mark.django_db
@@ -141,7 +141,7 @@ def test_worker_that_lacks_the_job_type_says_so() -> None:
 def test_part_of_work_that_is_one_call_by_now_fails_with_a_sentence() -> None:
     part = make_part(job := running_job(), PartState.QUEUED, batches=[[1, 1]])
     with job_type(lambda job: None):
-        parts.run(part.pk, task_id=part.task_id)
+        runner.run_part(part.pk, task_id=part.task_id)
     job.refresh_from_db()
     assert job.status == JobState.FAILURE
     assert job.error == "Stage no longer runs in parts; run the Job again."
@@ -175,8 +175,7 @@ def test_run_that_completes_while_it_is_canceled_has_succeeded() -> None:
 
 def take_over(job: Job) -> None:
     """Claim a running Job for another worker."""
-    Job.objects.filter(pk=job.pk).update(status=JobState.RETRY)
-    runner.claim(job.pk)
+    assert claim(job.pk, task_id=Job.objects.get(pk=job.pk).task_id)
 
 
 @pytest.mark.django_db
@@ -208,7 +207,49 @@ def test_worker_that_lost_its_claim_while_it_planned_makes_no_parts() -> None:
         runner.run(job.pk)
     job.refresh_from_db()
     assert job.status == JobState.STARTED
-    assert not job.parts.exists()
+    assert not job.parts.filter(is_planned=True).exists()
+
+
+class Apart(Idle):
+    """Three batches, each a part of its own."""
+
+    part_batches = 1
+
+    def plan(self) -> list[Planned]:
+        return [Planned(1, number) for number in range(3)]
+
+
+@pytest.mark.django_db
+def test_worker_that_was_lost_before_it_handed_out_is_followed_by_one_that_does(
+    monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, list[int]]]
+) -> None:
+    def killed(part: JobPart) -> bool:
+        raise Killed
+
+    job = queued_job()
+    with work_type(Apart):
+        with monkeypatch.context() as patch:
+            patch.setattr(JobPart, "publish", killed)
+            with pytest.raises(Killed):
+                runner.run(job.pk, task_id=job.task_id)
+        assert (job.parts.count(), published) == (3, [])
+        runner.run(job.pk, task_id=job.task_id)
+    others = job.parts.filter(number__gt=1).order_by("number")
+    assert published == [(part.task_id, [part.pk]) for part in others]
+
+
+@pytest.mark.django_db
+def test_messages_of_the_parts_are_sent_once(
+    monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, list[int]]]
+) -> None:
+    monkeypatch.setattr(parts, "PART_SECONDS", 0)
+    job = queued_job()
+    with work_type(Apart):
+        runner.run(job.pk, task_id=job.task_id)
+        first, *others = job.parts.order_by("number")
+        runner.run_part(first.pk, task_id=first.task_id)
+    sent = [*others, first, first]  # which is handed back at once, twice
+    assert published == [(part.task_id, [part.pk]) for part in sent]
 
 
 @pytest.mark.django_db

@@ -53,7 +53,7 @@ def save(client: Client, task: str, args: Any = (), kwargs: Any = None) -> str |
         ("ami.jobs.tasks.run_job", ["x"], {}, "job_id: value is not a valid integer"),
         ("ami.jobs.tasks.run_job", [True], {}, "job_id: value is not a valid integer"),
         ("ami.jobs.tasks.run_part", [], {"part_id": 1.5}, "part_id: value is not a valid integer"),
-        ("ami.jobs.tasks.run_whole", [0], {}, "job_id: ensure this value is greater than or"),
+        ("ami.jobs.tasks.run_whole", [0], {}, "part_id: ensure this value is greater than or"),
         ("ami.main.tasks.regroup_events", [2**63], {}, "deployment_id: ensure this value is less"),
         ("ami.jobs.tasks.gone", [], {}, "There is no task ami.jobs.tasks.gone. Registered: ami."),
     ],

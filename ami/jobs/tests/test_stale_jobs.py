@@ -6,9 +6,10 @@ from uuid import uuid4
 import pytest
 
 from ami.base.tests.snapshots import snapshot
-from ami.jobs.engine import parts, runner
+from ami.jobs import transitions
+from ami.jobs.engine import runner
 from ami.jobs.models import Job, JobLog, JobPart, JobState
-from ami.jobs.states import PartState
+from ami.jobs.states import Outcome, PartState
 from ami.jobs.tasks import check_stale_jobs
 from ami.jobs.tests.job_types import Idle, job_type, work_type
 from ami.jobs.tests.queues import purge, take_message, waiting
@@ -57,7 +58,7 @@ def test_message_that_waits_is_not_sent_twice(published: Messages) -> None:
 def test_only_part_is_left_to_the_message_of_its_job(published: Messages) -> None:
     job = running_job()
     silent = make_part(job, PartState.RUNNING)
-    job.publish()
+    JobPart.first(job).publish()
     silence(silent)
     assert check_stale_jobs() == []
     assert len(published) == 1
@@ -91,7 +92,7 @@ def test_part_that_loses_its_fourth_worker_fails_the_job() -> None:
             purge()
             silence(part)
             assert health.stale_jobs()["fixed"] == 1
-        parts.run(part.pk, task_id=part.task_id)
+        runner.run_part(part.pk, task_id=part.task_id)
     job.refresh_from_db()
     assert job.status == JobState.FAILURE
     assert "was started 3 times" in job.error
@@ -143,14 +144,14 @@ def test_error_at_one_job_leaves_the_others_to_be_looked_after(
 ) -> None:
     jobs = [running_job(status=JobState.CANCELING) for _ in range(3)]
     silence(*jobs)
-    cancel = Job.cancel
+    end = transitions.end
 
-    def fail_at_the_first(job: Job) -> bool:
+    def fail_at_the_first(job: Job, outcome: Outcome) -> bool:
         if job.pk == jobs[0].pk:
             raise RuntimeError("It cannot be canceled.")
-        return cancel(job)
+        return end(job, outcome)
 
-    monkeypatch.setattr(Job, "cancel", fail_at_the_first)
+    monkeypatch.setattr(transitions, "end", fail_at_the_first)
     assert health.stale_jobs() == {"checked": 3, "fixed": 2, "unfixable": 1}
     statuses = [Job.objects.get(pk=job.pk).status for job in jobs]
     assert statuses == [JobState.CANCELING, JobState.REVOKED, JobState.REVOKED]

@@ -13,7 +13,7 @@ from ami.jobs.states import PartState
 from ami.jobs.summary import summary_of
 from ami.jobs.tests.admin import page_of
 from ami.jobs.tests.queues import age_what_was_taken, take_message
-from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
+from ami.jobs.tests.rows import held_part, make_part, queued_job, running_job, silence
 from ami.jobs.watch import vitals
 from ami.jobs.watch.waiting import what_it_waits_for
 
@@ -90,11 +90,11 @@ def test_parts_that_nobody_runs_are_told(served: list[Served]) -> None:
 @pytest.mark.parametrize("with_parts", [True, False])
 def test_worker_that_no_longer_answers_is_told(with_parts: bool, served: list[Served]) -> None:
     job = running_job()
-    row = make_part(job, PartState.RUNNING) if with_parts else job
-    row.publish()
+    part = make_part(job, PartState.RUNNING, is_planned=with_parts)
+    part.publish()
     assert take_message()
     assert told(job) == ""
-    silence(job, row)
+    silence(job, part)
     assert "no longer responds" not in told(job)
     age_what_was_taken(60)
     assert told(job).startswith(
@@ -103,9 +103,10 @@ def test_worker_that_no_longer_answers_is_told(with_parts: bool, served: list[Se
 
 
 def test_silent_run_without_parts_is_told(served: list[Served]) -> None:
-    job = running_job()
+    part = held_part()
+    job = part.job
     assert told(job) == ""
-    silence(job)
+    silence(part)
     assert told(job).startswith(f"The worker of Job {job.pk} has sent no heartbeat since ")
 
 

@@ -17,6 +17,7 @@ from ami.jobs.models import Job
 from ami.jobs.states import ATTEMPTS
 from ami.jobs.tests.chaos import Site
 from ami.jobs.tests.job_types import make_job
+from ami.jobs.transitions import carrier
 from ami.jobs.watch.health import lost_enqueues, stale_jobs
 from ami.main.models import Identification, SourceImageCollection
 from ami.ml.post_processing.service import JOB_TYPE
@@ -56,6 +57,7 @@ class Trial:
             dry_run=dry_run,
             task_id=f"first-of-{method}",
         )
+        carrier(self.job)
 
     def has_ended(self) -> bool:
         self.job.refresh_from_db()
@@ -76,7 +78,7 @@ class Trial:
     def begin(self) -> None:
         """Start a worker, and give it the Job."""
         self.site.start_worker()
-        self.job.publish()
+        carrier(self.job).publish()
 
     def rows_total(self) -> int:
         total: int = self.job.parts.aggregate(rows=Sum("rows_total", default=0))["rows"]
@@ -84,7 +86,7 @@ class Trial:
 
     def reach_share(self, share: float) -> None:
         """Wait until this share of the rows is done."""
-        wait_until(self.job.parts.exists)
+        wait_until(self.job.parts.filter(is_planned=True).exists)
         self.reach(int(share * self.rows_total()))
 
     def reach(self, rows: int) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ami.integrity.finding import EVERYTHING
 from ami.integrity.service import new_repair
-from ami.jobs.engine import parts, runner
+from ami.jobs.engine import runner
 from ami.jobs.journal.revert import refusal, request_revert
 from ami.jobs.models import Job, JobChange
 from ami.jobs.service import (
@@ -140,7 +140,7 @@ class Walk(Night):
         self.broker.forget()
         waiting = job.parts.filter(state=PartState.QUEUED).order_by("number")
         for part in list(waiting)[: step.number % 3]:
-            parts.run(part.pk, task_id=part.task_id)
+            runner.run_part(part.pk, task_id=part.task_id)
         Job.objects.get(pk=job.pk).cancel()
         self._ended(job)
 

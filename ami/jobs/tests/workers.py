@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from django.db import Error, connection
 
-from ami.jobs.engine import parts, runner
+from ami.jobs.engine import runner
 from ami.jobs.engine.faults import is_transient
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.service import create_jobs
 from ami.jobs.states import FINAL, PartState
+from ami.jobs.tests.job_types import hand_out
 from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.service import JOB_TYPE
@@ -24,7 +25,7 @@ from config.tests.tally import note, present_test
 
 TASKS: dict[str, Callable[..., None]] = {
     "ami.jobs.tasks.run_job": runner.run,
-    "ami.jobs.tasks.run_part": parts.run,
+    "ami.jobs.tasks.run_part": runner.run_part,
 }
 APART_SECONDS = 0.004
 
@@ -89,8 +90,7 @@ class Broker:
 
 def played_broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     broker = Broker()
-    for module in ("job", "part"):
-        monkeypatch.setattr(f"ami.jobs.models.{module}.current_app", broker)
+    monkeypatch.setattr("ami.jobs.models.part.current_app", broker)
     return broker
 
 
@@ -130,13 +130,13 @@ def handed_out(broker: Broker, scope: SourceImageCollection) -> tuple[Job, list[
     """A Job whose parts are queued and whose messages are taken; no part has begun."""
     job = queued(PartingTask, scope)
     broker.forget()
-    runner.run(job.pk, task_id=job.task_id)
+    hand_out(job)
     broker.forget()
     return job, list(job.parts.order_by("number"))
 
 
 def run_part(part: JobPart) -> None:
-    parts.run(part.pk, task_id=part.task_id)
+    runner.run_part(part.pk, task_id=part.task_id)
 
 
 def fresh(job: Job) -> Job:
@@ -152,7 +152,7 @@ def assert_sound(job: Job) -> Job:
     if job.status in FINAL:
         assert job.finished_at
         assert job.outcome
-        assert (job.admitted_at, job.claim_token, job.waits_for) == (None, None, None)
+        assert (job.admitted_at, job.waits_for) == (None, None)
         assert {stage.status for stage in job.progress.stages} <= {job.status}
     else:
         assert job.outcome == ""

@@ -11,18 +11,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypedDict
-from uuid import uuid4
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
-from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.storable import storable_text
 from ami.jobs import transitions
 from ami.jobs.engine.faults import drop_dead_connection
 from ami.jobs.models import Job, JobPart
-from ami.jobs.states import FINAL, WAITING, JobState, PartState
+from ami.jobs.states import FINAL, WAITING, JobState, Outcome, PartState
 from ami.jobs.watch import broker
 
 logger = logging.getLogger(__name__)
@@ -53,13 +51,14 @@ def check_lost_enqueues(*, dry_run: bool = False) -> list[StaleJob]:
     """Do what :func:`lost_enqueues` does, with details; a `dry_run` only reports."""
     if not dry_run:
         give_back()
+        adopt()
     return send_lost(queued(), dry_run=dry_run)
 
 
 def check_stale_jobs(*, dry_run: bool = False) -> list[StaleJob]:
     """Do what :func:`stale_jobs` does, with details; a `dry_run` only reports.
 
-    A running part, or a running Job without parts, is silent if it had no heartbeat and was not
+    A running part is silent if it had no heartbeat and was not
     sent again for `Job.STALLED_JOBS_MAX_MINUTES`, and its message does not wait in a queue. The
     next claim takes it over; after three claims without progress, the next one fails the Job.
     """
@@ -93,16 +92,27 @@ def give_back() -> None:
     given = broker.give_back()
     for part in JobPart.objects.select_related("job").defer("batches").filter(task_id__in=given):
         part.job.logger.warning(GIVEN_BACK, part)
-    for job in Job.objects.filter(task_id__in=given):
-        job.logger.warning(GIVEN_BACK, f"Job {job.pk}")
 
 
-def queued() -> list[Job | JobPart]:
-    """What waits for a worker: Jobs that wait for no other Job, and parts of running Jobs."""
-    return [*_queued_jobs(), *_queued_parts()]
+def queued() -> list[JobPart]:
+    """The parts that wait for a worker, of running Jobs and of Jobs that wait for no other Job."""
+    # A Job waits for an admitted Job or for one with a lower id. Otherwise the other Job has ended
+    # without waking this one and was queued again, and may now wait for this Job.
+    again = Q(job__waits_for__gt=F("job"), job__waits_for__admitted_at=None)
+    ended = Q(job__waits_for__status__in=FINAL)
+    free = Q(job__waits_for=None) | ended | again
+    starts = Q(free, opens=True, job__status__in=WAITING - {JobState.CREATED})
+    parts = JobPart.objects.filter(starts | Q(job__status=JobState.STARTED), state=PartState.QUEUED)
+    return [*parts.select_related("job").defer("batches", "counts", "skipped").order_by("pk")]
 
 
-def send_lost(rows: Sequence[Job | JobPart], *, dry_run: bool) -> list[StaleJob]:
+def adopt() -> None:
+    """Give each queued Job its first part, if the code that made the Job did not."""
+    for job in Job.objects.filter(status__in=WAITING - {JobState.CREATED}, parts=None):
+        transitions.carrier(job)
+
+
+def send_lost(rows: Sequence[JobPart], *, dry_run: bool) -> list[StaleJob]:
     """Send the messages of `rows` again that are missing in the broker."""
     lost = _lacking(rows)
     if lost:  # a message that moves between lists may be missed once
@@ -112,12 +122,12 @@ def send_lost(rows: Sequence[Job | JobPart], *, dry_run: bool) -> list[StaleJob]
     return [_lost(row, error, dry_run=dry_run) for row, error in zip(lost, errors, strict=True)]
 
 
-def _lost(row: Job | JobPart, error: str, *, dry_run: bool) -> StaleJob:
-    job = _job_of(row)
+def _lost(row: JobPart, error: str, *, dry_run: bool) -> StaleJob:
+    job = row.job
     return {
         "job": job.pk,
-        "part": row.number if isinstance(row, JobPart) else None,
-        "reason": f"{_name(row)} is queued, but the broker has no message for it.",
+        "part": row.number if row.is_planned else None,
+        "reason": f"{row} is queued, but the broker has no message for it.",
         "action": "sent",
         "previous_status": job.status,
         "status": job.status,
@@ -126,50 +136,37 @@ def _lost(row: Job | JobPart, error: str, *, dry_run: bool) -> StaleJob:
     }
 
 
-def _queued_jobs() -> QuerySet[Job]:
-    # A Job waits for an admitted Job or for one with a lower id. Otherwise the other Job has ended
-    # without waking this one and was queued again, and may now wait for this Job.
-    again = Q(waits_for__gt=F("pk"), waits_for__admitted_at=None)
-    free = Q(waits_for=None) | Q(waits_for__status__in=FINAL) | again
-    queued = Job.objects.filter(free, status__in=WAITING - {JobState.CREATED})
-    return queued.only("task_id", "status", "updated_at").order_by("pk")
-
-
-def _queued_parts() -> QuerySet[JobPart]:
-    queued = JobPart.objects.filter(state=PartState.QUEUED, job__status=JobState.STARTED)
-    fields = ("job__task_id", "job__status", "number", "task_id", "state", "updated_at")
-    return queued.select_related("job").only(*fields).order_by("pk")
-
-
-def _lacking(rows: Sequence[Job | JobPart]) -> list[Job | JobPart]:
+def _lacking(rows: Sequence[JobPart]) -> list[JobPart]:
     """The rows without a message in the broker."""
     held = broker.find({task_id for row in rows for task_id in _messages(row)})
     return [row for row in rows if not (held.waiting | held.taken).intersection(_messages(row))]
 
 
-def _messages(row: Job | JobPart) -> set[str]:
-    """The task ids to look for; that of the Job counts for a part, too, because it sends parts."""
-    return {row.task_id, row.job.task_id} if isinstance(row, JobPart) else {row.task_id}
+def _messages(row: JobPart) -> set[str]:
+    """The task ids to look for; that of the Job counts, too, because it sends the parts."""
+    return {row.task_id, row.job.task_id}
 
 
 def _silent_jobs() -> QuerySet[Job]:
     parts = JobPart.objects.filter(job=OuterRef("pk"))
-    heard = parts.filter(heartbeat_at__gte=_silence())
-    is_left = Q(status=JobState.CANCELING, heartbeat_at__lt=_silence()) & ~Q(Exists(heard))
+    unheard = ~Q(Exists(parts.filter(heartbeat_at__gte=_silence())))
+    is_old = Q(Exists(parts.exclude(heartbeat_at=None))) | Q(updated_at__lt=_silence())
+    is_left = Q(unheard, is_old, status=JobState.CANCELING)
     has_silent_part = Q(Exists(parts.filter(_is_silent(), state=PartState.RUNNING)))
-    is_over = _is_silent() & ~Q(Exists(parts.exclude(state=PartState.DONE)))
+    is_over = Q(unheard, ~Exists(parts.exclude(state=PartState.DONE)), updated_at__lt=_silence())
     return Job.objects.filter(
         is_left | Q(status=JobState.STARTED) & (has_silent_part | is_over)
     ).order_by("pk")
 
 
-def _silent_rows(job: Job) -> list[Job | JobPart]:
-    """What to send again: silent parts, or a Job without parts; nothing for a canceled Job."""
+def _silent_rows(job: Job) -> list[JobPart]:
+    """The parts to send again: silent ones, or the first of a Job without parts."""
     if job.status == JobState.CANCELING:
         return []
     if not job.parts.exists():
-        return [job]
-    return [*job.parts.filter(_is_silent(), state=PartState.RUNNING).order_by("number")]
+        return [transitions.carrier(job)]
+    silent = job.parts.filter(_is_silent(), state=PartState.RUNNING)
+    return [*silent.select_related("job").order_by("number")]
 
 
 def _is_silent() -> Q:
@@ -181,7 +178,7 @@ def _silence() -> datetime:
     return timezone.now() - timedelta(minutes=Job.STALLED_JOBS_MAX_MINUTES)
 
 
-def _revive(job: Job, rows: list[Job | JobPart], *, dry_run: bool) -> StaleJob:
+def _revive(job: Job, rows: list[JobPart], *, dry_run: bool) -> StaleJob:
     previous, sent = job.status, False
     with by_itself(job) as errors:
         if not dry_run:
@@ -199,27 +196,27 @@ def _revive(job: Job, rows: list[Job | JobPart], *, dry_run: bool) -> StaleJob:
     }
 
 
-def _act(job: Job, rows: Sequence[Job | JobPart]) -> bool:
+def _act(job: Job, rows: Sequence[JobPart]) -> bool:
     """Repair the Job; return whether all its messages were sent."""
     if rows:
         return not any(_send_all(rows))
     if job.status == JobState.CANCELING:
-        job.cancel()
+        transitions.end(job, Outcome.CANCELED)
     else:
         transitions.settle(job)
     return False
 
 
-def _silence_of(job: Job, rows: Sequence[Job | JobPart], status: str) -> str:
+def _silence_of(job: Job, rows: Sequence[JobPart], status: str) -> str:
     if status == JobState.CANCELING:
         return f"Job {job.pk} is being canceled, but its workers are lost."
     if not rows:
         return f"All parts of Job {job.pk} are done, but it has not ended."
-    names = ", ".join(map(_name, rows))
+    names = ", ".join(map(str, rows))
     return f"There was no heartbeat of {names} for {Job.STALLED_JOBS_MAX_MINUTES} minutes."
 
 
-def _send_all(rows: Iterable[Job | JobPart]) -> list[str]:
+def _send_all(rows: Iterable[JobPart]) -> list[str]:
     """Send each row that has not changed; return one error per row, empty if it was sent.
 
     After a failure of the broker no more messages are sent, because each attempt is slow.
@@ -229,40 +226,22 @@ def _send_all(rows: Iterable[Job | JobPart]) -> list[str]:
     for row in rows:
         errors = [refused]
         if not refused:
-            with by_itself(_job_of(row)) as errors:
+            with by_itself(row.job) as errors:
                 refused = _send(row) if _take(row) else ""
         told.append(refused or " ".join(errors))
     return told
 
 
-def _take(row: Job | JobPart) -> bool:
+def _take(row: JobPart) -> bool:
     """Mark the row as sent; returns False if it has changed since it was read."""
-    seen = {"pk": row.pk, "task_id": row.task_id, "updated_at": row.updated_at}
-    row.task_id = row.task_id or str(uuid4())
-    now = timezone.now()
-    if isinstance(row, Job):
-        jobs = Job.objects.filter(**seen, status=row.status)
-        return bool(jobs.update(task_id=row.task_id, unsent="", updated_at=now))
-    parts = JobPart.objects.filter(**seen, state=row.state)
-    return bool(parts.update(task_id=row.task_id, updated_at=now))
+    seen = {"pk": row.pk, "task_id": row.task_id, "state": row.state, "updated_at": row.updated_at}
+    return bool(JobPart.objects.filter(**seen).update(updated_at=timezone.now()))
 
 
-def _send(row: Job | JobPart) -> str:
+def _send(row: JobPart) -> str:
     """Send the row's message; return an error sentence, empty if it was sent."""
-    job, name = _job_of(row), _name(row)
-    try:
-        if row.publish() is False:
-            return f"{name} waits for the broker."
-    except BrokerError as error:
-        job.logger.warning("%s waits for the broker: %s", name, error)
-        return f"{name} waits for the broker."
-    job.logger.warning("No worker held %s; its message was sent again.", name)
+    if not row.publish():
+        return f"{row} waits for the broker."
+    Job.objects.filter(pk=row.job_id).exclude(unsent="").update(unsent="")
+    row.job.logger.warning("No worker held %s; its message was sent again.", row)
     return ""
-
-
-def _job_of(row: Job | JobPart) -> Job:
-    return row.job if isinstance(row, JobPart) else row
-
-
-def _name(row: Job | JobPart) -> str:
-    return str(row) if isinstance(row, JobPart) else f"Job {row.pk}"

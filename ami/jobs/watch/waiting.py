@@ -33,7 +33,7 @@ def what_it_waits_for(job: Job, summary: Summary) -> str:
 
 
 def _misses_a_worker(job: Job, summary: Summary) -> str:
-    heard = max(filter(None, (summary.heartbeat_at, job.heartbeat_at)), default=None)
+    heard = summary.heartbeat_at
     if heard is None or timezone.now() - heard < SILENCE:
         return ""
     if _has_lost_its_worker(job):
@@ -75,7 +75,7 @@ def _has_lost_its_worker(job: Job) -> bool:
         return False
     running = job.parts.filter(state=PartState.RUNNING)
     try:
-        return bool(broker.abandoned({job.task_id, *running.values_list("task_id", flat=True)}))
+        return bool(broker.abandoned(set(running.values_list("task_id", flat=True))))
     except (BrokerError, RedisError):
         return False
 

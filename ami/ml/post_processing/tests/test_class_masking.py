@@ -302,7 +302,7 @@ def test_number_of_queries_does_not_grow_with_the_batch(
     for _ in range(rows):
         detection = make_detection(source_image=capture, occurrence=make_occurrence())
         make_source(classifier, logits=[1.0, 2.0, 3.0], detection=detection)
-    job = make_job(status="STARTED", claim_token="12345678-1234-5678-1234-567812345678")
+    job = make_job(status="STARTED")
     capture_set = everything()
     task = ClassMaskingTask(
         job=job,

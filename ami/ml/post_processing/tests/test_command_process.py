@@ -19,7 +19,7 @@ from django.utils import timezone
 from ami.base.tests.commands import Ended, conforms
 from ami.base.tests.factories import make_capture_set, make_detection, make_occurrence
 from ami.jobs.models import Job, JobState
-from ami.jobs.states import Outcome
+from ami.jobs.states import Outcome, PartState
 from config.tests.processes import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +75,8 @@ def test_second_ctrl_c_leaves_the_job_canceling() -> None:
     arguments = ("--occurrence", make_occurrence().pk, "--format", "json")
     command = Process("small_size_filter", *arguments)
     job = the_job()
-    Job.objects.filter(pk=job.pk).update(status=JobState.STARTED, heartbeat_at=timezone.now())
+    Job.objects.filter(pk=job.pk).update(status=JobState.STARTED)
+    job.parts.update(state=PartState.RUNNING, heartbeat_at=timezone.now())
     command.interrupt()
     wait_until(status_is(job, JobState.CANCELING))
     assert command.process.poll() is None

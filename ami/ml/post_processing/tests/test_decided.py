@@ -10,12 +10,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_taxon
-from ami.jobs.engine import parts, runner
+from ami.jobs.engine import runner
 from ami.jobs.models import Basis, Job, JobPart
 from ami.jobs.pruning import prune
 from ami.jobs.service import ScopeChangedError
 from ami.jobs.states import Outcome, PartState
-from ami.jobs.tests.job_types import run_to_end
+from ami.jobs.tests.job_types import hand_out, run_to_end
 from ami.main.models import Classification, Detection, SourceImageCollection, TaxaList, Taxon
 from ami.main.models.taxon import NOT_IDENTIFIABLE
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
@@ -71,12 +71,12 @@ def queue(
 
 def run_parts(job: Job, number: int) -> None:
     for part in job.parts.filter(state=PartState.QUEUED).order_by("number")[:number]:
-        parts.run(part.pk, task_id=part.task_id)
+        runner.run_part(part.pk, task_id=part.task_id)
     job.refresh_from_db()
 
 
 def run_half(job: Job) -> None:
-    runner.run(job.pk)
+    hand_out(job)
     run_parts(job, ROWS // 2)
     assert job.parts.filter(state=PartState.DONE).count() == ROWS // 2
 
@@ -281,7 +281,7 @@ def test_what_cannot_be_compared_in_the_end_does_not_keep_the_job_from_it(
 
 def test_row_by_a_category_map_of_a_later_time_is_skipped(night: SourceImageCollection) -> None:
     job = queue(night, ClassMaskingTask)
-    runner.run(job.pk)
+    hand_out(job)
     late = Classification.objects.latest("pk")
     late.category_map = make_map("x", "y", "z")
     late.save()

@@ -154,6 +154,6 @@ def test_end_that_cannot_be_written_leaves_the_job_in_memory_as_it_is() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ami.jobs.summary.progress_of", refuse)
         with pytest.raises(RuntimeError):
-            transitions.finish(job, Outcome.SUCCEEDED)
+            transitions.end(job, Outcome.SUCCEEDED)
     assert (job.status, job.outcome, job.finished_at) == (JobState.STARTED, "", None)
-    assert transitions.finish(job, Outcome.CRASHED, error="It broke.")
+    assert transitions.end(job, Outcome.CRASHED, error="It broke.")

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import pytest
 
 from ami.base.tests.factories import make_taxon
-from ami.jobs.engine import runner
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import ClaimLostError, JobCanceledError, Outcome
 from ami.jobs.summary import summary_of
 from ami.jobs.tests.job_types import make_job, run_to_end
+from ami.jobs.tests.rows import claim
 from ami.main.models import Classification, Detection, SourceImageCollection, Taxon
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
@@ -44,7 +44,7 @@ class WritingTask(CountingTask):
 
 
 def claimed(task_cls: type[BasePostProcessingTask], capture_set: SourceImageCollection) -> Job:
-    job = runner.claim(
+    job = claim(
         make_job(
             job_type_key=JOB_TYPE,
             params={
@@ -255,8 +255,7 @@ def test_worker_that_lost_its_claim_commits_no_batch() -> None:
     capture_set = make_scope(2, 2, 2)
     job = claimed(WritingTask, capture_set)
     zombie = WritingTask(job=job, source_image_collection_id=capture_set.pk)
-    Job.objects.filter(pk=job.pk).update(status=JobState.RETRY)
-    assert runner.claim(job.pk)
+    assert claim(job.pk, task_id=job.task_id)
     with pytest.raises(ClaimLostError):
         zombie.run()
     assert not Taxon.objects.exists()

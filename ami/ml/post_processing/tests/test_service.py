@@ -8,7 +8,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from ami.base.tests.factories import make_project, make_user
 from ami.jobs.engine import runner
-from ami.jobs.models import Job, JobState
+from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.service import AlreadyLaunchedError
 from ami.jobs.tests.job_types import make_job
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
@@ -66,13 +66,13 @@ def test_broker_that_is_down_is_tried_once_for_all_jobs(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     tried: list[int] = []
-    publish = Job.publish
+    publish = JobPart.publish
 
-    def counted(job: Job) -> bool:
-        tried.append(job.pk)
-        return publish(job)
+    def counted(part: JobPart) -> bool:
+        tried.append(part.job_id)
+        return publish(part)
 
-    monkeypatch.setattr(Job, "publish", counted)
+    monkeypatch.setattr(JobPart, "publish", counted)
     with django_capture_on_commit_callbacks(execute=True):
         jobs = launch(SmallSizeFilterTask, rows(1, 2, 3))
     assert tried == [jobs[0].pk]

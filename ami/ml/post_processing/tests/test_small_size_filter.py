@@ -81,7 +81,7 @@ def test_small_detection_is_flagged_and_large_one_is_not() -> None:
 
 def test_rows_name_the_job() -> None:
     detection = make_classified(bbox=SMALL)
-    job = make_job(status="STARTED", claim_token="12345678-1234-5678-1234-567812345678")
+    job = make_job(status="STARTED")
     SmallSizeFilterTask(
         job=job, source_image_collection_id=everything(detection).pk, size_threshold=0.5
     ).run()
@@ -308,7 +308,7 @@ def test_number_of_queries_does_not_grow_with_the_batch(
         Classification(detection=detection, taxon=taxon, score=0.9) for detection in detections
     )
     capture_set = make_capture_set([capture])
-    job = make_job(status="STARTED", claim_token="12345678-1234-5678-1234-567812345678")
+    job = make_job(status="STARTED")
     task = SmallSizeFilterTask(job=job, source_image_collection_id=capture_set.pk)
     task.prepare()
     assert task.algorithm
