@@ -170,11 +170,17 @@ class Postgres(Server):
 class ScratchPostgres(Postgres):
     """PostgreSQL for temporary data: faster, but a crash of the machine may damage the data.
 
-    Without autovacuum, query plans do not depend on when statistics were last collected. The
-    environment variable `POSTGRES_VERSION` selects its major version.
+    Without autovacuum, query plans do not depend on when statistics were last collected. Without
+    JIT, a query whose cost is overestimated is not compiled for seconds. The environment variable
+    `POSTGRES_VERSION` selects its major version.
     """
 
-    options = Postgres.options | {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+    options = Postgres.options | {
+        "fsync": "off",
+        "full_page_writes": "off",
+        "autovacuum": "off",
+        "jit": "off",
+    }
     # PostgreSQL 15 and 16 have no builtin locale provider.
     locale = ("--locale=C.UTF-8",)
 

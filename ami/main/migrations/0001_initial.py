@@ -223,9 +223,6 @@ class Migration(migrations.Migration):
                 ('occurrence', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='identifications', to='main.occurrence')),
                 ('taxon', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='identifications', to='main.taxon')),
             ],
-            options={
-                'indexes': [models.Index(fields=['occurrence', 'created_at', 'id'], name='identification_latest')],
-            },
         ),
         migrations.CreateModel(
             name='Classification',
@@ -302,6 +299,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='occurrence',
             constraint=models.CheckConstraint(condition=models.Q(('determination_score__isnull', True), models.Q(('determination_score__gte', 0), ('determination_score__lte', 1)), _connector='OR'), name='occurrence_score_within_0_and_1'),
+        ),
+        migrations.AddIndex(
+            model_name='identification',
+            index=models.Index(fields=['occurrence', 'created_at', 'id'], name='identification_latest'),
         ),
         migrations.AddIndex(
             model_name='classification',
