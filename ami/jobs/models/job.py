@@ -43,6 +43,7 @@ class Job(BaseModel):
     cancel = transitions.cancel
     pause = transitions.pause
     resume = transitions.resume
+    retry = resume  # its name in Antenna
 
     held: "JobPart | None" = None  # the part that this worker holds
     STALLED_JOBS_MAX_MINUTES = 20
