@@ -199,11 +199,18 @@ def browser_url(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def page(browser_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """Open an empty page in a real browser, with its own cookies."""
+    """Open an empty page in a real browser, with its own cookies.
+
+    A test fails at its end if the browser refused content because of the Content-Security-Policy.
+    """
     # Playwright runs an event loop in this thread; Django's own calls do not enter it.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     with sync_playwright() as playwright:
         browser = playwright.chromium.connect(browser_url)
-        yield browser.new_page()
+        page, refused = browser.new_page(), []
+        page.context.on("console", lambda said: refused.append(said.text))
+        yield page
         connections.close_all()  # the connections that Django opened inside the event loop
         browser.close()
+    if violations := [text for text in refused if "Content Security Policy" in text]:
+        pytest.fail("\n".join(violations))

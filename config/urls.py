@@ -4,11 +4,13 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from ami.base.csp import csp_report
 from ami.jobs.watch.views import healthz
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
+    path("csp-report", csp_report),
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),  # only if DEBUG is on
 ]

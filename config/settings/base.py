@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from ami.security import *
 from ami.settings import *
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -71,6 +73,11 @@ LANGUAGE_CODE = "en-us"
 USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# Other servers that captures and crops come from, such as https://images.example.org.
+CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"] += filter(
+    None, map(str.strip, os.environ.get("IMAGE_ORIGINS", "").split(","))
+)
 
 STATIC_URL = "static/"
 STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or ROOT / "staticfiles")

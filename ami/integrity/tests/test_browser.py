@@ -3,12 +3,10 @@
 import re
 
 import pytest
-from django.conf import settings
-from django.test import Client
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from ami.base.tests.factories import make_user
+from ami.base.tests.browser import sign_in
 from ami.integrity.models import IntegrityRun
 from ami.jobs.models import Job, JobState
 from ami.main.checks.tests.test_batches import make_undetermined
@@ -19,12 +17,8 @@ LIST = "/admin/integrity/integrityrun/"
 
 
 @pytest.fixture
-def operator(page: Page, live_server: LiveServer, client: Client) -> Page:
-    client.force_login(make_user(is_staff=True, is_superuser=True))
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
-    page.context.add_cookies(
-        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
-    )
+def operator(page: Page, live_server: LiveServer) -> Page:
+    sign_in(page, live_server.url)
     return page
 
 

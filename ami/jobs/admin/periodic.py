@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import current_app
 from django.contrib import admin
+from django.http import HttpRequest
 from django_celery_beat.admin import PeriodicTaskAdmin as BasePeriodicTaskAdmin
 from django_celery_beat.admin import PeriodicTaskForm as BasePeriodicTaskForm
 from django_celery_beat.models import PeriodicTask
@@ -13,6 +14,7 @@ from ami.base.arguments import require_fit
 from ami.base.forms import JSONTextField
 
 OWN = "ami."
+TRANSLATION = "crontab_translation"
 
 admin.site.unregister(PeriodicTask)
 
@@ -67,3 +69,11 @@ def require_runnable(name: str, args: list[Any], kwargs: dict[str, Any]) -> None
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(BasePeriodicTaskAdmin):  # type: ignore[misc]
     form = PeriodicTaskForm
+    change_form_template = "admin/jobs/periodictask/change_form.html"
+
+    def get_fieldsets(self, request: HttpRequest, obj: PeriodicTask | None = None) -> Any:
+        """Leave out the translation of the crontab, which the page shows below the field."""
+        return [
+            (name, options | {"fields": [f for f in options["fields"] if f != TRANSLATION]})
+            for name, options in super().get_fieldsets(request, obj)
+        ]

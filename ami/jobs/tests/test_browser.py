@@ -3,12 +3,10 @@
 from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
-from django.test import Client
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from ami.base.tests.factories import make_user
+from ami.base.tests.browser import sign_in
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.admin import make_parts, page_of
@@ -22,13 +20,9 @@ HIDE = """value => {
 
 
 @pytest.fixture
-def operator(page: Page, live_server: LiveServer, client: Client) -> Page:
+def operator(page: Page, live_server: LiveServer) -> Page:
     """A signed-in browser whose clock the test moves."""
-    client.force_login(make_user(is_staff=True, is_superuser=True))
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
-    page.context.add_cookies(
-        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
-    )
+    sign_in(page, live_server.url)
     page.clock.install()
     return page
 

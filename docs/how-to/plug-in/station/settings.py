@@ -2,6 +2,7 @@ import os
 
 import dj_database_url
 
+from ami.security import *
 from ami.settings import *
 
 SECRET_KEY = os.environ["SECRET_KEY"]
@@ -36,6 +37,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
