@@ -4,6 +4,7 @@ A settings module imports them with ``from ami.security import *``. The page on 
 documentation lists the apps and the middleware that they need.
 """
 
+from datetime import timedelta
 from typing import Any
 
 # What a browser may load and run. Nothing inline: pages consist of files of this server.
@@ -21,3 +22,51 @@ CONTENT_SECURITY_POLICY: dict[str, dict[str, Any]] = {
         "report-uri": "/csp-report",
     }
 }
+
+# Signing in: django-axes locks a person's address after this many failures in a row, for a while.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_HANDLER = "ami.users.sign_in.RatedHandler"
+AXES_CLIENT_IP_CALLABLE = "ami.users.sign_in.client_address"
+AXES_LOCKOUT_CALLABLE = "ami.users.sign_in.refusal"
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "ami.users.sign_in.person_of"
+AXES_SENSITIVE_PARAMETERS = ["csrfmiddlewaretoken"]
+AXES_VERBOSE = False
+
+# The attempts within SIGN_IN_SECONDS whose password is hashed, unless they succeed: those for one
+# person from one address, all from one address, and all. People who signed in from their address
+# within KNOWN_DAYS are subject only to the first limit.
+SIGN_IN_SECONDS = 10
+SIGN_IN_ATTEMPTS = {"person": 5, "address": 5, "instance": 10}
+SIGN_IN_KNOWN_DAYS = 30
+
+# The number of proxies in front of the web server that append to X-Forwarded-For. With 0, the
+# header is ignored.
+TRUSTED_PROXIES = 0
+
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "name")},
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# A session ends this long after signing in, and after this long without a request (0: never).
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_IDLE_SECONDS = 0

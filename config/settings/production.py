@@ -5,7 +5,7 @@ import os
 from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.base import *
-from config.settings.urls import broker_url, database
+from config.settings.urls import broker_url, caches, database
 
 
 def _list(name: str) -> list[str]:
@@ -31,6 +31,7 @@ DATABASE_URL = os.environ["DATABASE_URL"]
 REDIS_URL = os.environ["REDIS_URL"]
 DATABASES = {"default": database(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
 CELERY_BROKER_URL = broker_url(REDIS_URL)
+CACHES = caches(REDIS_URL)
 
 MIDDLEWARE = [
     MIDDLEWARE[0],
@@ -50,6 +51,8 @@ SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _flag("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)
 SECURE_HSTS_PRELOAD = _flag("SECURE_HSTS_PRELOAD", default=True)
 SESSION_COOKIE_SECURE = True
+SESSION_IDLE_SECONDS = int(os.environ.get("SESSION_IDLE_SECONDS") or 0)
+TRUSTED_PROXIES = int(os.environ.get("TRUSTED_PROXIES") or 0)
 CSRF_COOKIE_SECURE = True
 
 LOGGING = {

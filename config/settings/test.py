@@ -4,7 +4,7 @@ import os
 
 from config.devservers import embedded
 from config.settings.base import *
-from config.settings.urls import broker_url, database
+from config.settings.urls import broker_url, caches, database
 
 DEBUG = False
 SECRET_KEY = "test"  # noqa: S105
@@ -20,6 +20,7 @@ HOLD_SERVICES = embedded.hold
 # On shared servers, a worker of one test process must not take messages of another process.
 # Processes that a test starts inherit the name of its process, or the prefix of its keys.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "main")
+CACHES = caches(REDIS_URL, prefix=f"test-{PROCESS}:cache:")
 CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_BROKER_TRANSPORT_OPTIONS | {
     "global_keyprefix": os.environ.get("TEST_KEYPREFIX", f"test-{PROCESS}:")
 }

@@ -17,6 +17,19 @@ def broker_url(redis_url: str) -> str:
     return f"redis+socket://{parts.path}?{urlencode(query)}"
 
 
+def caches(redis_url: str, prefix: str = "ami:cache:") -> dict[str, dict[str, Any]]:
+    """Return the caches of Django's settings. The broker uses the same Redis."""
+    options = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
+    return {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": redis_url,
+            "KEY_PREFIX": prefix,
+            "OPTIONS": options,
+        }
+    }
+
+
 def database(url: str, **options: Any) -> dict[str, Any]:
     """Return `url` as a database of Django's settings, with `options` of dj-database-url.
 

@@ -15,6 +15,12 @@ STATIC_URL = "static/"
 
 DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
 CELERY_BROKER_URL = os.environ["REDIS_URL"]
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": os.environ["REDIS_URL"],
+    }
+}
 
 INSTALLED_APPS = [
     "ami.base.apps.GuardedAdminConfig",  # instead of "django.contrib.admin"
@@ -26,6 +32,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.postgres",
     "django_celery_beat",
+    "axes",
     "ami.users",
     "ami.main",
     "ami.ml",
@@ -44,6 +51,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "ami.users.sessions.SessionLimitsMiddleware",
+    "axes.middleware.AxesMiddleware",  # must be the last one
 ]
 
 TEMPLATES = [

@@ -1,0 +1,245 @@
+"""Signing in: locks, rates before a password is hashed, and the address of the client."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+from uuid import uuid4
+
+import pytest
+import requests
+from axes.models import AccessAttempt, AccessLog
+from django.conf import settings
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.test import Client, RequestFactory, override_settings
+from django.utils import timezone
+from pytest_django.live_server_helper import LiveServer
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from ami.base.tests.factories import make_user
+from ami.users.models import User
+from ami.users.sign_in import client_address
+
+LOGIN = "/admin/login/"
+PASSWORD = "a long password of this test"
+
+
+@pytest.fixture(autouse=True)
+def own_redis_keys(db: None) -> Iterator[None]:
+    """Give each test counters of its own, in the real Redis."""
+    default = settings.CACHES["default"]
+    own = default | {"KEY_PREFIX": f"{default['KEY_PREFIX']}{uuid4()}:"}
+    with override_settings(CACHES={"default": own}):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock of the rates, so that no test crosses from one period to the next."""
+    monkeypatch.setattr("ami.users.sign_in.time.time", lambda: 1_000_000.0)
+
+
+@pytest.fixture
+def user() -> User:
+    return make_user(email="ada@example.org", password=PASSWORD, is_staff=True)
+
+
+@pytest.fixture
+def hashes() -> Iterator[list[str]]:
+    """The passwords that were hashed."""
+    done: list[str] = []
+    encode = MD5PasswordHasher.encode
+
+    def note(self: Any, password: str, salt: str) -> str:
+        done.append(password)
+        return encode(self, password, salt)
+
+    with patch.object(MD5PasswordHasher, "encode", note):
+        yield done
+
+
+def sign_in(
+    password: str = PASSWORD, email: str = "ada@example.org", address: str = "203.0.113.1"
+) -> Any:
+    form = {"username": email, "password": password}
+    return Client(REMOTE_ADDR=address).post(LOGIN, form)
+
+
+def test_person_with_the_password_signs_in(user: User) -> None:
+    answer = sign_in()
+    assert answer.status_code == 302
+    assert answer["Location"] == "/admin/"
+    assert not AccessAttempt.objects.exists()
+
+
+def test_five_failures_lock_the_person_at_that_address(user: User, hashes: list[str]) -> None:
+    answers = [sign_in(f"guess {number}") for number in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 4 + [429]
+    assert "5 attempts to log in from your address have failed." in answers[-1].text
+    assert "Please try again in 15 minutes." in answers[-1].text
+    assert answers[-1]["Retry-After"] == "900"
+
+    hashes.clear()
+    assert sign_in().status_code == 429
+    assert hashes == []
+    assert sign_in(address="203.0.113.2").status_code == 302
+
+
+def test_other_people_behind_the_same_proxy_are_not_locked(user: User) -> None:
+    AccessLog.objects.create(username="bea@example.org", ip_address="203.0.113.1")
+    make_user(email="bea@example.org", password=PASSWORD, is_staff=True)
+    for number in range(20):
+        sign_in(f"guess {number}")
+    assert sign_in().status_code == 429
+    assert sign_in(email="bea@example.org").status_code == 302
+
+
+def test_lock_ends_after_a_while(user: User) -> None:
+    for number in range(5):
+        sign_in(f"guess {number}")
+    with patch("ami.users.sign_in.time.time", return_value=2_000_000.0):
+        assert sign_in().status_code == 429
+        earlier = timezone.now() - settings.AXES_COOLOFF_TIME - timedelta(seconds=1)
+        AccessAttempt.objects.update(attempt_time=earlier)
+        assert sign_in().status_code == 302
+
+
+def test_success_forgets_failures(user: User) -> None:
+    for period in (1_000_000.0, 2_000_000.0):
+        with patch("ami.users.sign_in.time.time", return_value=period):
+            for number in range(4):
+                assert sign_in(f"guess {number}").status_code == 200
+            assert sign_in().status_code == 302
+
+
+def test_address_that_guesses_for_many_people_is_slowed(hashes: list[str]) -> None:
+    answers = [sign_in("guess", f"{number}@example.org") for number in range(9)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 4
+    assert len(hashes) == 5
+    assert "Please try again in 10 seconds." in answers[-1].text
+    assert "has not been checked" in answers[-1].text
+
+
+def test_many_addresses_are_slowed_together(hashes: list[str]) -> None:
+    answers = [
+        sign_in("guess", f"{number}@example.org", f"203.0.113.{number}") for number in range(15)
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 5
+    assert len(hashes) == 10
+
+
+def test_next_period_starts_at_zero(hashes: list[str]) -> None:
+    for number in range(9):
+        sign_in("guess", f"{number}@example.org")
+    with patch("ami.users.sign_in.time.time", return_value=1_000_010.0):
+        assert sign_in("guess", "9@example.org").status_code == 200
+    assert len(hashes) == 6
+
+
+def test_people_who_sign_in_do_not_slow_each_other(user: User) -> None:
+    for number in range(12):
+        make_user(email=f"{number}@example.org", password=PASSWORD, is_staff=True)
+        assert sign_in(email=f"{number}@example.org").status_code == 302
+
+
+def test_of_twenty_guesses_at_once_five_are_hashed(
+    transactional_db: None, live_server: LiveServer
+) -> None:
+    make_user(email="ada@example.org", password=PASSWORD, is_staff=True)
+    AccessLog.objects.create(username="ada@example.org", ip_address="127.0.0.1")
+    hashed: list[str] = []
+    answered, refused = threading.Semaphore(0), threading.Event()
+    encode = MD5PasswordHasher.encode
+
+    def wait(self: Any, password: str, salt: str) -> str:
+        """Hash only when the other guesses were answered."""
+        hashed.append(password)
+        assert refused.wait(60)
+        return encode(self, password, salt)
+
+    def guess(number: int) -> int:
+        with requests.Session() as session:
+            session.get(live_server.url + LOGIN, timeout=60)
+            form = {
+                "username": "ada@example.org",
+                "password": f"guess {number}",
+                "csrfmiddlewaretoken": session.cookies["csrftoken"],
+            }
+            status = session.post(live_server.url + LOGIN, form, timeout=120).status_code
+        answered.release()
+        return status
+
+    with patch.object(MD5PasswordHasher, "encode", wait), ThreadPoolExecutor(20) as pool:
+        guesses = [pool.submit(guess, number) for number in range(20)]
+        in_time = [answered.acquire(timeout=60) for _ in range(15)]
+        refused.set()
+        statuses = [guess.result() for guess in guesses]
+    assert all(in_time)
+    assert len(hashed) == 5
+    assert statuses.count(429) >= 15
+
+
+def test_people_sign_in_while_redis_is_down(user: User, caplog: pytest.LogCaptureFixture) -> None:
+    with patch("django.core.cache.backends.redis.RedisCache.add", side_effect=RedisConnectionError):
+        assert sign_in().status_code == 302
+    assert "Attempts to sign in are not counted" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "expected"),
+    [
+        (0, "198.51.100.7", "203.0.113.1"),
+        (1, "198.51.100.7", "198.51.100.7"),
+        (1, "10.9.9.9, 198.51.100.7", "198.51.100.7"),
+        (2, "10.9.9.9, 198.51.100.7, 10.0.0.1", "198.51.100.7"),
+        (2, "198.51.100.7", "203.0.113.1"),
+        (1, "", "203.0.113.1"),
+        (1, "no address\x00", "203.0.113.1"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        (1, "fe80::1%eth0", "fe80::"),
+        (1, "::ffff:198.51.100.7", "198.51.100.7"),
+    ],
+)
+def test_address_comes_from_trusted_proxies_only(
+    proxies: int, forwarded: str, expected: str
+) -> None:
+    request = RequestFactory().get(
+        "/", REMOTE_ADDR="203.0.113.1", headers={"x-forwarded-for": forwarded}
+    )
+    with override_settings(TRUSTED_PROXIES=proxies):
+        assert client_address(request) == expected
+
+
+def test_socket_has_no_address() -> None:
+    assert client_address(RequestFactory().get("/", REMOTE_ADDR="")) is None
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"username": "", "password": ""},
+        {"username": "\x00", "password": "\x00"},
+        {"username": "a" * 999, "password": "b" * 99_999},
+        {"username": "\U0001f98b", "password": "x"},
+    ],
+)
+def test_odd_form_is_answered(form: dict[str, str]) -> None:
+    headers = {"user-agent": "x" * 999, "accept": "y" * 9_999}
+    client = Client(REMOTE_ADDR="", headers=headers)
+    for _ in range(6):
+        assert client.post(f"{LOGIN}?q=\x00", form).status_code in {200, 429}
+
+
+@pytest.mark.parametrize("password", ["short", "123456789012345", "password1234", "ada@example"])
+def test_weak_password_is_refused(admin_client: Client, password: str) -> None:
+    form = {
+        "email": "ada@example.org",
+        "usable_password": "true",
+        "password1": password,
+        "password2": password,
+    }
+    assert admin_client.post("/admin/users/user/add/", form).status_code == 200
+    assert not User.objects.filter(email="ada@example.org").exists()
