@@ -52,6 +52,8 @@ SIGN_IN_KNOWN_DAYS = 30
 # header is ignored.
 TRUSTED_PROXIES = 0
 
+CSRF_FAILURE_VIEW = "ami.base.errors.csrf_failure"
+
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 AUTH_PASSWORD_VALIDATORS = [

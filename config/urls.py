@@ -5,6 +5,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from ami.base.csp import csp_report
+from ami.base.errors import handler400, handler403, handler404, handler500  # noqa: F401
 from ami.jobs.watch.views import healthz
 
 urlpatterns = [

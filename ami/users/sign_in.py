@@ -16,12 +16,12 @@ from typing import Any
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessLog
 from django.conf import settings
-from django.contrib import admin
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from redis.exceptions import RedisError
+
+from ami.base.errors import error_page
 
 logger = logging.getLogger(__name__)
 
@@ -105,12 +105,18 @@ def refusal(request: Any, response: HttpResponse | None, credentials: Any) -> Ht
     locked = getattr(request, "sign_in_locked", False) or request.axes_failures_since_start
     wait = settings.AXES_COOLOFF_TIME if locked else timedelta(seconds=settings.SIGN_IN_SECONDS)
     seconds = int(wait.total_seconds())
-    context = admin.site.each_context(request) | {
-        "title": "Too many attempts to sign in",
-        "locked": locked,
-        "failures": settings.AXES_FAILURE_LIMIT,
-        "wait": f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds",
-    }
-    page = TemplateResponse(request, "admin/too_many_attempts.html", context, status=429)
+    told = f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
+    if locked:
+        failures = settings.AXES_FAILURE_LIMIT
+        texts = [
+            f"{failures} attempts to log in from your address have failed. Try again in {told}.",
+            "If you have forgotten your password, ask an administrator of this site for a new one.",
+        ]
+    else:
+        texts = [
+            f"There are too many attempts to log in at this moment. Try again in {told}.",
+            "Your password has not been checked.",
+        ]
+    page = error_page(request, 429, "Too many attempts to log in", texts)
     page["Retry-After"] = str(seconds)
-    return page.render()
+    return page

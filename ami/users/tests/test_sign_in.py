@@ -78,7 +78,7 @@ def test_five_failures_lock_the_person_at_that_address(user: User, hashes: list[
     answers = [sign_in(f"guess {number}") for number in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
     assert "5 attempts to log in from your address have failed." in answers[-1].text
-    assert "Please try again in 15 minutes." in answers[-1].text
+    assert "Try again in 15 minutes." in answers[-1].text
     assert answers[-1]["Retry-After"] == "900"
 
     hashes.clear()
@@ -118,7 +118,7 @@ def test_address_that_guesses_for_many_people_is_slowed(hashes: list[str]) -> No
     answers = [sign_in("guess", f"{number}@example.org") for number in range(9)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 4
     assert len(hashes) == 5
-    assert "Please try again in 10 seconds." in answers[-1].text
+    assert "Try again in 10 seconds." in answers[-1].text
     assert "has not been checked" in answers[-1].text
 
 
