@@ -48,9 +48,9 @@ SIGN_IN_SECONDS = 10
 SIGN_IN_ATTEMPTS = {"person": 5, "address": 5, "instance": 10}
 SIGN_IN_KNOWN_DAYS = 30
 
-# The number of proxies in front of the web server that append to X-Forwarded-For. With 0, the
-# header is ignored.
-TRUSTED_PROXIES = 0
+# The addresses and networks of proxies whose X-Forwarded headers are believed. Those of all others
+# are dropped.
+TRUSTED_PROXIES: list[str] = []
 
 CSRF_FAILURE_VIEW = "ami.base.errors.csrf_failure"
 

