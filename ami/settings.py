@@ -48,6 +48,17 @@ CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
+# The tasks that people may schedule in the admin. A worker would run any other task by its name.
+PERIODIC_TASKS = [
+    "ami.integrity.tasks.check_data_integrity",
+    "ami.integrity.tasks.data_integrity_check",
+    "ami.jobs.tasks.jobs_health_check",
+    "ami.jobs.tasks.tick",
+    "ami.main.tasks.check_data_integrity",
+    "ami.main.tasks.regroup_events",
+    "celery.backend_cleanup",
+]
+
 # Short work never waits behind long work if each queue has its own workers (`-Q`).
 CELERY_TASK_DEFAULT_QUEUE = "ami"
 CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {"ami": {}, "post_processing": {}}

@@ -1,13 +1,15 @@
-"""Periodic tasks: those of this project are saved only with arguments that they accept."""
+"""Periodic tasks: those of PERIODIC_TASKS, with arguments that they accept."""
 
 import json
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django_celery_beat.admin import PeriodicTaskAdmin as BasePeriodicTaskAdmin
 from django_celery_beat.admin import PeriodicTaskForm as BasePeriodicTaskForm
+from django_celery_beat.admin import TaskChoiceField, TaskSelectWidget
 from django_celery_beat.models import PeriodicTask
 
 from ami.base.arguments import require_fit
@@ -19,9 +21,18 @@ TRANSLATION = "crontab_translation"
 admin.site.unregister(PeriodicTask)
 
 
+class ListedTaskSelect(TaskSelectWidget):  # type: ignore[misc]
+    """Offers the registered tasks of PERIODIC_TASKS."""
+
+    def tasks_as_choices(self) -> tuple[tuple[str, str], ...]:
+        choices = super().tasks_as_choices()
+        return tuple(choice for choice in choices if choice[0] in ("", *settings.PERIODIC_TASKS))
+
+
 class PeriodicTaskForm(BasePeriodicTaskForm):  # type: ignore[misc]
     """Accept only arguments that Celery can send and that the task can run with."""
 
+    regtask = TaskChoiceField(label="Task (registered)", required=False, widget=ListedTaskSelect)
     args = JSONTextField(
         kind=list, label="Positional arguments", help_text='JSON, such as [1, "two"].'
     )
@@ -41,7 +52,11 @@ class PeriodicTaskForm(BasePeriodicTaskForm):  # type: ignore[misc]
     def clean(self) -> dict[str, Any]:
         """Check the arguments; the library's own method would fail at a refused task name."""
         data: dict[str, Any] = self.cleaned_data if "task" in self.errors else super().clean()
-        if data.get("task", "").startswith(OWN) and not {"args", "kwargs"} & set(self.errors):
+        name = data.get("task", "")
+        if name and name not in settings.PERIODIC_TASKS:
+            listed = ", ".join(sorted(settings.PERIODIC_TASKS))
+            self.add_error("regtask", f"The task {name} cannot be scheduled. Choose from {listed}.")
+        elif name.startswith(OWN) and not {"args", "kwargs"} & set(self.errors):
             args, kwargs = json.loads(data["args"]), json.loads(data["kwargs"])
             try:
                 require_runnable(data["task"], args, kwargs)

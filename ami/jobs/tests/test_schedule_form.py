@@ -4,13 +4,16 @@ import json
 from typing import Any
 
 import pytest
-from django.test import Client
+from celery import current_app
+from django.conf import settings
+from django.test import Client, override_settings
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from ami.base.tests.factories import make_project
 
 pytestmark = pytest.mark.django_db
 ADD = "/admin/django_celery_beat/periodictask/add/"
+REGROUP = "ami.main.tasks.regroup_events"
 CHECK = "ami.integrity.tasks.data_integrity_check"
 
 
@@ -49,13 +52,12 @@ def save(client: Client, task: str, args: Any = (), kwargs: Any = None) -> str |
         (CHECK, "ab", {}, "Enter a list in brackets, […]."),
         (CHECK, [], [1], "Enter an object in braces, {…}."),
         ("ami.jobs.tasks.tick", [1], {}, "0 positional arguments expected but 1 given"),
-        ("ami.main.tasks.regroup_events", [], {}, "deployment_id: field required"),
-        ("ami.jobs.tasks.run_job", ["x"], {}, "job_id: value is not a valid integer"),
-        ("ami.jobs.tasks.run_job", [True], {}, "job_id: value is not a valid integer"),
-        ("ami.jobs.tasks.run_part", [], {"part_id": 1.5}, "part_id: value is not a valid integer"),
-        ("ami.jobs.tasks.run_whole", [0], {}, "part_id: ensure this value is greater than or"),
-        ("ami.main.tasks.regroup_events", [2**63], {}, "deployment_id: ensure this value is less"),
-        ("ami.jobs.tasks.gone", [], {}, "There is no task ami.jobs.tasks.gone. Registered: ami."),
+        (REGROUP, [], {}, "deployment_id: field required"),
+        (REGROUP, ["x"], {}, "deployment_id: value is not a valid integer"),
+        (REGROUP, [True], {}, "deployment_id: value is not a valid integer"),
+        (REGROUP, [], {"deployment_id": 1.5}, "deployment_id: value is not a valid integer"),
+        (REGROUP, [0], {}, "deployment_id: ensure this value is greater than or"),
+        (REGROUP, [2**63], {}, "deployment_id: ensure this value is less"),
     ],
 )
 def test_arguments_that_the_task_cannot_take_are_refused(
@@ -77,3 +79,35 @@ def test_tasks_without_arguments_and_those_of_others_are_saved(
     admin_client: Client, task: str
 ) -> None:
     assert save(admin_client, task) is None
+
+
+@pytest.mark.parametrize("task", ["ami.jobs.tasks.run_job", "ami.jobs.tasks.gone", "os.system"])
+def test_only_listed_tasks_are_scheduled(admin_client: Client, task: str) -> None:
+    error = save(admin_client, task)
+    assert error is not None
+    assert f"The task {task} cannot be scheduled. Choose from ami." in error
+
+
+def test_every_listed_task_is_registered() -> None:
+    current_app.loader.import_default_modules()
+    assert set(settings.PERIODIC_TASKS) <= set(current_app.tasks)
+
+
+def test_listed_task_that_no_worker_knows_is_refused(admin_client: Client) -> None:
+    with override_settings(PERIODIC_TASKS=["ami.jobs.tasks.gone"]):
+        error = save(admin_client, "ami.jobs.tasks.gone")
+    assert error is not None
+    assert "There is no task ami.jobs.tasks.gone. Registered: ami." in error
+
+
+def test_form_offers_the_listed_tasks(admin_client: Client) -> None:
+    field = admin_client.get(ADD).context["adminform"].form.fields["regtask"]
+    offered = {name for name, _ in field.widget.choices} - {""}
+    assert offered == {name for name in settings.PERIODIC_TASKS if name.startswith("ami.")}
+
+
+def test_typed_name_is_checked_too(admin_client: Client) -> None:
+    every = IntervalSchedule.objects.create(every=1, period="days")
+    form = {"name": "Mine", "task": "os.system", "interval": every.pk, "args": "[]"}
+    response = admin_client.post(ADD, form | {"kwargs": "{}", "headers": "{}"})
+    assert "The task os.system cannot be scheduled." in response.text
