@@ -44,8 +44,8 @@ AXES_VERBOSE = False
 # The attempts within SIGN_IN_SECONDS whose password is hashed, unless they succeed: those for one
 # person from one address, all from one address, and all. People who signed in from their address
 # within KNOWN_DAYS are subject only to the first limit.
-SIGN_IN_SECONDS = 10
-SIGN_IN_ATTEMPTS = {"person": 5, "address": 5, "instance": 10}
+SIGN_IN_SECONDS = 1
+SIGN_IN_ATTEMPTS = {"person": 1, "address": 1, "instance": 2}
 SIGN_IN_KNOWN_DAYS = 30
 
 # The addresses and networks of proxies whose X-Forwarded headers are believed. Those of all others

@@ -93,19 +93,19 @@ def refusal(request: Any, response: HttpResponse | None, credentials: Any) -> Ht
     """Return the page that tells how long to wait; axes calls it for a refused attempt."""
     locked = getattr(request, "sign_in_locked", False) or request.axes_failures_since_start
     wait = settings.AXES_COOLOFF_TIME if locked else timedelta(seconds=settings.SIGN_IN_SECONDS)
-    seconds = int(wait.total_seconds())
-    told = f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
     if locked:
+        minutes = int(wait.total_seconds() // 60)
         failures = settings.AXES_FAILURE_LIMIT
         texts = [
-            f"{failures} attempts to log in from your address have failed. Try again in {told}.",
+            f"{failures} attempts to log in from your address have failed. "
+            f"Try again in {minutes} minutes.",
             "If you have forgotten your password, ask an administrator of this site for a new one.",
         ]
     else:
         texts = [
-            f"There are too many attempts to log in at this moment. Try again in {told}.",
+            "There are too many attempts to log in at this moment. Try again in a few seconds.",
             "Your password has not been checked.",
         ]
     page = error_page(request, 429, "Too many attempts to log in", texts)
-    page["Retry-After"] = str(seconds)
+    page["Retry-After"] = str(int(wait.total_seconds()))
     return page
