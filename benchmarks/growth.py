@@ -21,9 +21,9 @@ from django.utils import timezone
 from ami.integrity.runner import run_checks
 from ami.jobs import pruning
 from ami.jobs.engine import runner
-from ami.jobs.engine.registry import JOB_TYPES
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
+from ami.jobs.states import PartState
 from ami.main.checks.declarations import chosen_checks
 from ami.main.management.scale import NUMBERED, Sizes
 from ami.main.models import Project, SourceImageCollection
@@ -139,7 +139,9 @@ def _measured(*, captures: int, rounds: int) -> Iterator[tuple[str, float]]:
 
 def _run(job: Job) -> None:
     """Run all parts of a queued Job in this process."""
-    runner.run(job.pk, make=JOB_TYPES[job.job_type_key])
+    runner.run(job.pk)
+    for part in job.parts.filter(state=PartState.QUEUED).order_by("number"):
+        runner.run_part(part.pk, task_id=part.task_id)
     job.refresh_from_db()
     if job.status != JobState.SUCCESS:
         sys.exit(f"The measured Job is {job.get_status_display().lower()}: {job.error}")
