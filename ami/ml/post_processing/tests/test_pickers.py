@@ -212,7 +212,7 @@ def test_number_of_queries_does_not_grow_with_the_selection(
     for number in range(rows):
         make_source(classifier, logits=[1.0, 2.0, 3.0])
         make_list(Taxon.objects.get(name="a"), name=f"List {number}")
-    with django_assert_num_queries(22):
+    with django_assert_num_queries(18):
         masking_form(Occurrence.objects.all())
 
 
