@@ -5,11 +5,14 @@ from django.db import models
 from django.utils import timezone
 
 from ami.base.models import BaseModel
+from ami.main.access import ProjectQuerySet
 from ami.main.models.project import Project
 
 
 class IntegrityRun(BaseModel):
     """One run of the integrity checks, on all rows or on a scope."""
+
+    project_path = "project"
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -50,6 +53,8 @@ class IntegrityRun(BaseModel):
     )
     error = models.TextField("could not run", blank=True, help_text="Why no check could run.")
 
+    objects: ClassVar[ProjectQuerySet["IntegrityRun"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
+
     def __str__(self) -> str:
         return f"Integrity run {self.pk}"
 
@@ -77,6 +82,8 @@ class IntegrityResult(BaseModel):
     `{"model", "id", "reason"}` for rows that could not be repaired.
     """
 
+    project_path = "run__project"
+
     run = models.ForeignKey(IntegrityRun, on_delete=models.CASCADE, related_name="results")
     key = models.CharField("check", max_length=64, db_index=True)
     severity = models.CharField(max_length=16)
@@ -89,6 +96,8 @@ class IntegrityResult(BaseModel):
     seconds = models.FloatField(default=0)
     samples = models.JSONField(default=dict, blank=True)
     reasons = models.JSONField(default=list, blank=True)
+
+    objects: ClassVar[ProjectQuerySet["IntegrityResult"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         constraints = [
@@ -107,7 +116,7 @@ class IntegrityResult(BaseModel):
         return IntegrityStatus.ACKNOWLEDGED if self.remaining else IntegrityStatus.CLEAN
 
 
-class AcknowledgementQuerySet(models.QuerySet["IntegrityAcknowledgement"]):
+class AcknowledgementQuerySet(ProjectQuerySet["IntegrityAcknowledgement"]):
     def standing(self, key: str) -> "AcknowledgementQuerySet":
         """Return the acknowledgements of the check that have not expired."""
         return self.filter(key=key, expires_on__gte=timezone.localdate())
@@ -115,6 +124,8 @@ class AcknowledgementQuerySet(models.QuerySet["IntegrityAcknowledgement"]):
 
 class IntegrityAcknowledgement(BaseModel):
     """A known finding: the check still counts it, but no longer fails because of it."""
+
+    project_path = "project"
 
     key = models.CharField("check", max_length=64, db_index=True)
     project = models.ForeignKey(

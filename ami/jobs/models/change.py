@@ -1,9 +1,13 @@
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast
 from django.db.models.lookups import Contains
 from django.utils import timezone
+
+from ami.main.access import ProjectQuerySet
 
 # The names of the counters that warn of a created row. They are a list in its metadata, which the
 # journal stores as text.
@@ -22,6 +26,8 @@ class JobChange(models.Model):
     of a created row. Floating-point numbers, arrays and JSON are stored as PostgreSQL's text, which
     is exact.
     """
+
+    project_path = "job__project"
 
     class Kind(models.TextChoices):
         CREATED = "created", "Created"
@@ -52,6 +58,8 @@ class JobChange(models.Model):
         help_text="A hash of the rows that the determination was based on at the time.",
     )
     created_at = models.DateTimeField("time", default=timezone.now)
+
+    objects: ClassVar[ProjectQuerySet["JobChange"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "change"

@@ -1,6 +1,6 @@
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
@@ -24,6 +24,7 @@ from ami.jobs.states import (
     PartState,
 )
 from ami.jobs.summary import progress_of
+from ami.main.access import ProjectQuerySet
 
 if TYPE_CHECKING:
     from ami.jobs.models.part import JobPart
@@ -45,7 +46,9 @@ class Job(BaseModel):
     resume = transitions.resume
     retry = resume  # its name in Antenna
 
+    project_path = "project"
     held: "JobPart | None" = None  # the part that this worker holds
+
     STALLED_JOBS_MAX_MINUTES = 20
 
     name = models.CharField(max_length=255)
@@ -136,6 +139,8 @@ class Job(BaseModel):
     )
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[ProjectQuerySet["Job"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         constraints = [

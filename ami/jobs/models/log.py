@@ -1,11 +1,17 @@
+from typing import ClassVar
+
 from django.db import models
 from django.utils import timezone
+
+from ami.main.access import ProjectQuerySet
 
 SEVERE = ("WARNING", "ERROR", "CRITICAL")
 
 
 class JobLog(models.Model):
     """One line of a Job's log."""
+
+    project_path = "job__project"
 
     class Level(models.TextChoices):
         DEBUG = "DEBUG", "Debug"
@@ -20,6 +26,8 @@ class JobLog(models.Model):
     level = models.CharField(max_length=8, choices=Level, default=Level.INFO)
     message = models.TextField()
     created_at = models.DateTimeField("time", default=timezone.now)
+
+    objects: ClassVar[ProjectQuerySet["JobLog"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "job log line"

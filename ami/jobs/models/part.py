@@ -1,5 +1,5 @@
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from celery import current_app
 from django.db import models
@@ -11,6 +11,7 @@ from ami.jobs import transitions
 from ami.jobs.engine.work import Planned
 from ami.jobs.models.job import Job
 from ami.jobs.states import ATTEMPTS, FINAL, ClaimLostError, JobState, PartState
+from ami.main.access import ProjectQuerySet
 
 
 class JobPart(BaseModel):
@@ -23,6 +24,8 @@ class JobPart(BaseModel):
     commits together with the cursor, counters and heartbeat, and only if the part still has the
     claim token of this worker. A later claim of the part replaces the token.
     """
+
+    project_path = "job__project"
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="parts", db_index=False)
     number = models.PositiveIntegerField()
@@ -52,6 +55,8 @@ class JobPart(BaseModel):
     claimed_at = models.DateTimeField(null=True)
     rows_at_claim = models.PositiveBigIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[ProjectQuerySet["JobPart"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "part"

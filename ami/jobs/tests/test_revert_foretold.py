@@ -150,9 +150,8 @@ def test_causes_are_named(night: SourceImageCollection, operator: User, client: 
     written = [one for one in written if one.detection.occurrence_id in set(changed)]
     identified, edited, gone = written[:3]
     person = make_user(name="Rosa")
-    Identification.objects.create(
-        occurrence_id=identified.detection.occurrence_id, taxon=make_taxon(), user=person
-    )
+    occurrence = Occurrence.objects.get(detections=identified.detection_id)
+    Identification.objects.create(occurrence=occurrence, taxon=make_taxon(), user=person)
     data = {"taxon": make_taxon().pk, "score": "0.5", "terminal": "on", "metadata": "{}"}
     data |= {"timestamp_0": "2022-06-20", "timestamp_1": "23:00:00"}
     data |= {"detection": edited.detection_id}

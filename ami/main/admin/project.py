@@ -1,5 +1,6 @@
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
@@ -7,19 +8,39 @@ from ami.base.admin import LargeTableAdmin
 from ami.base.links import count_link
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
-from ami.main.models import Deployment, Event, Occurrence, Project, SourceImage
+from ami.main.models import Deployment, Event, Membership, Occurrence, Project, SourceImage
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
+
+
+class ProjectForm(forms.ModelForm[Project]):
+    methods = forms.MultipleChoiceField(
+        choices=lambda: [(key, task.name) for key, task in POSTPROCESSING_TASKS.items()],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=Project._meta.get_field("methods").help_text,
+    )
+
+
+class MembershipInline(admin.TabularInline[Membership, Project]):
+    model = Membership
+    autocomplete_fields = ("user",)
+    fields = ("user", "role")
+    extra = 1
+    verbose_name = "member"
 
 
 @admin.register(Project)
 class ProjectAdmin(LargeTableAdmin[Project]):
+    form = ProjectForm
+    inlines = (MembershipInline,)
     list_display = ("name", "id", "owner", "created_at")
     list_select_related = ("owner",)
     list_only = ("name", "created_at", "owner__email", "owner__name")
     search_fields = ("name",)
     search_help_text = "Search by id or name."
     sortable_by = ("id", "name")
-    autocomplete_fields = ("owner", "members")
+    autocomplete_fields = ("owner",)
 
 
 class _CachedCountsMixin(AutocompleteFilterMixin):

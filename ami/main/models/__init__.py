@@ -5,7 +5,7 @@ from ami.main.models.detection import Detection
 from ami.main.models.event import Event, group_images_into_events
 from ami.main.models.identification import Identification
 from ami.main.models.occurrence import Occurrence, update_occurrence_determination
-from ami.main.models.project import Project
+from ami.main.models.project import Membership, Project
 from ami.main.models.source_image import SourceImage
 from ami.main.models.taxon import TaxaList, Taxon, TaxonRank
 
@@ -15,6 +15,7 @@ __all__ = [
     "Detection",
     "Event",
     "Identification",
+    "Membership",
     "Occurrence",
     "Project",
     "SourceImage",

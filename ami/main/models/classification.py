@@ -19,6 +19,8 @@ class Classification(BaseModel):
     map, in the same order.
     """
 
+    project_path = "detection__source_image__project"
+
     detection = models.ForeignKey(
         Detection, on_delete=models.CASCADE, related_name="classifications"
     )

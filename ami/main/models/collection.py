@@ -1,14 +1,17 @@
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 
 from ami.base.models import BaseModel
+from ami.main.access import ProjectQuerySet
 from ami.main.models.project import Project
 from ami.main.models.source_image import SourceImage
 
 
 class SourceImageCollection(BaseModel):
     """A capture set: captures of one project that are processed together."""
+
+    project_path = "project"
 
     class Method(models.TextChoices):
         MANUAL = "manual", "Chosen by hand"
@@ -30,6 +33,8 @@ class SourceImageCollection(BaseModel):
     images = models.ManyToManyField(
         SourceImage, blank=True, related_name="collections", verbose_name="captures"
     )
+
+    objects: ClassVar[ProjectQuerySet["SourceImageCollection"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "capture set"

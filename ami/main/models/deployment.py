@@ -1,11 +1,12 @@
 import zoneinfo
-from typing import Any
+from typing import Any, ClassVar
 
 from celery import current_app
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from ami.base.models import BaseModel
+from ami.main.access import ProjectQuerySet
 from ami.main.counts import CountField, update_deployment_counts
 from ami.main.events import group_captures
 from ami.main.models.project import Project
@@ -21,6 +22,8 @@ def validate_time_zone(name: str) -> None:
 
 class Deployment(BaseModel):
     """One trap at one place."""
+
+    project_path = "project"
 
     COUNTS = ("events_count", "captures_count", "detections_count", "occurrences_count")
 
@@ -41,6 +44,8 @@ class Deployment(BaseModel):
     captures_count = CountField()
     detections_count = CountField()
     occurrences_count = CountField()
+
+    objects: ClassVar[ProjectQuerySet["Deployment"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return self.name

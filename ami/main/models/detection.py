@@ -1,9 +1,10 @@
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 
 from ami.base.models import BaseModel, ScoreField, score_constraint
+from ami.main.access import ProjectQuerySet
 from ami.main.boxes import BoundingBox
 from ami.main.models.source_image import SourceImage
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 class Detection(BaseModel):
     """One box that a detector drew on a capture."""
+
+    project_path = "source_image__project"
 
     source_image = models.ForeignKey(
         SourceImage, on_delete=models.CASCADE, related_name="detections", verbose_name="capture"
@@ -59,6 +62,8 @@ class Detection(BaseModel):
     link_cost = models.FloatField(
         null=True, blank=True, help_text="The cost of the link to the next detection."
     )
+
+    objects: ClassVar[ProjectQuerySet["Detection"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         constraints = [

@@ -1,6 +1,9 @@
+from typing import ClassVar
+
 from django.db import models
 
 from ami.base.models import BaseModel
+from ami.main.access import ProjectQuerySet
 from ami.main.counts import CountField
 from ami.main.events import group_captures
 from ami.main.models.deployment import Deployment
@@ -9,6 +12,8 @@ from ami.main.models.project import Project
 
 class Event(BaseModel):
     """One night of a deployment."""
+
+    project_path = "project"
 
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, null=True, blank=True, related_name="events"
@@ -26,6 +31,8 @@ class Event(BaseModel):
     captures_count = CountField()
     detections_count = CountField()
     occurrences_count = CountField()
+
+    objects: ClassVar[ProjectQuerySet["Event"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "night"

@@ -1,9 +1,10 @@
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
 
 from ami.base.models import BaseModel
+from ami.main.access import ProjectQuerySet
 from ami.main.determinations import update_determinations
 from ami.main.models.occurrence import Occurrence
 from ami.main.models.taxon import Taxon
@@ -11,6 +12,8 @@ from ami.main.models.taxon import Taxon
 
 class Identification(BaseModel):
     """The taxon that a person gave to an occurrence."""
+
+    project_path = "occurrence__project"
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -27,6 +30,8 @@ class Identification(BaseModel):
     )
     withdrawn = models.BooleanField(default=False)
     comment = models.TextField(blank=True)
+
+    objects: ClassVar[ProjectQuerySet["Identification"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         # The determination rule reads the latest one first, without a sort.

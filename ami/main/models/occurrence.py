@@ -1,9 +1,10 @@
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models, transaction
 from django.db.models import F
 
 from ami.base.models import BaseModel, ScoreField, score_constraint
+from ami.main.access import ProjectQuerySet
 from ami.main.determinations import update_determinations
 from ami.main.models.classification import Classification
 from ami.main.models.deployment import Deployment
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 class Occurrence(BaseModel):
     """One individual, seen on one or more captures of a night."""
+
+    project_path = "project"
 
     determination = models.ForeignKey(
         Taxon,
@@ -53,6 +56,8 @@ class Occurrence(BaseModel):
         related_name="occurrences",
         db_index=False,
     )
+
+    objects: ClassVar[ProjectQuerySet["Occurrence"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         # Each includes the id, for filtered lists that are sorted from the newest row down.

@@ -1,8 +1,11 @@
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import F, Func, Value
 from django.db.models.functions import Collate, Upper
 
 from ami.base.models import BaseModel
+from ami.main.access import ProjectQuerySet
 from ami.main.counts import CountField
 from ami.main.models.deployment import Deployment
 from ami.main.models.event import Event
@@ -19,6 +22,8 @@ FILE_KEY = Collate(Upper(FILE_NAME), "C")
 
 class SourceImage(BaseModel):
     """A capture: one image that a trap has taken."""
+
+    project_path = "project"
 
     project = models.ForeignKey(
         Project,
@@ -49,6 +54,8 @@ class SourceImage(BaseModel):
     width = models.PositiveIntegerField(null=True, blank=True, help_text="Pixels.")
     height = models.PositiveIntegerField(null=True, blank=True, help_text="Pixels.")
     detections_count = CountField()
+
+    objects: ClassVar[ProjectQuerySet["SourceImage"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "capture"

@@ -1,8 +1,11 @@
+from typing import ClassVar
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
 from ami.base.models import BaseModel
+from ami.main.access import ProjectQuerySet, SharedQuerySet
 from ami.main.models.project import Project
 
 
@@ -68,9 +71,13 @@ class Taxon(BaseModel):
 class TaxaList(BaseModel):
     """Taxa that belong together, such as the species of a region."""
 
+    project_path = "projects"
+
     name = models.CharField(max_length=255)
     taxa = models.ManyToManyField(Taxon, blank=True, related_name="lists")
     projects = models.ManyToManyField(Project, blank=True, related_name="taxa_lists")
+
+    objects: ClassVar[ProjectQuerySet["TaxaList"]] = SharedQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "taxa list"

@@ -1,13 +1,14 @@
 from typing import TYPE_CHECKING
 
-from django.db import models
 from django.db.models import F
+
+from ami.main.access import ProjectQuerySet
 
 if TYPE_CHECKING:
     from ami.main.models.classification import Classification  # noqa: F401, named in the base below
 
 
-class ClassificationQuerySet(models.QuerySet["Classification"]):
+class ClassificationQuerySet(ProjectQuerySet["Classification"]):
     def best_first(self) -> "ClassificationQuerySet":
         """Return those with a taxon, in the order of the determination rule.
 

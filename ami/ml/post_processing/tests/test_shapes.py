@@ -64,10 +64,8 @@ def night() -> Event:
         )
     for occurrence in Occurrence.objects.all():
         occurrence.save()
-    stays = detections(event)[0].occurrence_id
-    Identification.objects.create(
-        occurrence_id=stays, taxon=make_taxon(name="Lynx"), user=make_user()
-    )
+    stays = Occurrence.objects.get(detections=detections(event)[0])
+    Identification.objects.create(occurrence=stays, taxon=make_taxon(name="Lynx"), user=make_user())
     return event
 
 

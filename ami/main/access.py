@@ -1,0 +1,203 @@
+"""Who sees the rows of a project, and what each of its members may do with them.
+
+Django's model permissions say what a person may do, and membership says on which rows. A role has
+the permissions that its work needs, within the project only. Superusers are not restricted.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar
+
+from django.contrib.auth.backends import ModelBackend
+from django.db import models
+from django.db.models import Exists, OuterRef, Value
+
+M = TypeVar("M", bound=models.Model)
+
+
+class Role(models.TextChoices):
+    """The roles of a project's members. Each has the rights of the one before."""
+
+    VIEWER = "viewer", "Viewer"
+    IDENTIFIER = "identifier", "Identifier"
+    OPERATOR = "operator", "Operator"
+    MANAGER = "manager", "Manager"
+
+
+def _rights(verbs: str, *labels: str) -> frozenset[str]:
+    """Return the model permissions, such as "main.view_event"."""
+    split = [label.split(".") for label in labels]
+    return frozenset(f"{app}.{verb}_{name}" for app, name in split for verb in verbs.split())
+
+
+ROWS = (
+    "main.deployment",
+    "main.event",
+    "main.sourceimage",
+    "main.sourceimagecollection",
+    "main.detection",
+    "main.classification",
+    "main.occurrence",
+    "main.identification",
+)
+RECORDS = (
+    "jobs.job",
+    "jobs.jobchange",
+    "integrity.integrityrun",
+    "integrity.integrityacknowledgement",
+)
+SETS = "main.sourceimagecollection"
+STARTED = ("jobs.job", "integrity.integrityrun", "integrity.integrityacknowledgement")
+
+_VIEWER = _rights("view", "main.project", "main.membership", *ROWS, *RECORDS)
+_IDENTIFIER = _VIEWER | _rights("add change", "main.identification")
+_OPERATOR = (
+    _IDENTIFIER | _rights("change", "main.occurrence") | _rights("add change", SETS, *STARTED)
+)
+_MANAGER = (
+    _OPERATOR
+    | _rights("add change delete", "main.membership", *ROWS, *RECORDS)
+    | _rights("change delete", "main.project")
+    | _rights("view", "users.user")
+)
+RIGHTS = {
+    Role.VIEWER: _VIEWER,
+    Role.IDENTIFIER: _IDENTIFIER,
+    Role.OPERATOR: _OPERATOR,
+    Role.MANAGER: _MANAGER,
+}
+
+# What all staff may see: names and models that the projects share.
+CATALOGUE = _rights(
+    "view", "main.taxon", "main.taxalist", "ml.algorithm", "ml.algorithmcategorymap"
+)
+
+# There is one permission for each method, such as "jobs.run_tracking". Operators have all of them,
+# unless their project limits its methods.
+RUN = "jobs.run_"
+
+
+class Access(NamedTuple):
+    """A person's role in one project, and the methods that the project allows; empty for all."""
+
+    role: Role
+    methods: list[str]
+
+    def grants(self, perm: str) -> bool:
+        if not perm.startswith(RUN):
+            return perm in RIGHTS[self.role]
+        is_operator = self.role in {Role.OPERATOR, Role.MANAGER}
+        return is_operator and (not self.methods or perm.removeprefix(RUN) in self.methods)
+
+
+def roles_of(user: Any) -> dict[int, Access]:
+    """Return the person's role in each of their projects, by the project's id.
+
+    It is read once per user object, and so once per request, like Django's permissions.
+    """
+    if not user.is_active or user.is_anonymous:
+        return {}
+    if not hasattr(user, "_roles_by_project"):
+        columns = ("project_id", "role", "project__methods")
+        owned = user.owned_projects.values_list("pk", Value(Role.MANAGER), "methods")
+        rows = user.memberships.values_list(*columns).union(owned)
+        roles: dict[int, Access] = {}
+        for project, role, methods in rows:
+            if project not in roles or role == Role.MANAGER:
+                roles[project] = Access(Role(role), methods)
+        user._roles_by_project = roles
+    found: dict[int, Access] = user._roles_by_project
+    return found
+
+
+def visible_projects(user: Any, perm: str | None = None) -> frozenset[int]:
+    """Return the ids of the person's projects, or of those in which they have the permission."""
+    roles = roles_of(user)
+    if perm is None or _holds(user, perm):
+        return frozenset(roles)
+    return frozenset(project for project, access in roles.items() if access.grants(perm))
+
+
+def _holds(user: Any, perm: str) -> bool:
+    """Whether the person has the permission themselves, through a group, or as staff."""
+    if user.is_anonymous or not user.is_active:
+        return False
+    return (user.is_staff and perm in CATALOGUE) or ModelBackend().has_perm(user, perm)
+
+
+class ProjectQuerySet(models.QuerySet[M]):
+    """Rows that belong to a project; `project_path` of the model is the lookup of the project.
+
+    Rows without a project are for superusers only.
+    """
+
+    def for_user(self, user: Any, perm: str | None = None) -> "ProjectQuerySet[M]":
+        """Return the rows of the person's projects, where they have the permission if given."""
+        if user.is_active and user.is_superuser:
+            return self
+        return self.of_projects(visible_projects(user, perm))
+
+    def of_projects(self, ids: frozenset[int]) -> "ProjectQuerySet[M]":
+        path: str = self.model.project_path  # type: ignore[attr-defined]
+        return self.filter(**{f"{path}__in": ids})
+
+
+class SharedQuerySet(ProjectQuerySet[M]):
+    """Rows that belong to any number of projects; those of none belong to everyone.
+
+    Only holders of the model permission may change them.
+    """
+
+    def for_user(self, user: Any, perm: str | None = None) -> "ProjectQuerySet[M]":
+        if perm is not None and not user.has_perm(perm):
+            return self.none()
+        return super().for_user(user)
+
+    def of_projects(self, ids: frozenset[int]) -> "ProjectQuerySet[M]":
+        links: Any = getattr(self.model, self.model.project_path).through  # type: ignore[attr-defined]
+        own = links.objects.filter(**{self.model._meta.model_name or "": OuterRef("pk")})
+        return self.filter(~Exists(own) | Exists(own.filter(project__in=ids)))
+
+
+class ProjectBackend(ModelBackend):
+    """Answers `has_perm` with model permissions and with those of roles.
+
+    Without a row, it tells whether the person has the permission on any row. With a row of a
+    project, it tells whether they have it on this row.
+    """
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        if not user_obj.is_active or user_obj.is_anonymous:
+            return False
+        holds = _holds(user_obj, perm)
+        if obj is None:
+            return holds or any(access.grants(perm) for access in roles_of(user_obj).values())
+        projects = projects_of(obj)
+        if projects is None:
+            return holds
+        return not projects.isdisjoint(visible_projects(user_obj, perm))
+
+    def has_module_perms(self, user_obj: Any, app_label: str) -> bool:
+        return super().has_module_perms(user_obj, app_label) or any(
+            right.startswith(f"{app_label}.") for right in _rights_of(user_obj)
+        )
+
+
+def _rights_of(user: Any) -> Iterator[str]:
+    if user.is_active and user.is_staff:
+        yield from CATALOGUE
+    for access in roles_of(user).values():
+        yield from RIGHTS[access.role]
+
+
+def projects_of(row: Any) -> frozenset[int] | None:
+    """Return the ids of the projects of a row; None if it is shared, empty if it is an orphan."""
+    path = getattr(type(row), "project_path", None)
+    if path is None:
+        return None
+    *steps, last = path.split("__")
+    for step in steps:
+        row = getattr(row, step)
+    if last == "projects":
+        return frozenset(project.pk for project in row.projects.all()) or None
+    pk = row.pk if last == "pk" else getattr(row, f"{last}_id")
+    return frozenset(() if pk is None else (pk,))
