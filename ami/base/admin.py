@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from ami.base.deletion import DELETE_LIMIT, reasons_to_keep, touches_more_than
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY
+from ami.base.scoped import ScopedAdminMixin
 
 M = TypeVar("M", bound=Model)
 
@@ -133,7 +134,9 @@ def _not_by_index(order: Sequence[Any]) -> Iterator[Any]:
     yield from rest
 
 
-class LargeTableAdmin(IdSearchAdminMixin, BoundedDeletionMixin, admin.ModelAdmin[M]):
+class LargeTableAdmin(
+    IdSearchAdminMixin, BoundedDeletionMixin, ScopedAdminMixin, admin.ModelAdmin[M]
+):
     """An admin whose list is paginated by id and counts at most `BoundedPaginator.LIMIT` rows.
 
     On a list, `annotations` are computed only for the rows of one page. `deferred` are columns

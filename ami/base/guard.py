@@ -26,6 +26,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from ami.base.forms import json_field
 from ami.base.ids import parse_ids
 from ami.base.lists import QuickChangeList, QuickListMixin
+from ami.base.scoped import ScopedAdminMixin
 from ami.base.widgets import IdSelect, IdSelectMultiple
 
 
@@ -55,8 +56,11 @@ class GuardedChangeList(QuickChangeList):
             raise IncorrectLookupParameters from odd
 
 
-class GuardedAdminMixin(QuickListMixin, admin.ModelAdmin[Any]):
-    """Answers invalid addresses and forms with a message. The site adds it to every admin."""
+class GuardedAdminMixin(QuickListMixin, ScopedAdminMixin):
+    """Answers invalid addresses and forms with a message, and hides the rows of foreign projects.
+
+    The site adds it to every admin.
+    """
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         own = super().get_changelist(request, **kwargs)

@@ -161,19 +161,17 @@ class SharedQuerySet(ProjectQuerySet[M]):
 class ProjectBackend(ModelBackend):
     """Answers `has_perm` with model permissions and with those of roles.
 
-    Without a row, it tells whether the person has the permission on any row. With a row of a
-    project, it tells whether they have it on this row.
+    Without a row, or with a shared one, it tells whether the person has the permission on any row.
+    With a row of a project, it tells whether they have it on this row.
     """
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
         if not user_obj.is_active or user_obj.is_anonymous:
             return False
-        holds = _holds(user_obj, perm)
-        if obj is None:
-            return holds or any(access.grants(perm) for access in roles_of(user_obj).values())
-        projects = projects_of(obj)
+        projects = None if obj is None else projects_of(obj)
         if projects is None:
-            return holds
+            roles = roles_of(user_obj).values()
+            return _holds(user_obj, perm) or any(access.grants(perm) for access in roles)
         return not projects.isdisjoint(visible_projects(user_obj, perm))
 
     def has_module_perms(self, user_obj: Any, app_label: str) -> bool:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from ami.main.access import Role
 from ami.main.models import (
     Classification,
     Deployment,
@@ -26,6 +27,13 @@ def make_user(**fields: Any) -> User:
     return User.objects.create_user(
         **{"email": f"person-{next(_numbers)}@example.org", "password": "secret"} | fields
     )
+
+
+def make_member(project: Project, role: Role = Role.VIEWER, **fields: Any) -> User:
+    """Create a person with staff status and a role in the project."""
+    user = make_user(**{"is_staff": True} | fields)
+    project.members.add(user, through_defaults={"role": role})
+    return user
 
 
 def make_project(**fields: Any) -> Project:

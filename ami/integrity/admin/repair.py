@@ -18,6 +18,7 @@ from ami.base.widgets import IdSelect
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityRun
 from ami.integrity.service import new_repair
+from ami.jobs.admin.pages import LAUNCH
 from ami.jobs.models import Job
 from ami.jobs.service import create_jobs
 from ami.main.checks.declarations import CHECKS, Check, chosen_checks
@@ -53,6 +54,15 @@ class RepairForm(forms.Form):
     )
     job = forms.ModelChoiceField(Job.objects.all(), required=False, widget=forms.HiddenInput)
 
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        fields: dict[str, Any] = self.fields
+        fields["project"].queryset = Project.objects.for_user(user, LAUNCH)
+        fields["job"].queryset = Job.objects.for_user(user, LAUNCH)
+        if not user.is_superuser:
+            fields["project"].required = True
+            fields["project"].help_text = ""
+
     def clean(self) -> dict[str, Any] | None:
         job, project = self.cleaned_data.get("job"), self.cleaned_data.get("project")
         if job and project and job.project_id != project.pk:
@@ -67,7 +77,7 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
             raise PermissionDenied
         asked = storable_text(request.POST.get("launch_key", ""))
         launch_key = asked[:KEY_LENGTH] or uuid4().hex
-        form = RepairForm(request.POST or None, initial=_initial(request))
+        form = RepairForm(request.POST or None, initial=_initial(request), user=request.user)
         if request.method == "POST" and form.is_valid():
             return self._start(request, form, launch_key)
         context = {
@@ -86,7 +96,7 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
         return render(request, "admin/integrity/integrityrun/repair.html", context)
 
     def _may_repair(self, request: HttpRequest) -> bool:
-        may_start = request.user.has_perms(["jobs.add_job", "jobs.view_job"])
+        may_start = request.user.has_perms([LAUNCH, "jobs.view_job"])
         return self.has_view_permission(request) and may_start
 
     def _start(self, request: HttpRequest, form: RepairForm, launch_key: str) -> HttpResponse:

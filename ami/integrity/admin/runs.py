@@ -20,6 +20,7 @@ from ami.base.links import EMPTY, change_link
 from ami.base.words import counted
 from ami.integrity.admin.repair import RepairMixin
 from ami.integrity.admin.results import result_rows
+from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun, IntegrityStatus
 from ami.integrity.schedule import UnknownScopeError, schedule_daily, schedules, scope_of
 from ami.integrity.tasks import data_integrity_check
@@ -28,6 +29,7 @@ from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
 from ami.main.checks.declarations import Severity
 from ami.main.models import Project
 
+CHECK = "integrity.add_integrityrun"
 CUT_OFF_AFTER = timedelta(hours=1)
 REASON_SHOWN = 200
 
@@ -83,10 +85,12 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        planned = schedules()
+        shows_schedules = request.user.has_perm("django_celery_beat.view_periodictask")
+        planned = schedules() if shows_schedules else []
         context = {
             "schedules": planned,
-            "may_schedule": not planned and _may_schedule(request),
+            "shows_schedules": shows_schedules,
+            "may_schedule": shows_schedules and not planned and _may_schedule(request),
             "tick": Pulse.objects.filter(name=Pulse.Name.TICK).first(),
             **self._permissions(request),
             **(extra_context or {}),
@@ -102,6 +106,8 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
     ) -> HttpResponse:
         """Show what each check of the run has found."""
         run = self._run(request, object_id)
+        if request.method == "POST":
+            raise PermissionDenied
         rows = result_rows(run)
         context = {
             **self.admin_site.each_context(request),
@@ -198,16 +204,16 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         return {
             "may_check": self._may_check(request),
             "may_repair": self._may_repair(request),
-            "may_acknowledge": request.user.has_perm("main.add_integrityacknowledgement"),
+            "may_acknowledge": request.user.has_perm("integrity.add_integrityacknowledgement"),
         }
 
     def _may_check(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("main.add_integrityrun")
+        return request.user.has_perm(CHECK)
 
     def _queue_check(self, request: HttpRequest) -> None:
         try:
-            scope = scope_of(_asked_for(request, "project"), _asked_for(request, "job"))
-            data_integrity_check.delay(scope.project_id, scope.job_id, user_id=request.user.pk)
+            for scope in _asked_scopes(request):
+                data_integrity_check.delay(scope.project_id, scope.job_id, user_id=request.user.pk)
         except UnknownScopeError as odd:
             self.message_user(request, str(odd), messages.ERROR)
         except BrokerError as error:
@@ -228,6 +234,25 @@ def _asked_for(request: HttpRequest, name: str) -> int | None:
     if text and pk is None:
         raise UnknownScopeError(f"{text[:50]!r} is not the id of a {name}.")
     return pk
+
+
+def _asked_scopes(request: HttpRequest) -> list[Scope]:
+    """Return the scope of the form; if it is empty, all rows, or each project of a member.
+
+    Raises UnknownScopeError.
+    """
+    project, job = _asked_for(request, "project"), _asked_for(request, "job")
+    projects = Project.objects.for_user(request.user, CHECK)
+    jobs = Job.objects.for_user(request.user, CHECK)
+    if project and not projects.filter(pk=project).exists():
+        raise UnknownScopeError(f"There is no project {project}.")
+    if job and not jobs.filter(pk=job).exists():
+        raise UnknownScopeError(f"There is no Job {job}.")
+    if project or job or request.user.is_superuser:
+        scope_of(project, job)
+        of_job = jobs.filter(pk=job).values_list("project_id", flat=True).first() if job else None
+        return [Scope(project or of_job, job)]
+    return [Scope(pk) for pk in projects.order_by("pk").values_list("pk", flat=True)]
 
 
 def _may_schedule(request: HttpRequest) -> bool:

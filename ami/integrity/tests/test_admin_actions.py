@@ -15,6 +15,7 @@ from ami.integrity.schedule import TASKS
 from ami.integrity.tests.admin import KEY, LIST, link_of, page, text_of
 from ami.jobs.models import Job
 from ami.jobs.tests.admin import sign_in, told
+from ami.main.access import Role
 from ami.main.checks.declarations import chosen_checks
 from ami.main.checks.tests.test_batches import make_undetermined
 from ami.main.checks.tests.world import World, make_world
@@ -201,8 +202,12 @@ class TestRepair:
     def test_odd_address_opens(self, operator: Client, query: str) -> None:
         assert operator.get(f"{LIST}repair/?{query}").status_code == 200
 
-    def test_it_needs_the_permissions_to_add_jobs_and_to_see_them(self, client: Client) -> None:
+    def test_it_needs_the_permissions_to_add_jobs_and_to_see_them(
+        self, client: Client, world: World
+    ) -> None:
         assert self.start(sign_in(client, "view_integrityrun")).status_code == 403
         assert self.start(sign_in(client, "view_integrityrun", "add_job")).status_code == 403
-        sign_in(client, "view_integrityrun", "add_job", "view_job")
-        assert client.get(self.start(client).headers["Location"]).status_code == 200
+        sign_in(client, project=world.project, role=Role.OPERATOR)
+        assert "This field is required" in text_of(self.start(client))
+        started = self.start(client, project=world.project.pk)
+        assert client.get(started.headers["Location"]).status_code == 200

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils.html import format_html
 
 from ami.jobs.admin.offers import offers_for
-from ami.jobs.admin.pages import JobPagesMixin, job_link, operator_of, page_url
+from ami.jobs.admin.pages import LAUNCH, JobPagesMixin, job_link, operator_of, page_url
 from ami.jobs.models import Job
 from ami.jobs.service import (
     AlreadyLaunchedError,
@@ -31,13 +31,13 @@ class AgainMixin(JobPagesMixin):
             self.message_user(request, str(refused), messages.WARNING)
             return None
 
-    def has_launch_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("jobs.add_job")
+    def has_launch_permission(self, request: HttpRequest, job: Job | None = None) -> bool:
+        return request.user.has_perm(LAUNCH, job)
 
     def run_again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the form of options, filled in with those of this Job."""
         job = self._job(request, object_id)
-        if not self.has_launch_permission(request):
+        if not self.has_launch_permission(request, job):
             raise PermissionDenied
         try:
             return self._ask_for_options(request, [job])
@@ -47,6 +47,8 @@ class AgainMixin(JobPagesMixin):
 
     def _ask_for_options(self, request: HttpRequest, jobs: list[Job]) -> HttpResponse:
         """Raises RunAgainRefusedError and PermissionDenied."""
+        if not jobs:
+            raise RunAgainRefusedError("The selected Jobs no longer exist; nothing was started.")
         for job in jobs:
             refuse_to_run_again(job)
         return offers_for(jobs[0]).options_page(request, jobs, site=self.admin_site)
@@ -54,7 +56,7 @@ class AgainMixin(JobPagesMixin):
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Apply the Job on POST; first ask for confirmation if its scope has changed."""
         job = self._job(request, object_id)
-        if not self.has_launch_permission(request):
+        if not self.has_launch_permission(request, job):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseRedirect(page_url(job))

@@ -66,7 +66,8 @@ class WarningFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         pk = parse_id(request.GET.get("job__id__exact", ""))
-        job = Job.objects.only("progress").filter(pk=pk).first() if pk else None
+        jobs = Job.objects.for_user(request.user)
+        job = jobs.only("progress").filter(pk=pk).first() if pk else None
         return [(param.key, param.title) for param in job.progress.heeded] if job else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[JobChange]) -> QuerySet[JobChange]:
@@ -127,7 +128,8 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     ) -> HttpResponse:
         """Add the Job that the filter names to the title."""
         pk = parse_id(request.GET.get("job__id__exact", ""))
-        job = Job.objects.only("dry_run").filter(pk=pk).first() if pk else None
+        jobs = Job.objects.for_user(request.user)
+        job = jobs.only("dry_run").filter(pk=pk).first() if pk else None
         if job:
             title = f"What Job {pk} would change" if job.dry_run else f"Changes of Job {pk}"
             extra_context = {**(extra_context or {}), "title": title}

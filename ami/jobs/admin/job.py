@@ -14,7 +14,7 @@ from ami.jobs.admin.journal import JournalMixin, journal_of
 from ami.jobs.admin.live import live_of, whole_seconds
 from ami.jobs.admin.log import LogMixin
 from ami.jobs.admin.offers import offers_for
-from ami.jobs.admin.pages import badges
+from ami.jobs.admin.pages import LAUNCH, badges
 from ami.jobs.admin.revert import RevertMixin
 from ami.jobs.models import Job
 from ami.jobs.service import can_run_again
@@ -119,7 +119,7 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
 
     def _live(self, request: HttpRequest, job: Job) -> dict[str, Any]:
         may_control = self.has_change_permission(request, job)
-        may_launch = request.user.has_perm("jobs.add_job")
+        may_launch = request.user.has_perm(LAUNCH, job)
         return live_of(job) | {
             "verbs": [verb for verb in VERBS if may_control and verb.allowed(job)],
             "may_launch": may_launch,

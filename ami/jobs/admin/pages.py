@@ -13,6 +13,8 @@ from ami.base.links import change_url
 from ami.jobs.models import Job
 from ami.users.models import User
 
+LAUNCH = "jobs.add_job"
+
 
 class JobPagesMixin(LargeTableAdmin[Job]):
     """Find the Job of a page, and build the context that all pages share."""
@@ -27,6 +29,10 @@ class JobPagesMixin(LargeTableAdmin[Job]):
         if not self.has_view_permission(request, job):
             raise PermissionDenied
         return job
+
+    def permission(self, verb: str) -> str:
+        """Return the permission of an action; that to launch is the one to add."""
+        return LAUNCH if verb == "launch" else f"jobs.{verb}_job"
 
     def _frame(self, request: HttpRequest, job: Job, *, title: str) -> dict[str, Any]:
         return {

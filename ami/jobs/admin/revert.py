@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from ami.jobs.admin.left import left_of
-from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url
+from ami.jobs.admin.pages import LAUNCH, JobPagesMixin, operator_of, page_url
 from ami.jobs.journal.revert import (
     JOB_TYPE,
     RevertRefusedError,
@@ -32,7 +32,7 @@ class RevertMixin(JobPagesMixin):
     def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what the revert of a Job will do; a POST queues the revert or a dry run of it."""
         job = self._job(request, object_id)
-        if not request.user.has_perm("jobs.add_job"):
+        if not request.user.has_perm(LAUNCH, job):
             raise PermissionDenied
         if request.method == "POST":
             return self._revert(request, job)

@@ -6,15 +6,20 @@ from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from ami.base.tests.factories import make_user
+from ami.base.tests.factories import make_member, make_user
 from ami.jobs.models import Job, JobPart
 from ami.jobs.states import PartState
+from ami.main.access import Role
+from ami.main.models import Project
 
 LIST = "/admin/jobs/job/"
 
 
-def sign_in(client: Client, *permissions: str) -> Client:
-    user = make_user(is_staff=True)
+def sign_in(
+    client: Client, *permissions: str, project: Project | None = None, role: Role = Role.VIEWER
+) -> Client:
+    """Sign in a person with these model permissions and, if `project` is given, this role."""
+    user = make_member(project, role) if project else make_user(is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client.force_login(user)
     return client

@@ -2,13 +2,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
 from ami.base.tests.factories import make_project, make_user
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
+from ami.jobs.tests.admin import sign_in
 from ami.jobs.tests.job_types import make_job
 
 pytestmark = pytest.mark.django_db
@@ -18,13 +18,6 @@ LIST = "/admin/jobs/job/"
 @pytest.fixture
 def operator(client: Client) -> Client:
     client.force_login(make_user(is_staff=True, is_superuser=True, name="Rosa Beauchamp"))
-    return client
-
-
-def sign_in(client: Client, *permissions: str) -> Client:
-    user = make_user(is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client.force_login(user)
     return client
 
 
@@ -111,13 +104,14 @@ def test_unknown_job_is_not_found(operator: Client, pk: Any, part: str) -> None:
 def test_job_pages_need_permission(client: Client) -> None:
     job = make_run()
     sign_in(client, "view_sourceimagecollection")
-    for url in (LIST, page_of(job), f"{LIST}{job.pk}/live/", f"{LIST}{job.pk}/log/"):
-        assert client.get(url).status_code == 403
+    assert client.get(LIST).status_code == 403
+    for url in (page_of(job), f"{LIST}{job.pk}/live/", f"{LIST}{job.pk}/log/"):
+        assert client.get(url).status_code == 404
 
 
 def test_viewer_sees_jobs_and_changes_none(client: Client) -> None:
-    job = make_job()
-    sign_in(client, "view_job")
+    job = make_job(project=make_project())
+    sign_in(client, project=job.project)
     assert client.get(page_of(job)).status_code == 200
     page = client.get(LIST)
     assert page.status_code == 200

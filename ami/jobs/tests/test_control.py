@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from ami.base.tests.factories import make_user
+from ami.base.tests.factories import make_project, make_user
 from ami.jobs.admin.control import VERBS
 from ami.jobs.models import JobState
 from ami.jobs.states import PartState
@@ -95,8 +95,8 @@ def test_button_of_a_page_that_is_old_changes_nothing(
 
 
 def test_who_may_only_view_has_no_buttons(client: Client) -> None:
-    job = make_job(status=JobState.STARTED)
-    sign_in(client, "view_job")
+    job = make_job(status=JobState.STARTED, project=make_project())
+    sign_in(client, project=job.project)
     assert not buttons(client.get(page_of(job)).text)
     assert client.post(page_of(job), {"_cancel": ""}).status_code == 403
     job.refresh_from_db()

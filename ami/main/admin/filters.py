@@ -18,6 +18,7 @@ from django.utils.dateparse import parse_date
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from ami.base.access import visible_rows_of
 from ami.base.ids import parse_id
 from ami.main.models import Detection, Event, Identification
 
@@ -102,10 +103,18 @@ class IdFilter(_TypedFieldFilter):
     ) -> None:
         self.lookup = f"{field_path}__id__exact"
         self.admin_site = model_admin.admin_site
+        self.request: Any = request
         super().__init__(field, request, params, model, model_admin, field_path)
         self.title = getattr(field, "verbose_name", field.related_model._meta.verbose_name)
         self.value = self.typed(self.lookup)
-        self.pk = parse_id(self.value)
+        self.related = visible_rows_of(field.related_model, request.user)
+        self.pk = self._visible(parse_id(self.value))
+
+    def _visible(self, pk: int | None) -> int | None:
+        """Return the id, or None if the row is one of a foreign project, and so does not exist."""
+        if pk is None or self.request.user.is_superuser:
+            return pk
+        return pk if self.related.filter(pk=pk).exists() else None
 
     def expected_parameters(self) -> list[str | None]:
         return [self.lookup]
@@ -130,8 +139,9 @@ class AutocompleteFilter(IdFilter):
             "aria-label": self.title,
         }
         widget: Any = AutocompleteSelect(self.field, self.admin_site)
-        related: Any = self.field.related_model
-        chosen = related._default_manager.filter(pk=self.pk) if self.pk else ()
+        opts = self.related.model._meta
+        is_named = self.request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}")
+        chosen = self.related.filter(pk=self.pk) if self.pk and is_named else ()
         return format_html(
             '<select{}><option value=""></option>{}</select>',
             flatatt(widget.build_attrs(attrs)),

@@ -1,11 +1,16 @@
+from typing import Any
+
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
 from ami.main.models import Identification, Occurrence
+
+CHOOSE_USER = "users.view_user"
 
 
 class IdentificationForm(forms.ModelForm[Identification]):
@@ -49,6 +54,16 @@ class IdentificationAdmin(
     )
     autocomplete_fields = ("user", "taxon")
     raw_id_fields = ("occurrence",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """People who may not choose among the users identify in their own name."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.has_perm(CHOOSE_USER) else (*fields, "user")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if not change and not request.user.has_perm(CHOOSE_USER):
+            obj.user = request.user
+        super().save_model(request, obj, form, change)
 
     @admin.display(description="occurrence")
     def occurrence_link(self, obj: Identification) -> str:

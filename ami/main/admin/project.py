@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -6,11 +6,13 @@ from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import count_link
+from ami.base.scoped import ScopedInlineMixin
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
 from ami.main.models import Deployment, Event, Membership, Occurrence, Project, SourceImage
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
+from ami.users.models import User
 
 
 class ProjectForm(forms.ModelForm[Project]):
@@ -22,7 +24,7 @@ class ProjectForm(forms.ModelForm[Project]):
     )
 
 
-class MembershipInline(admin.TabularInline[Membership, Project]):
+class MembershipInline(ScopedInlineMixin, admin.TabularInline[Membership, Project]):
     model = Membership
     autocomplete_fields = ("user",)
     fields = ("user", "role")
@@ -41,6 +43,12 @@ class ProjectAdmin(LargeTableAdmin[Project]):
     search_help_text = "Search by id or name."
     sortable_by = ("id", "name")
     autocomplete_fields = ("owner",)
+
+    def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
+        """Save. Whoever adds a project without naming an owner owns it, and so sees it."""
+        if not change and obj.owner is None:
+            obj.owner = cast(User, request.user)
+        super().save_model(request, obj, form, change)
 
 
 class _CachedCountsMixin(AutocompleteFilterMixin):

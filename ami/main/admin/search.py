@@ -1,12 +1,13 @@
 """Searches of long lists by name or path, which first find the few named rows with an index."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import CharField, F, Func, Q, QuerySet, TextField, Value
 from django.db.models.functions import Upper
 from django.http import HttpRequest
 from django.utils.text import smart_split, unescape_string_literal
 
+from ami.base.access import visible
 from ami.base.admin import IdSearchAdminMixin
 from ami.main.models import SourceImage, Taxon
 from ami.main.models.source_image import FILE_KEY, PATH_KEY
@@ -73,7 +74,7 @@ class PathSearchMixin(IdSearchAdminMixin):
     def find_captures(
         self, request: HttpRequest, captures: QuerySet[SourceImage], term: str
     ) -> set[int]:
-        ids = captures_at(captures, term)
+        ids = captures_at(cast(QuerySet[SourceImage], visible(captures, request.user)), term)
         if len(ids) > MOST_CAPTURES:
             self.tell_more(request, MOST_CAPTURES, f"captures have a path beginning with “{term}”")
         return set(sorted(ids, reverse=True)[:MOST_CAPTURES])

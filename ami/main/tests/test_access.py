@@ -1,87 +1,48 @@
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import AnonymousUser, Permission
 from pytest_django import DjangoAssertNumQueries
 
 from ami.base.tests.factories import (
     make_capture,
-    make_capture_set,
     make_classification,
     make_deployment,
     make_detection,
+    make_member,
     make_occurrence,
     make_project,
     make_taxon,
     make_user,
 )
-from ami.integrity.models import IntegrityAcknowledgement, IntegrityResult, IntegrityRun
-from ami.jobs.models import Job, JobChange, JobLog, JobPart
+from ami.jobs.models import Job
 from ami.main.access import RIGHTS, RUN, Role, visible_projects
-from ami.main.models import (
-    Classification,
-    Deployment,
-    Detection,
-    Event,
-    Identification,
-    Membership,
-    Occurrence,
-    Project,
-    SourceImage,
-    SourceImageCollection,
-    TaxaList,
-)
-from ami.users.models import User
+from ami.main.models import Event, Membership, Project, TaxaList
+from ami.main.tests.projects import populate
 
 pytestmark = pytest.mark.django_db
 
-OF_PROJECTS = (
-    Project,
-    Membership,
-    Deployment,
-    Event,
-    SourceImage,
-    SourceImageCollection,
-    Detection,
-    Classification,
-    Occurrence,
-    Identification,
-    Job,
-    JobPart,
-    JobLog,
-    JobChange,
-    IntegrityRun,
-    IntegrityResult,
-    IntegrityAcknowledgement,
-)
+OWN: list[Any] = [model for model in apps.get_models() if model.__module__.startswith("ami.")]
+OF_PROJECTS = [model for model in OWN if hasattr(model, "project_path") and model is not TaxaList]
+SHARED = {
+    "main.taxon",
+    "main.taxalist",
+    "ml.algorithm",
+    "ml.algorithmcategorymap",
+    "users.user",
+    "jobs.basis",
+    "jobs.pulse",
+}
 
 
-def populate(project: Project | None) -> None:
-    """Create a row of each model in `OF_PROJECTS`, except memberships."""
-    deployment = make_deployment(project=project) if project else Deployment.objects.create(name="")
-    night = Event.objects.create(deployment=deployment, project=project, group_by="2022-06-20")
-    capture = make_capture(deployment=deployment, event=night)
-    if project:
-        make_capture_set([capture])
-    occurrence = make_occurrence(deployment=deployment, event=night)
-    make_classification(detection=make_detection(source_image=capture, occurrence=occurrence))
-    Identification.objects.create(occurrence=occurrence)
-    job = Job.objects.create(name="Run", project=project)
-    JobPart.objects.create(job=job, number=1)
-    JobLog.objects.create(job=job, message="Line")
-    JobChange.objects.create(job=job, batch=1, kind="created", model="main.event", object_id=1)
-    run = IntegrityRun.objects.create(project=project)
-    IntegrityResult.objects.create(run=run, key="orphan_name", severity="error")
-    IntegrityAcknowledgement.objects.create(
-        key="orphan_name", project=project, reason="Known", expires_on="2999-01-01"
-    )
-
-
-def member(role: Role, *projects: Project) -> User:
-    user = make_user(is_staff=True)
-    for project in projects:
-        project.members.add(user, through_defaults={"role": role})
-    return user
+def test_each_model_belongs_to_projects_or_is_shared() -> None:
+    assert {model._meta.label_lower for model in OWN if model not in OF_PROJECTS} == SHARED
+    assert {model for model in OWN if hasattr(model.objects.all(), "for_user")} == {
+        *OF_PROJECTS,
+        TaxaList,
+    }
 
 
 class TestRows:
@@ -89,10 +50,10 @@ class TestRows:
         own, foreign = make_project(), make_project()
         for project in (own, foreign, None):
             populate(project)
-        user = member(Role.VIEWER, own)
-        member(Role.VIEWER, foreign)
+        user = make_member(own, Role.VIEWER)
+        make_member(foreign, Role.VIEWER)
         for model in OF_PROJECTS:
-            rows = model._default_manager.for_user(user)  # type: ignore[attr-defined]
+            rows = model._default_manager.for_user(user)
             assert rows.values_list(model.project_path, flat=True).get() == own.pk, model
 
     def test_superuser_sees_all_rows_and_strangers_see_none(self) -> None:
@@ -102,7 +63,7 @@ class TestRows:
         everyone = (make_user(is_superuser=True), make_user(is_staff=True), AnonymousUser())
         Project.objects.update(owner=None)
         for model in OF_PROJECTS:
-            seen = [model._default_manager.for_user(who).count() for who in everyone]  # type: ignore[attr-defined]
+            seen = [model._default_manager.for_user(who).count() for who in everyone]
             assert seen == [model._default_manager.count(), 0, 0], model
 
     def test_taxa_list_without_a_project_is_shared(self) -> None:
@@ -110,7 +71,7 @@ class TestRows:
         lists = {name: TaxaList.objects.create(name=name) for name in ("shared", "own", "foreign")}
         lists["own"].projects.add(own, foreign)
         lists["foreign"].projects.add(foreign)
-        user = member(Role.MANAGER, own)
+        user = make_member(own, Role.MANAGER)
         assert {one.name for one in TaxaList.objects.for_user(user)} == {"shared", "own"}
         assert not TaxaList.objects.for_user(user, "main.change_taxalist")
         assert user.has_perm("main.view_taxalist", lists["own"])
@@ -120,7 +81,7 @@ class TestRows:
 
     def test_permission_narrows_rows_to_the_projects_that_grant_it(self) -> None:
         seen, run = make_project(), make_project()
-        user = member(Role.VIEWER, seen)
+        user = make_member(seen, Role.VIEWER)
         run.members.add(user, through_defaults={"role": Role.OPERATOR})
         assert visible_projects(user) == {seen.pk, run.pk}
         assert visible_projects(user, "jobs.add_job") == {run.pk}
@@ -129,7 +90,7 @@ class TestRows:
     def test_is_worked_out_once_per_request(
         self, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
-        user = member(Role.VIEWER, make_project())
+        user = make_member(make_project(), Role.VIEWER)
         with django_assert_num_queries(2):
             list(Project.objects.for_user(user))
             visible_projects(user)
@@ -167,7 +128,7 @@ class TestRoles:
     @pytest.mark.parametrize("role", Role)
     def test_rights_hold_for_the_rows_of_the_project(self, role: Role) -> None:
         own, foreign = make_project(), make_project()
-        user = member(role, own)
+        user = make_member(own, role)
         rows = [make_occurrence(deployment=make_deployment(project=p)) for p in (own, foreign)]
         for perm in RIGHTS[Role.MANAGER]:
             held = [user.has_perm(perm), *(user.has_perm(perm, row) for row in rows)]
@@ -175,7 +136,7 @@ class TestRoles:
 
     def test_model_permission_holds_for_the_rows_that_a_person_sees(self) -> None:
         own, foreign = make_project(), make_project()
-        user = member(Role.VIEWER, own)
+        user = make_member(own, Role.VIEWER)
         user.user_permissions.add(Permission.objects.get(codename="delete_project"))
         assert user.has_perm("main.delete_project", own)
         assert not user.has_perm("main.delete_project", foreign)
@@ -184,13 +145,13 @@ class TestRoles:
         own = make_project()
         capture = make_capture(deployment=make_deployment(project=own))
         classification = make_classification(detection=make_detection(source_image=capture))
-        user, stranger = member(Role.VIEWER, own), member(Role.MANAGER, make_project())
+        user, stranger = make_member(own, Role.VIEWER), make_member(make_project(), Role.MANAGER)
         assert user.has_perm("main.view_classification", classification)
         assert not stranger.has_perm("main.view_classification", classification)
 
     def test_row_without_a_project_is_for_superusers(self) -> None:
         job = Job.objects.create(name="Orphan")
-        user = member(Role.MANAGER, make_project())
+        user = make_member(make_project(), Role.MANAGER)
         user.user_permissions.set(Permission.objects.all())
         assert not user.has_perm("jobs.view_job", job)
         assert make_user(is_superuser=True).has_perm("jobs.view_job", job)
@@ -214,13 +175,13 @@ class TestRoles:
 class TestMethods:
     def test_operator_may_run_all_methods(self) -> None:
         project = make_project()
-        assert member(Role.OPERATOR, project).has_perm(f"{RUN}tracking", project)
-        assert member(Role.MANAGER, project).has_perm(f"{RUN}tracking", project)
-        assert not member(Role.IDENTIFIER, project).has_perm(f"{RUN}tracking", project)
+        assert make_member(project, Role.OPERATOR).has_perm(f"{RUN}tracking", project)
+        assert make_member(project, Role.MANAGER).has_perm(f"{RUN}tracking", project)
+        assert not make_member(project, Role.IDENTIFIER).has_perm(f"{RUN}tracking", project)
 
     def test_project_limits_the_methods(self) -> None:
         project = make_project(methods=["rank_rollup"])
-        user = member(Role.OPERATOR, project)
+        user = make_member(project, Role.OPERATOR)
         assert user.has_perm(f"{RUN}rank_rollup", project)
         assert not user.has_perm(f"{RUN}tracking", project)
         assert not user.has_perm(f"{RUN}tracking")

@@ -3,6 +3,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 
 APART = {"admin", "management", "tests"}
@@ -22,3 +23,6 @@ class PostProcessingConfig(AppConfig):
         for app in apps.get_app_configs():
             if plugged := sys.modules.get(f"{app.name}.post_processing"):
                 registry.register_all(plugged)
+        permissions = import_module(f"{self.name}.permissions")
+        # This app has no models, and so gets no signal of its own.
+        post_migrate.connect(permissions.create_run_permissions, sender=apps.get_app_config("jobs"))

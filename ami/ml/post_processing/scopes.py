@@ -9,6 +9,7 @@ from pydantic import BaseModel, root_validator, validator
 from pydantic.errors import IntegerError
 from pydantic.fields import ModelField
 
+from ami.base.access import visible_rows_of
 from ami.base.ids import RowId
 from ami.jobs.states import JobFailedError
 from ami.main.models import (
@@ -20,6 +21,7 @@ from ami.main.models import (
     TaxaList,
 )
 from ami.ml.models import Algorithm
+from ami.users.models import User
 
 M = TypeVar("M", bound=Model)
 
@@ -162,8 +164,11 @@ def options_of(config_schema: type[BaseModel]) -> list[ModelField]:
     return [field for name, field in config_schema.__fields__.items() if name not in SCOPE_FIELDS]
 
 
-def missing_rows(config: BaseModel) -> list[tuple[str | None, str]]:
-    """For each missing row that an option names: the name of the option and a sentence."""
+def missing_rows(config: BaseModel, *, user: User | None = None) -> list[tuple[str | None, str]]:
+    """For each missing row that an option names: the name of the option and a sentence.
+
+    A row that `user` may not see is missing, too.
+    """
     faults: list[tuple[str | None, str]] = []
     for name, option in config.__fields__.items():
         kind, value = option.type_, getattr(config, name)
@@ -171,7 +176,8 @@ def missing_rows(config: BaseModel) -> list[tuple[str | None, str]]:
         if model is None or value is None:
             continue
         asked = {value} if isinstance(value, int) else set(value)
-        found = set(model._default_manager.filter(pk__in=asked).values_list("pk", flat=True))
+        rows = visible_rows_of(model, user) if user else model._default_manager.all()
+        found = set(rows.filter(pk__in=asked).values_list("pk", flat=True))
         noun = model._meta.verbose_name
         faults += [
             (name, f"There is no {noun} {pk}: choose another {noun}.") for pk in asked - found

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError, create_jobs
 from ami.jobs.states import JobFailedError
+from ami.main.access import RUN
 from ami.main.models import Project
 from ami.ml.post_processing.base import BasePostProcessingTask, OwnRun
 from ami.ml.post_processing.registry import get_postprocessing_task
@@ -21,6 +23,11 @@ JOB_TYPE = "post_processing"
 
 def default_job_name(task_cls: type[BasePostProcessingTask], row: Any) -> str:
     return f"{task_cls.name} on {row._meta.verbose_name} {row}"
+
+
+def run_permission(task_cls: type[BasePostProcessingTask]) -> str:
+    """Return the permission to run the method, such as "jobs.run_tracking"."""
+    return f"{RUN}{task_cls.key}"
 
 
 class LaunchRow(NamedTuple):
@@ -43,12 +50,15 @@ def launch(
     """Create one queued Job per row, all or none, and publish them on commit.
 
     With `dry_run`, the Jobs do what the run would do and roll it back. Raises, before anything is
-    written, ConfigValidationErrors with the distinct errors of all rows, and AlreadyLaunchedError
-    if `launch_key` has been used.
+    written, ConfigValidationErrors with the distinct errors of all rows, AlreadyLaunchedError if
+    `launch_key` has been used, and PermissionDenied if `user` may not run the method in the project
+    of a row. Without a `user`, nothing is restricted.
     """
+    if user is not None:
+        _require_right(user, task_cls, rows)
     if dry_run and task_cls.has_own_run():
         raise ConfigValidationErrors([(None, f"{task_cls.name} does not support dry runs.")])
-    configs = _validate(task_cls, rows)
+    configs = _validate(task_cls, rows, user)
     jobs = [
         Job(
             name=row.name[: Job._meta.get_field("name").max_length],
@@ -71,15 +81,27 @@ def launch(
         raise AlreadyLaunchedError(list(former.values_list("pk", flat=True))) from None
 
 
+def _require_right(
+    user: User, task_cls: type[BasePostProcessingTask], rows: Sequence[LaunchRow]
+) -> None:
+    perm = run_permission(task_cls)
+    for project in {row.project for row in rows}:
+        if not (user.has_perm(perm, project) if project else user.is_superuser):
+            raise PermissionDenied(
+                f"{user} may not run {task_cls.name} in {project or 'no project'}. A manager of "
+                "the project can allow it."
+            )
+
+
 def _validate(
-    task_cls: type[BasePostProcessingTask], rows: Sequence[LaunchRow]
+    task_cls: type[BasePostProcessingTask], rows: Sequence[LaunchRow], user: User | None
 ) -> list[dict[str, Any]]:
     configs: list[dict[str, Any]] = []
     faults: dict[tuple[str | None, str], None] = {}
     for row in rows:
         try:
             config = parse_config(task_cls.config_schema, row.config)
-            faults |= dict.fromkeys(missing_rows(config))
+            faults |= dict.fromkeys(missing_rows(config, user=user))
             configs.append(stored_config(config))
         except ConfigValidationErrors as invalid:
             faults |= dict.fromkeys(invalid.errors)

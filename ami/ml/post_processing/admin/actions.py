@@ -23,7 +23,7 @@ from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
 from ami.ml.post_processing.admin.selection import Selection, SelectionError
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import Scope, scope_options
-from ami.ml.post_processing.service import LaunchRow, default_job_name, launch
+from ami.ml.post_processing.service import LaunchRow, default_job_name, launch, run_permission
 from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
 
@@ -34,7 +34,6 @@ __all__ = [
     "make_post_processing_action",
 ]
 
-PERMISSION = "jobs.add_job"
 CONFIRM = "confirm"
 LAUNCH_KEY = "launch_key"
 DRY_RUN = "_dry_run"
@@ -160,6 +159,11 @@ class PostProcessingAction:
         return f"run_{self.task_cls.key}"
 
     @property
+    def permission(self) -> str:
+        """What a person must have in the project of each selected row."""
+        return run_permission(self.task_cls)
+
+    @property
     def offers_dry_run(self) -> bool:
         """Whether the method and the `build_jobs` of the action both support dry runs."""
         ours = self.build_jobs is default_build_jobs or isinstance(self.build_jobs, JobsByProject)
@@ -168,7 +172,7 @@ class PostProcessingAction:
     def __call__(
         self, model_admin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
-        if not request.user.has_perm(PERMISSION):
+        if not request.user.has_perm(self.permission):
             raise PermissionDenied
         try:
             selection = Selection.of(request, queryset)

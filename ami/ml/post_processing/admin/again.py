@@ -37,6 +37,8 @@ class MethodOffers(JobOffers):
         if offered is None or not model_admin.has_view_permission(request):
             raise PermissionDenied
         action: PostProcessingAction = offered[0]
+        if not all(request.user.has_perm(action.permission, job) for job in jobs):
+            raise PermissionDenied
         rows = model_admin.get_queryset(request).filter(pk__in=ids)
         page = action.filled_in(model_admin, request, rows, options=options)
         assert page.context_data is not None

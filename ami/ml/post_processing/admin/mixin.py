@@ -8,7 +8,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from ami.ml.post_processing.admin.actions import (
-    PERMISSION,
     JobsByProject,
     make_post_processing_action,
 )
@@ -17,6 +16,7 @@ from ami.ml.post_processing.admin.selection import SelectionError, refuse_unusab
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import Scope, scopes_of
+from ami.ml.post_processing.service import run_permission
 
 
 class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
@@ -24,9 +24,11 @@ class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
-        if IS_POPUP_VAR in request.GET or not request.user.has_perm(PERMISSION):
+        if IS_POPUP_VAR in request.GET:
             return actions
         for task_cls in POSTPROCESSING_TASKS.values():
+            if not request.user.has_perm(run_permission(task_cls)):
+                continue
             for scope in scopes_of(task_cls.config_schema):
                 if scope.model is not self.model:
                     continue
@@ -44,8 +46,8 @@ class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
 
         Django would show the list to users without the permission, and would fail at a bad id.
         """
-        if _is_run(request.POST.get("action", "")):
-            if not request.user.has_perm(PERMISSION):
+        if task_cls := _method_of(request.POST.get("action", "")):
+            if not request.user.has_perm(run_permission(task_cls)):
                 raise PermissionDenied
             try:
                 refuse_unusable(request, noun=str(self.opts.verbose_name_plural))
@@ -55,8 +57,11 @@ class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
         return super().changelist_view(request, extra_context)
 
 
-def _is_run(action: str) -> bool:
-    return action.startswith("run_") and action.removeprefix("run_") in POSTPROCESSING_TASKS
+def _method_of(action: str) -> type[BasePostProcessingTask] | None:
+    """Return the method that an action runs, if any."""
+    if not action.startswith("run_"):
+        return None
+    return POSTPROCESSING_TASKS.get(action.removeprefix("run_"))
 
 
 def _how_to_build(task_cls: type[BasePostProcessingTask], scope: Scope) -> dict[str, Any]:

@@ -3,23 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
 from django.http import HttpResponse
 from django.test import Client
-
-from ami.base.tests.factories import make_user
 
 SETS = "/admin/main/sourceimagecollection/"
 OCCURRENCES = "/admin/main/occurrence/"
 RUN = "run_small_size_filter"
 KEY = "0b8d6d7e-9a0f-4b0e-8f55-1d1d9c0a5a11"
-
-
-def sign_in(client: Client, *permissions: str) -> None:
-    user = make_user(is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client.force_login(user)
 
 
 def post(

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from ami.base.tests.factories import make_classification, make_detection, make_user
+from ami.base.tests.factories import make_classification, make_detection, make_member, make_user
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
 from ami.jobs.service import AlreadyLaunchedError, ApplyRefusedError, ScopeChangedError
 from ami.jobs.tests.job_types import run_to_end
+from ami.main.access import Role
 from ami.main.models import Detection, Identification, Occurrence, SourceImageCollection
 from ami.ml.post_processing.again import apply, can_apply
 from ami.ml.post_processing.service import LaunchRow, launch
@@ -36,7 +37,7 @@ def run(capture_set: SourceImageCollection, *, dry_run: bool) -> Job:
 
 def test_applied_dry_run_does_what_it_said(capture_set: SourceImageCollection) -> None:
     dry = run(capture_set, dry_run=True)
-    user = make_user()
+    user = make_member(capture_set.project, Role.OPERATOR)
     job = run_to_end(apply(dry, user=user))
     assert (job.dry_run, job.user, job.applies, job.params) == (False, user, dry, dry.params)
     assert job.progress.stages[0].params == dry.progress.stages[0].params

@@ -180,7 +180,7 @@ def test_job_that_cannot_be_applied_says_why(client: Client) -> None:
 
 
 def test_applying_needs_permission(client: Client, dry: Job) -> None:
-    sign_in(client, "view_job", "change_job")
+    sign_in(client, "change_job", project=dry.project)
     assert APPLY not in client.get(page_of(dry)).text
     assert apply(client, dry).status_code == 403
     assert not Job.objects.filter(applies=dry).exists()

@@ -6,11 +6,12 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from ami.base.tests.factories import make_project, make_user
+from ami.base.tests.factories import make_member, make_project
 from ami.jobs.engine import runner
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.service import AlreadyLaunchedError
 from ami.jobs.tests.job_types import make_job
+from ami.main.access import Role
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.service import JOB_TYPE, LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
@@ -26,7 +27,8 @@ def rows(*ids: Any, **options: Any) -> list[LaunchRow]:
 
 @pytest.mark.django_db
 def test_one_job_a_row() -> None:
-    user, project = make_user(), make_project()
+    project = make_project()
+    user = make_member(project, Role.OPERATOR)
     (job,) = launch(
         SmallSizeFilterTask, [LaunchRow("A run", project, {"occurrence_id": "7"})], user=user
     )

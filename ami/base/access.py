@@ -1,0 +1,23 @@
+"""What layers below and above the models of projects need to know of access.
+
+:mod:`ami.main.access` has the rules.
+"""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+
+def visible(rows: QuerySet[Any], user: Any, perm: str | None = None) -> QuerySet[Any]:
+    """Return the rows that the person may see, or on which they have the permission."""
+    for_user = getattr(rows, "for_user", None)
+    return rows if for_user is None else for_user(user, perm)
+
+
+def visible_rows_of(model: Any, user: Any, perm: str | None = None) -> QuerySet[Any]:
+    return visible(model._default_manager.all(), user, perm)
+
+
+def is_of_projects(model: Any) -> bool:
+    """Whether some of the model's rows can be seen by the members of their projects only."""
+    return hasattr(model, "project_path")
