@@ -35,6 +35,7 @@ def populate(project: Project | None) -> dict[str, Any]:
         name=f"Run of {project}",
         project=project,
         status=JobState.SUCCESS,
+        started_at=timezone.now(),
         finished_at=timezone.now(),
         job_type_key="post_processing",
         params={"task": "small_size_filter", "config": {"occurrence_id": occurrence.pk}},

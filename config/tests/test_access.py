@@ -1,0 +1,399 @@
+"""Who gets which answer from which address: every address, every role, own and foreign rows."""
+
+import re
+from collections.abc import Iterator
+from inspect import unwrap
+from typing import Any, NamedTuple
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.db import connection, transaction
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from ami.base.guard import GuardedAdminMixin
+from ami.base.scoped import ScopedAdminMixin, ScopedInlineMixin
+from ami.base.tests.factories import make_algorithm, make_project, make_taxon, make_user
+from ami.base.tests.snapshots import snapshot
+from ami.jobs.models import Job, JobChange
+from ami.main.access import Role
+from ami.main.models import Identification, Occurrence, Project, SourceImageCollection
+from ami.main.tests.projects import make_members, populate
+from ami.ml.models import AlgorithmCategoryMap
+from ami.users.models import User
+
+pytestmark = pytest.mark.django_db
+
+# Addresses without rows of projects. All others must be in the tables below.
+PUBLIC = {"", "healthz", "admin:login", "admin:logout", "admin:jsi18n", "admin:view_on_site"}
+ABOUT_ONESELF = {
+    "admin:index",
+    "admin:app_list",
+    "admin:password_change",
+    "admin:password_change_done",
+    "admin:autocomplete",  # asks the admin of the rows that it suggests
+    "(?P<url>.*)$",  # redirects an address without its slash, else 404
+}
+
+# The role that a person needs to see, add, change and delete rows; nobody does what has a dash.
+# The site's administrators change what all projects share, with model permissions.
+MODELS = """
+    model                                 view    add         change      delete
+    main.project                          viewer  admin       manager     manager
+    main.deployment                       viewer  manager     manager     manager
+    main.event                            viewer  manager     manager     manager
+    main.sourceimage                      viewer  manager     manager     manager
+    main.sourceimagecollection            viewer  operator    operator    manager
+    main.detection                        viewer  manager     manager     manager
+    main.classification                   viewer  manager     manager     manager
+    main.occurrence                       viewer  manager     operator    manager
+    main.identification                   viewer  identifier  identifier  manager
+    jobs.job                              viewer  -           operator    manager
+    jobs.jobchange                        viewer  -           -           manager
+    integrity.integrityrun                viewer  -           -           manager
+    integrity.integrityacknowledgement    viewer  operator    operator    manager
+    main.taxon                            staff   admin       admin       admin
+    main.taxalist                         staff   admin       admin       admin
+    ml.algorithm                          staff   admin       admin       admin
+    ml.algorithmcategorymap               staff   admin       admin       admin
+    users.user                            manager admin       admin       admin
+    auth.group                            admin   admin       admin       admin
+    jobs.pulse                            admin   -           -           -
+    django_celery_beat.periodictask       admin   admin       admin       admin
+    django_celery_beat.intervalschedule   admin   admin       admin       admin
+    django_celery_beat.crontabschedule    admin   admin       admin       admin
+    django_celery_beat.solarschedule      admin   admin       admin       admin
+    django_celery_beat.clockedschedule    admin   admin       admin       admin
+"""
+
+# The pages of each model, with what they need for GET and POST.
+PAGES = """
+    page        GET     POST
+    changelist  view    view
+    add         add     add
+    change      view    change
+    delete      delete  delete
+    history     view    view
+"""
+
+# The project's own pages.
+OWN_PAGES = """
+    page                              GET       POST
+    jobs_job_live                     viewer    viewer
+    jobs_job_log                      viewer    viewer
+    jobs_job_changes                  viewer    viewer
+    jobs_job_revert                   operator  operator
+    jobs_job_again                    operator  operator
+    jobs_job_run_again                operator  operator
+    integrity_integrityrun_check      operator  operator
+    integrity_integrityrun_repair     operator  operator
+    integrity_integrityrun_schedule   admin     admin
+    auth_user_password_change         admin     admin
+"""
+
+# The actions of the lists.
+ACTIONS = """
+    model                       action                   needs
+    main.sourceimagecollection  populate                 operator
+    main.sourceimagecollection  run_*                    operator
+    main.event                  run_*                    operator
+    main.occurrence             run_*                    operator
+    main.occurrence             recompute_determination  operator
+    jobs.job                    pause_jobs               operator
+    jobs.job                    resume_jobs              operator
+    jobs.job                    cancel_jobs              operator
+    jobs.job                    run_jobs_again           operator
+"""
+
+UNKNOWN = 999_999_999
+OWN = "Abracadabra"
+RANKS = {"staff": 0, "viewer": 1, "identifier": 2, "operator": 3, "manager": 4, "admin": 5, "-": 9}
+SITE: Any = admin.site
+MUTABLE = (Job, JobChange, Occurrence, Identification, Project, SourceImageCollection)
+
+
+def table(text: str) -> list[dict[str, str]]:
+    head, *lines = (line.split() for line in text.strip().splitlines())
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
+OF_A_ROW = "change|delete|history|live|log|changes|revert|again"
+
+
+class Page(NamedTuple):
+    """An address. `label` is the model of the row whose id it has, or whose rows it lists."""
+
+    name: str
+    label: str
+    needs: dict[str, str]
+
+    @property
+    def has_row(self) -> bool:
+        return bool(re.search(f"_({OF_A_ROW})$", self.name))
+
+    def url(self, pk: Any) -> str:
+        return reverse(f"admin:{self.name}", args=[pk] if self.has_row else [])
+
+
+def pages_of_models() -> Iterator[Page]:
+    for rights in table(MODELS):
+        app, name = rights["model"].split(".")
+        for page in table(PAGES):
+            needs = {method: rights[page[method]] for method in ("GET", "POST")}
+            yield Page(f"{app}_{name}_{page['page']}", rights["model"], needs)
+
+
+def own_pages() -> Iterator[Page]:
+    for page in table(OWN_PAGES):
+        app, name = page["page"].split("_")[:2]
+        label = "users.user" if app == "auth" else f"{app}.{name}"
+        yield Page(page["page"], label, {method: page[method] for method in ("GET", "POST")})
+
+
+EVERY_PAGE = [*pages_of_models(), *own_pages()]
+
+
+def addresses(patterns: list[Any], space: str = "") -> Iterator[tuple[str, Any]]:
+    """Each address of the project: its name, or its pattern if it has none, and its view."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{pattern.namespace}:" if pattern.namespace else space
+            yield from addresses(pattern.url_patterns, inner)
+        else:
+            assert isinstance(pattern, URLPattern)
+            name = pattern.name or str(pattern.pattern)
+            yield f"{space}{name}" if pattern.name else name, pattern.callback
+
+
+def test_every_address_states_its_rule() -> None:
+    ruled = {f"admin:{page.name}" for page in EVERY_PAGE} | PUBLIC | ABOUT_ONESELF
+    for name, view in addresses(get_resolver().url_patterns):
+        owner = getattr(unwrap(view), "__self__", None)
+        is_redirect = name == "<path:object_id>/"  # of old addresses of Django, to the page
+        assert name in ruled or is_redirect, f"{name} is in no table of this file"
+        if isinstance(owner, admin.ModelAdmin):
+            assert isinstance(owner, GuardedAdminMixin), f"{name} does not hide foreign rows"
+
+
+def test_every_admin_and_inline_is_scoped() -> None:
+    for model, model_admin in SITE._registry.items():
+        assert isinstance(model_admin, ScopedAdminMixin), model
+        for inline in model_admin.inlines:
+            if hasattr(inline.model, "project_path"):
+                assert issubclass(inline, ScopedInlineMixin), inline
+
+
+def test_every_model_and_action_is_in_a_table() -> None:
+    assert {row["model"] for row in table(MODELS)} == {
+        model._meta.label_lower for model in SITE._registry
+    }
+    listed = {(row["model"], row["action"]) for row in table(ACTIONS)}
+    for model, model_admin in SITE._registry.items():
+        for name in actions_of(model_admin):
+            key = (model._meta.label_lower, re.sub(r"^run_(?!jobs_again).*", "run_*", name))
+            known = key in listed or name == "delete_selected" or key[0].startswith("django_")
+            assert known, key
+
+
+def actions_of(model_admin: Any) -> list[str]:
+    request = RequestFactory().get("/")
+    request.user = make_user(is_superuser=True)
+    return list(model_admin.get_actions(request))
+
+
+OF_PROJECTS = {row["model"] for row in table(MODELS) if row["view"] == "viewer"}
+
+
+class World:
+    """Two projects with rows, their members, and other people."""
+
+    def __init__(self) -> None:
+        self.own, self.foreign = make_project(name=OWN), make_project(name="Hocuspocus")
+        self.rows = {**self.shared(), **populate(self.own)}
+        populate(self.foreign)
+        holder = make_user(is_staff=True)
+        holder.user_permissions.set(Permission.objects.all())
+        self.people: dict[str, User | None] = {
+            "anonymous": None,
+            "user": make_user(),
+            "staff": make_user(is_staff=True),
+            **make_members(self.own),
+            **{f"foreign {role}": who for role, who in make_members(self.foreign).items()},
+            "holder": holder,
+            "superuser": make_user(is_staff=True, is_superuser=True),
+        }
+
+    def shared(self) -> dict[str, Any]:
+        return {
+            "main.taxon": make_taxon(),
+            "ml.algorithm": make_algorithm(),
+            "ml.algorithmcategorymap": AlgorithmCategoryMap.objects.create(),
+            "users.user": make_user(),
+        }
+
+    def pk(self, label: str) -> int:
+        return self.rows[label].pk if label in self.rows else UNKNOWN
+
+
+class Answer(NamedTuple):
+    status: int
+    location: str
+    text: str
+
+    @property
+    def kind(self) -> str:
+        if self.status == 302 and self.location.startswith("/admin/login/"):
+            return "login"
+        return "refused" if self.status == 403 else "answered"
+
+
+def ask(client: Client, method: str, url: str, **data: Any) -> Answer:
+    """The answer to a request, whose changes are rolled back."""
+    with transaction.atomic():
+        response: Any = client.generic(method, url) if not data else client.post(url, data)
+        if response.streaming:
+            text = b"".join(response.streaming_content).decode()
+        else:
+            text = response.text
+        transaction.set_rollback(True)
+    location = response.headers.get("Location", "")
+    client.cookies.pop("messages", None)
+    return Answer(response.status_code, location, text)
+
+
+def ask_page(client: Client, method: str, page: Page, pk: int) -> Answer:
+    data = {"post": "yes"} if method == "POST" else {}
+    return ask(client, method, page.url(pk), **data)
+
+
+@pytest.fixture
+def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ami.integrity.admin.runs.data_integrity_check.delay", lambda *a, **k: None)
+
+
+PEOPLE = (
+    "anonymous",
+    "user",
+    "staff",
+    *Role.values,
+    *(f"foreign {role}" for role in Role.values),
+    "holder",
+    "superuser",
+)
+# People whose rights to shared rows lie between those of others, which are tested.
+MIDDLE = {"identifier", "operator", "foreign viewer", "foreign identifier", "foreign operator"}
+OUTSIDERS = {"staff", "holder", *(f"foreign {role}" for role in Role.values)}
+
+
+@pytest.mark.usefixtures("no_broker")
+@pytest.mark.parametrize("who", PEOPLE)
+def test_answers_to_everyone(client: Client, who: str) -> None:
+    world = World()
+    if person := world.people[who]:
+        client.force_login(person)
+    faults = [
+        f"{method} {page.name}: {fault}"
+        for page in EVERY_PAGE
+        if page.label in world.rows or (who not in MIDDLE and not page.has_row)
+        for method in ("GET", "POST")
+        for fault in faults_of(client, who, page, method, world)
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def faults_of(client: Client, who: str, page: Page, method: str, world: World) -> Iterator[str]:
+    pk = world.pk(page.label)
+    answer = ask_page(client, method, page, pk)
+    if who in {"anonymous", "user"}:
+        if answer.kind != "login":
+            yield f"{answer.kind}, but must lead to the login"
+        return
+    if who in OUTSIDERS and OWN in answer.text:
+        yield "tells of a foreign row"
+    if who in OUTSIDERS and page.label in OF_PROJECTS and page.has_row:
+        unknown = ask_page(client, method, page, UNKNOWN)
+        if forget(answer, pk) != forget(unknown, UNKNOWN):
+            yield f"{answer.status} {answer.location}, but of an unknown id {unknown.status}"
+    elif (answer.kind == "answered") != is_allowed(who, page.needs[method]):
+        yield f"{answer.status} where it needs {page.needs[method]}"
+
+
+def forget(answer: Answer, pk: int) -> list[str]:
+    """An answer without what differs between two requests for different ids."""
+    text = re.sub(r'((csrfmiddlewaretoken|launch_key)" value=)"[^"]*"', "", answer.text)
+    return [
+        re.sub(rf"\b{pk}\b", "ID", part) for part in (str(answer.status), answer.location, text)
+    ]
+
+
+def is_allowed(who: str, needs: str) -> bool:
+    """Whether a person who sees the row may do what needs this role."""
+    if who in {"superuser", "holder"}:
+        return needs != "-"
+    return needs != "admin" and RANKS[who.removeprefix("foreign ")] >= RANKS[needs]
+
+
+@pytest.mark.parametrize("who", [who for who in PEOPLE if who not in {"anonymous", "user"}])
+def test_actions_of_everyone(client: Client, who: str) -> None:
+    world = World()
+    person = world.people[who]
+    assert person is not None
+    client.force_login(person)
+    faults = [
+        f"{label} {action}: {fault}"
+        for label, action, needs in every_action()
+        if label in world.rows
+        for fault in faults_of_action(client, who, (label, action, needs), world)
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def every_action() -> Iterator[tuple[str, str, str]]:
+    for row in table(ACTIONS):
+        method = "run_tracking" if row["model"] == "main.event" else "run_small_size_filter"
+        yield row["model"], row["action"].replace("run_*", method), row["needs"]
+    for row in table(MODELS):
+        if row["model"] != "jobs.jobchange":  # whose list has no actions
+            yield row["model"], "delete_selected", row["delete"]
+
+
+def faults_of_action(
+    client: Client, who: str, action: tuple[str, str, str], world: World
+) -> Iterator[str]:
+    label, name, needs = action
+    url = reverse(f"admin:{label.replace('.', '_')}_changelist")
+    may = is_allowed(who, needs)
+    if (f'value="{name}"' in client.get(url).text) != may:
+        yield f"offered: {not may}"
+    if (not may or (who in OUTSIDERS and label in OF_PROJECTS)) and (
+        fault := changed_by(client, url, name, world.pk(label))
+    ):
+        yield fault
+
+
+def changed_by(client: Client, url: str, name: str, pk: int) -> str:
+    """What an action that must do nothing did or told; empty if nothing."""
+    data = {"action": name, "_selected_action": str(pk), "post": "yes", "index": "0"}
+    before = snapshot(*MUTABLE)
+    with transaction.atomic():
+        client.post(url, data)
+        after = snapshot(*MUTABLE)
+        transaction.set_rollback(True)
+    return "" if before == after else "has changed rows"
+
+
+@pytest.mark.parametrize("label", sorted(OF_PROJECTS))
+def test_lists_of_members_take_few_queries(client: Client, label: str) -> None:
+    world = World()
+    for number in range(3):
+        project = make_project(name=f"Further {number}")
+        populate(project)
+        project.members.add(world.people["viewer"], through_defaults={"role": Role.MANAGER})  # type: ignore[arg-type]
+    client.force_login(world.people["viewer"])  # type: ignore[arg-type]
+    url = reverse(f"admin:{label.replace('.', '_')}_changelist")
+    with CaptureQueriesContext(connection) as context:
+        listed: Any = client.get(url)
+    assert len(listed.context["cl"].result_list) == 4
+    assert len(context) <= 10, [query["sql"] for query in context]
