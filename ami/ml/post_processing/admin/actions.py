@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 from ami.base.links import change_link
 from ami.base.words import counted
@@ -258,7 +257,7 @@ class PostProcessingAction:
                 "queued. To run the method again, select the rows again."
             )
         number = counted(len(job_ids), "Job")
-        links = _links(job_ids)
+        links = format_html_join(", ", "{}", ((change_link(Job, pk),) for pk in job_ids))
         message = format_html(text, method=self.task_cls.name, number=number, rows=rows, jobs=links)
         model_admin.message_user(request, message, level)
         return True
@@ -272,6 +271,7 @@ class PostProcessingAction:
         *,
         has_counts: bool = True,
     ) -> TemplateResponse:
+        form.hide_foreign(request.user)
         return TemplateResponse(
             request,
             self._templates("confirmation.html"),
@@ -339,11 +339,6 @@ def make_post_processing_action(
         short_description=description or f"Run {task_cls.name} post-processing task (async)",
         submit_label=submit_label,
     )
-
-
-def _links(job_ids: list[int]) -> SafeString:
-    """The Jobs, as links if the admin has a page for them."""
-    return format_html_join(", ", "{}", ((change_link(Job, pk),) for pk in job_ids))
 
 
 def _launch_key(request: HttpRequest) -> str | None:

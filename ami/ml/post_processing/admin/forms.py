@@ -15,6 +15,7 @@ from django.http import QueryDict
 from pydantic import BaseModel
 from pydantic.fields import ModelField
 
+from ami.base.access import is_of_projects, visible_rows_of
 from ami.base.forms import StorableJSONField
 from ami.base.registry import Registry
 from ami.ml.post_processing.base import BasePostProcessingTask
@@ -116,6 +117,15 @@ class BasePostProcessingActionForm(forms.Form):
             help_text=drawn.help_text,
             required=drawn.required,
         )
+
+    def hide_foreign(self, user: Any) -> None:
+        """Remove the choices that name rows of projects that the person may not see."""
+        for option in options_of(self.config_schema) if self.config_schema else []:
+            model, field = getattr(option.type_, "model", None), self.fields[option.name]
+            if is_of_projects(model) and isinstance(field, forms.ChoiceField):
+                ids = set(visible_rows_of(model, user).values_list("pk", flat=True))
+                choices: Any = field.choices
+                field.choices = [(pk, label) for pk, label in choices if pk == "" or pk in ids]
 
     def to_config(self) -> dict[str, Any]:
         """The options that were filled in, and those whose default was cleared."""

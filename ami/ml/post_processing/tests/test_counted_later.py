@@ -8,9 +8,10 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from ami.base.tests.factories import make_user
+from ami.base.tests.factories import make_member, make_project, make_user
 from ami.jobs.models import Job
-from ami.main.models import SourceImageCollection
+from ami.main.access import Role
+from ami.main.models import SourceImageCollection, TaxaList
 from ami.ml.post_processing.admin import selection
 from ami.ml.post_processing.tests.clicks import KEY, SETS, post
 from ami.ml.post_processing.tests.vectors import (
@@ -45,6 +46,15 @@ class TestPage:
         assert "Busy v1</option>" in page
         assert "Idle v1</option>" in page
         assert "1 capture, 1 detection" not in page
+
+    def test_does_not_name_lists_of_foreign_projects(
+        self, client: Client, capture_set: SourceImageCollection
+    ) -> None:
+        TaxaList.objects.get().projects.add(make_project())
+        client.force_login(make_member(capture_set.project, Role.OPERATOR))
+        page = post(client, [capture_set.pk], action=MASK).text
+        assert "Busy v1</option>" in page
+        assert "Moths of the region" not in page
 
     def test_counts_when_it_is_asked_to_and_keeps_what_was_typed(
         self, client: Client, capture_set: SourceImageCollection
