@@ -65,7 +65,9 @@ class ScopedAdminMixin(admin.ModelAdmin[Any]):
     """Shows, offers and changes only the rows that the person may see."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return visible(super().get_queryset(request), request.user)
+        """Return the rows that the person may see; code may ask without a person."""
+        rows = super().get_queryset(request)
+        return visible(rows, request.user) if hasattr(request, "user") else rows
 
     def permission(self, verb: str) -> str:
         return f"{self.opts.app_label}.{get_permission_codename(verb, self.opts)}"

@@ -51,6 +51,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='project',
             name='methods',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=255), blank=True, default=list, help_text='The methods that operators and managers may run; if none is chosen, all.', size=None),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=255), blank=True, db_default=[], default=list, help_text='The methods that operators and managers may run; if none is chosen, all.', size=None),
         ),
     ]

@@ -28,6 +28,7 @@ class Project(BaseModel):
     methods = ArrayField(
         models.CharField(max_length=255),
         default=list,
+        db_default=[],
         blank=True,
         help_text="The methods that operators and managers may run; if none is chosen, all.",
     )
