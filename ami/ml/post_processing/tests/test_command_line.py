@@ -8,10 +8,12 @@ import pytest
 from pydantic import BaseModel
 
 from ami.base.tests.commands import Ended, conforms, run_command
-from ami.base.tests.factories import make_occurrence
+from ami.base.tests.factories import make_member, make_occurrence, make_project
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import forget, make_job
+from ami.main.access import Role
+from ami.main.models import Occurrence
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, register
 from ami.ml.post_processing.scopes import ScopedConfig
@@ -220,3 +222,35 @@ def test_methods_are_listed_with_their_options(shell: Shell, picky: None) -> Non
     by_key = {method["method"]: method for method in methods.json["methods"]}
     assert set(by_key) == set(POSTPROCESSING_TASKS)
     assert (by_key["picky"]["dry_run"], by_key["small_size_filter"]["dry_run"]) == (False, True)
+
+
+class TestAsSomeone:
+    def run(self, shell: Shell, occurrence: Occurrence, email: str) -> Ended:
+        scope = ("--occurrence", occurrence.pk)
+        return shell("small_size_filter", *scope, "--no-wait", "--as", email)
+
+    def test_operator_is_recorded(self, shell: Shell) -> None:
+        occurrence = make_occurrence()
+        assert occurrence.project is not None
+        user = make_member(occurrence.project, Role.OPERATOR)
+        assert self.run(shell, occurrence, user.email).code == 0
+        assert Job.objects.get().user == user
+
+    def test_viewer_is_refused(self, shell: Shell) -> None:
+        occurrence = make_occurrence()
+        assert occurrence.project is not None
+        ended = self.run(shell, occurrence, make_member(occurrence.project).email)
+        assert ended.code == 2
+        assert "may not run Small size filter in" in ended.err
+
+    def test_foreign_row_does_not_exist(self, shell: Shell) -> None:
+        occurrence = make_occurrence()
+        ended = self.run(shell, occurrence, make_member(make_project(), Role.MANAGER).email)
+        assert ended.code == 2
+        assert f"There is no occurrence {occurrence.pk}." in ended.err
+
+    def test_unknown_user_is_refused(self, shell: Shell) -> None:
+        ended = self.run(shell, make_occurrence(), "nobody@example.org")
+        assert ended.code == 2
+        assert "There is no active user 'nobody@example.org'." in ended.err
+        assert not Job.objects.exists()

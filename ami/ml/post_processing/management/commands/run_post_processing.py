@@ -4,11 +4,13 @@ from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.core.management.base import CommandError
 from django.utils.functional import Promise
 from pydantic.fields import ModelField
 from pydantic.json import pydantic_encoder
 
+from ami.base.access import visible_rows_of
 from ami.base.commands import BAD_USAGE, FAILED, ScriptableCommand, whole_number
 from ami.base.json_text import JSONTextError, parse_json
 from ami.base.registry import UnknownKeyError
@@ -28,6 +30,7 @@ from ami.ml.post_processing.scopes import (
 )
 from ami.ml.post_processing.service import LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
+from ami.users.models import User
 
 TIMED_OUT = 3
 NOTHING_TO_DO = 4
@@ -70,6 +73,12 @@ class Command(ScriptableCommand):
             help="write nothing: roll back every batch, keep counters and journal",
         )
         parser.add_argument(
+            "--as",
+            dest="person",
+            metavar="E-MAIL",
+            help="run with the rights of this user, whom the Job then names",
+        )
+        parser.add_argument(
             "--wait", action=BooleanOptionalAction, default=True, help="wait for the end of the Job"
         )
         parser.add_argument(
@@ -85,11 +94,12 @@ class Command(ScriptableCommand):
             self._list(_listed(options["method"]), as_json=as_json)
             return
         task_cls = _method(options["method"])
-        scope, row = _target(task_cls, options)
+        user = _person(options["person"])
+        scope, row = _target(task_cls, options, user)
         config = _config(task_cls, options, scope)
         target = scope_options(task_cls.config_schema, scope, [row.pk])
         with counted_interrupts() as interrupts:
-            job = _launch(task_cls, row, config | target, options["dry_run"])
+            job = _launch(task_cls, row, config | target, options["dry_run"], user)
             if options["wait"]:
                 watch(job, interrupts, timeout=options["timeout"])
         job.refresh_from_db()
@@ -133,11 +143,22 @@ def _seconds(text: str) -> int:
     return seconds
 
 
-def _launch(task_cls: Method, row: Any, config: dict[str, Any], dry_run: bool) -> Job:
+def _person(email: str | None) -> User | None:
+    if email is None:
+        return None
+    user = User.objects.filter(email=email, is_active=True).first()
+    if user is None:
+        raise CommandError(f"There is no active user {email!r}.", returncode=BAD_USAGE)
+    return user
+
+
+def _launch(
+    task_cls: Method, row: Any, config: dict[str, Any], dry_run: bool, user: User | None
+) -> Job:
     rows = [LaunchRow(default_job_name(task_cls, row), row.project, config)]
     try:
-        return launch(task_cls, rows, dry_run=dry_run)[0]
-    except ConfigValidationErrors as invalid:
+        return launch(task_cls, rows, dry_run=dry_run, user=user)[0]
+    except (ConfigValidationErrors, PermissionDenied) as invalid:
         raise CommandError(str(invalid), returncode=BAD_USAGE) from None
 
 
@@ -195,14 +216,15 @@ def _encode(value: Any) -> Any:
     return str(value) if isinstance(value, Promise) else pydantic_encoder(value)
 
 
-def _target(task_cls: Method, options: dict[str, Any]) -> tuple[Scope, Any]:
+def _target(task_cls: Method, options: dict[str, Any], user: User | None) -> tuple[Scope, Any]:
     scopes = scopes_of(task_cls.config_schema)
     for scope in scopes:
         pk = options[scope.flag]
         if pk is None:
             continue
         noun = str(scope.model._meta.verbose_name)
-        row = scope.model._default_manager.filter(pk=pk).first()
+        rows = visible_rows_of(scope.model, user) if user else scope.model._default_manager.all()
+        row = rows.filter(pk=pk).first()
         if row is None:
             raise CommandError(f"There is no {noun} {pk}.", returncode=BAD_USAGE)
         return scope, row
