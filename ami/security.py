@@ -23,10 +23,11 @@ CONTENT_SECURITY_POLICY: dict[str, dict[str, Any]] = {
     }
 }
 
+# People may do in a project what their role in it allows; see ami.main.access.
 # Signing in: django-axes locks a person's address after this many failures in a row, for a while.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    "ami.main.access.ProjectBackend",
 ]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)

@@ -1,4 +1,4 @@
-"""The settings that a project needs for the roles of `ami`, and to run Jobs on Celery and Redis.
+"""The settings that a project needs to run the Jobs of `ami` on Celery and Redis.
 
 A settings module imports them with ``from ami.settings import *``, and sets `CELERY_BROKER_URL`
 itself. `manage.py check` refuses values that do not fit together.
@@ -13,9 +13,6 @@ The behavior of Celery 5.7 with Redis, tested with real workers:
 """
 
 import socket
-
-# People may do in a project what their role in it allows; see ami.main.access.
-AUTHENTICATION_BACKENDS = ["ami.main.access.ProjectBackend"]
 
 # In seconds. Each must exceed the one before by a margin: a worker ends its time on a part
 # (PART_SECONDS in ami.jobs.engine.parts) with a whole batch, the soft limit lets a task clean up,

@@ -7,9 +7,18 @@ from typing import Any, NamedTuple
 from django.urls import reverse
 
 # Addresses without rows of projects. All others must be in the tables below.
-PUBLIC = {"", "healthz", "admin:login", "admin:logout", "admin:jsi18n", "admin:view_on_site"}
+PUBLIC = {
+    "",
+    "healthz",
+    "csp-report",
+    "admin:login",
+    "admin:logout",
+    "admin:jsi18n",
+    "admin:view_on_site",
+}
 ABOUT_ONESELF = {
     "admin:index",
+    "media-access",  # tells a proxy whether the person may see files; staff may
     "admin:app_list",
     "admin:password_change",
     "admin:password_change_done",
@@ -46,6 +55,9 @@ MODELS = """
     django_celery_beat.crontabschedule    admin   admin       admin       admin
     django_celery_beat.solarschedule      admin   admin       admin       admin
     django_celery_beat.clockedschedule    admin   admin       admin       admin
+    axes.accessattempt                    admin   -           admin       admin
+    axes.accesslog                        admin   -           admin       admin
+    axes.accessfailurelog                 admin   -           admin       admin
 """
 
 # The pages of each model, with what they need for GET and POST.
