@@ -27,7 +27,7 @@ class ProjectForm(forms.ModelForm[Project]):
 class MembershipInline(ScopedInlineMixin, admin.TabularInline[Membership, Project]):
     model = Membership
     autocomplete_fields = ("user",)
-    fields = ("user", "role")
+    fields = ("role", "user")  # a narrow screen shows the first column
     extra = 1
     verbose_name = "member"
 
