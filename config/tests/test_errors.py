@@ -32,7 +32,6 @@ def administrator(name: str, days: int | None = 0, **fields: Any) -> User:
         ("project/", "Can view project"),
         ("project/add/", "Can add project"),
         ("project/{pk}/change/", "Can view project"),
-        ("project/{pk}/history/", "Can view project"),
         ("project/{pk}/delete/", "Can delete project"),
         ("sourceimagecollection/", "Can view capture set"),
     ],

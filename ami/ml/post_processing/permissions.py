@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from django.apps import apps as installed
 from django.apps.registry import Apps
 
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 
 
-def create_run_permissions(*, using: str, apps: Apps, **options: Any) -> None:
-    """Create or rename the permissions after `migrate`; those of removed methods stay."""
+def create_run_permissions(*, using: str, apps: Apps = installed, **options: Any) -> None:
+    """Create or rename the permissions after `migrate` and `flush`; those of removed methods stay.
+
+    `flush` sends the signal without `apps`.
+    """
     try:
         permission, content_type = (
             apps.get_model("auth", "Permission"),
