@@ -13,6 +13,7 @@ from pydantic import StrictBool, StrictStr, validate_arguments
 from ami.base.arguments import UnfitArgumentsError, call_fit
 from ami.base.ids import RowId
 from ami.base.registry import UnknownKeyError
+from ami.base.words import counted
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.runner import run_checks
@@ -156,13 +157,10 @@ def failed_runs() -> list[IntegrityRun]:
 
 def warnings() -> list[str]:
     """What `/healthz` tells about the schedules."""
-    failed = len(failed_runs())
-    if not failed:
+    if not (failed := len(failed_runs())):
         return []
-    noun = "checks" if failed > 1 else "check"
-    return [
-        f"{failed} scheduled integrity {noun} could not run; the list of runs shows the errors."
-    ]
+    checks = counted(failed, "scheduled integrity check")
+    return [f"{checks} could not run; the list of runs shows the errors."]
 
 
 def schedule_daily() -> bool:

@@ -1,12 +1,11 @@
 """Run a repair again, on the page of repairs."""
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
 
+from ami.integrity.admin.repair import repair_url
 from ami.integrity.service import JOB_TYPE
 from ami.jobs.admin.offers import OFFERS, JobOffers
 from ami.jobs.models import Job
@@ -20,14 +19,11 @@ class RepairOffers(JobOffers):
         """Redirect to the page of repairs, filled in with the checks and the scope of the Job."""
         if len(jobs) > 1:
             raise RunAgainRefusedError("Repairs are run again one at a time: select one Job.")
-        options = {
-            "check": jobs[0].params.get("checks"),
-            "project": jobs[0].project_id,
-            "job": jobs[0].params.get("job"),
-        }
-        query = urlencode({name: value for name, value in options.items() if value}, doseq=True)
-        url = reverse(f"{site.name}:integrity_integrityrun_repair")
-        return HttpResponseRedirect(f"{url}?{query}")
+        (job,) = jobs
+        url = repair_url(
+            job.params.get("checks") or [], project=job.project_id, job=job.params.get("job")
+        )
+        return HttpResponseRedirect(url)
 
 
 OFFERS.register(JOB_TYPE, RepairOffers())

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any, cast
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from django import forms
@@ -126,6 +127,13 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
 
 def repairable() -> list[Check]:
     return [check for check in chosen_checks() if check.repair]
+
+
+def repair_url(keys: list[str], *, project: int | None, job: int | None) -> str:
+    """The page of repairs, filled in with these checks and this scope."""
+    options = {"check": keys, "project": project, "job": job}
+    query = urlencode({name: value for name, value in options.items() if value}, doseq=True)
+    return f"{reverse('admin:integrity_integrityrun_repair')}?{query}"
 
 
 def plain(markdown: str) -> str:

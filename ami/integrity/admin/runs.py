@@ -10,7 +10,6 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from kombu.exceptions import OperationalError as BrokerError
@@ -18,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
 from ami.base.words import counted
-from ami.integrity.admin.repair import RepairMixin
+from ami.integrity.admin.repair import RepairMixin, repair_url
 from ami.integrity.admin.results import result_rows
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun, IntegrityStatus
@@ -109,6 +108,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         if request.method == "POST":
             raise PermissionDenied
         rows = result_rows(run)
+        keys = [row.result.key for row in rows if row.repair]
         context = {
             **self.admin_site.each_context(request),
             **self._permissions(request),
@@ -121,7 +121,9 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
             "took": self.took(run),
             "job_link": change_link(Job, run.repair_job_id),
             "rows": rows,
-            "repair_url": _repair_url(run, [row.result.key for row in rows if row.repair]),
+            "repair_url": repair_url(keys, project=run.project_id, job=run.job_id)
+            if keys
+            else None,
         }
         return render(request, "admin/integrity/integrityrun/page.html", context)
 
@@ -277,12 +279,3 @@ def _state(run: Any) -> tuple[str, str]:
     else:
         status, label = IntegrityStatus.CLEAN, "Clean"
     return status.value, label
-
-
-def _repair_url(run: IntegrityRun, keys: list[str]) -> str | None:
-    if not keys:
-        return None
-    scope = {"project": run.project_id, "job": run.job_id}
-    query: list[tuple[str, Any]] = [("check", key) for key in keys]
-    query += [(name, pk) for name, pk in scope.items() if pk]
-    return f"{reverse('admin:integrity_integrityrun_repair')}?{urlencode(query)}"

@@ -9,10 +9,10 @@ from ami.integrity.finding import EVERYTHING, Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.runner import run_checks
 from ami.integrity.service import RepairStoppedError, must_wait, new_repair, repair_here
+from ami.integrity.tests.repairing import KEYS, queue
 from ami.jobs import transitions
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
-from ami.jobs.service import create_jobs
 from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.checks import reconcile_missing_determinations
@@ -20,7 +20,6 @@ from ami.main.checks.declarations import CHECKS, chosen_checks
 from ami.main.checks.stale_counts import reconcile_event_counts
 from ami.main.checks.tests import faults
 from ami.main.checks.tests.faults.counts import everything_counted_wrong
-from ami.main.checks.tests.faults.occurrences import classified_and_undetermined
 from ami.main.checks.tests.test_batches import make_undetermined, poison
 from ami.main.checks.tests.world import World, make_world
 from ami.main.models import Occurrence
@@ -28,23 +27,6 @@ from ami.main.tests.test_determination_locks import run_in_thread
 
 pytestmark = pytest.mark.django_db
 __all__ = ["faults"]  # which declare themselves
-KEY = "missing_determination"
-KEYS = (KEY, "stale_score")
-
-
-@pytest.fixture
-def world() -> World:
-    world = make_world()
-    classified_and_undetermined(world)
-    return world
-
-
-def queue(*keys: str, scope: Scope = EVERYTHING, **fields: Any) -> Job:
-    return create_jobs([new_repair(chosen_checks(keys=keys or KEYS), scope=scope, **fields)])[0]
-
-
-def figures(job: Job) -> dict[str, Any]:
-    return dict(job.progress.stages[0].figures)
 
 
 class TestCall:

@@ -25,8 +25,7 @@ from ami.integrity.schedule import (
 from ami.integrity.tasks import check_data_integrity, data_integrity_check
 from ami.jobs.models import Job
 from ami.main.checks.declarations import CHECKS
-from ami.main.checks.tests.faults.occurrences import classified_and_undetermined
-from ami.main.checks.tests.world import TABLES, World, make_world
+from ami.main.checks.tests.world import TABLES, World
 from ami.main.tasks import check_data_integrity as name_in_antenna
 from config.tests.processes import wait_until
 
@@ -42,13 +41,6 @@ UNFIT = [
     ([], {"project": 1}, "kwargs: unexpected keyword argument: 'project'"),
     ([1, 1, True, 1], {}, "args: 3 positional arguments expected but 4 given"),
 ]
-
-
-@pytest.fixture
-def world() -> World:
-    world = make_world()
-    classified_and_undetermined(world)
-    return world
 
 
 class TestTask:

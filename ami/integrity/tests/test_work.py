@@ -13,11 +13,11 @@ from ami.base.tests.snapshots import snapshot
 from ami.integrity.finding import EVERYTHING, Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.service import JOB_TYPE, new_repair, repair_here
+from ami.integrity.tests.repairing import KEY, KEYS, queue
 from ami.integrity.work import OUT_OF_TIME
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.journal.triggers import JOURNALED
-from ami.jobs.models import Job, JobState
-from ami.jobs.service import create_jobs
+from ami.jobs.models import JobState
 from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.checks.declarations import CHECKS, chosen_checks
@@ -28,31 +28,15 @@ from ami.main.checks.tests.test_batches import make_undetermined, poison
 from ami.main.checks.tests.world import FAULTS, TABLES, Rows, World, make_world
 from ami.main.determinations import update_determinations
 from ami.main.models import Occurrence
+from ami.testing.records import figures
 
 pytestmark = pytest.mark.django_db
 __all__ = ["faults"]  # which declare themselves
-KEY = "missing_determination"
-KEYS = (KEY, "stale_score")
 
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ami.integrity.finding.BATCH_SIZE", 10)
-
-
-@pytest.fixture
-def world() -> World:
-    world = make_world()
-    classified_and_undetermined(world)
-    return world
-
-
-def queue(*keys: str, scope: Scope = EVERYTHING, **fields: Any) -> Job:
-    return create_jobs([new_repair(chosen_checks(keys=keys or KEYS), scope=scope, **fields)])[0]
-
-
-def figures(job: Job) -> dict[str, Any]:
-    return dict(job.progress.stages[0].figures)
 
 
 def test_worker_repairs_and_tells(world: World) -> None:

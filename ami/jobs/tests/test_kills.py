@@ -158,14 +158,19 @@ def test_killed_workers_of_a_revert(site: Site, method: str) -> None:
         assert found[table] == former[table]
 
 
+def break_midway(attempt: Trial, share: float, disrupt: Callable[[], object]) -> None:
+    """Disrupt a run when this share of its rows is done, and bring it to its end."""
+    attempt.begin()
+    attempt.reach_share(share)
+    attempt.site.process_that_is(attempt.site.random.choice(MOMENTS))
+    disrupt()
+    attempt.heal()
+
+
 @pytest.mark.parametrize("share", [n / (ROUNDS + 1) for n in range(1, ROUNDS + 1)])
 def test_redis_that_is_lost(site: Site, share: float, like_undisturbed: Compare) -> None:
     with trial(site, "merging") as attempt:
-        attempt.begin()
-        attempt.reach_share(share)
-        site.process_that_is(site.random.choice(MOMENTS))
-        site.lose_redis()
-        attempt.heal()
+        break_midway(attempt, share, site.lose_redis)
         found = attempt.result()
     like_undisturbed(found, "merging")
 
@@ -173,11 +178,7 @@ def test_redis_that_is_lost(site: Site, share: float, like_undisturbed: Compare)
 @pytest.mark.parametrize("share", [n / (ROUNDS + 1) for n in range(1, ROUNDS + 1)])
 def test_postgres_that_crashes(site: Site, share: float, like_undisturbed: Compare) -> None:
     with trial(site, "merging") as attempt:
-        attempt.begin()
-        attempt.reach_share(share)
-        site.process_that_is(site.random.choice(MOMENTS))
-        site.restart_postgres()
-        attempt.heal()
+        break_midway(attempt, share, site.restart_postgres)
         found = attempt.result()
     like_undisturbed(found, "merging")
 

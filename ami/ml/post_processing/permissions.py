@@ -14,10 +14,8 @@ def create_run_permissions(*, using: str, apps: Apps = installed, **options: Any
     `flush` sends the signal without `apps`.
     """
     try:
-        permission, content_type = (
-            apps.get_model("auth", "Permission"),
-            apps.get_model("contenttypes", "ContentType"),
-        )
+        permission = apps.get_model("auth", "Permission")
+        content_type = apps.get_model("contenttypes", "ContentType")
     except LookupError:
         return
     jobs, _ = content_type.objects.using(using).get_or_create(app_label="jobs", model="job")
