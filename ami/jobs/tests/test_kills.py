@@ -56,7 +56,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> It
                 call_command("migrate", verbosity=0)
                 with transaction.atomic(), connection.cursor() as cursor:
                     cursor.execute(SLOW_MOMENTS)
-                    make_night(occurrences=240 if LONG else 44)
+                    make_night(occurrences=max(44, 4 * KILLS))
             yield site
     finally:
         site.end()
