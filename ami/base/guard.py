@@ -20,7 +20,7 @@ from django.db.models import (
     QuerySet,
 )
 from django.forms import Field as FormField
-from django.forms import ModelChoiceField, ModelMultipleChoiceField
+from django.forms import Media, ModelChoiceField, ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 
 from ami.base.forms import json_field
@@ -61,6 +61,10 @@ class GuardedAdminMixin(QuickListMixin, ScopedAdminMixin):
 
     The site adds it to every admin.
     """
+
+    @property
+    def media(self) -> Media:
+        return super().media + Media(css={"all": ["main/admin.css"]}, js=["main/labels.js"])
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         own = super().get_changelist(request, **kwargs)

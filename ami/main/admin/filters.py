@@ -289,9 +289,9 @@ def _day(text: str) -> date | None:
 
 
 class AutocompleteFilterMixin(admin.ModelAdmin[Any]):
-    """Loads the scripts and styles that :class:`AutocompleteFilter` needs."""
+    """Loads the scripts that :class:`AutocompleteFilter` needs."""
 
     @property
     def media(self) -> forms.Media:
         select = AutocompleteSelect(None, self.admin_site)
-        return super().media + select.media + forms.Media(css={"all": ["main/admin.css"]})
+        return super().media + select.media

@@ -25,9 +25,6 @@ class DetailsMixin(admin.ModelAdmin[Any]):
     A subclass overrides `get_details`, which returns the context of the template.
     """
 
-    class Media:
-        css = {"all": ["main/admin.css"]}
-
     def get_details(self, obj: Any) -> dict[str, Any]:
         return {}
 
