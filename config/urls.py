@@ -1,5 +1,3 @@
-from django.conf import settings
-from django.conf.urls.static import static
 from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
@@ -7,13 +5,10 @@ from django.views.generic import RedirectView
 from ami.base.csp import csp_report
 from ami.base.errors import handler400, handler403, handler404, handler500  # noqa: F401
 from ami.jobs.watch.views import healthz
-from ami.main.media import media_access
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("csp-report", csp_report),
-    path("media-access", media_access),
-    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),  # only if DEBUG is on
 ]

@@ -85,5 +85,6 @@ CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"] += filter(
 
 STATIC_URL = "static/"
 STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or ROOT / "staticfiles")
-MEDIA_URL = "media/"
 MEDIA_ROOT = Path(os.environ.get("MEDIA_ROOT") or ROOT / ".local" / "media")
+# Below this address, a proxy serves files of MEDIA_ROOT when a response says so; none by default.
+X_ACCEL_REDIRECT = os.environ.get("X_ACCEL_REDIRECT", "")

@@ -18,13 +18,14 @@ PUBLIC = {
 }
 ABOUT_ONESELF = {
     "admin:index",
-    "media-access",  # tells a proxy whether the person may see files; staff may
     "admin:app_list",
     "admin:password_change",
     "admin:password_change_done",
     "admin:autocomplete",  # asks the admin of the rows that it suggests
     "(?P<url>.*)$",  # redirects an address without its slash, else 404
 }
+# What members see although they are not staff; ami/main/tests/test_pictures.py tests it.
+PICTURES = {"admin:main_detection_picture", "admin:main_sourceimage_picture"}
 
 # The role that a person needs to see, add, change and delete rows; nobody does what has a dash.
 # The site's administrators change what all projects share, with model permissions.

@@ -29,6 +29,7 @@ from config.tests.access_tables import (
     EVERY_PAGE,
     MODELS,
     OF_PROJECTS,
+    PICTURES,
     PUBLIC,
     Page,
     every_action,
@@ -57,7 +58,7 @@ def addresses(patterns: list[Any], space: str = "") -> Iterator[tuple[str, Any]]
 
 
 def test_every_address_states_its_rule() -> None:
-    ruled = {f"admin:{page.name}" for page in EVERY_PAGE} | PUBLIC | ABOUT_ONESELF
+    ruled = {f"admin:{page.name}" for page in EVERY_PAGE} | PUBLIC | ABOUT_ONESELF | PICTURES
     for name, view in addresses(get_resolver().url_patterns):
         owner = getattr(unwrap(view), "__self__", None)
         is_redirect = name == "<path:object_id>/"  # of old addresses of Django, to the page

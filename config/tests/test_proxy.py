@@ -17,7 +17,16 @@ from django.conf import settings
 from django.test import Client, override_settings
 from pytest_django.live_server_helper import LiveServer
 
-from ami.base.tests.factories import make_user
+from ami.base.tests.factories import (
+    make_capture,
+    make_deployment,
+    make_detection,
+    make_member,
+    make_project,
+    make_user,
+)
+from ami.main.access import Role
+from ami.main.pictures import crop_url
 from ami.users.models import User
 from config.tests.processes import wait_until
 
@@ -29,7 +38,6 @@ CLIENT = "127.0.0.2"
 def media(tmp_path: Path) -> Path:
     folder = tmp_path / "media"
     folder.mkdir()
-    (folder / "crop.jpg").write_bytes(b"a crop")
     return folder
 
 
@@ -110,16 +118,27 @@ def test_site_does_not_believe_what_a_client_says_about_itself(proxy: int) -> No
     assert AccessAttempt.objects.get().ip_address == CLIENT
 
 
-def test_files_are_served_to_staff_only(proxy: int) -> None:
-    for user in (None, make_user(), make_user(is_staff=True, is_active=False)):
-        status, _, body = _get(proxy, "/media/crop.jpg", **_session(user))
-        assert status == 404
-        assert b"a crop" not in body
-    staff = _session(make_user(is_staff=True))
-    status, headers, body = _get(proxy, "/media/crop.jpg", **staff)
-    assert (status, body) == (200, b"a crop")
-    assert headers["Cache-Control"] == "private, max-age=3600"
-    assert _get(proxy, "/media/none.jpg", **staff)[0] == 404
+def test_pictures_are_served_to_members_only(proxy: int, media: Path) -> None:
+    (media / "a crop.jpg").write_bytes(b"a crop")
+    project = make_project()
+    detection = make_detection(
+        source_image=make_capture(deployment=make_deployment(project=project)), path="a crop.jpg"
+    )
+    address = crop_url(detection.pk)
+    with override_settings(X_ACCEL_REDIRECT="/media/", MEDIA_ROOT=media):
+        for user in (None, make_user(is_staff=True), make_member(make_project(), Role.MANAGER)):
+            status, _, body = _get(proxy, address, **_session(user))
+            assert status == 404
+            assert b"a crop" not in body
+        session = _session(make_member(project, Role.VIEWER))
+        status, headers, body = _get(proxy, address, **session)
+        assert (status, body) == (200, b"a crop")
+        assert headers["Cache-Control"] == "private, max-age=3600"
+        assert headers["Content-Type"] == "image/jpeg"
+        assert "X-Accel-Redirect" not in headers
+        assert _get(proxy, address, **session, **{"If-None-Match": headers["Etag"]})[0] == 304
+    for path in ("/media/a%20crop.jpg", "/a%20crop.jpg"):
+        assert b"a crop" not in _get(proxy, path, **session)[2]
 
 
 def _session(user: User | None) -> dict[str, str]:

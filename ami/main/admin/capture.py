@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import count_link
 from ami.base.subqueries import count_subquery
+from ami.main import pictures
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import (
     AutocompleteFilter,
@@ -14,13 +15,19 @@ from ami.main.admin.filters import (
     DateRangeFilter,
     IdFilter,
 )
+from ami.main.admin.pictures import PictureMixin
 from ami.main.admin.search import PathSearchMixin
 from ami.main.models import Detection, SourceImage
+from ami.main.pictures import StoredPicture
 
 
 @admin.register(SourceImage)
 class SourceImageAdmin(
-    PathSearchMixin, RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[SourceImage]
+    PathSearchMixin,
+    PictureMixin,
+    RedetermineOnDeleteMixin,
+    AutocompleteFilterMixin,
+    LargeTableAdmin[SourceImage],
 ):
     occurrence_lookup = "detections__source_image"
     annotations = {"detections_now": count_subquery(Detection.objects.all(), "source_image")}
@@ -54,6 +61,12 @@ class SourceImageAdmin(
     autocomplete_fields = ("project", "deployment")
     raw_id_fields = ("event",)
     readonly_fields = ("detections_link", "created_at", "updated_at")
+
+    def picture_rows(self) -> QuerySet[SourceImage]:
+        return SourceImage.objects.only("path")
+
+    def picture(self, row: SourceImage, size: int | None) -> StoredPicture:
+        return pictures.frame(row, size)
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         return queryset.filter(pk__any_of=self.find_captures(request, queryset, term))

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import EMPTY, change_link, count_link
 from ami.base.subqueries import cardinality, count_subquery
+from ami.main import pictures
 from ami.main.admin.determinations import RedetermineMixin
 from ami.main.admin.filters import (
     AutocompleteFilter,
@@ -17,9 +18,11 @@ from ami.main.admin.filters import (
     IdFilter,
     NumberRangeFilter,
 )
-from ami.main.admin.history import DetailsMixin, format_box, format_score, media_url, predictions
+from ami.main.admin.history import DetailsMixin, format_box, format_score, predictions
+from ami.main.admin.pictures import PictureMixin
 from ami.main.admin.search import PathSearchMixin
 from ami.main.models import Classification, Detection, Occurrence, SourceImage
+from ami.main.pictures import StoredPicture, crop_url, frame_url
 
 
 class DetectionForm(forms.ModelForm[Detection]):
@@ -40,6 +43,7 @@ class DetectionForm(forms.ModelForm[Detection]):
 @admin.register(Detection)
 class DetectionAdmin(
     PathSearchMixin,
+    PictureMixin,
     RedetermineMixin,
     DetailsMixin,
     AutocompleteFilterMixin,
@@ -123,9 +127,17 @@ class DetectionAdmin(
         length = getattr(obj, "vector_length", None)
         return f"{length:,} numbers" if length else EMPTY
 
+    def picture_rows(self) -> QuerySet[Detection]:
+        return Detection.objects.select_related("source_image").only(
+            "path", "bbox", "source_image__path", "source_image__width", "source_image__height"
+        )
+
+    def picture(self, row: Detection, size: int | None) -> StoredPicture:
+        return pictures.crop(row, size)
+
     def get_details(self, obj: Detection) -> dict[str, Any]:
         return {
-            "crop": {"url": media_url(obj.path), "box": format_box(obj.bbox)},
+            "crop": {"url": crop_url(obj.pk), "box": format_box(obj.bbox)},
             "frame": frame(obj),
             "capture": change_link(SourceImage, obj.source_image_id),
             "predictions": predictions(obj.classifications.all(), detection__id__exact=obj.pk),
@@ -143,7 +155,7 @@ def frame(detection: Detection) -> dict[str, Any] | None:
     if not (x1 < x2 and y1 < y2):
         return None
     return {
-        "url": media_url(capture.path),
+        "url": frame_url(capture.pk),
         "width": capture.width,
         "height": capture.height,
         "x": x1,

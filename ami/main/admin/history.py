@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.core.files.storage import default_storage
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
@@ -12,6 +11,7 @@ from django.utils.text import Truncator
 from ami.base.links import EMPTY, change_link, list_url
 from ami.jobs.models import Job
 from ami.main.models import Classification, Detection, Identification, Taxon
+from ami.main.pictures import MEDIUM, crop_url
 from ami.ml.models import Algorithm
 
 CROPS = 24
@@ -35,13 +35,6 @@ class DetailsMixin(admin.ModelAdmin[Any]):
         if obj is not None:
             context |= self.get_details(obj)
         return super().render_change_form(request, context, **options)
-
-
-def media_url(path: str) -> str:
-    """Return the URL of the file; an absolute URL stays unchanged."""
-    if not path or path.startswith(("http://", "https://")):
-        return path
-    return default_storage.url(path)
 
 
 def format_box(bbox: list[float] | None) -> str:
@@ -68,7 +61,7 @@ def crops(detections: QuerySet[Detection], **filters: Any) -> dict[str, Any]:
     return {
         "rows": [
             {
-                "url": media_url(detection.path),
+                "url": crop_url(detection.pk, MEDIUM),
                 "link": change_link(Detection, detection.pk),
                 "taken": detection.source_image.timestamp,
                 "box": format_box(detection.bbox),
