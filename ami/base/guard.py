@@ -7,6 +7,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import PermissionDenied
 from django.db import DataError
 from django.db.models import (
@@ -22,6 +24,7 @@ from django.db.models import (
 from django.forms import Field as FormField
 from django.forms import Media, ModelChoiceField, ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import URLPattern, URLResolver, path, reverse
 
 from ami.base.forms import json_field
 from ami.base.ids import parse_ids
@@ -116,6 +119,23 @@ class GuardedAdminSite(admin.AdminSite):
 
     site_header = "AMI administration"
     site_title = "AMI"
+    login_form = AuthenticationForm
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Let everyone log out; the admin's own address would refuse people who are not staff."""
+        return [path("logout/", self.logout, name="logout"), *super().get_urls()]
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Let members without staff status sign in, too; they are led to their projects."""
+        if request.method == "GET" and request.user.is_authenticated and not request.user.is_staff:
+            wanted = request.GET.get(REDIRECT_FIELD_NAME, "").partition("?")[0]
+            if wanted not in {"", reverse("admin:index")}:
+                text = "The administration is for staff. Ask an administrator for staff status."
+                messages.warning(request, text)
+            return HttpResponseRedirect(reverse("admin:main_project_overviews"))
+        return super().login(request, extra_context)
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         view = GuardedAutocompleteView.as_view(admin_site=self)

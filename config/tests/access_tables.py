@@ -24,8 +24,13 @@ ABOUT_ONESELF = {
     "admin:autocomplete",  # asks the admin of the rows that it suggests
     "(?P<url>.*)$",  # redirects an address without its slash, else 404
 }
-# What members see although they are not staff; ami/main/tests/test_pictures.py tests it.
-PICTURES = {"admin:main_detection_picture", "admin:main_sourceimage_picture"}
+# What members see although they are not staff; test_pictures.py and test_overview.py test it.
+FOR_MEMBERS = {
+    "admin:main_detection_picture",
+    "admin:main_sourceimage_picture",
+    "admin:main_project_overview",
+    "admin:main_project_overviews",
+}
 
 # The role that a person needs to see, add, change and delete rows; nobody does what has a dash.
 # The site's administrators change what all projects share, with model permissions.

@@ -27,9 +27,9 @@ from config.tests.access_tables import (
     ABOUT_ONESELF,
     ACTIONS,
     EVERY_PAGE,
+    FOR_MEMBERS,
     MODELS,
     OF_PROJECTS,
-    PICTURES,
     PUBLIC,
     Page,
     every_action,
@@ -58,7 +58,7 @@ def addresses(patterns: list[Any], space: str = "") -> Iterator[tuple[str, Any]]
 
 
 def test_every_address_states_its_rule() -> None:
-    ruled = {f"admin:{page.name}" for page in EVERY_PAGE} | PUBLIC | ABOUT_ONESELF | PICTURES
+    ruled = {f"admin:{page.name}" for page in EVERY_PAGE} | PUBLIC | ABOUT_ONESELF | FOR_MEMBERS
     for name, view in addresses(get_resolver().url_patterns):
         owner = getattr(unwrap(view), "__self__", None)
         is_redirect = name == "<path:object_id>/"  # of old addresses of Django, to the page

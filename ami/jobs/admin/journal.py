@@ -66,9 +66,7 @@ class Transition(NamedTuple):
 def journal_of(job: Job) -> dict[str, Any]:
     """What the page shows of the changes of a Job that has ended, in three queries."""
     counted = job.changes.order_by("kind", "model").values_list("kind", "model")
-    with connection.cursor() as cursor:
-        cursor.execute(TRANSITION, [job.pk, GONE, NEW if job.dry_run else GONE, TRANSITIONS])
-        transitions = [Transition(*row) for row in cursor.fetchall()]
+    transitions = transitions_of(job)
     counts = list(counted.annotate(rows=Count("pk")))
     return {
         "counts": [
@@ -89,6 +87,13 @@ def journal_of(job: Job) -> dict[str, Any]:
             job, {model: rows for kind, model, rows in counts if kind == JobChange.Kind.LEFT}
         ),
     }
+
+
+def transitions_of(job: Job, most: int = TRANSITIONS) -> list[Transition]:
+    """Return the most frequent changes of a determination, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(TRANSITION, [job.pk, GONE, NEW if job.dry_run else GONE, most])
+        return [Transition(*row) for row in cursor.fetchall()]
 
 
 def _rest(transitions: list[Transition]) -> dict[str, int] | None:

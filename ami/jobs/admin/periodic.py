@@ -1,12 +1,14 @@
 """Periodic tasks: those of PERIODIC_TASKS, with arguments that they accept."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from celery import current_app
 from django.conf import settings
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django_celery_beat.admin import PeriodicTaskAdmin as BasePeriodicTaskAdmin
 from django_celery_beat.admin import PeriodicTaskForm as BasePeriodicTaskForm
 from django_celery_beat.admin import TaskChoiceField, TaskSelectWidget
@@ -16,6 +18,8 @@ from ami.base.arguments import require_fit
 from ami.base.forms import JSONTextField
 
 OWN = "ami."
+STARTING = {"enable_tasks", "toggle_tasks", "run_tasks"}
+NAMED = 5
 TRANSLATION = "crontab_translation"
 
 admin.site.unregister(PeriodicTask)
@@ -85,6 +89,27 @@ def require_runnable(name: str, args: list[Any], kwargs: dict[str, Any]) -> None
 class PeriodicTaskAdmin(BasePeriodicTaskAdmin):  # type: ignore[misc]
     form = PeriodicTaskForm
     change_form_template = "admin/jobs/periodictask/change_form.html"
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Refuse to enable or run tasks that are not in PERIODIC_TASKS, however they came here."""
+        if request.POST.get("action") in STARTING:
+            chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+            rows = (
+                queryset
+                if request.POST.get("select_across") == "1"
+                else queryset.filter(pk__in=chosen)
+            )
+            others = rows.exclude(task__in=settings.PERIODIC_TASKS).order_by("name")
+            if names := list(others.values_list("name", flat=True)[:NAMED]):
+                self.message_user(
+                    request,
+                    f"Nothing was done, because some of the selected tasks cannot be scheduled: "
+                    f"{', '.join(names)}. Disable or delete them, or choose a listed task on their "
+                    "pages.",
+                    messages.WARNING,
+                )
+                return HttpResponseRedirect(request.get_full_path())
+        return cast("HttpResponse | None", super().response_action(request, queryset))
 
     def get_fieldsets(self, request: HttpRequest, obj: PeriodicTask | None = None) -> Any:
         """Leave out the translation of the crontab, which the page shows below the field."""

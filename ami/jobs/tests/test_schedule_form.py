@@ -12,7 +12,8 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from ami.base.tests.factories import make_project
 
 pytestmark = pytest.mark.django_db
-ADD = "/admin/django_celery_beat/periodictask/add/"
+LIST = "/admin/django_celery_beat/periodictask/"
+ADD = f"{LIST}add/"
 REGROUP = "ami.main.tasks.regroup_events"
 CHECK = "ami.integrity.tasks.data_integrity_check"
 
@@ -111,3 +112,31 @@ def test_typed_name_is_checked_too(admin_client: Client) -> None:
     form = {"name": "Mine", "task": "os.system", "interval": every.pk, "args": "[]"}
     response = admin_client.post(ADD, form | {"kwargs": "{}", "headers": "{}"})
     assert "The task os.system cannot be scheduled." in response.text
+
+
+@pytest.mark.parametrize("action", ["enable_tasks", "toggle_tasks", "run_tasks"])
+@pytest.mark.parametrize("across", ["0", "1"])
+def test_task_that_is_not_listed_is_neither_enabled_nor_run(
+    admin_client: Client, action: str, across: str
+) -> None:
+    every = IntervalSchedule.objects.create(every=1, period="days")
+    listed, other = (
+        PeriodicTask.objects.create(name=name, task=task, interval=every, enabled=False)
+        for name, task in [("Tick", "ami.jobs.tasks.tick"), ("Odd", "ami.jobs.tasks.run_job")]
+    )
+    form = {"action": action, "index": 0, "select_across": across}
+    chosen = [listed.pk] if across == "1" else [listed.pk, other.pk]
+    page = admin_client.post(LIST, form | {"_selected_action": chosen}, follow=True)
+    assert "some of the selected tasks cannot be scheduled: Odd." in page.text
+    assert not PeriodicTask.objects.filter(enabled=True).exists()
+
+
+def test_listed_task_is_enabled_and_any_task_disabled(admin_client: Client) -> None:
+    every = IntervalSchedule.objects.create(every=1, period="days")
+    listed = PeriodicTask.objects.create(
+        name="Tick", task="ami.jobs.tasks.tick", interval=every, enabled=False
+    )
+    other = PeriodicTask.objects.create(name="Odd", task="ami.jobs.tasks.run_job", interval=every)
+    for action, row in (("enable_tasks", listed), ("disable_tasks", other)):
+        admin_client.post(LIST, {"action": action, "index": 0, "_selected_action": [row.pk]})
+    assert set(PeriodicTask.objects.filter(enabled=True)) == {listed}

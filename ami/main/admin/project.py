@@ -9,6 +9,7 @@ from ami.base.links import count_link
 from ami.base.scoped import ScopedInlineMixin
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
+from ami.main.admin.overview import OverviewMixin, overview_url
 from ami.main.models import Deployment, Event, Membership, Occurrence, Project, SourceImage
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
@@ -33,7 +34,7 @@ class MembershipInline(ScopedInlineMixin, admin.TabularInline[Membership, Projec
 
 
 @admin.register(Project)
-class ProjectAdmin(LargeTableAdmin[Project]):
+class ProjectAdmin(OverviewMixin, LargeTableAdmin[Project]):
     form = ProjectForm
     inlines = (MembershipInline,)
     list_display = ("name", "id", "owner", "created_at")
@@ -43,6 +44,9 @@ class ProjectAdmin(LargeTableAdmin[Project]):
     search_help_text = "Search by id or name."
     sortable_by = ("id", "name")
     autocomplete_fields = ("owner",)
+
+    def view_on_site(self, obj: Project) -> str:
+        return overview_url(obj)
 
     def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
         """Save. Whoever adds a project without naming an owner owns it, and so sees it."""

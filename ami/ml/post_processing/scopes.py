@@ -164,6 +164,40 @@ def options_of(config_schema: type[BaseModel]) -> list[ModelField]:
     return [field for name, field in config_schema.__fields__.items() if name not in SCOPE_FIELDS]
 
 
+def label_of(option: ModelField) -> str:
+    """The label of an option on pages."""
+    return str(option.field_info.title or option.name.replace("_", " ").capitalize())
+
+
+def written_options(config_schema: type[BaseModel], config: Any) -> list[tuple[str, str]]:
+    """The options of a run as people write them, with the names of rows: labels and values.
+
+    Options that are not set are left out. It accepts any configuration that was ever stored.
+    """
+    stored = config if isinstance(config, dict) else {}
+    written = ((option, stored.get(option.name)) for option in options_of(config_schema))
+    return [
+        (label_of(option), _written(option, value))
+        for option, value in written
+        if value not in (None, "", [], {})
+    ]
+
+
+def _written(option: ModelField, value: Any) -> str:
+    if (model := _model_of(option)) is not None and isinstance(value, int):
+        return str(model._default_manager.filter(pk=value).first() or f"deleted ({value})")
+    if isinstance(value, dict):
+        return ", ".join(f"{str(key).capitalize()} {one}" for key, one in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _model_of(option: ModelField) -> Any:
+    kind = option.type_
+    return kind.model if isinstance(kind, type) and issubclass(kind, RowId) else None
+
+
 def missing_rows(config: BaseModel, *, user: User | None = None) -> list[tuple[str | None, str]]:
     """For each missing row that an option names: the name of the option and a sentence.
 
@@ -171,8 +205,7 @@ def missing_rows(config: BaseModel, *, user: User | None = None) -> list[tuple[s
     """
     faults: list[tuple[str | None, str]] = []
     for name, option in config.__fields__.items():
-        kind, value = option.type_, getattr(config, name)
-        model = kind.model if isinstance(kind, type) and issubclass(kind, RowId) else None
+        model, value = _model_of(option), getattr(config, name)
         if model is None or value is None:
             continue
         asked = {value} if isinstance(value, int) else set(value)

@@ -19,7 +19,7 @@ from ami.base.access import is_of_projects, visible_rows_of
 from ami.base.forms import StorableJSONField
 from ami.base.registry import Registry
 from ami.ml.post_processing.base import BasePostProcessingTask
-from ami.ml.post_processing.scopes import options_of
+from ami.ml.post_processing.scopes import label_of, options_of
 
 NUMBERS: Mapping[type, type[forms.Field]] = {int: forms.IntegerField, float: forms.FloatField}
 
@@ -222,7 +222,7 @@ def _form_field(option: ModelField) -> forms.Field:
     kind: Any = option.outer_type_
     default = option.get_default()
     shared = {
-        "label": option.field_info.title or option.name.replace("_", " ").capitalize(),
+        "label": label_of(option),
         "help_text": option.field_info.description or "",
         "initial": default.value if isinstance(default, Enum) else default,
         "required": bool(option.required) or not (option.allow_none or default == ""),
