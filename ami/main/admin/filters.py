@@ -108,7 +108,11 @@ class IdFilter(_TypedFieldFilter):
         self.title = getattr(field, "verbose_name", field.related_model._meta.verbose_name)
         self.value = self.typed(self.lookup)
         self.related = visible_rows_of(field.related_model, request.user)
-        self.pk = self._visible(parse_id(self.value))
+        self.pk = self._visible(self.read(self.value))
+
+    def read(self, text: str) -> int | None:
+        """Return the id that was typed; None if it is not one."""
+        return parse_id(text)
 
     def _visible(self, pk: int | None) -> int | None:
         """Return the id, or None if the row is one of a foreign project, and so does not exist."""
@@ -129,7 +133,23 @@ class IdFilter(_TypedFieldFilter):
 
 
 class AutocompleteFilter(IdFilter):
-    """Finds the related row by typing, like an autocomplete field."""
+    """Finds the related row by typing, like an autocomplete field.
+
+    Without JavaScript, an input takes an id, or a name, of which the first match is used.
+    """
+
+    def read(self, text: str) -> int | None:
+        if (pk := parse_id(text)) is not None or not text or not self._may_name():
+            return pk
+        related_admin = self.admin_site.get_model_admin(self.related.model)
+        rows = related_admin.get_search_results(self.request, self.related, text)[0].order_by("pk")
+        same = rows.filter(name__iexact=text).first()
+        return getattr(same or rows.first(), "pk", None)
+
+    def _may_name(self) -> bool:
+        opts = self.related.model._meta
+        may: bool = self.request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}")
+        return may
 
     def render_widget(self) -> str:
         attrs = {
@@ -139,15 +159,15 @@ class AutocompleteFilter(IdFilter):
             "aria-label": self.title,
         }
         widget: Any = AutocompleteSelect(self.field, self.admin_site)
-        opts = self.related.model._meta
-        is_named = self.request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}")
-        chosen = self.related.filter(pk=self.pk) if self.pk and is_named else ()
+        chosen = self.related.filter(pk=self.pk) if self.pk and self._may_name() else ()
+        plain = {"name": self.lookup, "value": self.value, "placeholder": "id or name"}
         return format_html(
-            '<select{}><option value=""></option>{}</select>',
+            '<select{}><option value=""></option>{}</select><noscript>{}</noscript>',
             flatatt(widget.build_attrs(attrs)),
             format_html_join(
                 "", '<option value="{}" selected>{}</option>', ((one.pk, one) for one in chosen)
             ),
+            _input(**plain, aria_label=self.title),
         )
 
 

@@ -16,7 +16,9 @@ from ami.base.tests.factories import (
     make_classification,
     make_deployment,
     make_detection,
+    make_member,
     make_occurrence,
+    make_project,
     make_taxon,
 )
 from ami.jobs.models import Job
@@ -157,3 +159,31 @@ def test_few_rows_are_sorted_and_many_read_from_the_newest(
         ids = 'SELECT "main_occurrence"."id" AS "pk"'
         (pages,) = [query["sql"] for query in queries if query["sql"].startswith(ids)]
         assert f"ORDER BY {order}" in pages
+
+
+def test_related_row_is_found_by_name_without_scripts(admin_client: Client) -> None:
+    taxon, other = make_taxon(name="Zale lunata"), make_taxon(name="Zale lunatana")
+    first, second = make_occurrence(), make_occurrence()
+    Occurrence.objects.filter(pk=first.pk).update(determination=taxon)
+    Occurrence.objects.filter(pk=second.pk).update(determination=other)
+    lookup = "determination__id__exact"
+
+    for typed in ("zale lunata", "Zale lunata ", str(taxon.pk)):
+        assert found(admin_client, "occurrence", **{lookup: typed}) == [first.pk]
+    assert found(admin_client, "occurrence", **{lookup: "Zale lunatan"}) == [second.pk]
+    for typed in ("Zale nova", "\x00", "x" * 5_000):
+        assert found(admin_client, "occurrence", **{lookup: typed}) == []
+    page = admin_client.get("/admin/main/occurrence/", {lookup: ["", "Zale lunata"]})
+    field = f'name="{lookup}" placeholder="id or name" value="Zale lunata"'
+    assert field in page.text
+    assert f'<option value="{taxon.pk}" selected>Zale lunata</option>' in page.text
+
+
+def test_foreign_project_is_not_found_by_name(client: Client) -> None:
+    own, foreign = make_project(name="Own"), make_project(name="Foreign")
+    make_occurrence(deployment=make_deployment(project=foreign))
+    mine = make_occurrence(deployment=make_deployment(project=own))
+    client.force_login(make_member(own))
+    assert found(client, "occurrence", project__id__exact="own") == [mine.pk]
+    for typed in ("Foreign", str(foreign.pk), "Unknown"):
+        assert found(client, "occurrence", project__id__exact=typed) == []
