@@ -14,6 +14,7 @@ BENCHMARKS = (
     "engine",
     "checks",
     "changelists",
+    "pages",
     "sign_in",
 )
 # Only if named: it takes hours.

@@ -50,6 +50,9 @@ FILTERS: dict[str, tuple[dict[str, str], ...]] = {
         {"identified": "no"},
         {"deployment__id__exact": "7"},
         {"run": "7"},
+        {"algorithm": "1"},
+        {"algorithm": "999"},
+        {"taxa_list": "1"},
         {"q": "Seeded species 1", "deployment__id__exact": "7", "determination_score__gte": "0.5"},
     ),
     "main_classification": (

@@ -113,7 +113,7 @@ class LargeTableChangeList(ChangeList):
         self.has_more = cast("BoundedPaginator[Any]", self.paginator).has_more
         page = self.result_list
         if not self.has_more:
-            page.query.order_by = tuple(_not_by_index(page.query.order_by))
+            page.query.order_by = tuple(not_by_index(page.query.order_by))
         ids = list(page.values_list("pk", flat=True))
         rows = self.apply_select_related(self.root_queryset.filter(pk__in=ids))
         if self.model_admin.list_only:
@@ -122,7 +122,7 @@ class LargeTableChangeList(ChangeList):
         self.result_list = [found[pk] for pk in ids if pk in found]
 
 
-def _not_by_index(order: Sequence[Any]) -> Iterator[Any]:
+def not_by_index(order: Sequence[Any]) -> Iterator[Any]:
     """Return the same order, with a leading id replaced by a sum that no index supports."""
     first, *rest = order
     name = first.lstrip("-") if isinstance(first, str) else ""

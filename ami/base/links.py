@@ -52,6 +52,12 @@ def _list_path(model: type[Model], resolver: URLResolver, script_prefix: str) ->
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
 
 
+def rows_link(model: type[Model], **filters: Any) -> str:
+    """Return a link to rows that it would take long to count."""
+    label = str(model._meta.verbose_name_plural).capitalize()
+    return format_html('<a href="{}">{}</a>', list_url(model, **filters), label)
+
+
 def count_link(model: type[Model], count: int, **filters: Any) -> str:
     """Return a count as a link to the counted rows."""
     return format_html('<a href="{}">{}</a>', list_url(model, **filters), f"{count:,}")

@@ -4,8 +4,9 @@ from django import forms
 from django.contrib import admin
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.links import change_link
+from ami.base.links import change_link, rows_link
 from ami.base.subqueries import cardinality
+from ami.main.models import Occurrence
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
 
 LONGEST_LABEL = 255
@@ -64,14 +65,27 @@ class AlgorithmCategoryMapAdmin(LargeTableAdmin[AlgorithmCategoryMap]):
 
 @admin.register(Algorithm)
 class AlgorithmAdmin(LargeTableAdmin[Algorithm]):
-    list_display = ("name", "version", "id", "key", "task_type", "category_map_link")
+    list_display = (
+        "name",
+        "version",
+        "id",
+        "key",
+        "task_type",
+        "category_map_link",
+        "occurrences_link",
+    )
     list_filter = ("task_type",)
     list_only = ("name", "version", "key", "task_type", "category_map_id")
     search_fields = ("name", "key")
     search_help_text = "Search by id, name or key."
     sortable_by = ("id", "name")
     autocomplete_fields = ("category_map",)
+    readonly_fields = ("occurrences_link", "created_at", "updated_at")
 
     @admin.display(description="category map")
     def category_map_link(self, obj: Algorithm) -> str:
         return change_link(AlgorithmCategoryMap, obj.category_map_id)
+
+    @admin.display(description="occurrences")
+    def occurrences_link(self, obj: Algorithm) -> str:
+        return rows_link(Occurrence, algorithm=obj.pk)

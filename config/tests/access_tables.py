@@ -79,6 +79,8 @@ PAGES = """
 # The project's own pages.
 OWN_PAGES = """
     page                              GET       POST
+    main_occurrence_identify          identifier identifier
+    main_occurrence_recompute         operator  operator
     jobs_job_live                     viewer    viewer
     jobs_job_log                      viewer    viewer
     jobs_job_changes                  viewer    viewer
@@ -114,7 +116,7 @@ def table(text: str) -> list[dict[str, str]]:
     return [dict(zip(head, line, strict=True)) for line in lines]
 
 
-OF_A_ROW = "change|delete|history|live|log|changes|revert|again"
+OF_A_ROW = "identify|recompute|change|delete|history|live|log|changes|revert|again"
 
 
 class Page(NamedTuple):

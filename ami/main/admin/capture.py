@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.links import count_link
+from ami.base.links import count_link, list_url
 from ami.base.subqueries import count_subquery
 from ami.main import pictures
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
@@ -15,6 +15,8 @@ from ami.main.admin.filters import (
     DateRangeFilter,
     IdFilter,
 )
+from ami.main.admin.frames import BY_STATE, captures_beside, frame_of
+from ami.main.admin.history import DetailsMixin
 from ami.main.admin.pictures import PictureMixin
 from ami.main.admin.search import PathSearchMixin
 from ami.main.models import Detection, SourceImage
@@ -26,6 +28,7 @@ class SourceImageAdmin(
     PathSearchMixin,
     PictureMixin,
     RedetermineOnDeleteMixin,
+    DetailsMixin,
     AutocompleteFilterMixin,
     LargeTableAdmin[SourceImage],
 ):
@@ -80,3 +83,12 @@ class SourceImageAdmin(
         return count_link(
             Detection, getattr(obj, "detections_now", 0), source_image__id__exact=obj.pk
         )
+
+    def get_details(self, request: HttpRequest, obj: SourceImage) -> dict[str, Any]:
+        colour = request.GET.get("colour", "")
+        return {
+            "frame": frame_of(obj, obj.detections.all(), colour=colour),
+            "by_state": colour == BY_STATE,
+            "neighbours": captures_beside(obj),
+            "all_url": list_url(Detection, source_image__id__exact=obj.pk),
+        }

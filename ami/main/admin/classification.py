@@ -1,15 +1,15 @@
-from typing import Any, NamedTuple
+from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db import connection
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.links import EMPTY, change_link, count_link
+from ami.base.links import EMPTY, change_link, count_link, list_url
 from ami.base.subqueries import cardinality
 from ami.jobs.models import Job
+from ami.main.admin.classes import compare
 from ami.main.admin.determinations import RedetermineMixin
 from ami.main.admin.filters import (
     AutocompleteFilter,
@@ -18,33 +18,17 @@ from ami.main.admin.filters import (
     IdFilter,
     NumberRangeFilter,
 )
-from ami.main.admin.history import DetailsMixin, format_score
+from ami.main.admin.history import (
+    CropColumnMixin,
+    DetailsMixin,
+    format_box,
+    format_score,
+)
+from ami.main.admin.identify import CHANGE
+from ami.main.admin.lineage import read_lineages
 from ami.main.admin.search import TaxonSearchMixin
 from ami.main.models import Classification, Detection, Occurrence
-
-TOP = 5
-# The arrays are unnested in PostgreSQL, so that only the highest numbers are transferred.
-TOP_SCORES = """
-SELECT labels[place] AS label, number
-FROM main_classification c
-LEFT JOIN ml_algorithmcategorymap m ON m.id = c.category_map_id,
-     unnest(COALESCE(c.scores, c.logits)) WITH ORDINALITY AS ranked (number, place)
-WHERE c.id = %s
-ORDER BY number DESC NULLS LAST, place
-LIMIT %s
-"""
-
-
-class Score(NamedTuple):
-    label: str | None
-    number: float | None
-
-
-def top_scores(classification_id: int) -> list[Score]:
-    """Return the highest scores with their labels, or the highest logits if there are no scores."""
-    with connection.cursor() as cursor:
-        cursor.execute(TOP_SCORES, [classification_id, TOP])
-        return [Score(*row) for row in cursor.fetchall()]
+from ami.main.pictures import MEDIUM, crop_url
 
 
 class ClassificationForm(forms.ModelForm[Classification]):
@@ -70,6 +54,7 @@ class ClassificationForm(forms.ModelForm[Classification]):
 class ClassificationAdmin(
     TaxonSearchMixin,
     RedetermineMixin,
+    CropColumnMixin,
     DetailsMixin,
     AutocompleteFilterMixin,
     LargeTableAdmin[Classification],
@@ -87,6 +72,7 @@ class ClassificationAdmin(
     deferred = ("scores", "logits")
     list_display = (
         "id",
+        "crop",
         "taxon",
         "rounded_score",
         "terminal",
@@ -133,7 +119,6 @@ class ClassificationAdmin(
         "algorithm",
         "category_map",
         "applied_to",
-        "metadata",
     )
     readonly_fields = (
         "occurrence_link",
@@ -145,9 +130,15 @@ class ClassificationAdmin(
         "updated_at",
     )
 
-    def get_fields(self, request: HttpRequest, obj: Classification | None = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: Classification | None = None) -> Any:
         """The run can be set only when a row is added; afterwards it is read-only."""
-        return (*self.editable, "job") if obj is None else (*self.editable, *self.readonly_fields)
+        if obj is None:
+            return [(None, {"fields": (*self.editable, "job", "metadata")})]
+        first, rest = self.readonly_fields[:3], self.readonly_fields[3:]
+        return [
+            (None, {"fields": (*self.editable, *first)}),
+            ("Details", {"classes": ("collapse",), "fields": ("metadata", *rest)}),
+        ]
 
     @admin.display(description="score")
     def rounded_score(self, obj: Classification) -> str:
@@ -183,5 +174,31 @@ class ClassificationAdmin(
     def logits_length(self, obj: Any) -> int | str:
         return getattr(obj, "logits_number", None) or EMPTY
 
-    def get_details(self, obj: Classification) -> dict[str, Any]:
-        return {"top_scores": top_scores(obj.pk)}
+    def crop_of(self, obj: Classification) -> int:
+        return obj.detection_id
+
+    def get_details(self, request: HttpRequest, obj: Classification) -> dict[str, Any]:
+        """The lineage is that of the detection. In it, this classification is marked."""
+        detection = (
+            Detection.objects.select_related("occurrence__determination")
+            .defer("similarity_vector")
+            .get(pk=obj.detection_id)
+        )
+        lineages = read_lineages(detection.classifications.all(), user=request.user)
+        steps = lineages.of.get(detection.pk, [])
+        occurrence = detection.occurrence
+        compared = compare(obj.applied_to_id, obj.pk)
+        return {
+            "crop": {"url": crop_url(detection.pk, MEDIUM), "box": format_box(detection.bbox)},
+            "detection": change_link(Detection, detection.pk),
+            "compared": compared,
+            "has_before": any(row.before for row in compared),
+            "has_after": any(row.after for row in compared),
+            "before": obj.applied_to_id and change_link(Classification, obj.applied_to_id),
+            "steps": [step._replace(is_own=step.row.pk == obj.pk) for step in steps],
+            "more_steps": lineages.more,
+            "all_classifications": list_url(Classification, detection__id__exact=detection.pk),
+            "occurrence": occurrence,
+            "occurrence_name": change_link(Occurrence, detection.occurrence_id),
+            "may_recompute": occurrence and request.user.has_perm(CHANGE, occurrence),
+        }

@@ -1,4 +1,3 @@
-from math import isfinite
 from typing import Any
 
 from django import forms
@@ -7,9 +6,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.links import EMPTY, change_link, count_link
+from ami.base.links import EMPTY, change_link, count_link, list_url
 from ami.base.subqueries import cardinality, count_subquery
 from ami.main import pictures
+from ami.main.admin.areas import histogram, relative_area
 from ami.main.admin.determinations import RedetermineMixin
 from ami.main.admin.filters import (
     AutocompleteFilter,
@@ -18,11 +18,13 @@ from ami.main.admin.filters import (
     IdFilter,
     NumberRangeFilter,
 )
-from ami.main.admin.history import DetailsMixin, format_box, format_score, predictions
+from ami.main.admin.frames import frame_of
+from ami.main.admin.history import CropColumnMixin, DetailsMixin, format_box, format_score
+from ami.main.admin.lineage import read_lineages, with_classes
 from ami.main.admin.pictures import PictureMixin
 from ami.main.admin.search import PathSearchMixin
 from ami.main.models import Classification, Detection, Occurrence, SourceImage
-from ami.main.pictures import StoredPicture, crop_url, frame_url
+from ami.main.pictures import MEDIUM, StoredPicture, crop_url
 
 
 class DetectionForm(forms.ModelForm[Detection]):
@@ -45,6 +47,7 @@ class DetectionAdmin(
     PathSearchMixin,
     PictureMixin,
     RedetermineMixin,
+    CropColumnMixin,
     DetailsMixin,
     AutocompleteFilterMixin,
     LargeTableAdmin[Detection],
@@ -60,6 +63,7 @@ class DetectionAdmin(
     deferred = ("similarity_vector",)
     list_display = (
         "id",
+        "crop",
         "box",
         "occurrence_link",
         "capture_link",
@@ -69,7 +73,9 @@ class DetectionAdmin(
         "timestamp",
     )
     list_filter = (
+        ("source_image__deployment__project", AutocompleteFilter),
         ("source_image__deployment", AutocompleteFilter),
+        ("source_image__event", IdFilter),
         ("occurrence", IdFilter),
         ("source_image", IdFilter),
         ("detection_score", NumberRangeFilter),
@@ -135,31 +141,20 @@ class DetectionAdmin(
     def picture(self, row: Detection, size: int | None) -> StoredPicture:
         return pictures.crop(row, size)
 
-    def get_details(self, obj: Detection) -> dict[str, Any]:
+    def crop_of(self, obj: Detection) -> int:
+        return obj.pk
+
+    def get_details(self, request: HttpRequest, obj: Detection) -> dict[str, Any]:
+        lineages = read_lineages(obj.classifications.all(), user=request.user)
+        area = relative_area(obj)
         return {
-            "crop": {"url": crop_url(obj.pk), "box": format_box(obj.bbox)},
-            "frame": frame(obj),
+            "crop": {"url": crop_url(obj.pk, MEDIUM), "box": format_box(obj.bbox)},
+            "frame": frame_of(obj.source_image, Detection.objects.filter(pk=obj.pk)),
             "capture": change_link(SourceImage, obj.source_image_id),
-            "predictions": predictions(obj.classifications.all(), detection__id__exact=obj.pk),
+            "occurrence": change_link(Occurrence, obj.occurrence_id),
+            "area": area and f"{area:.3%}",
+            "histogram": area and histogram(obj, area),
+            "steps": with_classes(lineages.of.get(obj.pk, [])),
+            "more_steps": lineages.more,
+            "all_classifications": list_url(Classification, detection__id__exact=obj.pk),
         }
-
-
-def frame(detection: Detection) -> dict[str, Any] | None:
-    """Return what draws the box on its capture, or None if either cannot be drawn."""
-    capture, box = detection.source_image, detection.bbox
-    if not (capture.width and capture.height and box and len(box) == 4):
-        return None
-    if not all(number is not None and isfinite(number) for number in box):
-        return None
-    x1, y1, x2, y2 = box
-    if not (x1 < x2 and y1 < y2):
-        return None
-    return {
-        "url": frame_url(capture.pk),
-        "width": capture.width,
-        "height": capture.height,
-        "x": x1,
-        "y": y1,
-        "box_width": x2 - x1,
-        "box_height": y2 - y1,
-    }

@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 
 from ami.base.access import visible_rows_of
 from ami.base.ids import parse_id
-from ami.main.models import Detection, Event, Identification
+from ami.main.models import Detection, Event, Identification, TaxaList, Taxon
 
 
 class _TypedFilter(admin.ListFilter, ABC):
@@ -255,23 +255,59 @@ class NightFilter(_Range, _TypedListFilter):
         return self.render_range([(name, self.typed(name)) for name in self.parameters], self.title)
 
 
-class RunFilter(_TypedListFilter):
+class _TypedIdFilter(_TypedListFilter, ABC):
+    """Filters by an id that is in no column of the list; an invalid one matches no row."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not (text := self.typed(self.parameters[0])):
+            return queryset
+        pk = parse_id(text)
+        return queryset.none() if pk is None else self.narrow(request, queryset, pk)
+
+    @abstractmethod
+    def narrow(self, request: HttpRequest, queryset: QuerySet[Any], pk: int) -> QuerySet[Any]:
+        """Return the rows of the list that match the id."""
+
+    def render_widget(self) -> str:
+        return _id_input(self.parameters[0], self.typed(self.parameters[0]), str(self.title))
+
+
+class RunFilter(_TypedIdFilter):
     """Filters occurrences for which a Job has written a classification."""
 
     title = "run"
     parameters = ("run",)
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not (text := self.typed("run")):
-            return queryset
-        pk = parse_id(text)
+    def narrow(self, request: HttpRequest, queryset: QuerySet[Any], pk: int) -> QuerySet[Any]:
         written = Detection.objects.filter(classifications__job=pk)
-        return (
-            queryset.none() if pk is None else queryset.filter(pk__in=written.values("occurrence"))
-        )
+        return queryset.filter(pk__in=written.values("occurrence"))
 
-    def render_widget(self) -> str:
-        return _id_input("run", self.typed("run"), "Job")
+
+class AlgorithmFilter(_TypedIdFilter):
+    """Filters occurrences with a classification by an algorithm.
+
+    Most algorithms classify either most occurrences or few. The rows are therefore compared one by
+    one, from the newest, and not by a join of all classifications.
+    """
+
+    title = "algorithm"
+    parameters = ("algorithm",)
+
+    def narrow(self, request: HttpRequest, queryset: QuerySet[Any], pk: int) -> QuerySet[Any]:
+        own = Detection.objects.filter(occurrence=OuterRef("pk"), classifications__algorithm=pk)
+        return queryset.filter(Exists(own))
+
+
+class TaxaListFilter(_TypedIdFilter):
+    """Filters occurrences whose taxon is in a taxa list that the person may see."""
+
+    title = "taxa list"
+    parameters = ("taxa_list",)
+
+    def narrow(self, request: HttpRequest, queryset: QuerySet[Any], pk: int) -> QuerySet[Any]:
+        lists = visible_rows_of(TaxaList, request.user).filter(pk=pk)
+        ids = set(Taxon.objects.filter(lists__in=lists).values_list("pk", flat=True))
+        return queryset.filter(determination__any_of=ids)
 
 
 class IdentifiedFilter(admin.SimpleListFilter):

@@ -1,31 +1,31 @@
-"""The crops and predictions on the pages of occurrences and detections."""
+"""What the pages of rows show besides the form: crops, identifications, boxes and scores."""
 
-import json
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.utils.text import Truncator
+from django.utils.html import format_html
 
 from ami.base.links import EMPTY, change_link, list_url
-from ami.jobs.models import Job
-from ami.main.models import Classification, Detection, Identification, Taxon
-from ami.main.pictures import MEDIUM, crop_url
-from ami.ml.models import Algorithm
+from ami.main.models import Detection, Identification, Taxon
+from ami.main.pictures import MEDIUM, SMALL, crop_url
 
 CROPS = 24
-PREDICTIONS = 50
+THUMBNAIL = '<img class="thumbnail" src="{}" alt="" width="48" height="48" loading="lazy">'
 IDENTIFICATIONS = 50
 
 
 class DetailsMixin(admin.ModelAdmin[Any]):
-    """Shows details below the form on the page of a row.
+    """Shows details above the form on the page of a row.
 
     A subclass overrides `get_details`, which returns the context of the template.
     """
 
-    def get_details(self, obj: Any) -> dict[str, Any]:
+    class Media:
+        css = {"all": ["main/details.css"]}
+
+    def get_details(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         return {}
 
     def render_change_form(  # type: ignore[override]
@@ -33,8 +33,29 @@ class DetailsMixin(admin.ModelAdmin[Any]):
     ) -> HttpResponse:
         obj = options.get("obj")
         if obj is not None:
-            context |= self.get_details(obj)
+            context |= self.get_details(request, obj)
         return super().render_change_form(request, context, **options)
+
+
+def first_detection(occurrence: str) -> Subquery:
+    """Annotate the first detection of an occurrence, by id."""
+    detections = Detection.objects.filter(occurrence=OuterRef(occurrence)).order_by()
+    first = Func(F("pk"), function="MIN", output_field=IntegerField())
+    return Subquery(detections.annotate(first=first).values("first"))
+
+
+class CropColumnMixin(admin.ModelAdmin[Any]):
+    """Adds the column `crop` to a list."""
+
+    def crop_of(self, obj: Any) -> int | None:
+        """Return the id of the detection whose crop the row shows, by default `first_pk`."""
+        first: int | None = getattr(obj, "first_pk", None)
+        return first
+
+    @admin.display(description="crop")
+    def crop(self, obj: Any) -> str:
+        pk = self.crop_of(obj)
+        return EMPTY if pk is None else format_html(THUMBNAIL, crop_url(pk, SMALL))
 
 
 def format_box(bbox: list[float] | None) -> str:
@@ -51,16 +72,26 @@ def format_score(score: float | None) -> str:
     return EMPTY if score is None else f"{score:.3f}"
 
 
-def crops(detections: QuerySet[Detection], **filters: Any) -> dict[str, Any]:
-    """Return the first crops; `filters` are for the link to all of them."""
-    rows = list(
+def crops(
+    detections: QuerySet[Detection], *, best: int | None = None, **filters: Any
+) -> dict[str, Any]:
+    """Return the first crops in the order of time, and that of the best detection.
+
+    `filters` are for the link to all of them.
+    """
+    found = (
         detections.select_related("source_image")
-        .only("occurrence_id", "path", "bbox", "detection_score", "source_image__timestamp")
-        .order_by("source_image__timestamp", "pk")[:CROPS]
+        .only("occurrence_id", "path", "bbox", "source_image__timestamp")
+        .order_by("source_image__timestamp", "pk")
     )
+    rows = list(found[:CROPS])
+    if best is not None and best not in {row.pk for row in rows}:
+        rows += found.filter(pk=best)
     return {
         "rows": [
             {
+                "pk": detection.pk,
+                "is_best": detection.pk == best,
                 "url": crop_url(detection.pk, MEDIUM),
                 "link": change_link(Detection, detection.pk),
                 "taken": detection.source_image.timestamp,
@@ -73,50 +104,11 @@ def crops(detections: QuerySet[Detection], **filters: Any) -> dict[str, Any]:
     }
 
 
-def predictions(classifications: QuerySet[Classification], **filters: Any) -> dict[str, Any]:
-    """Return the latest predictions, newest first; `filters` are for the link to all of them."""
-    rows = list(
-        classifications.select_related("taxon", "algorithm", "job")
-        .only(
-            "detection_id",
-            "applied_to_id",
-            "score",
-            "terminal",
-            "timestamp",
-            "metadata",
-            "taxon__name",
-            "algorithm__name",
-            "algorithm__version",
-            "job__name",
-        )
-        .order_by("-timestamp", "-pk")[:PREDICTIONS]
-    )
-    return {
-        "rows": [_prediction(row) for row in rows],
-        **_rest(classifications, rows=len(rows), limit=PREDICTIONS),
-        "all_url": list_url(Classification, **filters),
-    }
+def identifications(rows: QuerySet[Identification], *, user: Any, **filters: Any) -> dict[str, Any]:
+    """Return the latest identifications, newest first, and which of them are the person's own.
 
-
-def _prediction(row: Classification) -> dict[str, Any]:
-    return {
-        "link": change_link(Classification, row.pk, row.pk),
-        "taxon": change_link(Taxon, row.taxon_id, row.taxon),
-        "score": format_score(row.score),
-        "algorithm": change_link(Algorithm, row.algorithm_id, row.algorithm),
-        "terminal": row.terminal,
-        "applied_to": row.applied_to_id
-        and change_link(Classification, row.applied_to_id, row.applied_to_id),
-        "detection": change_link(Detection, row.detection_id, row.detection_id),
-        "timestamp": row.timestamp,
-        "run": row.job
-        and change_link(Job, row.job_id, f"Job {row.job_id}: {Truncator(row.job.name).chars(60)}"),
-        "metadata": describe(row.metadata),
-    }
-
-
-def identifications(rows: QuerySet[Identification], **filters: Any) -> dict[str, Any]:
-    """Return the latest identifications, newest first; `filters` are for the link to all."""
+    `filters` are for the link to all.
+    """
     latest = list(
         rows.select_related("taxon", "user")
         .only(
@@ -136,6 +128,8 @@ def identifications(rows: QuerySet[Identification], **filters: Any) -> dict[str,
                 "link": change_link(Identification, row.pk, row.pk),
                 "taxon": change_link(Taxon, row.taxon_id, row.taxon),
                 "user": row.user or "a former user",
+                "pk": row.pk,
+                "own": row.user_id is not None and row.user_id == user.pk,
                 "withdrawn": row.withdrawn,
                 "comment": row.comment,
                 "timestamp": row.created_at,
@@ -149,20 +143,5 @@ def identifications(rows: QuerySet[Identification], **filters: Any) -> dict[str,
 
 def _rest(queryset: QuerySet[Any], *, rows: int, limit: int) -> dict[str, int]:
     """Return the number of rows, and the number that the page does not show."""
-    total = queryset.order_by().count() if rows == limit else rows
+    total = queryset.order_by().count() if rows >= limit else rows
     return {"total": total, "more": total - rows}
-
-
-def describe(metadata: Any) -> list[tuple[str, str]]:
-    """Return the entries of a run's metadata, each shortened for a table."""
-    if not isinstance(metadata, dict):
-        return [("", _short(metadata))] if metadata else []
-    return [(key.replace("_", " "), _short(value)) for key, value in metadata.items()]
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        text = ", ".join(f"{key} {_short(inner)}" for key, inner in value.items())
-    else:
-        text = value if isinstance(value, str) else json.dumps(value)
-    return Truncator(text).chars(120)

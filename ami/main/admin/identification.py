@@ -8,6 +8,7 @@ from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
+from ami.main.admin.history import CropColumnMixin, first_detection
 from ami.main.models import Identification, Occurrence
 
 CHOOSE_USER = "users.view_user"
@@ -32,11 +33,15 @@ class IdentificationForm(forms.ModelForm[Identification]):
 
 @admin.register(Identification)
 class IdentificationAdmin(
-    RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[Identification]
+    RedetermineOnDeleteMixin,
+    CropColumnMixin,
+    AutocompleteFilterMixin,
+    LargeTableAdmin[Identification],
 ):
     form = IdentificationForm
     occurrence_lookup = "identifications"
-    list_display = ("id", "taxon", "user", "occurrence_link", "withdrawn", "created_at")
+    annotations = {"first_pk": first_detection("occurrence")}
+    list_display = ("id", "crop", "taxon", "user", "occurrence_link", "withdrawn", "created_at")
     list_filter = (
         "withdrawn",
         ("taxon", AutocompleteFilter),
@@ -56,12 +61,21 @@ class IdentificationAdmin(
     raw_id_fields = ("occurrence",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """People who may not choose among the users identify in their own name."""
+        """Only holders of `CHOOSE_USER` choose the person; others identify in their own name."""
         fields = super().get_readonly_fields(request, obj)
-        return fields if request.user.has_perm(CHOOSE_USER) else (*fields, "user")
+        return fields if request.user.has_perm(CHOOSE_USER, obj) else (*fields, "user")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only holders of `CHOOSE_USER` change what another person has said."""
+        is_own = obj is None or obj.user_id in {None, request.user.pk}
+        may_choose = is_own or request.user.has_perm(CHOOSE_USER, obj)
+        return may_choose and super().has_change_permission(request, obj)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"user": request.user.pk, **super().get_changeform_initial_data(request)}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        if not change and not request.user.has_perm(CHOOSE_USER):
+        if not change and (obj.user is None or not request.user.has_perm(CHOOSE_USER, obj)):
             obj.user = request.user
         super().save_model(request, obj, form, change)
 

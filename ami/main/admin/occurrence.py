@@ -1,14 +1,16 @@
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.links import change_link, count_link
+from ami.base.links import change_link, count_link, list_url
 from ami.base.subqueries import count_subquery
 from ami.base.words import counted
 from ami.main.admin.filters import (
+    AlgorithmFilter,
     AutocompleteFilter,
     AutocompleteFilterMixin,
     IdentifiedFilter,
@@ -16,13 +18,26 @@ from ami.main.admin.filters import (
     NightFilter,
     NumberRangeFilter,
     RunFilter,
+    TaxaListFilter,
 )
-from ami.main.admin.history import DetailsMixin, crops, format_score, identifications, predictions
+from ami.main.admin.history import (
+    CropColumnMixin,
+    DetailsMixin,
+    crops,
+    first_detection,
+    format_score,
+    identifications,
+)
+from ami.main.admin.identify import CHANGE, IDENTIFY, IdentifyMixin
+from ami.main.admin.lineage import read_lineages
+from ami.main.admin.neighbours import FILTERS, neighbours
 from ami.main.admin.search import TaxonSearchMixin
+from ami.main.admin.why import reasons_of, why
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Detection, Occurrence, Taxon
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
 
+OPENED = 3  # lineages that are all open
 RECOMPUTE_LIMIT = 10_000
 BATCH = 1_000
 
@@ -31,14 +46,20 @@ BATCH = 1_000
 class OccurrenceAdmin(
     TaxonSearchMixin,
     PostProcessingActionsMixin,
+    IdentifyMixin,
+    CropColumnMixin,
     DetailsMixin,
     AutocompleteFilterMixin,
     LargeTableAdmin[Occurrence],
 ):
     named_by = "determination"
-    annotations = {"detections_count": count_subquery(Detection.objects.all(), "occurrence")}
+    annotations = {
+        "detections_count": count_subquery(Detection.objects.all(), "occurrence"),
+        "first_pk": first_detection("pk"),
+    }
     list_display = (
         "id",
+        "crop",
         "determination",
         "score",
         "detections_link",
@@ -56,6 +77,8 @@ class OccurrenceAdmin(
         NightFilter,
         IdentifiedFilter,
         RunFilter,
+        AlgorithmFilter,
+        TaxaListFilter,
     )
     list_select_related = ("determination", "project", "deployment", "event")
     list_only = (
@@ -126,12 +149,47 @@ class OccurrenceAdmin(
             messages.SUCCESS,
         )
 
-    def get_details(self, obj: Occurrence) -> dict[str, Any]:
-        classifications = Classification.objects.filter(detection__occurrence=obj)
+    def get_details(self, request: HttpRequest, obj: Occurrence) -> dict[str, Any]:
+        user = request.user
+        reasons = reasons_of(obj, user=user)
+        best = reasons.best
+        shown = crops(
+            obj.detections.all(),
+            best=best.detection_id if best else None,
+            occurrence__id__exact=obj.pk,
+        )
+        ids = [crop["pk"] for crop in shown["rows"]]
+        lineages = read_lineages(
+            Classification.objects.filter(detection__in=ids),
+            user=user,
+            best=best.pk if best else None,
+            mark="best" if reasons.person else "decides",
+        )
+        for crop in shown["rows"]:
+            crop["steps"] = lineages.of.get(crop["pk"], [])
+            crop["is_open"] = crop["is_best"] or len(ids) <= OPENED
+        kept = request.GET.get(FILTERS)
         return {
-            "crops": crops(obj.detections.all(), occurrence__id__exact=obj.pk),
-            "predictions": predictions(classifications, detection__occurrence__id__exact=obj.pk),
-            "identifications": identifications(
-                obj.identifications.all(), occurrence__id__exact=obj.pk
+            "why": why(reasons),
+            "is_stale": (obj.determination_id, obj.determination_score) != reasons.result,
+            "crops": shown,
+            "more_steps": lineages.more,
+            "all_classifications": list_url(
+                Classification, detection__occurrence__id__exact=obj.pk
             ),
+            "identifications": identifications(
+                obj.identifications.all(), user=user, occurrence__id__exact=obj.pk
+            ),
+            "candidates": sorted(
+                {
+                    step.row.taxon.name
+                    for steps in lineages.of.values()
+                    for step in steps
+                    if step.row.taxon
+                }
+            ),
+            "may_identify": user.has_perm(IDENTIFY, obj),
+            "may_recompute": user.has_perm(CHANGE, obj),
+            "neighbours": neighbours(self, request, obj),
+            "kept": f"?{urlencode({FILTERS: kept})}" if kept else "",
         }

@@ -2,15 +2,27 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import F, Func, IntegerField, Model, OuterRef, Subquery
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.links import count_link
+from ami.base.links import count_link, list_url
 from ami.base.scoped import ScopedInlineMixin
+from ami.base.subqueries import count_subquery
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
+from ami.main.admin.history import DetailsMixin
+from ami.main.admin.nights import strip_of, tracks_of
 from ami.main.admin.overview import OverviewMixin, overview_url
-from ami.main.models import Deployment, Event, Membership, Occurrence, Project, SourceImage
+from ami.main.models import (
+    Deployment,
+    Detection,
+    Event,
+    Membership,
+    Occurrence,
+    Project,
+    SourceImage,
+)
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.users.models import User
@@ -33,17 +45,73 @@ class MembershipInline(ScopedInlineMixin, admin.TabularInline[Membership, Projec
     verbose_name = "member"
 
 
+def _sum_of_deployments(name: str) -> Subquery:
+    own = Deployment.objects.filter(project=OuterRef("pk")).order_by()
+    total = Func(F(name), function="SUM", output_field=IntegerField())
+    return Subquery(own.annotate(total=total).values("total"))
+
+
 @admin.register(Project)
 class ProjectAdmin(OverviewMixin, LargeTableAdmin[Project]):
     form = ProjectForm
     inlines = (MembershipInline,)
-    list_display = ("name", "id", "owner", "created_at")
+    annotations = {
+        f"{name}_sum": _sum_of_deployments(name)
+        for name in ("events_count", "captures_count", "detections_count", "occurrences_count")
+    } | {"deployments_number": count_subquery(Deployment.objects.all(), "project")}
+    list_display = (
+        "name",
+        "id",
+        "owner",
+        "deployments_link",
+        "events_link",
+        "captures_link",
+        "detections_link",
+        "occurrences_link",
+    )
     list_select_related = ("owner",)
-    list_only = ("name", "created_at", "owner__email", "owner__name")
+    list_only = ("name", "owner__email", "owner__name")
     search_fields = ("name",)
     search_help_text = "Search by id or name."
     sortable_by = ("id", "name")
     autocomplete_fields = ("owner",)
+    readonly_fields = (
+        "deployments_link",
+        "events_link",
+        "captures_link",
+        "detections_link",
+        "occurrences_link",
+        "created_at",
+        "updated_at",
+    )
+
+    @admin.display(description="deployments")
+    def deployments_link(self, obj: Any) -> str:
+        number = getattr(obj, "deployments_number", 0)
+        return count_link(Deployment, number, project__id__exact=obj.pk)
+
+    @admin.display(description="nights")
+    def events_link(self, obj: Any) -> str:
+        return self._link(Event, obj, "events_count")
+
+    @admin.display(description="captures")
+    def captures_link(self, obj: Any) -> str:
+        return self._link(SourceImage, obj, "captures_count")
+
+    @admin.display(description="detections")
+    def detections_link(self, obj: Any) -> str:
+        lookup = "source_image__deployment__project__id__exact"
+        return self._link(Detection, obj, "detections_count", lookup=lookup)
+
+    @admin.display(description="occurrences")
+    def occurrences_link(self, obj: Any) -> str:
+        return self._link(Occurrence, obj, "occurrences_count")
+
+    def _link(
+        self, model: type[Model], obj: Any, name: str, lookup: str = "project__id__exact"
+    ) -> str:
+        """Return the sum of the deployments' cached counts, as a link to the rows."""
+        return count_link(model, getattr(obj, f"{name}_sum", None) or 0, **{lookup: obj.pk})
 
     def view_on_site(self, obj: Project) -> str:
         return overview_url(obj)
@@ -59,10 +127,15 @@ class _CachedCountsMixin(AutocompleteFilterMixin):
     """Columns of the cached counts, each with a link to the counted rows."""
 
     link_lookup: str
+    detections_lookup: str
 
     @admin.display(description="captures")
     def captures(self, obj: Any) -> str:
         return count_link(SourceImage, obj.captures_count, **{self.link_lookup: obj.pk})
+
+    @admin.display(description="detections")
+    def detections(self, obj: Any) -> str:
+        return count_link(Detection, obj.detections_count, **{self.detections_lookup: obj.pk})
 
     @admin.display(description="occurrences")
     def occurrences(self, obj: Any) -> str:
@@ -73,6 +146,7 @@ class _CachedCountsMixin(AutocompleteFilterMixin):
 class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAdmin[Deployment]):
     occurrence_lookup = "detections__source_image__deployment"
     link_lookup = "deployment__id__exact"
+    detections_lookup = "source_image__deployment__id__exact"
     list_display = (
         "name",
         "id",
@@ -80,7 +154,7 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
         "time_zone",
         "events",
         "captures",
-        "detections_count",
+        "detections",
         "occurrences",
     )
     list_filter = (("project", AutocompleteFilter),)
@@ -90,7 +164,14 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
     search_help_text = "Search by id or name."
     sortable_by = ("id", "name")
     autocomplete_fields = ("project",)
-    readonly_fields = (*Deployment.COUNTS, "created_at", "updated_at")
+    readonly_fields = (
+        "events",
+        "captures",
+        "detections",
+        "occurrences",
+        "created_at",
+        "updated_at",
+    )
 
     @admin.display(description="nights")
     def events(self, obj: Deployment) -> str:
@@ -110,8 +191,11 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
 
 
 @admin.register(Event)
-class EventAdmin(PostProcessingActionsMixin, _CachedCountsMixin, LargeTableAdmin[Event]):
+class EventAdmin(
+    PostProcessingActionsMixin, _CachedCountsMixin, DetailsMixin, LargeTableAdmin[Event]
+):
     link_lookup = "event__id__exact"
+    detections_lookup = "source_image__event__id__exact"
     list_display = (
         "group_by",
         "id",
@@ -120,7 +204,7 @@ class EventAdmin(PostProcessingActionsMixin, _CachedCountsMixin, LargeTableAdmin
         "start",
         "end",
         "captures",
-        "detections_count",
+        "detections",
         "occurrences",
     )
     list_filter = (("project", AutocompleteFilter), ("deployment", AutocompleteFilter))
@@ -139,9 +223,17 @@ class EventAdmin(PostProcessingActionsMixin, _CachedCountsMixin, LargeTableAdmin
     search_help_text = "Search by id, night (2024-06-20) or deployment."
     autocomplete_fields = ("project", "deployment")
     readonly_fields = (
-        "captures_count",
-        "detections_count",
-        "occurrences_count",
+        "captures",
+        "detections",
+        "occurrences",
         "created_at",
         "updated_at",
     )
+
+    def get_details(self, request: HttpRequest, obj: Event) -> dict[str, Any]:
+        return {
+            "strip": strip_of(obj),
+            "tracks": tracks_of(obj),
+            "captures_url": list_url(SourceImage, event__id__exact=obj.pk),
+            "occurrences_url": list_url(Occurrence, event__id__exact=obj.pk),
+        }

@@ -6,12 +6,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.admin import BoundedPaginator, LargeTableAdmin
-from ami.base.links import count_link
+from ami.base.links import count_link, rows_link
 from ami.base.subqueries import count_subquery
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
 from ami.main.admin.search import named
-from ami.main.models import TaxaList, Taxon
+from ami.main.models import Occurrence, TaxaList, Taxon
 
 
 class TaxonForm(forms.ModelForm[Taxon]):
@@ -40,7 +40,16 @@ class TaxonForm(forms.ModelForm[Taxon]):
 class TaxonAdmin(RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[Taxon]):
     form = TaxonForm
     occurrence_lookup = "determination"
-    list_display = ("name", "id", "rank", "parent", "synonym_of", "active", "identifiable")
+    list_display = (
+        "name",
+        "id",
+        "rank",
+        "occurrences_link",
+        "parent",
+        "synonym_of",
+        "active",
+        "identifiable",
+    )
     list_filter = (
         "rank",
         "active",
@@ -54,12 +63,17 @@ class TaxonAdmin(RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAd
     search_help_text = "Search by id, name or search name."
     sortable_by = ("id", "name")
     autocomplete_fields = ("parent", "synonym_of", "projects")
+    readonly_fields = ("occurrences_link", "created_at", "updated_at")
 
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """Compare the names once; the list then counts and reads what was found by id."""
         found, limit = named(queryset, term), BoundedPaginator.LIMIT
         ids = set(found.order_by().values_list("pk", flat=True)[: limit + 1])
         return found if len(ids) > limit else queryset.filter(pk__any_of=ids)
+
+    @admin.display(description="occurrences")
+    def occurrences_link(self, obj: Taxon) -> str:
+        return rows_link(Occurrence, determination__id__exact=obj.pk)
 
     def save_model(self, request: HttpRequest, obj: Taxon, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -77,14 +91,18 @@ class TaxaListAdmin(LargeTableAdmin[TaxaList]):
     """The page of a list links to its taxa, because there can be thousands; imports add them."""
 
     annotations = {"taxa_count": count_subquery(TaxaList.taxa.through.objects.all(), "taxalist")}
-    list_display = ("name", "id", "taxa_link", "created_at")
+    list_display = ("name", "id", "taxa_link", "occurrences_link", "created_at")
     search_fields = ("name",)
     search_help_text = "Search by id or name."
     sortable_by = ("id", "name")
     exclude = ("taxa",)
     autocomplete_fields = ("projects",)
-    readonly_fields = ("taxa_link", "created_at", "updated_at")
+    readonly_fields = ("taxa_link", "occurrences_link", "created_at", "updated_at")
 
     @admin.display(description="taxa")
     def taxa_link(self, obj: Any) -> str:
         return count_link(Taxon, getattr(obj, "taxa_count", 0), lists__id__exact=obj.pk)
+
+    @admin.display(description="occurrences")
+    def occurrences_link(self, obj: TaxaList) -> str:
+        return rows_link(Occurrence, taxa_list=obj.pk)

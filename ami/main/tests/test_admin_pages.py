@@ -1,5 +1,6 @@
-"""The pages of rows: crops, prediction history, forms."""
+"""The pages of rows: crops, lineage, forms."""
 
+import re
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from ami.base.tests.factories import (
 )
 from ami.jobs.models import Job
 from ami.main.models import Deployment, Detection, Identification, Occurrence
-from ami.main.pictures import frame_url
+from ami.main.pictures import LARGE, frame_url
 
 pytestmark = pytest.mark.django_db
 
@@ -41,11 +42,15 @@ def occurrence() -> Occurrence:
     return make_occurrence()
 
 
-def test_occurrence_shows_each_prediction_with_its_run_newest_first(
+def test_occurrence_shows_the_lineage_of_each_detection(
     admin_client: Client, occurrence: Occurrence
 ) -> None:
     detection = make_detection(occurrence=occurrence)
-    job = Job.objects.create(name="Rank rollup on set 1")
+    job = Job.objects.create(
+        name="Rank rollup on set 1",
+        job_type_key="post_processing",
+        params={"task": "rank_rollup", "config": {"thresholds": {"SPECIES": 0.8}}},
+    )
     source = make_classification(
         detection=detection, taxon=make_taxon(name="Actias luna"), terminal=False
     )
@@ -55,19 +60,24 @@ def test_occurrence_shows_each_prediction_with_its_run_newest_first(
         algorithm=make_algorithm(name="Rollup"),
         applied_to=source,
         job=job,
-        metadata={"thresholds": {"SPECIES": 0.8}},
+        metadata={"thresholds": {"SPECIES": 0.8}, "unassigned_mass": 0.25, "kept": "a" * 64},
         timestamp=timezone.now(),
     )
 
-    text = page(admin_client, occurrence).partition("Prediction history (2)")[2]
+    text = page(admin_client, occurrence).partition(">Lineage</h2>")[2]
+    shown = re.sub(r"<pre>.*?</pre>", "", text, flags=re.DOTALL)
 
-    assert text.index("Actias</a>") < text.index("Actias luna</a>")
-    assert text.index("terminal") < text.index("intermediate")
-    assert change_url(job) in text
-    assert change_url(source) in text
-    assert change_url(detection) in text
-    assert "Rollup v1" in text
-    assert "SPECIES 0.8" in text
+    assert shown.index("Actias luna</a>") < shown.index("Actias</a>")
+    assert shown.count("intermediate") == 1
+    assert change_url(job) in shown
+    assert change_url(source) in shown
+    assert change_url(detection) in shown
+    assert "Rollup v1" in shown
+    assert re.search(r"Rank rollup, <a [^>]*>Job \d+</a>: thresholds species 0.8<", shown)
+    assert "25.0% of the probability counted for no taxon of this rank" in shown
+    assert shown.count("species 0.8") == 1
+    assert "a" * 64 not in shown
+    assert "a" * 64 in text
 
 
 def test_occurrence_shows_a_bounded_number_of_crops_and_predictions(
@@ -77,18 +87,21 @@ def test_occurrence_shows_a_bounded_number_of_crops_and_predictions(
     Detection.objects.bulk_create(
         Detection(source_image=capture, occurrence=occurrence, path="moth.jpg") for _ in range(200)
     )
-    for detection in Detection.objects.all()[:60]:
+    for detection in Detection.objects.order_by("pk")[170:]:
         make_classification(detection=detection)
+    best = make_classification(detection=detection, score=1)
 
     with CaptureQueriesContext(connection) as queries:
         text = page(admin_client, occurrence)
 
-    assert text.count('/picture/?size=320" alt="Crop"') == 24
-    assert "and 176 more" in text
-    assert "and 10 more" in text
+    crops, lineage = text.split(">Lineage</h2>")
+    assert crops.count('/picture/?size=320" alt="Crop"') == 24 + 1  # the one that decides
+    assert change_url(best) in lineage
+    assert lineage.count(": no classifications") == 24
+    assert "and 175 more" in text
     assert f"/detection/?occurrence__id__exact={occurrence.pk}" in text
     assert f"/classification/?detection__occurrence__id__exact={occurrence.pk}" in text
-    assert len(queries) <= 16
+    assert len(queries) <= 20
 
 
 def test_occurrence_shows_identifications_and_which_were_withdrawn(
@@ -116,7 +129,7 @@ def test_detection_draws_its_box_on_its_capture(admin_client: Client) -> None:
     detection = make_detection(bbox=[10.5, 20, 110, 220])
     text = page(admin_client, detection)
 
-    assert f'<img src="{frame_url(detection.source_image_id)}" alt="Capture"' in text
+    assert f'<img src="{frame_url(detection.source_image_id, LARGE)}" alt="Capture"' in text
     assert 'viewBox="0 0 1000 1000"' in text
     assert '<rect x="10.5" y="20" width="99.5" height="200" />' in text
 

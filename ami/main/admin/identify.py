@@ -1,0 +1,142 @@
+"""Identify an occurrence, or recompute its determination, on its page."""
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+
+from ami.base.admin import LargeTableAdmin
+from ami.base.ids import parse_id
+from ami.base.links import change_url
+from ami.main.admin.search import named
+from ami.main.determinations import update_determinations
+from ami.main.models import Classification, Identification, Occurrence, Taxon
+from ami.users.models import User
+
+IDENTIFY = "main.add_identification"
+CHANGE = "main.change_occurrence"
+SIMILAR = 5
+LONGEST_COMMENT = 2_000
+
+
+class IdentifyMixin(LargeTableAdmin[Occurrence]):
+    """Handles the buttons of an occurrence's page, and returns to that page."""
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path(
+                "<path:object_id>/identify/",
+                wrap(self.identify_view),
+                name="main_occurrence_identify",
+            ),
+            path(
+                "<path:object_id>/recompute/",
+                wrap(self.recompute_view),
+                name="main_occurrence_recompute",
+            ),
+            *super().get_urls(),
+        ]
+
+    def identify_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Identify the occurrence in the person's own name, or withdraw what they said."""
+        occurrence = self._row(request, object_id, IDENTIFY)
+        if request.method == "POST":
+            with transaction.atomic():
+                self._identify(request, occurrence)
+        return _back(request, occurrence, anchor="#identifications")
+
+    def recompute_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        occurrence = self._row(request, object_id, CHANGE)
+        if request.method == "POST":
+            changes = update_determinations([occurrence.pk])
+            occurrence.refresh_from_db()
+            told = "has changed to" if changes else "is up to date:"
+            text = f"The determination of {occurrence} {told} {occurrence.determination or 'none'}."
+            self.message_user(request, text, messages.SUCCESS)
+        return _back(request, occurrence)
+
+    def _row(self, request: HttpRequest, object_id: str, perm: str) -> Occurrence:
+        """Raises Http404 and PermissionDenied."""
+        row = self.get_queryset(request).filter(pk=parse_id(object_id) or 0).first()
+        if row is None:
+            raise Http404(f"There is no occurrence {object_id}.")
+        if not request.user.has_perm(perm, row):
+            raise PermissionDenied
+        return row
+
+    def _identify(self, request: HttpRequest, occurrence: Occurrence) -> None:
+        # A run may merge the occurrence into another one; lock it until the person's row is there.
+        held = Occurrence.objects.select_for_update(no_key=True).filter(pk=occurrence.pk)
+        if not held.exists():
+            raise Http404(f"There is no occurrence {occurrence.pk}.")
+        if withdrawn := request.POST.get("withdraw"):
+            self._withdraw(request, occurrence, withdrawn)
+            return
+        taxon = self._taxon(request)
+        if taxon is None:
+            return
+        own = occurrence.identifications.filter(withdrawn=False, taxon__isnull=False)
+        latest = own.order_by("-created_at", "-pk").first()
+        user = cast(User, request.user)
+        if latest and (latest.user_id, latest.taxon_id) == (user.pk, taxon.pk):
+            self.message_user(request, f"You have already identified it as {taxon}.")
+            return
+        comment = request.POST.get("comment", "").replace("\x00", "")[:LONGEST_COMMENT]
+        said = Identification(occurrence=occurrence, taxon=taxon, user=user, comment=comment)
+        said.save()
+        _admin_of(self, Identification).log_addition(request, said, [{"added": {}}])
+        self.message_user(request, f"You identified it as {taxon}.", messages.SUCCESS)
+
+    def _withdraw(self, request: HttpRequest, occurrence: Occurrence, asked: str) -> None:
+        """Withdraw an identification of the person's own."""
+        user = cast(User, request.user)
+        said = occurrence.identifications.filter(pk=parse_id(asked) or 0, user=user).first()
+        if said is None:
+            text = "You can withdraw only your own identifications of this occurrence."
+            self.message_user(request, text, messages.WARNING)
+            return
+        said.withdrawn = True
+        said.save()
+        _admin_of(self, Identification).log_change(
+            request, said, [{"changed": {"fields": ["Withdrawn"]}}]
+        )
+        self.message_user(request, f"You withdrew {said.taxon or 'it'}.", messages.SUCCESS)
+
+    def _taxon(self, request: HttpRequest) -> Taxon | None:
+        """Return the taxon that was agreed with or typed. Otherwise tell what is wrong."""
+        if agreed := request.POST.get("agree"):
+            taxon = Taxon.objects.filter(pk=parse_id(agreed) or 0).first()
+            if taxon is None:
+                text = "The taxon no longer exists; enter another one."
+                self.message_user(request, text, messages.ERROR)
+            return taxon
+        typed = " ".join(request.POST.get("taxon", "").replace("\x00", "").split())[:255]
+        if not typed:
+            self.message_user(request, "Enter the name of a taxon.", messages.ERROR)
+            return None
+        found = sorted(Taxon.objects.filter(name__iexact=typed), key=lambda one: one.name != typed)
+        if found:
+            return found[0]
+        similar = named(Taxon.objects.all(), typed).order_by("name")[:SIMILAR]
+        names = ", ".join(taxon.name for taxon in similar)
+        hint = f"Similar names: {names}." if names else "Enter a name of the catalogue of taxa."
+        self.message_user(request, f"No taxon is named “{typed}”. {hint}", messages.ERROR)
+        return None
+
+
+def _admin_of(model_admin: LargeTableAdmin[Any], model: Any) -> admin.ModelAdmin[Any]:
+    return model_admin.admin_site._registry[model]
+
+
+def _back(request: HttpRequest, occurrence: Occurrence, anchor: str = "") -> HttpResponseRedirect:
+    """Return to the page of the button, with the filters of its list."""
+    query = request.GET.copy()
+    pk = parse_id(query.pop("classification", [""])[-1])
+    if pk:
+        return HttpResponseRedirect(change_url(Classification, pk))
+    kept = f"?{query.urlencode()}" if query else ""
+    return HttpResponseRedirect(f"{change_url(Occurrence, occurrence.pk)}{kept}{anchor}")

@@ -1,0 +1,104 @@
+"""What a run was, in a few words: its method, and its options as people write them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from pydantic.fields import ModelField
+
+from ami.base.access import visible_rows_of
+from ami.base.ids import RowId, parse_id
+from ami.base.links import change_link
+from ami.jobs.models import Job
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
+from ami.ml.post_processing.scopes import options_of
+from ami.ml.post_processing.service import JOB_TYPE
+
+
+class Run(NamedTuple):
+    """The method that a Job ran, None if it is not known here, and its options."""
+
+    name: str | None
+    options: list[tuple[str, SafeString]]
+    keys: frozenset[str]  # the names of these options in the code
+
+    @property
+    def rows(self) -> SafeString:
+        """The options that name rows, such as “with taxa list X”; they tell most."""
+        links = [(label.lower(), value) for label, value in self.options if value.startswith("<a")]
+        return format_html_join(" and ", "{} {}", links)
+
+
+UNKNOWN = Run(None, [], frozenset())
+
+
+def describe_runs(jobs: Iterable[Job], *, user: Any) -> dict[int, Run]:
+    """Describe the Jobs that ran a method, by id, with one query per model that options name.
+
+    Rows that the person may not see have no name.
+    """
+    known = {job.pk: job for job in jobs if _config(job)}
+    names = _names(known.values(), user=user)
+    return {pk: _describe(job, names) for pk, job in known.items()}
+
+
+def _config(job: Job) -> dict[str, Any]:
+    """Return the options of a run of a known method, else none."""
+    if job.job_type_key != JOB_TYPE or not isinstance(job.params, dict):
+        return {}
+    key, config = job.params.get("task"), job.params.get("config")
+    is_known = isinstance(key, str) and key in POSTPROCESSING_TASKS
+    return config if is_known and isinstance(config, dict) else {}
+
+
+def _given(job: Job) -> Iterator[tuple[ModelField, Any]]:
+    for option in options_of(POSTPROCESSING_TASKS[job.params["task"]].config_schema):
+        if _config(job).get(option.name) is not None:
+            yield option, _config(job)[option.name]
+
+
+def _model(option: ModelField) -> Any:
+    kind = option.type_
+    return kind.model if isinstance(kind, type) and issubclass(kind, RowId) else None
+
+
+def _names(jobs: Iterable[Job], *, user: Any) -> dict[tuple[Any, int], str]:
+    asked: dict[Any, set[int]] = defaultdict(set)
+    for job in jobs:
+        for option, value in _given(job):
+            if (model := _model(option)) and (pk := parse_id(str(value))):
+                asked[model].add(pk)
+    return {
+        (model, row.pk): str(row)
+        for model, ids in asked.items()
+        for row in visible_rows_of(model, user).filter(pk__in=ids)
+    }
+
+
+def _describe(job: Job, names: dict[tuple[Any, int], str]) -> Run:
+    options = []
+    for option, value in _given(job):
+        label = option.field_info.title or option.name.replace("_", " ").capitalize()
+        model, pk = _model(option), parse_id(str(value))
+        if model and pk and (name := names.get((model, pk))):
+            shown = SafeString(change_link(model, pk, name))
+        else:
+            shown = format_html("{}", in_words(value))
+        options.append((label, shown))
+    keys = frozenset(option.name for option, _ in _given(job))
+    return Run(POSTPROCESSING_TASKS[job.params["task"]].name, options, keys)
+
+
+def in_words(value: Any) -> str:
+    """Write a value of JSON as people do: "yes", "0.25", "species 0.8, genus 0.6"."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{str(key).lower()} {in_words(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(in_words, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "none" if value is None else str(value)
