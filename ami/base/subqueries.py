@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, Func, IntegerField, OuterRef, QuerySet, Subquery
 
 
 def count_subquery(rows: QuerySet[Any], field: str) -> Subquery:
@@ -12,6 +12,16 @@ def count_subquery(rows: QuerySet[Any], field: str) -> Subquery:
     counted = rows.order_by().filter(**{field: OuterRef("pk")})
     number = Func(F("pk"), function="COUNT", output_field=IntegerField())
     return Subquery(counted.annotate(number=number).values("number"))
+
+
+class Probe(Exists):
+    """An EXISTS that PostgreSQL answers by one look-up per outer row.
+
+    It never joins a subquery with an OFFSET. A join would read all rows that do not depend on the
+    outer row, or start from them if the statistics say that they are few.
+    """
+
+    template = "EXISTS(%(subquery)s OFFSET 0)"
 
 
 def cardinality(field: str) -> Func:

@@ -186,7 +186,7 @@ class BasePostProcessingTask(PlannedWork):
         return chosen_scope(self.config, project_id=self.job.project_id if self.job else None)
 
     def _batch(self, batch: Planned) -> Batch:
-        return Batch(self.scope, self.unit, *batch.key)
+        return Batch(self._chosen, self.unit, *batch.key)
 
 
 class OwnRun(WholeWork):

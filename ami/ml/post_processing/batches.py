@@ -1,12 +1,14 @@
 """Split the detections of a scope into batches of whole units."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 from django.db.models import F, QuerySet
 
 from ami.jobs.engine.work import Planned
 from ami.main.models import Detection
+from ami.ml.post_processing.scopes import Chosen
 
 # A detection without a unit counts as a unit with its negative id. All rows of a unit have the same
 # rank, 1 + the number of rows before the unit, so they fall into the same batch.
@@ -35,11 +37,11 @@ EVENT = Unit("source_image__event_id")
 class Batch:
     """The detections that are processed in one transaction.
 
-    These are all detections of the scope in the units `first` to `last`. If `loose`, they are the
-    detections `first` to `last` that have no unit.
+    These are all detections of the chosen rows in the units `first` to `last`. If `loose`, they are
+    the detections `first` to `last` that have no unit.
     """
 
-    scope: QuerySet[Detection]
+    chosen: Chosen
     unit: Unit
     loose: bool
     first: int
@@ -47,12 +49,15 @@ class Batch:
 
     @property
     def detections(self) -> QuerySet[Detection]:
-        """The detections of the batch, in no particular order; not evaluated."""
+        """The detections of the batch, in no particular order; not evaluated.
+
+        What they read does not grow with the scope.
+        """
         column = self.unit.column
+        within: dict[str, Any] = {f"{column}__gte": self.first, f"{column}__lte": self.last}
         if self.loose:
-            ids = (self.first, self.last)
-            return self.scope.filter(**{f"{column}__isnull": True, "pk__range": ids})
-        return self.scope.filter(**{f"{column}__gte": self.first, f"{column}__lte": self.last})
+            within = {f"{column}__isnull": True, "pk__range": (self.first, self.last)}
+        return self.chosen.among(Detection.objects.filter(**within))
 
 
 def plan_batches(

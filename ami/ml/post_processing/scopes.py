@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, OuterRef, QuerySet
 from pydantic import BaseModel, root_validator, validator
 from pydantic.errors import IntegerError
 from pydantic.fields import ModelField
 
 from ami.base.access import visible_rows_of
 from ami.base.ids import RowId
+from ami.base.subqueries import Probe
 from ami.jobs.states import JobFailedError
 from ami.main.models import (
     Detection,
@@ -32,9 +33,10 @@ class Scope:
 
     `field` is the name of the option that holds the id of a row, `flag` its name on the command
     line. `captures` and `detections` return the distinct captures and detections of any number of
-    rows. `entries` returns at least as many rows as there are captures. It does not look for
-    duplicates, so its first rows are read quickly. `several` is the name of the option that holds
-    the ids of several rows for one Job.
+    rows. `among` restricts given detections to those of the rows; unlike `detections`, it reads
+    only what belongs to the given ones. `entries` returns at least as many rows as there are
+    captures. It does not look for duplicates, so its first rows are read quickly. `several` is the
+    name of the option that holds the ids of several rows for one Job.
     """
 
     field: str
@@ -42,6 +44,7 @@ class Scope:
     model: type[Model]
     captures: Callable[[Iterable[int]], QuerySet[SourceImage]]
     detections: Callable[[Iterable[int]], QuerySet[Detection]]
+    among: Callable[[QuerySet[Detection], Iterable[int]], QuerySet[Detection]]
     entries: Callable[[Iterable[int]], QuerySet[Any]]
     several: str | None = None
 
@@ -59,13 +62,22 @@ def _detections_of_sets(ids: Iterable[int]) -> QuerySet[Detection]:
     return Detection.objects.filter(source_image__in=_members(ids))
 
 
+def _among_sets(detections: QuerySet[Detection], ids: Iterable[int]) -> QuerySet[Detection]:
+    members = SourceImage.objects.filter(Probe(_members(ids).filter(sourceimage=OuterRef("pk"))))
+    return detections.filter(source_image__in=members)
+
+
 def _captures_of_occurrences(ids: Iterable[int]) -> QuerySet[SourceImage]:
     shown = Detection.objects.filter(occurrence__in=ids)
     return SourceImage.objects.filter(pk__in=shown.values("source_image_id"))
 
 
 def _detections_of_occurrences(ids: Iterable[int]) -> QuerySet[Detection]:
-    return Detection.objects.filter(occurrence__in=ids)
+    return _among_occurrences(Detection.objects.all(), ids)
+
+
+def _among_occurrences(detections: QuerySet[Detection], ids: Iterable[int]) -> QuerySet[Detection]:
+    return detections.filter(occurrence__in=ids)
 
 
 def _captures_of_events(ids: Iterable[int]) -> QuerySet[SourceImage]:
@@ -73,7 +85,11 @@ def _captures_of_events(ids: Iterable[int]) -> QuerySet[SourceImage]:
 
 
 def _detections_of_events(ids: Iterable[int]) -> QuerySet[Detection]:
-    return Detection.objects.filter(source_image__event__in=ids)
+    return _among_events(Detection.objects.all(), ids)
+
+
+def _among_events(detections: QuerySet[Detection], ids: Iterable[int]) -> QuerySet[Detection]:
+    return detections.filter(source_image__event__in=ids)
 
 
 SCOPES = (
@@ -83,6 +99,7 @@ SCOPES = (
         SourceImageCollection,
         _captures_of_sets,
         _detections_of_sets,
+        _among_sets,
         _members,
     ),
     Scope(
@@ -91,6 +108,7 @@ SCOPES = (
         Occurrence,
         _captures_of_occurrences,
         _detections_of_occurrences,
+        _among_occurrences,
         _detections_of_occurrences,
     ),
     Scope(
@@ -99,6 +117,7 @@ SCOPES = (
         Event,
         _captures_of_events,
         _detections_of_events,
+        _among_events,
         _captures_of_events,
         several="event_ids",
     ),
@@ -227,6 +246,10 @@ class Chosen(NamedTuple):
     scope: Scope
     ids: list[int]
     foreign: list[int]
+
+    def among(self, detections: QuerySet[Detection]) -> QuerySet[Detection]:
+        """Those of some detections that belong to the chosen rows."""
+        return self.scope.among(detections, self.ids)
 
 
 def chosen_scope(config: BaseModel, *, project_id: int | None = None) -> Chosen:

@@ -1,4 +1,8 @@
+from typing import Any
+
 import pytest
+from django.db import connection
+from django.db.models import QuerySet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
@@ -8,22 +12,33 @@ from ami.base.tests.factories import (
     make_capture_set,
     make_deployment,
     make_detection,
+    make_occurrence,
 )
-from ami.main.models import Detection, Event, Occurrence, SourceImageCollection
+from ami.base.tests.plans import explain
+from ami.main.models import (
+    Classification,
+    Detection,
+    Event,
+    Occurrence,
+    SourceImage,
+    SourceImageCollection,
+)
 from ami.ml.post_processing.batches import EVENT, OCCURRENCE, Batch, Unit, plan_batches
-from ami.ml.post_processing.scopes import SCOPES
+from ami.ml.post_processing.scopes import SCOPES, Chosen
 from ami.ml.post_processing.tests.methods import make_scope
+from ami.ml.post_processing.tests.nights import make_event
 
 pytestmark = pytest.mark.django_db
 SETS, OCCURRENCES = SCOPES[:2]
+BATCH = 200
 
 
 def plan(
     capture_set: SourceImageCollection, size: int, *, unit: Unit = OCCURRENCE
 ) -> list[list[Detection]]:
-    scope = SETS.detections([capture_set.pk])
-    planned = plan_batches(scope, size=size, unit=unit)
-    batches = [list(Batch(scope, unit, *batch.key).detections) for batch in planned]
+    chosen = Chosen(SETS, [capture_set.pk], foreign=[])
+    planned = plan_batches(SETS.detections(chosen.ids), size=size, unit=unit)
+    batches = [list(Batch(chosen, unit, *batch.key).detections) for batch in planned]
     assert [batch.rows for batch in planned] == [len(batch) for batch in batches]
     return batches
 
@@ -77,8 +92,49 @@ def test_part_of_an_occurrence_outside_of_the_scope_stays_outside() -> None:
 def test_single_occurrence_is_one_batch() -> None:
     make_scope(3, 2)
     first = Occurrence.objects.order_by("pk")[0]
-    (batch,) = plan_batches(scope := OCCURRENCES.detections([first.pk]), size=1)
-    assert set(Batch(scope, OCCURRENCE, *batch.key).detections) == set(first.detections.all())
+    chosen = Chosen(OCCURRENCES, [first.pk], foreign=[])
+    (batch,) = plan_batches(OCCURRENCES.detections(chosen.ids), size=1)
+    assert set(Batch(chosen, OCCURRENCE, *batch.key).detections) == set(first.detections.all())
+
+
+def rows_read(rows: QuerySet[Any]) -> int:
+    """The number of table rows that the query reads."""
+    sql, params = rows.query.sql_with_params()
+    with connection.cursor() as cursor:
+        statement = cursor.mogrify(sql, params).decode()
+    return sum(
+        int(node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)))
+        for node in explain(statement, option="ANALYZE")
+        if "Relation Name" in node
+    )
+
+
+@pytest.mark.parametrize("is_analyzed", [False, True])
+@pytest.mark.parametrize(("unit", "loose"), [(OCCURRENCE, 0), (OCCURRENCE, 1), (EVENT, 0)])
+def test_batch_does_not_read_the_rest_of_its_capture_set(
+    unit: Unit, loose: int, *, is_analyzed: bool
+) -> None:
+    trap = make_deployment()
+    nights = [None] * 20 * BATCH + [make_event()] * BATCH
+    captures = SourceImage.objects.bulk_create(
+        SourceImage(deployment=trap, project=trap.project, path=f"{number}", event=night)
+        for number, night in enumerate(nights)
+    )
+    occurrence = None if loose else make_occurrence(deployment=trap)
+    detections = Detection.objects.bulk_create(
+        Detection(source_image=capture, occurrence=occurrence) for capture in captures[-BATCH:]
+    )
+    Classification.objects.bulk_create(Classification(detection=each) for each in detections)
+    capture_set = make_capture_set(captures)
+    if is_analyzed:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+    chosen = Chosen(SETS, [capture_set.pk], foreign=[])
+    (planned,) = plan_batches(SETS.detections(chosen.ids), size=BATCH, unit=unit)
+    batch = Batch(chosen, unit, *planned.key)
+    assert len(batch.detections) == BATCH
+    assert rows_read(batch.detections) < 10 * BATCH
+    assert rows_read(Classification.objects.filter(detection__in=batch.detections)) < 10 * BATCH
 
 
 def test_plan_takes_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:

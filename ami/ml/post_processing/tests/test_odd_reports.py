@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from ami.base.tests.factories import make_user
 from ami.jobs import transitions
+from ami.jobs.engine.work import Planned
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
 from ami.jobs.tests.admin import page_of
@@ -93,7 +94,7 @@ class OddTask(CountingTask):
 
 class OddRunTask(OddTask):
     def run(self) -> None:
-        self.process(Batch(self.scope, self.unit, loose=False, first=0, last=0))
+        self.process(self._batch(Planned(0, [False, 0, 0])))
 
 
 def run(task_cls: type[CountingTask]) -> Job:
