@@ -7,6 +7,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigAutoField, ForeignObject, Lookup
 from django.db.models.sql.compiler import SQLCompiler
 
+from ami.base.ids import id_array
+
 
 @BigAutoField.register_lookup
 @ForeignObject.register_lookup
@@ -25,4 +27,4 @@ class AnyOf(Lookup[AbstractSet[int]]):
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> tuple[str, list[Any]]:
         column, params = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s::bigint[])", [*params, list(self.rhs)]
+        return f"{column} = ANY(%s::bigint[])", [*params, id_array(self.rhs)]

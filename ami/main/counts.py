@@ -10,6 +10,8 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.db.models import F, Func, IntegerField, Model
 
+from ami.base.ids import id_array
+
 # The counts of each table, as SQL for the row with the id %(expressions)s.
 CAPTURES = {
     "detections_count": """(
@@ -131,7 +133,7 @@ def _recount(table: str, ids: Iterable[int]) -> None:
     columns = ", ".join(f"{name} = {sql % {'expressions': 'r.id'}}" for name, sql in counts.items())
     lock = f"SELECT FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
     statement = f"UPDATE {table} r SET {columns} WHERE r.id = ANY(%s)"  # noqa: S608 -- constants
-    wanted = list(ids)
+    wanted = id_array(ids)
     with transaction.atomic(), connection.cursor() as cursor:
         refresh_counts()
         cursor.execute(lock, [wanted])

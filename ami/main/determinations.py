@@ -13,6 +13,8 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import BooleanField, Func
 
+from ami.base.ids import id_array
+
 # Rows are locked in the order of their ids, so that two callers cannot deadlock.
 # NO KEY: detections and identifications that refer to the rows can still be added.
 LOCK = """
@@ -178,7 +180,7 @@ def update_determinations(occurrence_ids: Iterable[int]) -> list[DeterminationCh
     Executes two queries, whatever the number of ids. Ids without an occurrence are ignored.
     Occurrences that are already correct are neither written nor returned.
     """
-    ids = list(occurrence_ids)
+    ids = id_array(occurrence_ids)
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(LOCK, [ids])
         # A separate statement sees what other transactions committed while the lock waited.

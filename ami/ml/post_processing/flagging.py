@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 
+from ami.base.ids import id_array
 from ami.main.models import Taxon, TaxonRank
 from ami.main.models.taxon import NOT_IDENTIFIABLE
 from ami.ml.post_processing.base import BasePostProcessingTask
@@ -64,7 +65,7 @@ def flag_detections(
     if not (ids := list(detection_ids)):
         return 0
     values: dict[str, Any] = {
-        "detections": ids,
+        "detections": id_array(ids),
         "taxon": taxon.pk,
         "author": task.algorithm.pk,
         "job": task.job.pk if task.job else None,
