@@ -21,3 +21,17 @@ def visible_rows_of(model: Any, user: Any, perm: str | None = None) -> QuerySet[
 def is_of_projects(model: Any) -> bool:
     """Whether some of the model's rows can be seen by the members of their projects only."""
     return hasattr(model, "project_path")
+
+
+def projects_of(row: Any) -> frozenset[int] | None:
+    """Return the ids of the projects of a row; None if it is shared, empty if it is an orphan."""
+    path = getattr(type(row), "project_path", None)
+    if path is None:
+        return None
+    *steps, last = path.split("__")
+    for step in steps:
+        row = getattr(row, step)
+    if last == "projects":
+        return frozenset(project.pk for project in row.projects.all()) or None
+    pk = row.pk if last == "pk" else getattr(row, f"{last}_id")
+    return frozenset(() if pk is None else (pk,))

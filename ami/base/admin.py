@@ -57,9 +57,6 @@ class IdSearchAdminMixin(admin.ModelAdmin[Any]):
 class BoundedDeletionMixin(admin.ModelAdmin[Any]):
     """Refuses to delete rows that are in use, and deletions of too many rows for one request."""
 
-    delete_confirmation_template = "admin/main/deletion/one.html"
-    delete_selected_confirmation_template = "admin/main/deletion/selected.html"
-
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:

@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from django.db.models import CASCADE, Model
+from django.db.models import CASCADE, DO_NOTHING, Model
 from django.db.models.deletion import get_candidate_relations_to_delete
 
 from ami.base.registry import Registry
@@ -30,6 +30,8 @@ def touches_more_than(limit: int, *, model: type[Model], ids: list[Any]) -> bool
         model, ids = levels.pop()
         relation: Any
         for relation in get_candidate_relations_to_delete(model._meta):
+            if relation.on_delete is DO_NOTHING:
+                continue
             related = relation.related_model
             rows = related._base_manager.filter(**{f"{relation.field.name}__in": ids})
             found = list(rows.values_list("pk", flat=True)[: max(0, limit + 1 - seen)])

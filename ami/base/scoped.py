@@ -25,6 +25,7 @@ from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from ami.base.access import is_of_projects, visible, visible_rows_of
+from ami.base.audit import AuditedAdminMixin
 from ami.base.ids import parse_id
 
 
@@ -61,7 +62,7 @@ class ScopedInlineMixin(admin.options.InlineModelAdmin[Any, Any]):
         return obj is None or request.user.has_perm(perm, obj)
 
 
-class ScopedAdminMixin(admin.ModelAdmin[Any]):
+class ScopedAdminMixin(AuditedAdminMixin):
     """Shows, offers and changes only the rows that the person may see."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

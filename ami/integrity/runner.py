@@ -6,9 +6,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from celery.exceptions import SoftTimeLimitExceeded
+from django.contrib.admin.models import ADDITION
 from django.db import connection, transaction
 from django.utils import timezone
 
+from ami.base.audit import Kind, record
 from ami.integrity.finding import EVERYTHING, Scope, Survey
 from ami.integrity.history import acknowledged_rows, prune_history
 from ami.integrity.models import IntegrityResult, IntegrityRun
@@ -39,6 +41,8 @@ def run_checks(
     run = IntegrityRun.objects.create(
         user=user, project_id=scope.project_id, job_id=scope.job_id, schedule=schedule
     )
+    by = f" by the schedule “{schedule}”" if schedule else ""
+    record([run], kind=Kind.CHECK, user=user, message=f"Started{by}.", flag=ADDITION)
     survey = Survey(scope)
     for check in checks:
         result = new_result(run, check)

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from django.db import transaction
+
+from ami.base.audit import Kind
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.work import Repair, nothing
@@ -11,7 +14,7 @@ from ami.jobs.engine.faults import drop_dead_connection
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.engine.runner import run
 from ami.jobs.models import Job
-from ami.jobs.service import create_jobs
+from ami.jobs.service import create_jobs, record_start
 from ami.jobs.states import JobState, Outcome
 from ami.main.checks.declarations import CHECKS, ENGINE, REPAIRERS, Check, Pair
 from ami.main.checks.schemas import IntegrityCheckResult
@@ -62,7 +65,7 @@ def repair_here(
     Returns None if there is no run yet: a Job that has to wait for another is queued. If this
     process is interrupted, the Job is canceled.
     """
-    job.save()
+    _save(job)
     try:
         run(job.pk, make=partial(Repair, on_batch=on_batch, on_check=on_check))
     except BaseException as error:
@@ -78,9 +81,15 @@ def repair_here(
 
 def repair_in_worker(job: Job) -> IntegrityRun | None:
     """Run an unsaved Job like a worker, which sends the rest to the queue when its time is up."""
-    job.save()
+    _save(job)
     run(job.pk)
     return result_of(job)
+
+
+def _save(job: Job) -> None:
+    with transaction.atomic():
+        job.save()
+        record_start([job], kind=Kind.REPAIR)
 
 
 def result_of(job: Job) -> IntegrityRun | None:
@@ -135,7 +144,7 @@ def queue_again(job: Job, user: User | None) -> Job:
     """Queue a new repair with the same checks and scope. Raises JobFailedError."""
     repair = Repair(job)
     again = new_repair(repair.checks, scope=repair.scope, user=user, dry_run=job.dry_run)
-    return create_jobs([again])[0]
+    return create_jobs([again], kind=Kind.REPAIR)[0]
 
 
 JOB_TYPES.register(JOB_TYPE, Repair)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from functools import partial
 
+from django.contrib.admin.models import ADDITION
 from django.db import transaction
 
+from ami.base.audit import Kind, record
 from ami.base.registry import UnknownKeyError
 from ami.jobs import transitions
 from ami.jobs.engine.registry import RUNS_AGAIN
@@ -13,16 +15,31 @@ from ami.jobs.states import JobFailedError, JobState
 from ami.users.models import User
 
 
-def create_jobs(jobs: Sequence[Job]) -> list[Job]:
+def create_jobs(jobs: Sequence[Job], *, kind: Kind = Kind.START, reason: str = "") -> list[Job]:
     """Insert all of the unsaved `jobs` as queued, or none; publish them on commit.
 
+    They are recorded as started, or as another `kind`, by their user and for the `reason`.
     Each task id is created and stored before the message is sent, so that each message has a row.
     """
     with transaction.atomic():
         created = Job.objects.bulk_create(map(transitions.as_queued, jobs))
         parts = JobPart.objects.bulk_create(map(JobPart.first, created))
+        record_start(created, kind=kind, reason=reason)
         transaction.on_commit(partial(_publish, parts))
     return created
+
+
+def record_start(jobs: Sequence[Job], *, kind: Kind = Kind.START, reason: str = "") -> None:
+    """Record new Jobs of one user; those that are dry runs as such."""
+    for dry_run in (True, False):
+        record(
+            [job for job in jobs if job.dry_run == dry_run],
+            kind=Kind.DRY_RUN if dry_run else kind,
+            user=jobs[0].user if jobs else None,
+            message="Started as a dry run." if dry_run else "Started.",
+            reason=reason,
+            flag=ADDITION,
+        )
 
 
 class RunAgainRefusedError(Exception):
@@ -61,9 +78,11 @@ def run_again(job: Job, *, user: User | None = None) -> Job:
     """
     refuse_to_run_again(job)
     try:
-        return RUNS_AGAIN[job.job_type_key](job, user)
+        again = RUNS_AGAIN[job.job_type_key](job, user)
     except (JobFailedError, UnknownKeyError) as gone:
         raise RunAgainRefusedError(str(gone)) from None
+    record([job], kind=Kind.RUN_AGAIN, user=user, message=f"Run again as Job {again.pk}.")
+    return again
 
 
 def refuse_to_run_again(job: Job) -> None:

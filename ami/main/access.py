@@ -11,6 +11,8 @@ from django.contrib.auth.backends import ModelBackend
 from django.db import models
 from django.db.models import Exists, OuterRef, Value
 
+from ami.base.access import projects_of
+
 M = TypeVar("M", bound=models.Model)
 
 
@@ -57,7 +59,7 @@ _MANAGER = (
     _OPERATOR
     | _rights("add change delete", "main.membership", *ROWS, *RECORDS)
     | _rights("change delete", "main.project")
-    | _rights("view", "users.user")
+    | _rights("view", "users.user", "main.auditnote")
 )
 RIGHTS = {
     Role.VIEWER: _VIEWER,
@@ -185,17 +187,3 @@ def _rights_of(user: Any) -> Iterator[str]:
         yield from CATALOGUE
     for access in roles_of(user).values():
         yield from RIGHTS[access.role]
-
-
-def projects_of(row: Any) -> frozenset[int] | None:
-    """Return the ids of the projects of a row; None if it is shared, empty if it is an orphan."""
-    path = getattr(type(row), "project_path", None)
-    if path is None:
-        return None
-    *steps, last = path.split("__")
-    for step in steps:
-        row = getattr(row, step)
-    if last == "projects":
-        return frozenset(project.pk for project in row.projects.all()) or None
-    pk = row.pk if last == "pk" else getattr(row, f"{last}_id")
-    return frozenset(() if pk is None else (pk,))

@@ -49,6 +49,7 @@ MODELS = """
     jobs.jobchange                        viewer  -           -           manager
     integrity.integrityrun                viewer  -           -           manager
     integrity.integrityacknowledgement    viewer  operator    operator    manager
+    main.auditnote                        manager -           -           -
     main.taxon                            staff   admin       admin       admin
     main.taxalist                         staff   admin       admin       admin
     ml.algorithm                          staff   admin       admin       admin
@@ -91,6 +92,7 @@ OWN_PAGES = """
     integrity_integrityrun_repair     operator  operator
     integrity_integrityrun_schedule   admin     admin
     auth_user_password_change         admin     admin
+    main_auditnote_csv                manager   manager
 """
 
 # The actions of the lists.

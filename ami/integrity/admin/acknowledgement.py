@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 
 from ami.base.admin import LargeTableAdmin
+from ami.base.audit import Kind
 from ami.integrity.models import IntegrityAcknowledgement
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
 from ami.main.checks.declarations import CHECKS, chosen_checks
@@ -34,6 +35,7 @@ class IntegrityAcknowledgementAdmin(
     """Known findings, which are counted but do not fail until they expire."""
 
     form = AcknowledgementForm
+    audit_kind = Kind.ACKNOWLEDGE
 
     class Media:
         css = {"all": ["integrity/integrity.css"]}

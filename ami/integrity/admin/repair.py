@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from ami.base.admin import LargeTableAdmin
+from ami.base.audit import Kind, reason_of
 from ami.base.storable import storable_text
 from ami.base.widgets import IdSelect
 from ami.integrity.finding import Scope
@@ -112,7 +113,7 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
             dry_run=chosen["dry_run"],
         )
         try:
-            create_jobs([job])
+            create_jobs([job], kind=Kind.REPAIR, reason=reason_of(request))
         except IntegrityError:
             former = Job.objects.filter(launch_key=launch_key).first()
             if former is None:

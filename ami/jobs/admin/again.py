@@ -75,7 +75,6 @@ class AgainMixin(JobPagesMixin):
         except ApplyRefusedError as refused:
             self.message_user(request, str(refused), messages.WARNING)
             return HttpResponseRedirect(page_url(job))
-        self.log_change(request, job, f"Applied by Job {again.pk}.")
         self.message_user(
             request, format_html("Started Job {}, which applies {}.", again.pk, job_link(job))
         )

@@ -84,14 +84,7 @@ class JobChangeList(LargeTableChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list: Any = list(self.result_list)
-        known = _known(self.result_list)
-        for change in self.result_list:
-            change.known = known
-        left = [c for c in self.result_list if c.kind == JobChange.Kind.LEFT]
-        causes = Causes((c.present.get("job") for c in left), (c.present.get("user") for c in left))
-        for change in left:
-            change.cause = causes.of(change.present.get("job"), change.present.get("user"))
+        self.result_list: Any = _with_known_rows(self.result_list)
 
 
 @admin.register(JobChange)
@@ -146,8 +139,7 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
 
     @admin.display(description="kind", ordering="kind")
     def kind_label(self, change: JobChange) -> str:
-        label = change.get_kind_display()
-        return f"Would be {label.lower()}" if change.job.dry_run else label
+        return _kind(change)
 
     @admin.display(description="row")
     def row(self, change: Any) -> str:
@@ -165,13 +157,56 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
 
     @admin.display(description="before → after")
     def what(self, change: Any) -> SafeString:
-        if change.kind == JobChange.Kind.LEFT:
-            return format_html("{}, because of {}", change.present["reason"], change.cause)
-        return format_html_join(" · ", '<span class="job-column">{}</span> {}', _columns(change))
+        return _what(change)
 
     @admin.display(description="job")
     def job_link(self, change: JobChange) -> str:
         return change_link(Job, change.job_id)
+
+
+def changes_of(row: Model, user: Any, *, limit: int) -> list[dict[str, Any]]:
+    """Return the latest changes that Jobs made to a row, as a table shows them."""
+    changes = (
+        JobChange.objects.for_user(user)
+        .filter(object_id=row.pk, model=row._meta.label_lower)
+        .annotate(**JobChangeAdmin.annotations)
+        .select_related("job")
+        .only("kind", "model", "object_id", "created_at", "job__dry_run", "job__name")
+        .order_by("-pk")[:limit]
+    )
+    return [
+        {
+            "time": change.created_at,
+            "job": change_link(Job, change.job_id, f"Job {change.job_id}: {change.job.name}"),
+            "kind": _kind(change),
+            "what": _what(change),
+        }
+        for change in _with_known_rows(changes)
+    ]
+
+
+def _kind(change: JobChange) -> str:
+    label = change.get_kind_display()
+    return f"Would be {label.lower()}" if change.job.dry_run else label
+
+
+def _what(change: Any) -> SafeString:
+    if change.kind == JobChange.Kind.LEFT:
+        return format_html("{}, because of {}", change.present["reason"], change.cause)
+    return format_html_join(" · ", '<span class="job-column">{}</span> {}', _columns(change))
+
+
+def _with_known_rows(changes: Iterable[Any]) -> list[Any]:
+    """The changes, each with the existing rows that it names, and the cause of a row left alone."""
+    listed = list(changes)
+    known = _known(listed)
+    for change in listed:
+        change.known = known
+    left = [change for change in listed if change.kind == JobChange.Kind.LEFT]
+    causes = Causes((c.present.get("job") for c in left), (c.present.get("user") for c in left))
+    for change in left:
+        change.cause = causes.of(change.present.get("job"), change.present.get("user"))
+    return listed
 
 
 def _columns(change: Any) -> Iterator[tuple[str, str]]:

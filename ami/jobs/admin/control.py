@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from ami.base.audit import Kind, record
 from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url, state_of
 from ami.jobs.models import Job
 
@@ -75,28 +76,35 @@ class ControlMixin(JobPagesMixin):
         if not self.has_change_permission(request, job):
             raise PermissionDenied
         verb = next((verb for verb in VERBS if f"_{verb.name}" in request.POST), None)
-        if verb and not self._ask(request, job, verb):
+        if verb and self._ask(request, job, verb):
+            _record(request, [job], verb)
+        elif verb:
             text = f"Job {job.pk} ({state_of(job).lower()}) was left alone: {verb.only}."
             self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(page_url(job))
 
     def _ask_all(self, request: HttpRequest, jobs: QuerySet[Job], verb: Verb) -> None:
-        left, count = [], 0
+        done, left = [], []
         for job in jobs.order_by("pk"):
-            count += 1
-            if not self._ask(request, job, verb):
+            if self._ask(request, job, verb):
+                done.append(job)
+            else:
                 left.append(f"Job {job.pk} ({state_of(job).lower()})")
-        text = f"{count - len(left)} {verb.done}."
+        _record(request, done, verb)
+        text = f"{len(done)} {verb.done}."
         if left:
             more = ", …" if len(left) > NAMED else ""
             text += f" {len(left)} left alone: {', '.join(left[:NAMED])}{more}; {verb.only}."
         self.message_user(request, text, messages.WARNING if left else messages.SUCCESS)
 
     def _ask(self, request: HttpRequest, job: Job, verb: Verb) -> bool:
-        """Whether the Job changed its state; its log names the user, its history the change."""
+        """Whether the Job changed its state; its log names the user."""
         done = getattr(job, verb.name)(by=operator_of(request).email)
-        if done:
-            self.log_change(request, job, f"{verb.done.capitalize()}.")
-        else:
+        if not done:
             job.refresh_from_db(fields=["status", "outcome"])
         return bool(done)
+
+
+def _record(request: HttpRequest, jobs: list[Job], verb: Verb) -> None:
+    message = f"{verb.done.capitalize()}."
+    record(jobs, kind=Kind(verb.name), user=request.user, message=message)

@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from ami.base.audit import reasons_of
 from ami.base.links import EMPTY, change_link
 from ami.jobs.admin.again import AgainMixin
 from ami.jobs.admin.control import VERBS, ControlMixin
@@ -121,6 +122,7 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
         may_control = self.has_change_permission(request, job)
         may_launch = request.user.has_perm(LAUNCH, job)
         return live_of(job) | {
+            "reasons": reasons_of(job),
             "verbs": [verb for verb in VERBS if may_control and verb.allowed(job)],
             "may_launch": may_launch,
             "applicable": may_launch and job.is_final and offers_for(job).can_apply(job),

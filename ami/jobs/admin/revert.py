@@ -9,6 +9,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
+from ami.base.audit import reason_of
 from ami.jobs.admin.left import left_of
 from ami.jobs.admin.pages import LAUNCH, JobPagesMixin, operator_of, page_url
 from ami.jobs.journal.revert import (
@@ -51,14 +52,13 @@ class RevertMixin(JobPagesMixin):
         is_dry_run = FORETELL in request.POST
         queue = request_foretelling if is_dry_run else request_revert
         try:
-            revert = queue(job, user=operator_of(request))
+            revert = queue(job, user=operator_of(request), reason=reason_of(request))
         except RevertRefusedError as refused:
             self.message_user(request, str(refused), messages.WARNING)
             return HttpResponseRedirect(page_url(job))
         if is_dry_run:
             text = f"Job {revert.pk} is a dry run of the revert of Job {job.pk}. It writes nothing."
         else:
-            self.log_change(request, job, f"Reverted by Job {revert.pk}.")
             text = f"Job {revert.pk} reverts Job {job.pk}."
         self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(page_url(revert))

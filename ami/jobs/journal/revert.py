@@ -5,6 +5,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from ami.base.audit import Kind, record
 from ami.jobs.engine.registry import JOB_TYPES
 from ami.jobs.engine.work import Planned, PlannedWork
 from ami.jobs.journal.undo import Portion, Undone, plan_portions, touched_by, undo
@@ -77,19 +78,22 @@ def is_undone(job: Job) -> bool:
     return revert is not None and revert.status == JobState.SUCCESS
 
 
-def request_revert(job: Job, *, user: User | None = None) -> Job:
+def request_revert(job: Job, *, user: User | None = None, reason: str = "") -> Job:
     """Queue the revert of `job`, or resume a revert that failed or was canceled.
 
-    Raises RevertRefusedError.
+    The audit records `user` and `reason`. Raises RevertRefusedError.
     """
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=job.pk)
-        if reason := refusal(job):
-            raise RevertRefusedError(reason)
-        if former := standing_revert(job):
-            former.resume()
-            return former
-        return _create(job, user=user, reverts=job)
+        if refused := refusal(job):
+            raise RevertRefusedError(refused)
+        if revert := standing_revert(job):
+            revert.resume()
+        else:
+            revert = _create(job, reason, user=user, reverts=job)
+        message = f"Reverted by Job {revert.pk}."
+        record([job], kind=Kind.REVERT, user=user, message=message, reason=reason)
+        return revert
 
 
 def foretell(job: Job) -> list[Undone]:
@@ -112,22 +116,22 @@ def foretell(job: Job) -> list[Undone]:
     return undone
 
 
-def request_foretelling(job: Job, *, user: User | None = None) -> Job:
+def request_foretelling(job: Job, *, user: User | None = None, reason: str = "") -> Job:
     """Queue a dry run of the revert, for a Job with too many changes for :func:`foretell`.
 
     Raises RevertRefusedError.
     """
-    if reason := refusal(job):
-        raise RevertRefusedError(reason)
-    return _create(job, user=user, dry_run=True)
+    if refused := refusal(job):
+        raise RevertRefusedError(refused)
+    return _create(job, reason, user=user, dry_run=True)
 
 
-def _create(job: Job, **fields: Any) -> Job:
+def _create(job: Job, reason: str = "", **fields: Any) -> Job:
     """Queue a revert of `job`, or a dry run of its revert, according to `fields`."""
     name = f"Revert of Job {job.pk}: {job.name}"[: Job._meta.get_field("name").max_length]
     params = {"job": job.pk}
     new = Job(name=name, project=job.project, job_type_key=JOB_TYPE, params=params, **fields)
-    return create_jobs([new])[0]
+    return create_jobs([new], reason=reason)[0]
 
 
 def _portions_left(revert: Job) -> list[Portion]:

@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from tqdm import tqdm
 
+from ami.base.audit import Kind, record
 from ami.base.commands import FAILED
 from ami.jobs.models import Job
 from ami.jobs.states import JobState
@@ -56,7 +57,9 @@ def watch(job: Job, interrupts: list[int], *, timeout: float | None = None) -> N
             summary = summary_of(job)
             if interrupts and not asked:
                 asked = True
-                job.cancel(by=operator_name())
+                if job.cancel(by=operator_name()):
+                    message = f"Canceled by {operator_name()}."
+                    record([job], kind=Kind.CANCEL, message=message)
             elif not bar.disable:
                 _draw(bar, job, summary)
             if (notice := _notice(job, summary)) != told:

@@ -1,4 +1,5 @@
 from ami.base.admin import IdSearchAdminMixin
+from ami.main.admin.audit import AuditNoteAdmin
 from ami.main.admin.capture import SourceImageAdmin
 from ami.main.admin.classification import ClassificationAdmin
 from ami.main.admin.collection import SourceImageCollectionAdmin
@@ -9,6 +10,7 @@ from ami.main.admin.project import DeploymentAdmin, EventAdmin, ProjectAdmin
 from ami.main.admin.taxon import TaxaListAdmin, TaxonAdmin
 
 __all__ = [
+    "AuditNoteAdmin",
     "ClassificationAdmin",
     "DeploymentAdmin",
     "DetectionAdmin",

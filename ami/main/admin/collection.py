@@ -5,17 +5,22 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
+from ami.base.audit import Kind, record
 from ami.base.links import count_link
 from ami.base.subqueries import count_subquery
 from ami.base.words import counted
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
+from ami.main.admin.history import JobsHistoryMixin
 from ami.main.models import SourceImage, SourceImageCollection
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
 
 
 @admin.register(SourceImageCollection)
 class SourceImageCollectionAdmin(
-    PostProcessingActionsMixin, AutocompleteFilterMixin, LargeTableAdmin[SourceImageCollection]
+    PostProcessingActionsMixin,
+    JobsHistoryMixin,
+    AutocompleteFilterMixin,
+    LargeTableAdmin[SourceImageCollection],
 ):
     """The page of a set links to its captures, because there can be hundreds of thousands."""
 
@@ -50,8 +55,7 @@ class SourceImageCollectionAdmin(
             except (TypeError, ValueError) as fault:
                 self.message_user(request, str(fault), messages.ERROR)
                 continue
-            self.message_user(
-                request,
-                f"{capture_set}: {counted(capture_set.images.count(), 'capture')}.",
-                messages.SUCCESS,
-            )
+            captures = counted(capture_set.images.count(), "capture")
+            message = f"Selected {captures} again."
+            record([capture_set], kind=Kind.BULK_EDIT, user=request.user, message=message)
+            self.message_user(request, f"{capture_set}: {captures}.", messages.SUCCESS)

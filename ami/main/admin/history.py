@@ -1,19 +1,65 @@
-"""What the pages of rows show besides the form: crops, identifications, boxes and scores."""
+"""What the pages of rows show besides the form: crops, identifications, boxes, scores, and Jobs."""
 
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.forms import Media
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
+from ami.base.audit import AuditedAdminMixin
 from ami.base.links import EMPTY, change_link, list_url
+from ami.jobs.admin.change import changes_of
+from ami.jobs.admin.pages import badges
+from ami.jobs.journal.triggers import JOURNALED
+from ami.jobs.models import Job, JobChange
 from ami.main.models import Detection, Identification, Taxon
 from ami.main.pictures import MEDIUM, SMALL, crop_url
+from ami.ml.post_processing.scopes import SCOPES
 
 CROPS = 24
 THUMBNAIL = '<img class="thumbnail" src="{}" alt="" width="48" height="48" loading="lazy">'
 IDENTIFICATIONS = 50
+CHANGES = 50
+RUNS = 50
+
+
+class JobsHistoryMixin(AuditedAdminMixin):
+    """Shows in the history of a row what Jobs changed of it, and which Jobs ran on it."""
+
+    def get_history(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        is_journaled = self.opts.label in JOURNALED
+        changes = changes_of(obj, request.user, limit=CHANGES) if is_journaled else []
+        return {
+            **super().get_history(request, obj),
+            "media": self.media + Media(css={"all": ["jobs/job.css"]}),
+            "changes": changes,
+            "changes_url": len(changes) == CHANGES
+            and list_url(JobChange, object_id__exact=obj.pk, table=self.opts.label_lower),
+            "runs": _runs_on(obj, request.user),
+        }
+
+
+def _runs_on(row: Any, user: Any) -> list[dict[str, Any]]:
+    """The latest Jobs of the project whose scope is the row."""
+    scope = next((scope for scope in SCOPES if isinstance(row, scope.model)), None)
+    if scope is None:
+        return []
+    named = Q(**{f"params__config__{scope.field}": row.pk})
+    if scope.several:
+        named |= Q(**{f"params__config__{scope.several}__contains": row.pk})
+    jobs = Job.objects.for_user(user).filter(named, project=row.project_id)
+    jobs = jobs.select_related("user").order_by("-pk")[:RUNS]
+    return [
+        {
+            "time": job.created_at,
+            "user": job.user,
+            "job": change_link(Job, job.pk, f"Job {job.pk}: {job.name}"),
+            "state": badges(job),
+        }
+        for job in jobs
+    ]
 
 
 class DetailsMixin(admin.ModelAdmin[Any]):

@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
+from ami.base.audit import Kind, record
 from ami.base.links import change_link
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
@@ -78,6 +79,14 @@ class IdentificationAdmin(
         if not change and (obj.user is None or not request.user.has_perm(CHOOSE_USER, obj)):
             obj.user = request.user
         super().save_model(request, obj, form, change)
+        verb = "Changed the identification" if change else "Identified"
+        record(
+            [obj.occurrence],
+            kind=Kind.IDENTIFY,
+            user=request.user,
+            message=f"{verb} as {obj.taxon or 'unknown'}{', withdrawn' if obj.withdrawn else ''}.",
+            reason=obj.comment,
+        )
 
     @admin.display(description="occurrence")
     def occurrence_link(self, obj: Identification) -> str:

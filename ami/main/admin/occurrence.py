@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
+from ami.base.audit import Kind, record
 from ami.base.links import change_link, count_link, list_url
 from ami.base.subqueries import count_subquery
 from ami.base.words import counted
@@ -23,6 +24,7 @@ from ami.main.admin.filters import (
 from ami.main.admin.history import (
     CropColumnMixin,
     DetailsMixin,
+    JobsHistoryMixin,
     crops,
     first_detection,
     format_score,
@@ -49,6 +51,7 @@ class OccurrenceAdmin(
     IdentifyMixin,
     CropColumnMixin,
     DetailsMixin,
+    JobsHistoryMixin,
     AutocompleteFilterMixin,
     LargeTableAdmin[Occurrence],
 ):
@@ -141,6 +144,7 @@ class OccurrenceAdmin(
             for start in range(0, len(ids), BATCH)
             for change in update_determinations(ids[start : start + BATCH])
         ]
+        _record(request, ids, {change.occurrence_id for change in changes})
         taxa = sum(change.taxon_changed for change in changes)
         self.message_user(
             request,
@@ -193,3 +197,15 @@ class OccurrenceAdmin(
             "neighbours": neighbours(self, request, obj),
             "kept": f"?{urlencode({FILTERS: kept})}" if kept else "",
         }
+
+
+def _record(request: HttpRequest, ids: list[int], changed: set[int]) -> None:
+    """Record for each occurrence whether recomputing its determination has changed it."""
+    rows = Occurrence.objects.filter(pk__any_of=set(ids)).only("project_id").order_by("pk")
+    for has_changed in (True, False):
+        record(
+            [row for row in rows if (row.pk in changed) == has_changed],
+            kind=Kind.RECOMPUTE,
+            user=request.user,
+            message="Recomputed; it changed." if has_changed else "Recomputed; it was correct.",
+        )

@@ -11,7 +11,7 @@ from ami.base.scoped import ScopedInlineMixin
 from ami.base.subqueries import count_subquery
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
-from ami.main.admin.history import DetailsMixin
+from ami.main.admin.history import DetailsMixin, JobsHistoryMixin
 from ami.main.admin.nights import strip_of, tracks_of
 from ami.main.admin.overview import OverviewMixin, overview_url
 from ami.main.models import (
@@ -192,7 +192,11 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
 
 @admin.register(Event)
 class EventAdmin(
-    PostProcessingActionsMixin, _CachedCountsMixin, DetailsMixin, LargeTableAdmin[Event]
+    PostProcessingActionsMixin,
+    JobsHistoryMixin,
+    _CachedCountsMixin,
+    DetailsMixin,
+    LargeTableAdmin[Event],
 ):
     link_lookup = "event__id__exact"
     detections_lookup = "source_image__event__id__exact"

@@ -1,3 +1,4 @@
+from ami.main.models.audit import AuditNote
 from ami.main.models.classification import Classification
 from ami.main.models.collection import SourceImageCollection
 from ami.main.models.deployment import Deployment
@@ -10,6 +11,7 @@ from ami.main.models.source_image import SourceImage
 from ami.main.models.taxon import TaxaList, Taxon, TaxonRank
 
 __all__ = [
+    "AuditNote",
     "Classification",
     "Deployment",
     "Detection",

@@ -4,6 +4,7 @@ from logging import getLogger
 
 from django.db.models import Model, QuerySet
 
+from ami.base.audit import Kind, record
 from ami.base.words import counted
 from ami.jobs.engine import basis
 from ami.jobs.engine.work import Planned
@@ -50,9 +51,11 @@ def apply(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
         raise ScopeChangedError(changes)
     row = LaunchRow(job.name, job.project, job.params["config"], applies=job)
     try:
-        return launch(type(task), [row], user=user, launch_key=key)[0]
+        again = launch(type(task), [row], user=user, launch_key=key)[0]
     except ConfigValidationErrors as invalid:
         raise ApplyRefusedError(str(invalid)) from None
+    record([job], kind=Kind.APPLY, user=user, message=f"Applied by Job {again.pk}.")
+    return again
 
 
 def scope_changes(job: Job) -> list[str]:

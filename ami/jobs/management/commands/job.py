@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from tqdm import tqdm
 
+from ami.base.audit import Kind, record
 from ami.base.commands import BAD_USAGE, FAILED, ScriptableCommand, whole_number
 from ami.jobs.management.tell import outcome_of, write_outcome
 from ami.jobs.management.watch import operator_name
@@ -85,6 +86,8 @@ def _ask(job: Job, action: str) -> tuple[Job | None, str]:
     if action == "run-again":
         return _run_again(job)
     if action in _allowed(job) and getattr(job, action)(by=operator_name()):
+        message = f"{DONE[action].capitalize()} by {operator_name()}."
+        record([job], kind=Kind(action), message=message)
         job.refresh_from_db()
         return job, _done_sentence(job, action)
     job.refresh_from_db()

@@ -104,7 +104,9 @@ def test_dry_run_is_applied_with_one_click(client: Client, dry: Job) -> None:
     job = Job.objects.get(applies=dry)
     assert response["Location"] == page_of(job)
     assert (job.dry_run, job.params, job.user) == (False, dry.params, dry.user)
-    assert LogEntry.objects.get().get_change_message() == f"Applied by Job {job.pk}."
+    assert (
+        LogEntry.objects.get(note__kind="apply").get_change_message() == f"Applied by Job {job.pk}."
+    )
 
     run_to_end(job)
     assert job.changes.count() == dry.changes.count()

@@ -1,0 +1,123 @@
+import csv
+from collections.abc import Iterator
+from io import StringIO
+from itertools import islice
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
+from django.utils import timezone
+
+from ami.base.admin import LargeTableAdmin
+from ami.base.links import change_link
+from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, DateRangeFilter
+from ami.main.models import AuditNote, Project
+
+ROWS_AT_ONCE = 2_000
+COLUMNS = ("time", "person", "kind", "type", "id", "row", "what", "reason", "project id")
+
+
+@admin.register(AuditNote)
+class AuditNoteAdmin(AutocompleteFilterMixin, LargeTableAdmin[AuditNote]):
+    """Who did what and why: read-only, for managers and superusers."""
+
+    list_display = ("time", "person", "kind", "row", "what", "reason", "project_link")
+    list_filter = (
+        ("entry__user", AutocompleteFilter),
+        ("project", AutocompleteFilter),
+        "kind",
+        ("created_at", DateRangeFilter),
+    )
+    list_select_related = ("entry__user", "entry__content_type", "project")
+    list_display_links = None
+    actions = None
+    search_fields = ()
+    sortable_by = ()
+    ordering = ("-created_at", "-entry_id")
+    readonly_fields = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.csv_view)
+        return [path("csv/", view, name="main_auditnote_csv"), *super().get_urls()]
+
+    def csv_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Every entry that the filters of the list find, as CSV, streamed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            notes = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(f"../?{ERROR_FLAG}=1")  # as the list does
+        return StreamingHttpResponse(
+            _csv_chunks(notes.select_related(*self.list_select_related[:2])),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="audit.csv"'},
+        )
+
+    @admin.display(description="time")
+    def time(self, note: AuditNote) -> str:
+        return f"{timezone.localtime(note.created_at):%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="person")
+    def person(self, note: AuditNote) -> str:
+        return str(note.entry.user)
+
+    @admin.display(description="row")
+    def row(self, note: AuditNote) -> str:
+        entry = note.entry
+        model = entry.content_type and entry.content_type.model_class()
+        if model is None or entry.is_deletion():
+            return str(entry.object_repr)
+        return change_link(model, entry.object_id, entry.object_repr)
+
+    @admin.display(description="what")
+    def what(self, note: AuditNote) -> str:
+        return note.entry.get_change_message()
+
+    @admin.display(description="project")
+    def project_link(self, note: AuditNote) -> str:
+        if note.project_id is not None and note.project is None:
+            return f"Project {note.project_id}, deleted"
+        return change_link(Project, note.project_id, note.project)
+
+
+def _csv_chunks(notes: Any) -> Iterator[str]:
+    lines = notes.iterator(chunk_size=ROWS_AT_ONCE)
+    yield _csv([COLUMNS])
+    while some := list(islice(lines, ROWS_AT_ONCE)):
+        yield _csv(_line(note) for note in some)
+
+
+def _line(note: AuditNote) -> list[Any]:
+    entry = note.entry
+    return [
+        note.created_at.isoformat(),
+        entry.user,
+        note.kind,
+        entry.content_type,
+        entry.object_id,
+        entry.object_repr,
+        entry.get_change_message(),
+        note.reason,
+        note.project_id,
+    ]
+
+
+def _csv(rows: Any) -> str:
+    text = StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
