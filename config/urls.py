@@ -4,11 +4,13 @@ from django.views.generic import RedirectView
 
 from ami.base.csp import csp_report
 from ami.base.errors import handler400, handler403, handler404, handler500  # noqa: F401
+from ami.jobs.watch.metrics import metrics
 from ami.jobs.watch.views import healthz
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
+    path("metrics", metrics),
     path("csp-report", csp_report),
 ]

@@ -8,6 +8,6 @@ class IntegrityConfig(AppConfig):
     verbose_name = "Integrity"
 
     def ready(self) -> None:
-        """Import the modules that register repairs and the warnings."""
-        for module in ("service", "schedule"):
+        """Import the modules that register repairs, warnings and figures."""
+        for module in ("service", "schedule", "figures"):
             import_module(f"{self.name}.{module}")

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from ami.jobs.models import Job
 
 
+# Rows per second, over the running parts.
+RATE = Sum(
+    (F("rows_done") - F("rows_at_claim"))
+    / Extract(F("heartbeat_at") - F("claimed_at"), "epoch", output_field=FloatField()),
+    filter=Q(state=PartState.RUNNING, heartbeat_at__gt=F("claimed_at")),
+)
+
+
 class Summary(NamedTuple):
     """Figures of a running Job. `rate` is in rows per second, over the running parts.
 
@@ -42,11 +50,7 @@ def summary_of(job: "Job") -> Summary:
         total=Sum("rows_total", default=0),
         done=Sum("rows_done", default=0),
         failed=Sum("rows_failed", default=0),
-        rate=Sum(
-            (F("rows_done") - F("rows_at_claim"))
-            / Extract(F("heartbeat_at") - F("claimed_at"), "epoch", output_field=FloatField()),
-            filter=Q(state=PartState.RUNNING, heartbeat_at__gt=F("claimed_at")),
-        ),
+        rate=RATE,
         heartbeat=Max("heartbeat_at"),
         queued_at=Min("updated_at", filter=Q(state=PartState.QUEUED, is_planned=True)),
         **{

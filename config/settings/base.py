@@ -83,6 +83,9 @@ CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"] += filter(
     None, map(str.strip, os.environ.get("IMAGE_ORIGINS", "").split(","))
 )
 
+# Prometheus must send this token to /metrics; without one, the page does not exist.
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
+
 STATIC_URL = "static/"
 STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or ROOT / "staticfiles")
 MEDIA_ROOT = Path(os.environ.get("MEDIA_ROOT") or ROOT / ".local" / "media")

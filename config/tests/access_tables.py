@@ -10,6 +10,7 @@ from django.urls import reverse
 PUBLIC = {
     "",
     "healthz",
+    "metrics",  # needs the token of METRICS_TOKEN
     "csp-report",
     "admin:login",
     "admin:logout",

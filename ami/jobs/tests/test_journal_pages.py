@@ -110,7 +110,7 @@ def test_many_transitions_are_cut_and_the_rest_counted(operator: Client) -> None
 def test_running_job_counts_nothing(operator: Client, django_assert_max_num_queries: Any) -> None:
     job = make_run()
     Job.objects.update(status=JobState.STARTED)
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         part = operator.get(page_of(job, "live/"))
     assert part.context["journal"] is None
     assert "Revert…" not in part.text

@@ -59,8 +59,13 @@ def find(task_ids: Set[str]) -> Held:
 
 def depth() -> int:
     """The number of messages that wait in all queues."""
+    return sum(depths().values())
+
+
+def depths() -> dict[str, int]:
+    """The number of messages that wait, by queue. Raises the transport's errors."""
     with _store() as store:
-        return sum(int(store.client.llen(key)) for key in store.lists)
+        return {queue: int(store.channel._size(queue)) for queue in current_app.amqp.queues}
 
 
 def abandoned(task_ids: Set[str]) -> set[str]:

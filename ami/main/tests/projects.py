@@ -4,6 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from ami.base.audit import Kind, record
 from ami.base.tests.factories import (
     make_capture,
     make_capture_set,
@@ -76,6 +77,7 @@ def _records(project: Project | None) -> list[Any]:
         run,
         IntegrityResult.objects.create(run=run, key="orphan_name", severity="error"),
         known,
+        record([job], kind=Kind.START, message=f"Entry of {project}")[0].note,
     ]
 
 
