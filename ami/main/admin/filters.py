@@ -138,6 +138,8 @@ class AutocompleteFilter(IdFilter):
     Without JavaScript, an input takes an id, or a name, of which the first match is used.
     """
 
+    chosen: list[Model]
+
     def read(self, text: str) -> int | None:
         if (pk := parse_id(text)) is not None or not text or not self._may_name():
             return pk
@@ -151,6 +153,11 @@ class AutocompleteFilter(IdFilter):
         may: bool = self.request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}")
         return may
 
+    def _visible(self, pk: int | None) -> int | None:
+        """Read the row, which the field shows; an id without a visible row matches nothing."""
+        self.chosen = [] if pk is None else list(self.related.filter(pk=pk))
+        return pk if self.chosen else None
+
     def render_widget(self) -> str:
         attrs = {
             "name": self.lookup,
@@ -159,7 +166,7 @@ class AutocompleteFilter(IdFilter):
             "aria-label": self.title,
         }
         widget: Any = AutocompleteSelect(self.field, self.admin_site)
-        chosen = self.related.filter(pk=self.pk) if self.pk and self._may_name() else ()
+        chosen = self.chosen if self._may_name() else []
         plain = {"name": self.lookup, "value": self.value, "placeholder": "id or name"}
         return format_html(
             '<select{}><option value=""></option>{}</select><noscript>{}</noscript>',
