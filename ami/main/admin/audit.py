@@ -9,10 +9,11 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link
@@ -22,7 +23,7 @@ from ami.main.models import AuditNote, Project
 ROWS_AT_ONCE = 2_000
 COLUMNS = {
     "time": "created_at",
-    "person": "entry__user__email",
+    "user": "entry__user__email",
     "kind": "kind",
     "app": "entry__content_type__app_label",
     "type": "entry__content_type__model",
@@ -38,7 +39,7 @@ COLUMNS = {
 class AuditNoteAdmin(AutocompleteFilterMixin, LargeTableAdmin[AuditNote]):
     """Who did what and why: read-only, for managers and superusers."""
 
-    list_display = ("time", "person", "kind", "row", "what", "reason", "project_link")
+    list_display = ("time", "user", "kind", "row", "what", "project_link")
     list_filter = (
         ("entry__user", AutocompleteFilter),
         ("project", AutocompleteFilter),
@@ -80,12 +81,17 @@ class AuditNoteAdmin(AutocompleteFilterMixin, LargeTableAdmin[AuditNote]):
             headers={"Content-Disposition": 'attachment; filename="audit.csv"'},
         )
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Audit entries", **(extra_context or {})})
+
     @admin.display(description="time")
     def time(self, note: AuditNote) -> str:
         return f"{timezone.localtime(note.created_at):%Y-%m-%d %H:%M:%S}"
 
-    @admin.display(description="person")
-    def person(self, note: AuditNote) -> str:
+    @admin.display(description="user")
+    def user(self, note: AuditNote) -> str:
         return str(note.entry.user)
 
     @admin.display(description="row")
@@ -96,9 +102,10 @@ class AuditNoteAdmin(AutocompleteFilterMixin, LargeTableAdmin[AuditNote]):
             return str(entry.object_repr)
         return change_link(model, entry.object_id, entry.object_repr)
 
-    @admin.display(description="what")
+    @admin.display(description="what, and the reason")
     def what(self, note: AuditNote) -> str:
-        return note.entry.get_change_message()
+        message = note.entry.get_change_message()
+        return format_html("{}<br>{}", message, note.reason) if note.reason else message
 
     @admin.display(description="project")
     def project_link(self, note: AuditNote) -> str:
