@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -95,6 +96,35 @@ def test_a_dry_run_and_what_applies_it(
     again = run_again(applying, user=operator)
     told = ("run_again", operator.email, f"Run again as Job {again.pk}.", "")
     assert audit(applying)[-1] == told
+
+
+def test_run_again_is_recorded_from_the_page(
+    client: Client, operator: User, capture_set: SourceImageCollection
+) -> None:
+    job = launched(client, capture_set)
+    page = BeautifulSoup(client.get(page_of(job, "run-again/")).text, "html.parser")
+    form: Any = page.find("form", action=True, attrs={"novalidate": True})
+    fields = {
+        field["name"]: field.get("value", "on")
+        for field in form.find_all("input", attrs={"name": True})
+    }
+    fields.pop("_dry_run")
+    # The page with an error keeps the Job.
+    refused = client.post(form["action"], {**fields, "size_threshold": "7"}).text
+    assert f'name="again" value="{job.pk}"' in refused
+    client.post(form["action"], {**fields, "size_threshold": "0.4"})
+    again = Job.objects.latest("pk")
+    assert again != job
+    told = ("run_again", operator.email, f"Run again as Job {again.pk}.", "")
+    assert audit(job)[-1] == told
+
+
+@pytest.mark.parametrize("odd", ["x", "\x00", "1,,-2", "9" * 30])
+def test_an_odd_former_job_is_ignored(
+    client: Client, operator: User, capture_set: SourceImageCollection, odd: str
+) -> None:
+    job = launched(client, capture_set, again=odd)
+    assert audit(job) == [("start", operator.email, "Started.", "")]
 
 
 def test_a_refused_start_records_nothing(

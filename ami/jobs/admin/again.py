@@ -1,5 +1,7 @@
 """Run a Job again as a new Job, from its page and from the list."""
 
+from collections.abc import Sequence
+
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -7,6 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.html import format_html
 
+from ami.base.audit import Kind, record
+from ami.base.ids import parse_id
 from ami.jobs.admin.offers import offers_for
 from ami.jobs.admin.pages import LAUNCH, JobPagesMixin, job_link, operator_of, page_url
 from ami.jobs.models import Job
@@ -84,3 +88,12 @@ class AgainMixin(JobPagesMixin):
         text = f"Job {former} already applies Job {job.pk}; no new Job was started."
         self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(page_url(Job(pk=former)))
+
+
+def record_run_again(request: HttpRequest, job_ids: Sequence[int]) -> None:
+    """Record, for the Jobs that the form of options was filled in with, which new Jobs it made."""
+    formers = [parse_id(text) for text in request.POST.get("again", "").split(",")]
+    if any(formers):
+        jobs = Job.objects.for_user(request.user, LAUNCH).filter(pk__in=filter(None, formers))
+        made = f"{'Job' if len(job_ids) == 1 else 'Jobs'} {', '.join(map(str, job_ids))}"
+        record(jobs, kind=Kind.RUN_AGAIN, user=request.user, message=f"Run again as {made}.")

@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 
 from ami.base.links import change_link
 from ami.base.words import counted
+from ami.jobs.admin.again import record_run_again
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError
 from ami.main.models import Project
@@ -231,11 +232,9 @@ class PostProcessingAction:
         rows: str,
     ) -> bool:
         """Launch and show a message; False if the options were refused, as the form then says."""
-        level, text = messages.SUCCESS, "{method}: queued {number} for {rows}: {jobs}."
-        if DRY_RUN in request.POST:
-            text = (
-                "{method}: queued {number} for {rows} as a dry run, which writes nothing: {jobs}."
-            )
+        how = " as a dry run, which writes nothing" if DRY_RUN in request.POST else ""
+        text = f"{{method}}: queued {{number}} for {{rows}}{how}: {{jobs}}."
+        level = messages.SUCCESS
         try:
             job_ids = self.build_jobs(
                 model_admin=model_admin,
@@ -246,6 +245,7 @@ class PostProcessingAction:
                 form_field_names=list(form.fields),
                 **self.resolvers,
             )
+            record_run_again(request, job_ids)
         except ConfigValidationErrors as invalid:
             form.add_config_errors(invalid.errors)
             return False

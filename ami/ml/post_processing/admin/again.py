@@ -44,6 +44,7 @@ class MethodOffers(JobOffers):
         assert page.context_data is not None
         page.context_data |= {
             "is_dry_run": all(job.dry_run for job in jobs),
+            "again": ",".join(str(job.pk) for job in jobs),
             "form_url": _url(site, scope.model, "changelist"),
             "cancel_url": _url(site, Job, "changelist")
             if len(jobs) > 1
