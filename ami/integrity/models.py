@@ -8,6 +8,8 @@ from ami.base.models import BaseModel
 from ami.main.access import ProjectQuerySet
 from ami.main.models.project import Project
 
+CHECK = "integrity.add_integrityrun"  # the permission to run the checks
+
 
 class IntegrityRun(BaseModel):
     """One run of the integrity checks, on all rows or on a scope."""

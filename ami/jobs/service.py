@@ -14,6 +14,8 @@ from ami.jobs.models import Job, JobPart
 from ami.jobs.states import JobFailedError, JobState
 from ami.users.models import User
 
+LAUNCH = "jobs.add_job"  # the permission to run methods, apply, revert, and run again
+
 
 def create_jobs(jobs: Sequence[Job], *, kind: Kind = Kind.START, reason: str = "") -> list[Job]:
     """Insert all of the unsaved `jobs` as queued, or none; publish them on commit.

@@ -20,9 +20,8 @@ from ami.base.widgets import IdSelect
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityRun
 from ami.integrity.service import new_repair
-from ami.jobs.admin.pages import LAUNCH
 from ami.jobs.models import Job
-from ami.jobs.service import create_jobs
+from ami.jobs.service import LAUNCH, create_jobs
 from ami.main.checks.declarations import CHECKS, Check, chosen_checks
 from ami.main.models import Project
 from ami.users.models import User

@@ -20,7 +20,7 @@ from ami.base.words import counted
 from ami.integrity.admin.repair import RepairMixin, repair_url
 from ami.integrity.admin.results import result_rows
 from ami.integrity.finding import Scope
-from ami.integrity.models import IntegrityResult, IntegrityRun, IntegrityStatus
+from ami.integrity.models import CHECK, IntegrityResult, IntegrityRun, IntegrityStatus
 from ami.integrity.schedule import UnknownScopeError, schedule_daily, schedules, scope_of
 from ami.integrity.tasks import data_integrity_check
 from ami.jobs.models import Job, Pulse
@@ -28,7 +28,6 @@ from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
 from ami.main.checks.declarations import Severity
 from ami.main.models import Project
 
-CHECK = "integrity.add_integrityrun"
 CUT_OFF_AFTER = timedelta(hours=1)
 REASON_SHOWN = 200
 

@@ -12,9 +12,10 @@ from django.utils.html import format_html
 from ami.base.audit import Kind, record
 from ami.base.ids import parse_id
 from ami.jobs.admin.offers import offers_for
-from ami.jobs.admin.pages import LAUNCH, JobPagesMixin, job_link, operator_of, page_url
+from ami.jobs.admin.pages import JobPagesMixin, job_link, operator_of, page_url
 from ami.jobs.models import Job
 from ami.jobs.service import (
+    LAUNCH,
     AlreadyLaunchedError,
     ApplyRefusedError,
     RunAgainRefusedError,

@@ -15,10 +15,10 @@ from ami.jobs.admin.journal import JournalMixin, journal_of
 from ami.jobs.admin.live import live_of, whole_seconds
 from ami.jobs.admin.log import LogMixin
 from ami.jobs.admin.offers import offers_for
-from ami.jobs.admin.pages import LAUNCH, badges
+from ami.jobs.admin.pages import badges
 from ami.jobs.admin.revert import RevertMixin
 from ami.jobs.models import Job
-from ami.jobs.service import can_run_again
+from ami.jobs.service import LAUNCH, can_run_again
 from ami.jobs.states import Outcome
 
 

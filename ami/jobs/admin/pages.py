@@ -11,9 +11,8 @@ from ami.base.admin import LargeTableAdmin
 from ami.base.ids import parse_id
 from ami.base.links import change_url
 from ami.jobs.models import Job
+from ami.jobs.service import LAUNCH
 from ami.users.models import User
-
-LAUNCH = "jobs.add_job"
 
 
 class JobPagesMixin(LargeTableAdmin[Job]):

@@ -11,7 +11,7 @@ from django.shortcuts import render
 
 from ami.base.audit import reason_of
 from ami.jobs.admin.left import left_of
-from ami.jobs.admin.pages import LAUNCH, JobPagesMixin, operator_of, page_url
+from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url
 from ami.jobs.journal.revert import (
     JOB_TYPE,
     RevertRefusedError,
@@ -22,6 +22,7 @@ from ami.jobs.journal.revert import (
     standing_revert,
 )
 from ami.jobs.models import Job, JobChange
+from ami.jobs.service import LAUNCH
 
 AT_ONCE = 20_000  # the most changes whose revert the page computes itself
 FORETELL = "_foretell"

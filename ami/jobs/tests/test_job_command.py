@@ -5,14 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
 from ami.base.tests.commands import Ended, conforms, run_command
+from ami.base.tests.factories import make_member, make_project
 from ami.base.tests.snapshots import snapshot
 from ami.jobs.management import watch
 from ami.jobs.models import Job, JobLog, JobPart, JobState
 from ami.jobs.states import PartState
 from ami.jobs.tests.job_types import make_job
+from ami.main.access import Role
 
 pytestmark = pytest.mark.django_db
 Shell = Callable[..., Ended]
@@ -168,3 +171,30 @@ def test_account_without_a_name_is_named_by_its_number(monkeypatch: pytest.Monke
     monkeypatch.setattr("getpass.getuser", nameless)
     monkeypatch.setattr("os.getuid", lambda: 4711)
     assert watch.operator_name() == "user 4711 at the command line"
+
+
+class TestAsSomeone:
+    def test_operator_is_recorded(self, shell: Shell) -> None:
+        project = make_project()
+        user, job = make_member(project, Role.OPERATOR), running_job(project=project)
+        assert shell("pause", job.pk, "--as", user.email).code == 0
+        assert job.logs.get().message == f"Paused by {user}."
+        entry = LogEntry.objects.latest("pk")
+        assert (entry.user, entry.object_id) == (user, str(job.pk))
+        assert "at the command line" in entry.change_message
+
+    @pytest.mark.parametrize("action", ["pause", "cancel", "run-again"])
+    def test_viewer_is_refused(self, shell: Shell, action: str) -> None:
+        project = make_project()
+        user, job = make_member(project), running_job(project=project)
+        before = snapshot(Job, JobLog, LogEntry)
+        ended = shell(action, job.pk, "--as", user.email)
+        assert (ended.code, ended.out) == (1, "")
+        assert f"by {user}, who lacks jobs." in ended.err
+        assert snapshot(Job, JobLog, LogEntry) == before
+        assert shell("show", job.pk, "--as", user.email).code == 0
+
+    def test_foreign_job_does_not_exist(self, shell: Shell) -> None:
+        job, stranger = running_job(), make_member(make_project(), Role.MANAGER)
+        ended = shell("pause", job.pk, "--as", stranger.email)
+        assert (ended.code, ended.err) == (2, f"There is no Job {job.pk}.\n")

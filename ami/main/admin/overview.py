@@ -13,8 +13,9 @@ from django.urls import URLPattern, path, reverse
 from ami.base.access import visible
 from ami.base.links import list_url
 from ami.jobs.admin.journal import Transition, transitions_of
-from ami.jobs.admin.pages import LAUNCH, page_url
+from ami.jobs.admin.pages import page_url
 from ami.jobs.models import Job, JobChange
+from ami.jobs.service import LAUNCH
 from ami.jobs.states import JobState, Outcome
 from ami.main.access import Role, roles_of
 from ami.main.models import Deployment, Project, SourceImageCollection

@@ -14,14 +14,18 @@ from ami.base.ids import parse_id
 from ami.base.registry import UnknownKeyError
 from ami.integrity import report
 from ami.integrity.finding import Scope
-from ami.integrity.models import IntegrityRun
+from ami.integrity.models import CHECK, IntegrityRun
 from ami.integrity.runner import first_line, run_checks
 from ami.integrity.schedule import UnknownScopeError, scope_of
 from ami.integrity.service import cancel_waiting, must_wait, new_repair, repair_here
 from ami.jobs.models import Job
+from ami.jobs.service import LAUNCH
 from ami.jobs.states import JobCanceledError, JobState
 from ami.main.checks.declarations import Check, Severity, Tag, chosen_checks
 from ami.main.checks.schemas import SAMPLES
+from ami.main.models import Project
+from ami.users.commands import add_person, person_of
+from ami.users.models import User
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 JOB_GONE = "The Job of the repair, or its project, was deleted; repaired rows stay repaired."
@@ -77,6 +81,8 @@ class Command(ScriptableCommand):
             help="lowest severity that causes exit code 1 (default error)",
         )
 
+        add_person(parser)
+
     def run_from_argv(self, argv: list[str]) -> None:
         with _ended_in_order():
             super().run_from_argv(argv)
@@ -98,7 +104,9 @@ class Command(ScriptableCommand):
                 self.stdout.write(report.listing(checks, as_json=as_json))
                 return
             scope = scope_of(options["project"], options["job"])
-            run = self._run(checks, scope, options["dry_run"])
+            user = person_of(options)
+            require_rights(user, scope, dry_run=options["dry_run"])
+            run = self._run(checks, scope, user, dry_run=options["dry_run"])
         except (UnknownKeyError, UnknownScopeError) as unknown:
             raise _refusal(str(unknown)) from None
         except Job.DoesNotExist:
@@ -119,16 +127,37 @@ class Command(ScriptableCommand):
         if code:
             sys.exit(code)
 
-    def _run(self, checks: list[Check], scope: Scope, dry_run: bool) -> IntegrityRun:
+    def _run(
+        self, checks: list[Check], scope: Scope, user: User | None, *, dry_run: bool
+    ) -> IntegrityRun:
         # `disable=None` shows the bar only on a terminal.
         with tqdm(total=len(checks), unit=" checks", disable=None) as bar:
             if dry_run:
-                return run_checks(checks, scope=scope, on_result=lambda result: bar.update())
+                return run_checks(
+                    checks, scope=scope, user=user, on_result=lambda result: bar.update()
+                )
             return _repair(
-                new_repair(checks, scope=scope),
+                new_repair(checks, scope=scope, user=user),
                 on_batch=lambda rows: bar.set_postfix(rows=rows),
                 on_check=lambda result: bar.update(),
             )
+
+
+def require_rights(user: User | None, scope: Scope, *, dry_run: bool) -> None:
+    """Raises CommandError if the user of `--as` may not check, or repair, in the scope."""
+    if user is None or user.is_superuser:
+        return
+    if scope.project_id is None and scope.job_id is None:
+        raise _refusal("Only superusers check all projects; give --project or --job.")
+    for model, pk, noun in ((Project, scope.project_id, "project"), (Job, scope.job_id, "Job")):
+        if pk is None:
+            continue
+        row = model._default_manager.for_user(user).filter(pk=pk).first()
+        if row is None:
+            raise _refusal(f"There is no {noun} {pk}.")
+        needed = CHECK if dry_run else LAUNCH
+        if not user.has_perm(needed, row):
+            raise _refusal(f"{user} lacks {needed} in {noun} {pk}.")
 
 
 @contextmanager

@@ -2,6 +2,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.core.management.base import CommandError
 from tqdm import tqdm
 
@@ -10,9 +11,11 @@ from ami.base.commands import BAD_USAGE, FAILED, ScriptableCommand, whole_number
 from ami.jobs.management.tell import outcome_of, write_outcome
 from ami.jobs.management.watch import operator_name
 from ami.jobs.models import Job
-from ami.jobs.service import RunAgainRefusedError, can_run_again, run_again
+from ami.jobs.service import LAUNCH, RunAgainRefusedError, can_run_again, run_again
 from ami.jobs.states import PartState
 from ami.jobs.summary import summary_of
+from ami.users.commands import add_person, person_of
+from ami.users.models import User
 
 DONE = {
     "cancel": "canceled",
@@ -36,12 +39,14 @@ class Command(ScriptableCommand):
             "action", choices=["show", *DONE], type=lambda name: OTHER_NAMES.get(name, name)
         )
         parser.add_argument("ids", nargs="+", type=whole_number, metavar="ID")
+        add_person(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         action, as_json = options["action"], options["format"] == "json"
         told, all_done = [], True
-        for asked in _jobs(options["ids"]):
-            job, message = _ask(asked, action)
+        user = person_of(options)
+        for asked in _jobs(options["ids"], user):
+            job, message = _ask(asked, action, user)
             done = job is not None
             all_done = all_done and done
             job = job or asked
@@ -70,36 +75,44 @@ class Command(ScriptableCommand):
             self.stdout.write(f"  Allows: {', '.join(allowed)}")
 
 
-def _jobs(ids: list[int]) -> list[Job]:
-    """The distinct Jobs in the order of `ids`. Raises CommandError if one does not exist."""
-    jobs = Job.objects.in_bulk(set(ids))
+def _jobs(ids: list[int], user: User | None) -> list[Job]:
+    """The distinct Jobs in the order of `ids`. Raises CommandError if one does not exist.
+
+    One that `user` may not see does not exist, either.
+    """
+    rows = Job.objects.for_user(user) if user else Job.objects.all()
+    jobs = rows.in_bulk(set(ids))
     for pk in ids:
         if pk not in jobs:
             raise CommandError(f"There is no Job {pk}.", returncode=BAD_USAGE)
     return [jobs[pk] for pk in dict.fromkeys(ids)]
 
 
-def _ask(job: Job, action: str) -> tuple[Job | None, str]:
+def _ask(job: Job, action: str, user: User | None) -> tuple[Job | None, str]:
     """Carry out `action`: the resulting Job, None if it was refused, and the sentence to print."""
     if action == "show":
         return job, ""
+    needed = LAUNCH if action == "run-again" else "jobs.change_job"
+    if user and not user.has_perm(needed, job):
+        return None, f"Job {job.pk} cannot be {DONE[action]} by {user}, who lacks {needed}."
     if action == "run-again":
-        return _run_again(job)
-    if action in _allowed(job) and getattr(job, action)(by=operator_name()):
+        return _run_again(job, user)
+    by = str(user or operator_name())
+    if action in _allowed(job) and getattr(job, action)(by=by):
         message = f"{DONE[action].capitalize()} by {operator_name()}."
-        record([job], kind=Kind(action), message=message)
+        record([job], kind=Kind(action), user=user, message=message)
         job.refresh_from_db()
         return job, _done_sentence(job, action)
     job.refresh_from_db()
     return None, _refused_sentence(job, action)
 
 
-def _run_again(job: Job) -> tuple[Job | None, str]:
+def _run_again(job: Job, user: User | None) -> tuple[Job | None, str]:
     try:
-        again = run_again(job)
-    except RunAgainRefusedError as refused:
+        again = run_again(job, user=user)
+    except (PermissionDenied, RunAgainRefusedError) as refused:
         return None, str(refused)
-    again.logger.info("Job %d run again by %s.", job.pk, operator_name())
+    again.logger.info("Job %d run again by %s.", job.pk, user or operator_name())
     return (
         again,
         f"Job {again.pk} runs Job {job.pk} again.{_reason(again)}",

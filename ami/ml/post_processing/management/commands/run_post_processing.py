@@ -30,6 +30,7 @@ from ami.ml.post_processing.scopes import (
 )
 from ami.ml.post_processing.service import LaunchRow, default_job_name, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
+from ami.users.commands import add_person, person_of
 from ami.users.models import User
 
 TIMED_OUT = 3
@@ -72,12 +73,7 @@ class Command(ScriptableCommand):
             action="store_true",
             help="write nothing: roll back every batch, keep counters and journal",
         )
-        parser.add_argument(
-            "--as",
-            dest="person",
-            metavar="E-MAIL",
-            help="run with the rights of this user, whom the Job then names",
-        )
+        add_person(parser)
         parser.add_argument(
             "--wait", action=BooleanOptionalAction, default=True, help="wait for the end of the Job"
         )
@@ -94,7 +90,7 @@ class Command(ScriptableCommand):
             self._list(_listed(options["method"]), as_json=as_json)
             return
         task_cls = _method(options["method"])
-        user = _person(options["person"])
+        user = person_of(options)
         scope, row = _target(task_cls, options, user)
         config = _config(task_cls, options, scope)
         target = scope_options(task_cls.config_schema, scope, [row.pk])
@@ -141,15 +137,6 @@ def _seconds(text: str) -> int:
     if not 0 <= seconds <= MOST_SECONDS:
         raise ArgumentTypeError(f"must be from 0 to {MOST_SECONDS} seconds, got {text[:50]}")
     return seconds
-
-
-def _person(email: str | None) -> User | None:
-    if email is None:
-        return None
-    user = User.objects.filter(email=email, is_active=True).first()
-    if user is None:
-        raise CommandError(f"There is no active user {email!r}.", returncode=BAD_USAGE)
-    return user
 
 
 def _launch(
