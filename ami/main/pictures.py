@@ -190,5 +190,6 @@ def _made(
         # Another request may make or read the same file.
         with NamedTemporaryFile(dir=path.parent, delete=False) as file:
             picture.save(file, "JPEG", quality=85)
+        os.chmod(file.name, 0o644)  # the proxy that sends it is another user
         os.replace(file.name, path)
     return made

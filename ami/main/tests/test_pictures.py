@@ -257,6 +257,16 @@ def test_proxy_sends_the_file_if_there_is_one(
     assert (answer["Content-Type"], answer.content) == ("image/jpeg", b"")
 
 
+def test_proxy_of_another_user_can_read_what_was_made(
+    member: Client, media: Path, project: Project
+) -> None:
+    capture = capture_of(project, path="a.jpg")
+    draw(media / capture.path, (100, 80), MOTH)
+    picture_of(member.get(frame_url(capture.pk, 96)))
+    (made,) = (media / "thumbnails").rglob("*.jpg")
+    assert made.stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.parametrize("size", ["1", "", "x", "-96", "1280000", "96\x00"])
 def test_other_sizes_do_not_exist(member: Client, project: Project, size: str) -> None:
     assert member.get(frame_url(capture_of(project).pk), {"size": size}).status_code == 404
