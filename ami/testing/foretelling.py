@@ -4,14 +4,20 @@ from typing import Any
 
 from django.db import connection
 
+from ami.base.audit import system
 from ami.jobs.models import Job, JobChange
 from ami.main.models import Classification, Detection, Taxon
 from ami.ml.models import Algorithm
 
 
 def tables() -> dict[str, str]:
-    """A digest of every table of the database, except those of Jobs."""
-    names = [name for name in connection.introspection.table_names() if name[:5] != "jobs_"]
+    """A digest of every table of the database, except those of Jobs and of the audit."""
+    system()  # so that the first launch does not add it
+    names = [
+        name
+        for name in connection.introspection.table_names()
+        if name[:5] != "jobs_" and name not in {"django_admin_log", "main_auditnote"}
+    ]
     digest = "(SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {} t)"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(map(digest.format, names))}")

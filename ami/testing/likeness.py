@@ -59,7 +59,7 @@ class Likeness:
         self.names = {table: dict(_fetch(sql)) for table, sql in NAMES.items()}
 
     def tables(self) -> dict[str, list[str]]:
-        """The rows of every table of `ami.main` and `ami.ml` as text, sorted within each table."""
+        """The rows of every table of `ami.main` and `ami.ml`, except the audit, as sorted texts."""
         models = [*apps.get_app_config("main").get_models(include_auto_created=True)]
         models += apps.get_app_config("ml").get_models(include_auto_created=True)
         return {
@@ -67,7 +67,7 @@ class Likeness:
                 _text(self._row(table, json.loads(row)))
                 for (row,) in _fetch(f"SELECT to_jsonb(t)::text FROM {table} t")
             )
-            for table in sorted(model._meta.db_table for model in models)
+            for table in sorted({model._meta.db_table for model in models} - {"main_auditnote"})
         }
 
     def of(self, job: Job) -> dict[str, Any]:
