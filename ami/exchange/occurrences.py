@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 
+from ami.base import audit
+from ami.base.words import counted
 from ami.exchange.base import refresh_statistics, wait_for_turn
 from ami.exchange.occurrence_file import Example, Record, detection_key
 from ami.exchange.occurrence_parents import (
@@ -185,6 +187,10 @@ def _finish(state: _Import, project: Project) -> None:
         update_event_times(event.pk for event in state.nights.values())
         _capture_set(project).populate_sample()
         refresh_counts()
+        imported = counted(state.report.occurrences, "occurrence")
+        audit.record(
+            [project], kind=audit.Kind.BULK_EDIT, message=f"Imported {imported} from a file."
+        )
 
 
 def _capture_set(project: Project) -> SourceImageCollection:

@@ -11,6 +11,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from ami.base import audit
+from ami.base.words import counted
 from ami.exchange.base import (
     ImportRefusedError,
     one_name,
@@ -65,6 +67,10 @@ def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str | None) -> TaxaR
         created = len(plan.taxa) - len(known)
         if created or listed:
             refresh_statistics(Taxon, TaxaList.taxa.through)
+        if listed:
+            added = f"Imported {counted(listed, 'species', 'species')} from a file."
+            lists = TaxaList.objects.filter(name=list_name)
+            audit.record(lists, kind=audit.Kind.BULK_EDIT, message=added)
     return TaxaReport(created, len(filled), listed, plan.notes)
 
 
