@@ -2,23 +2,26 @@
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 
 from ami.base.admin import LargeTableAdmin
+from ami.base.audit import Kind, record
 from ami.base.ids import parse_id
 from ami.base.links import change_url
+from ami.base.storable import storable_text
 from ami.main.admin.search import named
-from ami.main.determinations import update_determinations
+from ami.main.determinations import DeterminationChange, update_determinations
 from ami.main.models import Classification, Identification, Occurrence, Taxon
 from ami.users.models import User
 
 IDENTIFY = "main.add_identification"
 CHANGE = "main.change_occurrence"
 SIMILAR = 5
+BATCH = 1_000
 LONGEST_COMMENT = 2_000
 
 
@@ -52,12 +55,30 @@ class IdentifyMixin(LargeTableAdmin[Occurrence]):
     def recompute_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         occurrence = self._row(request, object_id, CHANGE)
         if request.method == "POST":
-            changes = update_determinations([occurrence.pk])
+            changes = self.recompute(request, [occurrence.pk])
             occurrence.refresh_from_db()
             told = "has changed to" if changes else "is up to date:"
             text = f"The determination of {occurrence} {told} {occurrence.determination or 'none'}."
             self.message_user(request, text, messages.SUCCESS)
         return _back(request, occurrence)
+
+    def recompute(self, request: HttpRequest, ids: list[int]) -> list[DeterminationChange]:
+        """Apply the determination rule, and record for each occurrence whether it changed."""
+        changes = [
+            change
+            for start in range(0, len(ids), BATCH)
+            for change in update_determinations(ids[start : start + BATCH])
+        ]
+        changed = {change.occurrence_id for change in changes}
+        rows = Occurrence.objects.filter(pk__any_of=set(ids)).only("project_id").order_by("pk")
+        for has_changed in (True, False):
+            record(
+                [row for row in rows if (row.pk in changed) == has_changed],
+                kind=Kind.RECOMPUTE,
+                user=request.user,
+                message="Recomputed; it changed." if has_changed else "Recomputed; it was correct.",
+            )
+        return changes
 
     def _row(self, request: HttpRequest, object_id: str, perm: str) -> Occurrence:
         """Raises Http404 and PermissionDenied."""
@@ -85,10 +106,9 @@ class IdentifyMixin(LargeTableAdmin[Occurrence]):
         if latest and (latest.user_id, latest.taxon_id) == (user.pk, taxon.pk):
             self.message_user(request, f"You have already identified it as {taxon}.")
             return
-        comment = request.POST.get("comment", "").replace("\x00", "")[:LONGEST_COMMENT]
+        comment = storable_text(request.POST.get("comment", ""))[:LONGEST_COMMENT]
         said = Identification(occurrence=occurrence, taxon=taxon, user=user, comment=comment)
-        said.save()
-        _admin_of(self, Identification).log_addition(request, said, [{"added": {}}])
+        self._save(request, said, change=False)
         self.message_user(request, f"You identified it as {taxon}.", messages.SUCCESS)
 
     def _withdraw(self, request: HttpRequest, occurrence: Occurrence, asked: str) -> None:
@@ -100,11 +120,17 @@ class IdentifyMixin(LargeTableAdmin[Occurrence]):
             self.message_user(request, text, messages.WARNING)
             return
         said.withdrawn = True
-        said.save()
-        _admin_of(self, Identification).log_change(
-            request, said, [{"changed": {"fields": ["Withdrawn"]}}]
-        )
+        self._save(request, said, change=True)
         self.message_user(request, f"You withdrew {said.taxon or 'it'}.", messages.SUCCESS)
+
+    def _save(self, request: HttpRequest, said: Identification, *, change: bool) -> None:
+        """Save and record it as the form of identifications does."""
+        form: Any = self.admin_site._registry[Identification]
+        form.save_model(request, said, None, change)
+        if change:
+            form.log_change(request, said, [{"changed": {"fields": ["Withdrawn"]}}])
+        else:
+            form.log_addition(request, said, [{"added": {}}])
 
     def _taxon(self, request: HttpRequest) -> Taxon | None:
         """Return the taxon that was agreed with or typed. Otherwise tell what is wrong."""
@@ -114,7 +140,7 @@ class IdentifyMixin(LargeTableAdmin[Occurrence]):
                 text = "The taxon no longer exists; enter another one."
                 self.message_user(request, text, messages.ERROR)
             return taxon
-        typed = " ".join(request.POST.get("taxon", "").replace("\x00", "").split())[:255]
+        typed = " ".join(storable_text(request.POST.get("taxon", "")).split())[:255]
         if not typed:
             self.message_user(request, "Enter the name of a taxon.", messages.ERROR)
             return None
@@ -126,10 +152,6 @@ class IdentifyMixin(LargeTableAdmin[Occurrence]):
         hint = f"Similar names: {names}." if names else "Enter a name of the catalogue of taxa."
         self.message_user(request, f"No taxon is named “{typed}”. {hint}", messages.ERROR)
         return None
-
-
-def _admin_of(model_admin: LargeTableAdmin[Any], model: Any) -> admin.ModelAdmin[Any]:
-    return model_admin.admin_site._registry[model]
 
 
 def _back(request: HttpRequest, occurrence: Occurrence, anchor: str = "") -> HttpResponseRedirect:

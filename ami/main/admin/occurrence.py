@@ -6,7 +6,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
-from ami.base.audit import Kind, record
 from ami.base.links import change_link, count_link, list_url
 from ami.base.subqueries import count_subquery
 from ami.base.words import counted
@@ -35,13 +34,11 @@ from ami.main.admin.lineage import read_lineages
 from ami.main.admin.neighbours import FILTERS, neighbours
 from ami.main.admin.search import TaxonSearchMixin
 from ami.main.admin.why import reasons_of, why
-from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Detection, Occurrence, Taxon
 from ami.ml.post_processing.admin import PostProcessingActionsMixin
 
 OPENED = 3  # lineages that are all open
 RECOMPUTE_LIMIT = 10_000
-BATCH = 1_000
 
 
 @admin.register(Occurrence)
@@ -139,12 +136,7 @@ class OccurrenceAdmin(
                 messages.WARNING,
             )
             return
-        changes = [
-            change
-            for start in range(0, len(ids), BATCH)
-            for change in update_determinations(ids[start : start + BATCH])
-        ]
-        _record(request, ids, {change.occurrence_id for change in changes})
+        changes = self.recompute(request, ids)
         taxa = sum(change.taxon_changed for change in changes)
         self.message_user(
             request,
@@ -197,15 +189,3 @@ class OccurrenceAdmin(
             "neighbours": neighbours(self, request, obj),
             "kept": f"?{urlencode({FILTERS: kept})}" if kept else "",
         }
-
-
-def _record(request: HttpRequest, ids: list[int], changed: set[int]) -> None:
-    """Record for each occurrence whether recomputing its determination has changed it."""
-    rows = Occurrence.objects.filter(pk__any_of=set(ids)).only("project_id").order_by("pk")
-    for has_changed in (True, False):
-        record(
-            [row for row in rows if (row.pk in changed) == has_changed],
-            kind=Kind.RECOMPUTE,
-            user=request.user,
-            message="Recomputed; it changed." if has_changed else "Recomputed; it was correct.",
-        )

@@ -18,6 +18,7 @@ from ami.base.tests.factories import (
     make_taxon,
     make_user,
 )
+from ami.main.admin import identify
 from ami.main.admin import occurrence as occurrence_admin
 from ami.main.models import Classification, Detection, Identification, Occurrence, SourceImage
 
@@ -45,7 +46,7 @@ def stale() -> list[Occurrence]:
 def test_recompute_determination_says_how_many_changed(
     admin_client: Client, stale: list[Occurrence], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(occurrence_admin, "BATCH", 2)
+    monkeypatch.setattr(identify, "BATCH", 2)
 
     text = run(admin_client, "occurrence", "recompute_determination", stale)
 

@@ -9,6 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from ami.base.audit import entries_of
 from ami.base.tests.factories import (
     make_classification,
     make_deployment,
@@ -53,11 +54,17 @@ def press(client: Client, occurrence: Occurrence, query: str = "", **data: Any) 
     return response.text
 
 
+def recorded(occurrence: Occurrence) -> list[tuple[str, str]]:
+    entries = entries_of(occurrence).order_by("pk")
+    return list(entries.values_list("note__kind", "change_message"))
+
+
 def test_a_person_agrees_in_their_own_name(identifier: Client, occurrence: Occurrence) -> None:
     text = press(identifier, occurrence, agree=occurrence.determination_id)
     said = occurrence.identifications.get()
     assert (said.user and said.user.name, said.taxon) == ("Ada", occurrence.determination)
     assert "You identified it as Zale galbanata." in text
+    assert recorded(occurrence) == [("identify", "Identified as Zale galbanata.")]
     assert "because Ada identified it on" in text
     assert "You have already identified it as" in press(
         identifier, occurrence, agree=occurrence.determination_id
@@ -104,6 +111,9 @@ def test_a_person_withdraws_only_what_they_said(identifier: Client, occurrence: 
     assert f'name="withdraw" value="{foreign.pk}"' not in text
     press(identifier, occurrence, withdraw=foreign.pk)
     press(identifier, occurrence, withdraw=own.pk)
+    assert recorded(occurrence)[1:] == [
+        ("identify", "Changed the identification as Zale galbanata, withdrawn.")
+    ]
     assert [one.withdrawn for one in occurrence.identifications.order_by("pk")] == [False, True]
     occurrence.refresh_from_db()
     assert occurrence.determination == foreign.taxon
@@ -137,6 +147,10 @@ def test_a_name_that_is_not_up_to_date_is_recomputed(
     assert response.redirect_chain[0][0].endswith(f"/classification/{best.pk}/change/")
     assert f"The determination of {occurrence} has changed to Zale lunata." in response.text
     assert "is up to date: Zale lunata" in admin_client.post(url, follow=True).text
+    assert recorded(occurrence) == [
+        ("recompute", "Recomputed; it changed."),
+        ("recompute", "Recomputed; it was correct."),
+    ]
 
 
 def neighbours_of(client: Client, occurrence: Occurrence, filters: str = "") -> list[int]:
