@@ -18,7 +18,10 @@ from ami.ml.post_processing.service import JOB_TYPE
 
 
 class Run(NamedTuple):
-    """The method that a Job ran, None if it is not known here, and its options."""
+    """The method that a Job ran, None if it is not known here, and its options.
+
+    Switches that are as they are by default are left out.
+    """
 
     name: str | None
     options: list[tuple[str, SafeString]]
@@ -80,6 +83,8 @@ def _names(jobs: Iterable[Job], *, user: Any) -> dict[tuple[Any, int], str]:
 def _describe(job: Job, names: dict[tuple[Any, int], str]) -> Run:
     options = []
     for option, value in _given(job):
+        if isinstance(value, bool) and value == option.default:
+            continue
         label = option.field_info.title or option.name.replace("_", " ").capitalize()
         model, pk = _model(option), parse_id(str(value))
         if model and pk and (name := names.get((model, pk))):

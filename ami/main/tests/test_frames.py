@@ -104,7 +104,7 @@ class TestFrame:
         ]
         assert f'Without a box that can be drawn: <a href="/admin/main/detection/{ids[6]}' in text
         assert 'href="?colour=state"' in text
-        assert "without an occurrence (1)" in page(admin_client, capture, colour="state")
+        assert "without an occurrence</bdi> (1)" in page(admin_client, capture, colour="state")
 
     def test_a_frame_without_a_size_says_so(self, admin_client: Client) -> None:
         text = page(admin_client, make_capture(width=None))

@@ -71,7 +71,12 @@ def test_notes_leave_hashes_and_options_out() -> None:
 
 
 def masking(taxa_list: TaxaList, **fields: Any) -> Job:
-    config = {"taxa_list_id": taxa_list.pk, "reweight": False, "algorithm_id": None}
+    config = {
+        "taxa_list_id": taxa_list.pk,
+        "reweight": False,
+        "algorithm_id": None,
+        "only_when_taxon_changes": False,  # as by default
+    }
     return Job.objects.create(
         **{
             "name": "Masking",
