@@ -14,6 +14,12 @@ def visible(rows: QuerySet[Any], user: Any, perm: str | None = None) -> QuerySet
     return rows if for_user is None else for_user(user, perm)
 
 
+def newest_ids(rows: QuerySet[Any], limit: int) -> list[int] | None:
+    """Return the ids of the newest rows if they are all rows of several projects; else None."""
+    read = getattr(rows, "newest_ids", None)
+    return None if read is None else read(limit)
+
+
 def visible_rows_of(model: Any, user: Any, perm: str | None = None) -> QuerySet[Any]:
     return visible(model._default_manager.all(), user, perm)
 

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 
+from ami.base.access import newest_ids
 from ami.base.deletion import DELETE_LIMIT, reasons_to_keep, touches_more_than
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY
@@ -83,6 +84,8 @@ class BoundedPaginator(Paginator[M]):
 
     @cached_property
     def _counted(self) -> int:
+        if isinstance(self.object_list, list):
+            return len(self.object_list)
         rows = cast("QuerySet[M]", self.object_list)
         return rows.order_by().values("pk")[: self.LIMIT + 1].count()
 
@@ -101,22 +104,36 @@ class LargeTableChangeList(ChangeList):
     PostgreSQL also computes the annotations of rows that OFFSET skips. It also reads a table from
     its newest row if it expects to find matching rows soon. If there are few, and all of them are
     old, it would read the whole table. A small result is therefore filtered first and then sorted.
+    A list without filters is read project by project.
     """
 
     model_admin: "LargeTableAdmin[Any]"
 
     def get_results(self, request: HttpRequest) -> None:
+        rows = self.queryset
+        newest = self._newest_ids()
+        self.queryset = rows if newest is None else newest
         super().get_results(request)
+        self.queryset = rows
         self.has_more = cast("BoundedPaginator[Any]", self.paginator).has_more
-        page = self.result_list
-        if not self.has_more:
-            page.query.order_by = tuple(not_by_index(page.query.order_by))
-        ids = list(page.values_list("pk", flat=True))
+        ids = self.result_list if newest is not None else self._ids_of(self.result_list)
         rows = self.apply_select_related(self.root_queryset.filter(pk__in=ids))
         if self.model_admin.list_only:
             rows = rows.only(*self.model_admin.list_only)
         found = rows.in_bulk()
         self.result_list = [found[pk] for pk in ids if pk in found]
+
+    def _newest_ids(self) -> list[int] | None:
+        """Return the ids of a list without filters, if reading them project by project is best."""
+        is_filtered = self.query or self.show_all or self.get_filters_params()
+        if is_filtered or not set(self.queryset.query.order_by) <= {"-id", "-pk"}:
+            return None
+        return newest_ids(self.queryset, BoundedPaginator.LIMIT + 1)
+
+    def _ids_of(self, page: QuerySet[Any]) -> list[int]:
+        if not self.has_more:
+            page.query.order_by = tuple(not_by_index(page.query.order_by))
+        return list(page.values_list("pk", flat=True))
 
 
 def not_by_index(order: Sequence[Any]) -> Iterator[Any]:

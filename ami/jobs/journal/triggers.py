@@ -13,6 +13,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from ami.main.counts import refresh_counts
 from ami.main.determinations import INPUTS
+from ami.main.project_column import ProjectColumn
 
 if TYPE_CHECKING:
     from ami.jobs.models import Job
@@ -126,11 +127,14 @@ class Column(NamedTuple):
 
 
 def columns_of(model: type[models.Model]) -> list[Column]:
-    """All columns except the id, by name; arrays last, because comparing them is expensive."""
+    """All columns that are written, by name; arrays last, because comparing them is expensive.
+
+    They do not include the id and what triggers derive from other rows.
+    """
     columns = [
         Column(field.column, field.db_type(connection) or "")
         for field in model._meta.concrete_fields
-        if not field.primary_key
+        if not (field.primary_key or isinstance(field, ProjectColumn))
     ]
     return sorted(columns, key=lambda column: (column.is_array, column.name))
 

@@ -48,6 +48,33 @@ __all__ = ["methods"]
 pytestmark = pytest.mark.django_db
 
 
+class MovingTask(CountingTask):
+    """Moves detections to a capture of another project, and deletes the terminal results."""
+
+    key = "moving"
+    name = "Moving"
+
+    def process(self, batch: Batch) -> None:
+        detections = Detection.objects.filter(pk__in=batch.detections.values_list("pk"))
+        Classification.objects.filter(detection__in=detections, terminal=True).delete()
+        detections.update(source_image=make_capture())
+
+
+def test_projects_of_moved_and_of_deleted_rows_are_put_back_exactly() -> None:
+    capture_set, _ = make_night()
+    for detection in Detection.objects.all():
+        make_classification(detection=detection, terminal=False)
+    former = rows()
+    with registered(MovingTask):
+        job = run(capture_set, MovingTask)
+        assert {row.project_id for row in Detection.objects.all()}.isdisjoint(
+            row["project_id"] for row in former["Detection"]
+        )
+        revert(job)
+    assert rows() == former
+    assert {row["project_id"] for row in former["Classification"]} == {capture_set.project_id}
+
+
 def test_run_of_the_filter_is_reverted_exactly() -> None:
     capture_set, _ = make_night()
     former = rows()

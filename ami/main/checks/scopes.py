@@ -31,8 +31,8 @@ class Way(NamedTuple):
 
 
 WAYS: dict[type[Model], Way] = {
-    Classification: Way("detection__source_image__project", "pk"),
-    Detection: Way("source_image__project", "detection"),
+    Classification: Way("project", "pk"),
+    Detection: Way("project", "detection"),
     Occurrence: Way("project", "detection__occurrence"),
     SourceImage: Way("project", "detection__source_image"),
     Event: Way("project", "detection__source_image__event"),

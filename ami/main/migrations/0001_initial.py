@@ -1,5 +1,6 @@
 import ami.main.counts
-from ami.main import count_triggers
+import ami.main.project_column
+from ami.main import count_triggers, project_column
 import ami.main.models.deployment
 import django.contrib.postgres.fields
 import django.db.models.constraints
@@ -168,6 +169,7 @@ class Migration(migrations.Migration):
                 ('detection_algorithm', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='detections', to='ml.algorithm')),
                 ('next_detection', models.ForeignKey(blank=True, db_index=False, help_text='The next detection of the same individual, as linked by tracking.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='previous_detections', to='main.detection')),
                 ('occurrence', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='detections', to='main.occurrence')),
+                ('project', ami.main.project_column.ProjectColumn(db_constraint=False, db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='main.project')),
                 ('source_image', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='detections', to='main.sourceimage', verbose_name='capture')),
             ],
         ),
@@ -257,6 +259,7 @@ class Migration(migrations.Migration):
                 ('category_map', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='classifications', to='ml.algorithmcategorymap')),
                 ('job', models.ForeignKey(blank=True, db_constraint=False, db_index=False, help_text='The run that wrote this classification.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='classifications', to='jobs.job')),
                 ('detection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='classifications', to='main.detection')),
+                ('project', ami.main.project_column.ProjectColumn(db_constraint=False, db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='main.project')),
                 ('taxon', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='classifications', to='main.taxon')),
             ],
         ),
@@ -272,9 +275,9 @@ class Migration(migrations.Migration):
             model_name='event',
             constraint=models.UniqueConstraint(fields=('deployment', 'group_by'), name='event_unique_deployment_night'),
         ),
-        migrations.AddIndex(
+        migrations.AddConstraint(
             model_name='sourceimage',
-            index=models.Index(fields=['project', 'id'], name='capture_project_id'),
+            constraint=models.UniqueConstraint(fields=('project', 'id'), name='capture_project_id'),
         ),
         migrations.AddIndex(
             model_name='sourceimage',
@@ -295,6 +298,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='sourceimage',
             constraint=models.UniqueConstraint(fields=('deployment', 'path'), name='capture_unique_deployment_path'),
+        ),
+        migrations.AddConstraint(
+            model_name='detection',
+            constraint=models.UniqueConstraint(fields=('project', 'id'), name='detection_project_id'),
         ),
         migrations.AddConstraint(
             model_name='detection',
@@ -330,6 +337,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='classification',
+            index=models.Index(fields=['project', 'id'], name='classification_project_id'),
+        ),
+        migrations.AddIndex(
+            model_name='classification',
             index=models.Index(fields=['taxon', 'id'], name='classification_taxon_id'),
         ),
         migrations.AddIndex(
@@ -350,4 +361,5 @@ class Migration(migrations.Migration):
         ),
         *STORAGE,
         migrations.RunPython(count_triggers.install_triggers, count_triggers.remove_triggers),
+        migrations.RunPython(project_column.install_triggers, project_column.remove_triggers),
     ]

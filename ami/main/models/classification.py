@@ -8,6 +8,7 @@ from django.utils import timezone
 from ami.base.models import BaseModel, ScoreField, score_constraint
 from ami.main.models.detection import Detection
 from ami.main.models.taxon import Taxon
+from ami.main.project_column import ProjectColumn
 from ami.main.querysets.classification import ClassificationQuerySet
 
 
@@ -20,10 +21,12 @@ class Classification(BaseModel):
     """
 
     project_path = "detection__source_image__project"
+    project_column = "project"
 
     detection = models.ForeignKey(
         Detection, on_delete=models.CASCADE, related_name="classifications"
     )
+    project = ProjectColumn()
     taxon = models.ForeignKey(
         Taxon,
         on_delete=models.SET_NULL,
@@ -83,6 +86,7 @@ class Classification(BaseModel):
     class Meta:
         # Each includes the id, for filtered lists that are sorted from the newest row down.
         indexes = [
+            models.Index(fields=["project", "id"], name="classification_project_id"),
             models.Index(fields=["taxon", "id"], name="classification_taxon_id"),
             models.Index(fields=["algorithm", "id"], name="classification_algorithm_id"),
             models.Index(

@@ -7,6 +7,7 @@ from ami.base.models import BaseModel, ScoreField, score_constraint
 from ami.main.access import ProjectQuerySet
 from ami.main.boxes import BoundingBox
 from ami.main.models.source_image import SourceImage
+from ami.main.project_column import ProjectColumn
 
 if TYPE_CHECKING:
     from ami.main.models.occurrence import Occurrence
@@ -16,10 +17,12 @@ class Detection(BaseModel):
     """One box that a detector drew on a capture."""
 
     project_path = "source_image__project"
+    project_column = "project"
 
     source_image = models.ForeignKey(
         SourceImage, on_delete=models.CASCADE, related_name="detections", verbose_name="capture"
     )
+    project = ProjectColumn()
     bbox = ArrayField(
         models.FloatField(),
         null=True,
@@ -67,6 +70,8 @@ class Detection(BaseModel):
 
     class Meta:
         constraints = [
+            # A unique index, so that changes of the project wait for new classifications.
+            models.UniqueConstraint(fields=["project", "id"], name="detection_project_id"),
             score_constraint("detection_score", name="detection_score_within_0_and_1"),
             # Deferred, so that one statement can swap links.
             models.UniqueConstraint(

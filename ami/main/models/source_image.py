@@ -61,16 +61,17 @@ class SourceImage(BaseModel):
         verbose_name = "capture"
         # Each includes the id, for filtered lists that are sorted from the newest row down.
         indexes = [
-            models.Index(fields=["project", "id"], name="capture_project_id"),
             models.Index(fields=["deployment", "id"], name="capture_deployment_id"),
             models.Index(PATH_KEY, name="capture_path_key"),
             models.Index(FILE_KEY, name="capture_file_key"),
             models.Index(fields=["timestamp"], name="capture_timestamp"),
         ]
         constraints = [
+            # A unique index, so that changes of the project wait for new detections.
+            models.UniqueConstraint(fields=["project", "id"], name="capture_project_id"),
             models.UniqueConstraint(
                 fields=["deployment", "path"], name="capture_unique_deployment_path"
-            )
+            ),
         ]
 
     def __str__(self) -> str:

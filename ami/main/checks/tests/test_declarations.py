@@ -33,6 +33,8 @@ TABLE = {  # as an operator knows them: key → severity, and whether a rule rep
     "taxon_loop": ("error", False),
     "split_occurrence": ("error", False),
     "wrong_project": ("error", True),
+    "stale_project": ("error", True),
+    "without_project": ("warning", False),
     "stale_counts": ("warning", True),
     "box_in_fractions": ("error", False),
     "same_box": ("warning", False),
@@ -47,7 +49,10 @@ def test_every_check_is_registered() -> None:
 
 
 # The checks of other apps are all in one module.
-ELSEWHERE = {"unresolved_labels": "ami.ml.integrity_checks"}
+ELSEWHERE = {
+    "unresolved_labels": "ami.ml.integrity_checks",
+    "without_project": "ami.jobs.integrity_checks",
+}
 
 
 def module_of(check: Check) -> str:
