@@ -15,6 +15,7 @@ BENCHMARKS = (
     "checks",
     "changelists",
     "pages",
+    "members",
     "sign_in",
 )
 # Only if named: it takes hours.

@@ -98,6 +98,13 @@ class BoundedPaginator(Paginator[M]):
         return self._counted > self.LIMIT
 
 
+class RowIds(list[int]):
+    """The ids of rows, which a list counts, slices and copies like a queryset."""
+
+    def _clone(self) -> "RowIds":
+        return self
+
+
 class LargeTableChangeList(ChangeList):
     """Reads the ids of a page first, and then only the page's rows with their counts.
 
@@ -112,7 +119,7 @@ class LargeTableChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         rows = self.queryset
         newest = self._newest_ids()
-        self.queryset = rows if newest is None else newest
+        self.queryset = rows if newest is None else RowIds(newest)
         super().get_results(request)
         self.queryset = rows
         self.has_more = cast("BoundedPaginator[Any]", self.paginator).has_more
