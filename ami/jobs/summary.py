@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import Count, F, FloatField, Max, Min, Q, Sum
+from django.db.models import Aggregate, Count, F, FloatField, Max, Min, Q, Sum, Window
 from django.db.models.functions import Extract
 
 from ami.jobs.engine.work import SAMPLES, Skipped
@@ -13,7 +13,7 @@ from ami.jobs.progress import JobProgress
 from ami.jobs.states import STATUS_OF, JobState, Outcome, PartState
 
 if TYPE_CHECKING:
-    from ami.jobs.models import Job
+    from ami.jobs.models import Job, JobPart
 
 
 # Rows per second, over the running parts.
@@ -46,25 +46,47 @@ class Summary(NamedTuple):
 
 def summary_of(job: "Job") -> Summary:
     """Compute the figures in one query, for any number of parts."""
-    figures = job.parts.aggregate(
-        total=Sum("rows_total", default=0),
-        done=Sum("rows_done", default=0),
-        failed=Sum("rows_failed", default=0),
-        rate=RATE,
-        heartbeat=Max("heartbeat_at"),
-        queued_at=Min("updated_at", filter=Q(state=PartState.QUEUED, is_planned=True)),
+    return _summary(job.parts.aggregate(**_sums()))
+
+
+def summary_and_parts(job: "Job", *, limit: int) -> "tuple[Summary, list[JobPart]]":
+    """The figures with the first unfinished parts, queued ones last, in one query."""
+    sums = {name: Window(aggregate) for name, aggregate in _sums().items()}
+    rows = list(
+        job.parts.annotate(**sums)
+        .alias(is_done=Q(state=PartState.DONE), waits=Q(state=PartState.QUEUED))
+        .order_by("is_done", "waits", "number")
+        .only("job", "number", "state", "rows_done", "rows_total", "attempts", "heartbeat_at")[
+            :limit
+        ]
+    )
+    summary = _summary(vars(rows[0])) if rows else summary_of(job)
+    return summary, [part for part in rows if part.state != PartState.DONE]
+
+
+def _sums() -> dict[str, Aggregate]:
+    return {
+        "total": Sum("rows_total"),
+        "done": Sum("rows_done"),
+        "failed": Sum("rows_failed"),
+        "rate": RATE,
+        "heard_at": Max("heartbeat_at"),
+        "queued_at": Min("updated_at", filter=Q(state=PartState.QUEUED, is_planned=True)),
         **{
             f"parts_{state}": Count("pk", filter=Q(state=state, is_planned=True))
             for state in PartState
         },
-    )
+    }
+
+
+def _summary(figures: Mapping[str, Any]) -> Summary:
     return Summary(
-        rows_total=figures["total"],
-        rows_done=figures["done"],
-        rows_failed=figures["failed"],
+        rows_total=figures["total"] or 0,
+        rows_done=figures["done"] or 0,
+        rows_failed=figures["failed"] or 0,
         states={state: figures[f"parts_{state}"] for state in PartState},
         rate=figures["rate"],
-        heartbeat_at=figures["heartbeat"],
+        heartbeat_at=figures["heard_at"],
         queued_at=figures["queued_at"],
     )
 

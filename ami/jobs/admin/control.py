@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from ami.base.audit import Kind, record
 from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url, state_of
 from ami.jobs.models import Job
+from ami.jobs.states import JobState
 
 NAMED = 10
 
@@ -78,6 +79,9 @@ class ControlMixin(JobPagesMixin):
         verb = next((verb for verb in VERBS if f"_{verb.name}" in request.POST), None)
         if verb and self._ask(request, job, verb):
             _record(request, [job], verb)
+            done = "is being" if job.status == JobState.CANCELING else "was"
+            text = f"Job {job.pk} {done} {verb.done}."
+            self.message_user(request, text, messages.SUCCESS)
         elif verb:
             text = f"Job {job.pk} ({state_of(job).lower()}) was left alone: {verb.only}."
             self.message_user(request, text, messages.WARNING)

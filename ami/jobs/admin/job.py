@@ -95,6 +95,7 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
         context = {
             **self._frame(request, job, title=job.name),
             **self._live(request, job),
+            "reasons": reasons_of(job),
             "has_delete_permission": job.is_final and self.has_delete_permission(request, job),
         }
         return render(request, "admin/jobs/job/page.html", context)
@@ -122,7 +123,6 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
         may_control = self.has_change_permission(request, job)
         may_launch = request.user.has_perm(LAUNCH, job)
         return live_of(job) | {
-            "reasons": reasons_of(job),
             "verbs": [verb for verb in VERBS if may_control and verb.allowed(job)],
             "may_launch": may_launch,
             "applicable": may_launch and job.is_final and offers_for(job).can_apply(job),

@@ -1,17 +1,15 @@
 """What a Job's page shows while it runs, in a fixed number of queries for any number of parts."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.contrib.humanize.templatetags.humanize import intcomma
-from django.db.models import Q
 
 from ami.base.links import EMPTY, list_url
 from ami.jobs.admin.pages import badges
 from ami.jobs.models import Job, JobChange, JobPart
 from ami.jobs.states import RUNNING, JobState, Outcome, PartState
-from ami.jobs.summary import Summary, skipped_in, summary_of
+from ami.jobs.summary import Summary, skipped_in, summary_and_parts
 from ami.jobs.watch.waiting import what_it_waits_for
 from ami.main.models import Classification
 
@@ -33,7 +31,7 @@ class Progress(NamedTuple):
 
 
 def live_of(job: Job) -> dict[str, Any]:
-    summary = summary_of(job)
+    summary, unfinished = summary_and_parts(job, limit=PARTS)
     lines = list(job.logs.order_by("-pk")[: LOG_LINES + 1])
     return {
         "job": job,
@@ -44,7 +42,7 @@ def live_of(job: Job) -> dict[str, Any]:
         "is_nothing": job.outcome == Outcome.NOTHING,
         "warnings": _warnings(job),
         "progress": _progress(job, summary),
-        "parts": _parts(job, summary),
+        "parts": _parts(summary, unfinished),
         "waits": what_it_waits_for(job, summary),
         "took": whole_seconds(job.duration),
         "parameters": _parameters(job.params),
@@ -93,20 +91,12 @@ def _states(states: dict[PartState, int]) -> str | None:
     return ", ".join(f"{intcomma(count)} {state.label.lower()}" for state, count in parts if count)
 
 
-def _parts(job: Job, summary: Summary) -> dict[str, Any] | None:
-    """The first unfinished parts, queued ones last; None for a Job of at most one part."""
+def _parts(summary: Summary, unfinished: list[JobPart]) -> dict[str, Any] | None:
+    """The first unfinished parts; None for a Job of at most one part."""
     undone = sum(summary.states.values()) - summary.states[PartState.DONE]
     if _states(summary.states) is None or not undone:
         return None
-    listed: Iterable[JobPart] = (
-        job.parts.exclude(state=PartState.DONE)
-        .alias(waits=Q(state=PartState.QUEUED))
-        .order_by("waits", "number")
-        .only("job", "number", "state", "rows_done", "rows_total", "attempts", "heartbeat_at")[
-            :PARTS
-        ]
-    )
-    return {"listed": listed, "more": max(0, undone - PARTS)}
+    return {"listed": unfinished, "more": max(0, undone - PARTS)}
 
 
 def _end(job: Job, summary: Summary) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -10,7 +11,7 @@ from django.utils.safestring import SafeString
 from ami.base.admin import LargeTableAdmin
 from ami.base.ids import parse_id
 from ami.base.links import change_url
-from ami.jobs.models import Job
+from ami.jobs.models import Job, JobPart
 from ami.jobs.service import LAUNCH
 from ami.users.models import User
 
@@ -20,7 +21,9 @@ class JobPagesMixin(LargeTableAdmin[Job]):
 
     def _job(self, request: HttpRequest, object_id: str) -> Job:
         """Raises Http404 and PermissionDenied."""
+        planned = Exists(JobPart.objects.filter(job=OuterRef("pk"), is_planned=True))
         jobs = self.get_queryset(request).select_related("project", "user")
+        jobs = jobs.annotate(**{"is_planned": planned})
         pk = parse_id(object_id)
         job = jobs.filter(pk=pk).first() if pk else None
         if job is None:

@@ -160,9 +160,14 @@ class Job(BaseModel):
     def is_final(self) -> bool:
         return self.status in FINAL
 
+    @cached_property
+    def is_planned(self) -> bool:
+        """Whether its parts were planned when this was first asked; a query may annotate it."""
+        return self.parts.filter(is_planned=True).exists()
+
     @property
     def can_pause(self) -> bool:
-        return self.status == JobState.STARTED and self.parts.filter(is_planned=True).exists()
+        return self.status == JobState.STARTED and self.is_planned
 
     @property
     def can_resume(self) -> bool:

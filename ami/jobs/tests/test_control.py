@@ -66,6 +66,7 @@ def test_button_is_obeyed_and_recorded_with_its_user(
     make_parts(job, DONE, QUEUED)
     response = operator.post(page_of(job), {button: ""})
     assert response["Location"] == page_of(job)
+    assert told(response) == [f"Job {job.pk} was {line.partition(' by ')[0].lower()}."]
     job.refresh_from_db()
     assert job.status == after
     assert line in job.logs.values_list("message", flat=True)
@@ -73,6 +74,14 @@ def test_button_is_obeyed_and_recorded_with_its_user(
     assert entry.user.email == "rosa@example.org"
     assert entry.get_change_message() == f"{line.partition(' by ')[0]}."
     assert entry.get_change_message() in operator.get(page_of(job, "history/")).text
+
+
+def test_job_that_still_runs_is_being_canceled(operator: Client) -> None:
+    job = make_job(status=JobState.STARTED)
+    make_parts(job, PartState.RUNNING)
+    assert told(operator.post(page_of(job), {"_cancel": ""})) == [
+        f"Job {job.pk} is being canceled."
+    ]
 
 
 @pytest.mark.parametrize(
