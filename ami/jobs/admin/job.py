@@ -1,25 +1,45 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
-from django.utils.html import format_html
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from ami.base.admin import LargeTableChangeList
 from ami.base.audit import reasons_of
 from ami.base.links import EMPTY, change_link
 from ami.jobs.admin.again import AgainMixin
 from ami.jobs.admin.control import VERBS, ControlMixin
+from ami.jobs.admin.filters import MethodFilter, NoticeFilter, ScopeFilter
 from ami.jobs.admin.journal import JournalMixin, journal_of
 from ami.jobs.admin.live import live_of, whole_seconds
 from ami.jobs.admin.log import LogMixin
-from ami.jobs.admin.offers import offers_for
+from ami.jobs.admin.offers import offers_for, scopes_of
 from ami.jobs.admin.pages import badges
 from ami.jobs.admin.revert import RevertMixin
+from ami.jobs.journal.revert import reverts_of
 from ami.jobs.models import Job
 from ami.jobs.service import LAUNCH, can_run_again
-from ami.jobs.states import Outcome
+
+COUNTERS = 4
+
+
+class JobList(LargeTableChangeList):
+    """A page of Jobs, each with its scope and the Job that has reverted it."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        jobs: list[Any] = list(self.result_list)
+        scopes = scopes_of(jobs, request.user)
+        reverts = reverts_of([job.pk for job in jobs])
+        for job in jobs:
+            job.scope = scopes.get(job.pk)
+            job.reverted_by_job = reverts.get(job.pk)
 
 
 @admin.register(Job)
@@ -27,22 +47,35 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
     """The Jobs that have ended, run or wait. Jobs are started elsewhere and never edited."""
 
     list_display = (
-        "name",
-        "state",
-        "progress_share",
         "id",
+        "method",
+        "scope",
+        "state",
+        "figures",
         "project",
         "user",
-        "created_at",
-        "duration",
+        "date",
     )
-    list_filter = ("status", "outcome", "dry_run", "job_type_key")
+    list_filter = (
+        MethodFilter,
+        ScopeFilter,
+        "status",
+        "outcome",
+        NoticeFilter,
+        "dry_run",
+        ("project", admin.RelatedOnlyFieldListFilter),
+        ("user", admin.RelatedOnlyFieldListFilter),
+        ("created_at", admin.DateFieldListFilter),
+    )
     list_select_related = ("project", "user")
     list_only = (
         "name",
+        "job_type_key",
+        "params",
         "status",
         "outcome",
         "dry_run",
+        "reverts",
         "waits_for",
         "progress",
         "created_at",
@@ -105,24 +138,56 @@ class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
         job = self._job(request, object_id)
         return render(request, "admin/jobs/job/live.html", self._live(request, job))
 
-    @admin.display(description="status", ordering="status")
-    def state(self, job: Job) -> SafeString:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return JobList
+
+    @admin.display(description="method")
+    def method(self, job: Job) -> SafeString:
+        return format_html("<bdi>{}</bdi>", offers_for(job).method(job))
+
+    @admin.display(description="scope")
+    def scope(self, job: Any) -> SafeString:
+        return format_html("<bdi>{}</bdi>", job.scope or EMPTY)
+
+    @admin.display(description="outcome")
+    def state(self, job: Any) -> SafeString:
+        told = badges(job, reverted_by=job.reverted_by_job)
         if job.waits_for_id is None:
-            return badges(job)
-        return format_html("{} (waits for {})", badges(job), change_link(Job, job.waits_for_id))
+            return told
+        return format_html("{} (waits for {})", told, change_link(Job, job.waits_for_id))
 
     @admin.display(description="progress")
-    def progress_share(self, job: Job) -> str:
-        return EMPTY if job.outcome == Outcome.NOTHING else f"{job.progress.fraction:.0%}"
+    def figures(self, job: Job) -> SafeString:
+        """A bar while the Job runs, and its first counters other than 0."""
+        stage = job.progress.work_stage
+        counters = [figure for figure in (stage.figures if stage else []) if figure[1]][:COUNTERS]
+        lines = ((title, intcomma(value)) for title, value in counters)
+        told = format_html_join("", '<span class="job-counter">{}: {}</span>', lines)
+        if job.is_final:
+            return told or EMPTY
+        share = f"{job.progress.fraction:.0%}"
+        return format_html(
+            '<progress max="100" value="{}" aria-label="Progress of Job {}"></progress> {}{}',
+            share.rstrip("%"),
+            job.pk,
+            share,
+            told,
+        )
 
-    @admin.display(description="duration")
-    def duration(self, job: Job) -> str:
-        return whole_seconds(job.duration)
+    @admin.display(description="date", ordering="created_at")
+    def date(self, job: Job) -> SafeString:
+        """When it was queued, and how long it has run."""
+        at = timezone.localtime(job.created_at)
+        took = "" if job.duration is None else whole_seconds(job.duration)
+        return format_html("{} {}<br>{}", f"{at:%Y-%m-%d}", f"{at:%H:%M}", took)
 
     def _live(self, request: HttpRequest, job: Job) -> dict[str, Any]:
         may_control = self.has_change_permission(request, job)
         may_launch = request.user.has_perm(LAUNCH, job)
+        reverted_by = reverts_of([job.pk]).get(job.pk) if job.is_final else None
         return live_of(job) | {
+            "badges": badges(job, reverted_by=reverted_by),
+            "parameters": offers_for(job).parameters(job, request.user),
             "verbs": [verb for verb in VERBS if may_control and verb.allowed(job)],
             "may_launch": may_launch,
             "applicable": may_launch and job.is_final and offers_for(job).can_apply(job),

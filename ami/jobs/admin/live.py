@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from django.contrib.humanize.templatetags.humanize import intcomma
 
 from ami.base.links import EMPTY, list_url
-from ami.jobs.admin.pages import badges
 from ami.jobs.models import Job, JobChange, JobPart
 from ami.jobs.states import RUNNING, JobState, Outcome, PartState
 from ami.jobs.summary import Summary, skipped_in, summary_and_parts
@@ -35,7 +34,6 @@ def live_of(job: Job) -> dict[str, Any]:
     lines = list(job.logs.order_by("-pk")[: LOG_LINES + 1])
     return {
         "job": job,
-        "badges": badges(job),
         "is_running": job.status in RUNNING,
         "is_failed": job.status == JobState.FAILURE,
         "is_crashed": job.outcome == Outcome.CRASHED,
@@ -45,7 +43,6 @@ def live_of(job: Job) -> dict[str, Any]:
         "parts": _parts(summary, unfinished),
         "waits": what_it_waits_for(job, summary),
         "took": whole_seconds(job.duration),
-        "parameters": _parameters(job.params),
         "lines": lines[LOG_LINES - 1 :: -1],
         "has_more_lines": len(lines) > LOG_LINES,
         **(_end(job, summary) if job.is_final else {}),
@@ -126,13 +123,3 @@ def _share(job: Job, summary: Summary) -> str | None:
     if job.dry_run:
         return f"The dry run processed {done} of {total} rows and wrote nothing."
     return f"The run committed {done} of {total} rows, which stay."
-
-
-def _parameters(params: Any) -> list[tuple[str, Any]]:
-    """A Job's parameters by name, including those of its `config`; malformed ones are ignored."""
-    if not isinstance(params, dict):
-        return []
-    config = params.get("config")
-    if not isinstance(config, dict):
-        return list(params.items())
-    return [*((name, params[name]) for name in params if name != "config"), *config.items()]

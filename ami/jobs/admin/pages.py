@@ -64,12 +64,14 @@ def state_of(job: Job) -> str:
     return job.get_outcome_display() or job.get_status_display()
 
 
-def badges(job: Job) -> SafeString:
-    """The Job's state, its warnings, and a mark for a dry run."""
+def badges(job: Job, *, reverted_by: Job | None = None) -> SafeString:
+    """The Job's state, its warnings, a mark for a dry run, and the Job that has reverted it."""
     told = [
         (f"job-status job-status-{(job.outcome or job.status).lower()}", state_of(job)),
         *(("job-warning", f"{param.shown} {param.title.lower()}") for param in job.progress.heeded),
     ]
     if job.dry_run:
         told.append(("job-dry-run", "Dry run"))
+    if reverted_by:
+        told.append(("job-reverted", format_html("Reverted by {}", job_link(reverted_by))))
     return format_html_join(" ", '<span class="{}">{}</span>', told)

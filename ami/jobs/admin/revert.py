@@ -1,6 +1,7 @@
 """The page that shows what a revert will do and asks for confirmation."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +11,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from ami.base.audit import reason_of
+from ami.base.links import change_link
 from ami.jobs.admin.left import left_of
+from ami.jobs.admin.offers import OFFERS, JobOffers
 from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url
 from ami.jobs.journal.revert import (
     JOB_TYPE,
@@ -26,6 +29,26 @@ from ami.jobs.service import LAUNCH
 
 AT_ONCE = 20_000  # the most changes whose revert the page computes itself
 FORETELL = "_foretell"
+
+
+class RevertOffers(JobOffers):
+    """What the admin tells of reverts."""
+
+    name = "Revert"
+
+    def scopes(self, jobs: Sequence[Job], user: Any) -> dict[int, str]:
+        return {job.pk: change_link(Job, _reverted(job)) for job in jobs}
+
+    def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
+        return [("Job", change_link(Job, _reverted(job)))]
+
+
+OFFERS.register(JOB_TYPE, RevertOffers())
+
+
+def _reverted(job: Job) -> Any:
+    """The id of the Job that a revert undoes, or would undo; None if it was deleted."""
+    return job.reverts_id or (job.params.get("job") if isinstance(job.params, dict) else None)
 
 
 class RevertMixin(JobPagesMixin):

@@ -120,6 +120,8 @@ def _open(part: JobPart, work: PlannedWork | WholeWork) -> bool:
         return True
     if isinstance(work, PlannedWork):
         basis.fix(work)
+    for sentence in work.decisions():
+        job.logger.info("%s", sentence)
     if reason := work.nothing_to_do():
         job.logger.info("Nothing to do: %s", reason)
         transitions.finish(part, Outcome.NOTHING, error=reason)

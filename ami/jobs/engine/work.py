@@ -55,6 +55,10 @@ class Work(ABC):
         """
         return None
 
+    def decisions(self) -> list[str]:
+        """What decides the run, as sentences for its log: options, and what it consults."""
+        return []
+
     def count_anew(self) -> None:
         """Set all counters to 0."""
         self.counts: Counter[str] = Counter(dict.fromkeys(self.counters, 0))

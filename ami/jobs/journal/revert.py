@@ -1,15 +1,16 @@
 """Revert a Job: a Job of its own that restores what the other Job's journal records."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from ami.base.audit import Kind, record
 from ami.jobs.engine.registry import JOB_TYPES
 from ami.jobs.engine.work import Planned, PlannedWork
 from ami.jobs.journal.undo import Portion, Undone, plan_portions, touched_by, undo
-from ami.jobs.models import Job
+from ami.jobs.models import Job, JobChange
 from ami.jobs.service import create_jobs
 from ami.jobs.states import STOPPED_SHORT, JobFailedError, JobState
 from ami.main.models import Detection
@@ -74,8 +75,29 @@ def _has_undone_nothing(revert: Job) -> bool:
 
 def is_undone(job: Job) -> bool:
     """Whether a revert of `job` has succeeded and was not itself reverted."""
-    revert = standing_revert(job)
-    return revert is not None and revert.status == JobState.SUCCESS
+    return job.pk in reverts_of([job.pk])
+
+
+def reverts_of(job_ids: Collection[int]) -> dict[int, Job]:
+    """The reverts that have succeeded and stand, by the id of the Job that they have reverted.
+
+    One query, and one more for each level of reverts of reverts.
+    """
+    wrote = Exists(JobChange.objects.filter(job=OuterRef("pk")).exclude(kind=JobChange.Kind.LEFT))
+    newest: QuerySet[Any] = (
+        Job.objects.filter(reverts__in=job_ids)
+        .order_by("reverts_id", "-pk")
+        .distinct("reverts_id")
+        .annotate(wrote=wrote)
+        .only("reverts", "name", "status", "outcome", "pruned_at")
+    )
+    done = [
+        revert
+        for revert in newest
+        if revert.status == JobState.SUCCESS and (revert.pruned_at or revert.wrote)
+    ]
+    undone = reverts_of([revert.pk for revert in done]) if done else {}
+    return {revert.reverts_id: revert for revert in done if revert.pk not in undone}
 
 
 def request_revert(job: Job, *, user: User | None = None, reason: str = "") -> Job:

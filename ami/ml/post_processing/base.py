@@ -1,5 +1,6 @@
 """The base class of every method: a key, a name, a schema of options, and `process(batch)`."""
 
+import json
 import logging
 from abc import ABC
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from ami.main.determinations import update_determinations
 from ami.main.models import Detection
 from ami.ml.models import Algorithm, AlgorithmTaskType
 from ami.ml.post_processing.batches import OCCURRENCE, Batch, Unit, plan_batches
-from ami.ml.post_processing.scopes import Chosen, chosen_scope
+from ami.ml.post_processing.scopes import Chosen, chosen_scope, written_options
 
 
 class BasePostProcessingTask(PlannedWork):
@@ -99,6 +100,12 @@ class BasePostProcessingTask(PlannedWork):
 
     def nothing_to_do(self) -> str | None:
         return self.nothing_in(self.scope)
+
+    def decisions(self) -> list[str]:
+        """The options with their labels; a method adds what it consults."""
+        options = written_options(self.config_schema, json.loads(self.config.json()))
+        told = "; ".join(f"{label}: {value}" for label, value in options)
+        return [f"Options: {told}."] if told else []
 
     def run(self) -> None:
         """Process the chosen scope in this process, with one transaction per batch."""
@@ -207,6 +214,9 @@ class OwnRun(WholeWork):
 
     def nothing_to_do(self) -> str | None:
         return self.task.nothing_to_do()
+
+    def decisions(self) -> list[str]:
+        return self.task.decisions()
 
 
 def get_author(key: str, *, name: str, **fields: Any) -> Algorithm:

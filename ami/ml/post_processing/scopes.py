@@ -196,14 +196,15 @@ def written_options(config_schema: type[BaseModel], config: Any) -> list[tuple[s
     stored = config if isinstance(config, dict) else {}
     written = ((option, stored.get(option.name)) for option in options_of(config_schema))
     return [
-        (label_of(option), _written(option, value))
+        (label_of(option), written_value(option, value))
         for option, value in written
         if value not in (None, "", [], {})
     ]
 
 
-def _written(option: ModelField, value: Any) -> str:
-    if (model := _model_of(option)) is not None and isinstance(value, int):
+def written_value(option: ModelField, value: Any) -> str:
+    """The value of an option as people write it."""
+    if (model := model_of(option)) is not None and isinstance(value, int):
         return str(model._default_manager.filter(pk=value).first() or f"deleted ({value})")
     if isinstance(value, dict):
         return ", ".join(f"{str(key).capitalize()} {one}" for key, one in value.items())
@@ -212,7 +213,8 @@ def _written(option: ModelField, value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _model_of(option: ModelField) -> Any:
+def model_of(option: ModelField) -> Any:
+    """The model whose rows an option names by their ids; None if it names none."""
     kind = option.type_
     return kind.model if isinstance(kind, type) and issubclass(kind, RowId) else None
 
@@ -224,7 +226,7 @@ def missing_rows(config: BaseModel, *, user: User | None = None) -> list[tuple[s
     """
     faults: list[tuple[str | None, str]] = []
     for name, option in config.__fields__.items():
-        model, value = _model_of(option), getattr(config, name)
+        model, value = model_of(option), getattr(config, name)
         if model is None or value is None:
             continue
         asked = {value} if isinstance(value, int) else set(value)

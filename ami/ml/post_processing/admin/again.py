@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -15,6 +15,7 @@ from ami.jobs.admin.offers import OFFERS, JobOffers
 from ami.jobs.models import Job
 from ami.jobs.service import RunAgainRefusedError
 from ami.jobs.states import JobFailedError
+from ami.ml.post_processing.admin import parameters
 from ami.ml.post_processing.admin.actions import PostProcessingAction
 from ami.ml.post_processing.admin.selection import MAX_ROWS
 from ami.ml.post_processing.again import apply, can_apply
@@ -25,7 +26,22 @@ from ami.users.models import User
 
 
 class MethodOffers(JobOffers):
-    """Run again on the confirmation page, and apply dry runs."""
+    """Run again on the confirmation page, and apply dry runs; tell methods, scopes and options."""
+
+    def method(self, job: Job) -> str:
+        return parameters.method_of(job)
+
+    def methods(self, job_type: str) -> dict[str, tuple[str, Q]]:
+        return parameters.methods()
+
+    def kinds_of_scope(self) -> dict[str, tuple[str, Q]]:
+        return parameters.kinds_of_scope()
+
+    def scopes(self, jobs: Sequence[Job], user: Any) -> dict[int, str]:
+        return parameters.scope_links(jobs, user)
+
+    def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
+        return parameters.parameters(job, user)
 
     def options_page(
         self, request: HttpRequest, jobs: Sequence[Job], *, site: AdminSite

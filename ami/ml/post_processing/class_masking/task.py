@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from pydantic import Field
 
 from ami.base.ids import RowId
+from ami.base.words import counted
 from ami.jobs.engine.work import Planned
 from ami.jobs.states import JobFailedError
 from ami.main.models import Classification, Detection, TaxaList
@@ -29,6 +30,7 @@ from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, TaxaListId, existing_row
 
 MAX_NAME = 255
+LABELS = 20  # the kept labels that the log lists
 # The names under which a page lists what a run consulted.
 LISTED = "Taxa list"
 AUTHOR = "Algorithm of the results"
@@ -163,6 +165,20 @@ class ClassMaskingTask(BasePostProcessingTask):
             AUTHOR: author_fields(source, taxa_list, reweight=self.config.reweight),
             **consult_masking(source, taxa_list, rows),
         }
+
+    def decisions(self) -> list[str]:
+        """Also which labels the list keeps."""
+        labels = self.maps.of_algorithm(self.config.algorithm_id)
+        if labels is None:
+            return super().decisions()
+        keeps = labels.within(self.listed)
+        kept = [label for label, stays in zip(labels.labels, keeps, strict=True) if stays]
+        named = ", ".join(kept[:LABELS]) + (", …" if len(kept) > LABELS else "")
+        return [
+            *super().decisions(),
+            f"The list keeps {len(kept):,} of {counted(len(keeps), 'label')}"
+            f"{f': {named}' if named else ''}.",
+        ]
 
     @cached_property
     def maps(self) -> CategoryMaps:

@@ -1,0 +1,136 @@
+"""How the pages of Jobs show the rows and the options of methods."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Model, Q
+from django.utils.html import format_html, format_html_join
+from pydantic.fields import ModelField
+
+from ami.base.access import visible_rows_of
+from ami.base.links import change_link
+from ami.jobs.models import Job
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
+from ami.ml.post_processing.scopes import (
+    SCOPES,
+    Scope,
+    label_of,
+    model_of,
+    options_of,
+    written_value,
+)
+from ami.ml.post_processing.service import JOB_TYPE
+
+LINKED = 5  # the rows of a scope that a page links to
+
+
+def method_of(job: Job) -> str:
+    """The name of the method, its key if it is not registered, or else the name of the Job."""
+    key = job.params.get("task") if isinstance(job.params, dict) else None
+    task_cls = POSTPROCESSING_TASKS.get(key) if isinstance(key, str) else None
+    return task_cls.name if task_cls else str(key or job.name)
+
+
+def methods() -> dict[str, tuple[str, Q]]:
+    """The methods as choices of a filter."""
+    return {
+        key: (task_cls.name, Q(job_type_key=JOB_TYPE, params__task=key))
+        for key, task_cls in POSTPROCESSING_TASKS.items()
+    }
+
+
+def kinds_of_scope() -> dict[str, tuple[str, Q]]:
+    """The scopes as choices of a filter."""
+    return {
+        scope.field: (
+            str(scope.model._meta.verbose_name_plural).capitalize(),
+            Q(job_type_key=JOB_TYPE, params__config__has_any_keys=_names(scope)),
+        )
+        for scope in SCOPES
+    }
+
+
+def scope_links(jobs: Sequence[Job], user: Any) -> dict[int, str]:
+    """Links to the rows that each Job ran on, in one query per kind of scope."""
+    chosen = {job.pk: found for job in jobs if (found := _chosen(job))}
+    ids: dict[type[Model], set[int]] = defaultdict(set)
+    for scope, pks in chosen.values():
+        ids[scope.model].update(pks[:LINKED])
+    rows = {model: visible_rows_of(model, user).in_bulk(pks) for model, pks in ids.items()}
+    return {pk: _links(scope.model, pks, rows[scope.model]) for pk, (scope, pks) in chosen.items()}
+
+
+def parameters(job: Job, user: Any) -> list[tuple[str, Any]]:
+    """The method, its scope and the options that are set, with their labels.
+
+    Parameters of a method that is not registered, or that name no scope, are shown as stored.
+    """
+    chosen = _chosen(job)
+    task_cls = POSTPROCESSING_TASKS.get(job.params["task"]) if chosen else None
+    if task_cls is None:
+        return _stored(job.params)
+    config = job.params["config"]
+    return [
+        ("Method", task_cls.name),
+        ("Scope", scope_links([job], user)[job.pk]),
+        *(
+            (label_of(option), _value(option, config[option.name], user))
+            for option in options_of(task_cls.config_schema)
+            if config.get(option.name) not in (None, "", [], {})
+        ),
+    ]
+
+
+def _names(scope: Scope) -> list[str]:
+    return [name for name in (scope.field, scope.several) if name]
+
+
+def _chosen(job: Job) -> tuple[Scope, list[int]] | None:
+    """The scope and the ids of its rows; None if the parameters are malformed."""
+    params = job.params if isinstance(job.params, dict) else {}
+    config = params.get("config")
+    if not (isinstance(config, dict) and isinstance(params.get("task"), str)):
+        return None
+    for scope in SCOPES:
+        for name in _names(scope):
+            value = config.get(name)
+            listed = value if isinstance(value, list) else [value]
+            ids = [pk for pk in listed if isinstance(pk, int)]
+            if ids and ids == listed:
+                return scope, ids
+    return None
+
+
+def _links(model: type[Model], ids: list[int], rows: dict[int, Any]) -> str:
+    noun = str(model._meta.verbose_name).capitalize()
+    links = format_html_join(
+        ", ", "{}", ((_link(model, pk, rows.get(pk), noun),) for pk in ids[:LINKED])
+    )
+    more = len(ids) - LINKED
+    return format_html("{} and {} more", links, f"{more:,}") if more > 0 else links
+
+
+def _link(model: type[Model], pk: int, row: Any, noun: str) -> str:
+    """A link to the row if the person may see it, else its id."""
+    if row is None:
+        return f"{noun} {pk}"
+    name = str(row)
+    return change_link(model, pk, name if name.startswith(noun) else f"{noun} {name}")
+
+
+def _value(option: ModelField, value: Any, user: Any) -> str:
+    """The value of an option, with links to the rows that it names."""
+    ids = value if isinstance(value, list) else [value]
+    if (model := model_of(option)) is None or not all(isinstance(pk, int) for pk in ids):
+        return written_value(option, value)
+    return _links(model, ids, visible_rows_of(model, user).in_bulk(ids))
+
+
+def _stored(params: Any) -> list[tuple[str, Any]]:
+    if not isinstance(params, dict):
+        return []
+    config = params.get("config")
+    if not isinstance(config, dict):
+        return list(params.items())
+    return [*((name, params[name]) for name in params if name != "config"), *config.items()]
