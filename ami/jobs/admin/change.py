@@ -1,4 +1,3 @@
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -7,7 +6,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import F, FloatField, Func, JSONField, Model, QuerySet, TextField, Value
+from django.db.models import F, FloatField, Func, JSONField, Model, Q, QuerySet, TextField, Value
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -15,18 +14,25 @@ from django.utils.text import Truncator
 
 from ami.base.admin import LargeTableAdmin, LargeTableChangeList
 from ami.base.ids import parse_id
-from ami.base.links import EMPTY, change_link
+from ami.base.links import EMPTY, change_link, list_url
+from ami.jobs.admin.change_filters import (
+    OccurrenceFilter,
+    TableFilter,
+    TransitionFilter,
+    WarningFilter,
+    filtered_job,
+)
+from ami.jobs.admin.crops import crop_link
+from ami.jobs.admin.known import known_rows, targets
 from ami.jobs.admin.left import Causes
-from ami.jobs.journal.triggers import JOURNALED
 from ami.jobs.models import Job, JobChange
-from ami.jobs.models.change import HAS_WARNINGS, WARNINGS
-from ami.main.models import Taxon
-from ami.ml.models import Algorithm
+from ami.jobs.models.change import NAMES_CHANGED
+from ami.main.models import Occurrence, Taxon
 
+TAXA = 100  # the most taxa that a search looks for
 VECTORS = ["logits", "scores", "similarity_vector"]
 LONGEST = 80
 IMPLIED = ("id", "job_id", "timestamp")
-NAMED = (Taxon, Algorithm)
 
 # The column that names the row to which a row of this table belongs. A page shows that row where
 # the row itself does not exist.
@@ -44,41 +50,6 @@ def _narrow(field: str) -> Func:
     return Func(F(field), names, template=template, arg_joiner=" - ", output_field=JSONField())
 
 
-class TableFilter(admin.SimpleListFilter):
-    """Filter by table. Django's own filter would read every row to find the tables."""
-
-    title = "table"
-    parameter_name = "table"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        tables = [apps.get_model(label)._meta for label in JOURNALED]
-        return [(meta.label_lower, str(meta.verbose_name_plural)) for meta in tables]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[JobChange]) -> QuerySet[JobChange]:
-        return queryset.filter(model=self.value()) if self.value() else queryset
-
-
-class WarningFilter(admin.SimpleListFilter):
-    """Filter by the warnings of the Job that the page is filtered by."""
-
-    title = "warning"
-    parameter_name = "warning"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        pk = parse_id(request.GET.get("job__id__exact", ""))
-        jobs = Job.objects.for_user(request.user)
-        job = jobs.only("progress").filter(pk=pk).first() if pk else None
-        return [(param.key, param.title) for param in job.progress.heeded] if job else []
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[JobChange]) -> QuerySet[JobChange]:
-        if not self.value():
-            return queryset
-        created = queryset.filter(
-            HAS_WARNINGS, kind=JobChange.Kind.CREATED, model="main.classification"
-        )
-        return created.alias(warnings=WARNINGS).filter(warnings__contains=[self.value()])
-
-
 class JobChangeList(LargeTableChangeList):
     """A page of changes, each with the existing rows that it can link to."""
 
@@ -94,8 +65,9 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     annotations = {"former": _narrow("before"), "present": _narrow("after")}
     list_only = ("kind", "model", "object_id", "created_at", "job__dry_run")
     list_select_related = ("job",)
-    list_display = ("job_link", "kind_label", "row", "what", "created_at")
-    list_filter = ("kind", TableFilter, WarningFilter)
+    list_display = ("job_link", "crop", "kind_label", "row", "what", "occurrence", "created_at")
+    list_filter = ("kind", TableFilter, OccurrenceFilter, TransitionFilter, WarningFilter)
+    search_help_text = "Search by the id of a row, or by a name that an occurrence had or has."
     list_display_links = None
     actions = None
     readonly_fields = ()
@@ -120,11 +92,9 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Add the Job that the filter names to the title."""
-        pk = parse_id(request.GET.get("job__id__exact", ""))
-        jobs = Job.objects.for_user(request.user)
-        job = jobs.only("dry_run").filter(pk=pk).first() if pk else None
-        if job:
-            title = f"What Job {pk} would change" if job.dry_run else f"Changes of Job {pk}"
+        if job := filtered_job(request):
+            named = f"Job {job.pk}"
+            title = f"What {named} would change" if job.dry_run else f"Changes of {named}"
             extra_context = {**(extra_context or {}), "title": title}
         return super().changelist_view(request, extra_context)
 
@@ -136,6 +106,38 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
         columns = super().get_list_display(request)
         named = {"job_link"} if "job__id__exact" in request.GET else set()
         return [column for column in columns if column not in named]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find changes by the id of the changed row, or by taxa before and after."""
+        term = search_term.strip()
+        if term.isdecimal():
+            pk = parse_id(term)
+            return (queryset.none() if pk is None else queryset.filter(object_id=pk)), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        taxa = Taxon.objects.filter(name__icontains=term).order_by("pk")
+        ids = list(taxa.values_list("pk", flat=True)[: TAXA + 1])
+        if len(ids) > TAXA:
+            self.tell_more(request, TAXA, "taxa match")
+        named = Q(taxon_before__in=ids[:TAXA]) | Q(taxon_after__in=ids[:TAXA])
+        return queryset.filter(NAMES_CHANGED, named)
+
+    @admin.display(description="crop")
+    def crop(self, change: Any) -> SafeString:
+        return crop_link(change.place.detection)
+
+    @admin.display(description="occurrence")
+    def occurrence(self, change: Any) -> str:
+        """The occurrence of the row, and a link to what the Job changed of it."""
+        pk = change.place.occurrence
+        if pk not in change.known[Occurrence]:
+            return EMPTY if pk is None else str(pk)
+        url = list_url(JobChange, job__id__exact=change.job_id, occurrence=pk)
+        link = change_link(Occurrence, pk, pk)
+        return format_html('{} (<a href="{}">its changes</a>)', link, url)
 
     @admin.display(description="kind", ordering="kind")
     def kind_label(self, change: JobChange) -> str:
@@ -199,9 +201,11 @@ def _what(change: Any) -> SafeString:
 def _with_known_rows(changes: Iterable[Any]) -> list[Any]:
     """The changes, each with the existing rows that it names, and the cause of a row left alone."""
     listed = list(changes)
-    known = _known(listed)
+    known = known_rows((c.model, c.object_id, c.former, c.present) for c in listed)
     for change in listed:
         change.known = known
+        model = apps.get_model(change.model)
+        change.place = known.place(model, change.object_id, change.present, change.former)
     left = [change for change in listed if change.kind == JobChange.Kind.LEFT]
     causes = Causes((c.present.get("job") for c in left), (c.present.get("user") for c in left))
     for change in left:
@@ -228,7 +232,7 @@ def _value(change: Any, column: str, value: Any, *, is_new: bool = False) -> str
     """A column's value. A missing row is called new if `is_new`: a dry run does not keep rows."""
     if value is None:
         return EMPTY
-    if target := _targets(change.model).get(column):
+    if target := targets(change.model).get(column):
         if value in change.known[target]:
             return change_link(target, value, change.known[target][value])
         noun = str(target._meta.verbose_name)
@@ -251,32 +255,3 @@ def _numbers(label: str) -> set[str]:
     """The columns of floating-point numbers, which the page shows with 6 digits."""
     fields: Any = apps.get_model(label)._meta.concrete_fields
     return {field.column for field in fields if isinstance(field, FloatField)}
-
-
-@cache
-def _targets(label: str) -> dict[str, type[Model]]:
-    """The models that a journaled table refers to, by column."""
-    fields: Any = apps.get_model(label)._meta.concrete_fields
-    return {field.column: field.related_model for field in fields if field.related_model}
-
-
-def _known(changes: Iterable[Any]) -> dict[type[Model], dict[int, str | None]]:
-    """The existing rows that `changes` name, with the names of taxa and algorithms.
-
-    One query per table. Rows that a dry run created or that were deleted since do not exist.
-    """
-    ids: dict[type[Model], set[int]] = defaultdict(set)
-    for change in changes:
-        ids[apps.get_model(change.model)].add(change.object_id)
-        for column, target in _targets(change.model).items():
-            for side in (change.former, change.present):
-                if (pk := (side or {}).get(column)) is not None:
-                    ids[target].add(pk)
-    return {
-        model: dict(
-            model._default_manager.filter(pk__in=pks).values_list(
-                "pk", "name" if model in NAMED else Value(None, output_field=TextField())
-            )
-        )
-        for model, pks in ids.items()
-    }

@@ -15,8 +15,9 @@ from ami.base.audit import reasons_of
 from ami.base.links import EMPTY, change_link
 from ami.jobs.admin.again import AgainMixin
 from ami.jobs.admin.control import VERBS, ControlMixin
+from ami.jobs.admin.export import ExportMixin
 from ami.jobs.admin.filters import MethodFilter, NoticeFilter, ScopeFilter
-from ami.jobs.admin.journal import JournalMixin, journal_of
+from ami.jobs.admin.journal import journal_of
 from ami.jobs.admin.live import live_of, whole_seconds
 from ami.jobs.admin.log import LogMixin
 from ami.jobs.admin.offers import offers_for, scopes_of
@@ -43,7 +44,7 @@ class JobList(LargeTableChangeList):
 
 
 @admin.register(Job)
-class JobAdmin(ControlMixin, JournalMixin, RevertMixin, LogMixin, AgainMixin):
+class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
     """The Jobs that have ended, run or wait. Jobs are started elsewhere and never edited."""
 
     list_display = (

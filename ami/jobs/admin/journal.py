@@ -1,38 +1,26 @@
 """What a Job's page shows of its journal."""
 
-import csv
-from collections.abc import Iterable, Iterator
-from io import StringIO
-from itertools import islice
 from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db import connection
-from django.db.models import Count, TextField
-from django.db.models.functions import Cast
-from django.http import HttpRequest, StreamingHttpResponse
+from django.db.models import Count
 
 from ami.base.links import list_url
+from ami.jobs.admin.crops import crops_of
 from ami.jobs.admin.left import left_tables
-from ami.jobs.admin.pages import JobPagesMixin
 from ami.jobs.journal.revert import refusal, standing_revert
 from ami.jobs.models import Job, JobChange
-from ami.jobs.models.change import WARNINGS
 
 TRANSITIONS = 10
-ROWS_AT_ONCE = 2_000
-COLUMNS = ("id", "created_at", "kind", "model", "object_id")
-SIDES = ("before", "after")  # as the text that PostgreSQL makes of JSON
 
 # Count the occurrences by their taxon before and after the run; the totals cover all groups. Taxa
 # that do not exist share one name, because a dry run creates its new taxa in each batch.
 TRANSITION = """
 WITH pair AS (
-    SELECT (before->>'determination_id')::bigint AS before_id,
-           (after->>'determination_id')::bigint AS after_id, count(*) AS occurrences
+    SELECT taxon_before AS before_id, taxon_after AS after_id, count(*) AS occurrences
     FROM jobs_jobchange
-    WHERE job_id = %s AND kind = 'changed' AND model = 'main.occurrence'
-      AND after ? 'determination_id'
+    WHERE job_id = %s AND (taxon_before IS NOT NULL OR taxon_after IS NOT NULL)
     GROUP BY 1, 2
 ), transition AS (
     SELECT former.id AS taxon_before, present.id AS taxon_after,
@@ -62,9 +50,21 @@ class Transition(NamedTuple):
     kinds: int
     total: int
 
+    @property
+    def key(self) -> str:
+        """How the list of changes is filtered by it; empty if one of the taxa does not exist."""
+        gone = [
+            name is not None and pk is None
+            for pk, name in (
+                (self.taxon_before, self.name_before),
+                (self.taxon_after, self.name_after),
+            )
+        ]
+        return "" if any(gone) else f"{self.taxon_before or 0}-{self.taxon_after or 0}"
+
 
 def journal_of(job: Job) -> dict[str, Any]:
-    """What the page shows of the changes of a Job that has ended, in three queries."""
+    """What the page shows of the changes of a Job that has ended, in a fixed number of queries."""
     counted = job.changes.order_by("kind", "model").values_list("kind", "model")
     transitions = transitions_of(job)
     counts = list(counted.annotate(rows=Count("pk")))
@@ -80,6 +80,7 @@ def journal_of(job: Job) -> dict[str, Any]:
         ],
         "all_url": list_url(JobChange, job__id__exact=job.pk),
         "transitions": transitions,
+        "rows": _rows(job, transitions),
         "more": _rest(transitions),
         "revert": standing_revert(job),
         "revertible": refusal(job) is None,
@@ -96,6 +97,20 @@ def transitions_of(job: Job, most: int = TRANSITIONS) -> list[Transition]:
         return [Transition(*row) for row in cursor.fetchall()]
 
 
+def _rows(job: Job, transitions: list[Transition]) -> list[dict[str, Any]]:
+    """The transitions, each with the URL of its changes and its first crops."""
+    taxa = {one: (one.taxon_before, one.taxon_after) for one in transitions if one.key}
+    crops = crops_of(job, list(taxa.values()))
+    return [
+        {
+            "transition": one,
+            "url": one.key and list_url(JobChange, job__id__exact=job.pk, transition=one.key),
+            "crops": crops[taxa[one]] if one in taxa else "",
+        }
+        for one in transitions
+    ]
+
+
 def _rest(transitions: list[Transition]) -> dict[str, int] | None:
     """What the list of transitions leaves out."""
     if not transitions or transitions[0].kinds <= len(transitions):
@@ -103,35 +118,3 @@ def _rest(transitions: list[Transition]) -> dict[str, int] | None:
     shown = sum(transition.occurrences for transition in transitions)
     first = transitions[0]
     return {"kinds": first.kinds - len(transitions), "occurrences": first.total - shown}
-
-
-def csv_chunks(job: Job) -> Iterator[str]:
-    """The journal of a Job as CSV: one line per change, the oldest first, 2,000 lines at a time.
-
-    The last column names the figures that warn of a created row.
-    """
-    sides = [Cast(side, TextField()) for side in SIDES]
-    rows = job.changes.order_by("pk").values_list(*COLUMNS, *sides, WARNINGS)
-    lines = rows.iterator(chunk_size=ROWS_AT_ONCE)
-    yield _csv([(*COLUMNS, *SIDES, "warnings")])
-    while some := list(islice(lines, ROWS_AT_ONCE)):
-        yield _csv([*change, ", ".join(warnings or [])] for *change, warnings in some)
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> str:
-    text = StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
-
-
-class JournalMixin(JobPagesMixin):
-    """The export of a Job's changes."""
-
-    def changes_view(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
-        """Every change of a Job as CSV, streamed."""
-        job = self._job(request, object_id)
-        return StreamingHttpResponse(
-            csv_chunks(job),
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="job-{job.pk}-changes.csv"'},
-        )

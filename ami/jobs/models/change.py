@@ -1,7 +1,7 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast
 from django.db.models.lookups import Contains
@@ -15,6 +15,21 @@ METADATA = KeyTextTransform("metadata", "after")
 WARNINGS = KeyTransform("warnings", Cast(METADATA, models.JSONField()))
 # The condition of the index of the few rows with warnings. A query must repeat it to use the index.
 HAS_WARNINGS = Q(Contains(METADATA, '"warnings"'))
+
+
+NAMES_CHANGED = Q(taxon_before__isnull=False) | Q(taxon_after__isnull=False)
+
+
+def _determination(side: str) -> models.GeneratedField:
+    """The taxon that a changed occurrence had, or has; a column, so that an index can hold it."""
+    taxon = Cast(KeyTextTransform("determination_id", side), models.BigIntegerField())
+    is_one = Q(kind="changed", model="main.occurrence")
+    return models.GeneratedField(
+        expression=Case(When(is_one, then=taxon)),
+        output_field=models.BigIntegerField(null=True),
+        db_persist=True,
+        null=True,
+    )
 
 
 class JobChange(models.Model):
@@ -58,6 +73,8 @@ class JobChange(models.Model):
         help_text="A hash of the rows that the determination was based on at the time.",
     )
     created_at = models.DateTimeField("time", default=timezone.now)
+    taxon_before = _determination("before")
+    taxon_after = _determination("after")
 
     objects: ClassVar[ProjectQuerySet["JobChange"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -71,6 +88,11 @@ class JobChange(models.Model):
                 fields=["job", "id"], condition=models.Q(kind="left"), name="jobchange_left"
             ),
             models.Index(fields=["job", "id"], name="jobchange_warned", condition=HAS_WARNINGS),
+            models.Index(
+                fields=["job", "taxon_before", "taxon_after", "id"],
+                name="jobchange_taxa",
+                condition=NAMES_CHANGED,
+            ),
             models.Index(fields=["object_id", "id"], name="jobchange_object_id"),
         ]
 

@@ -1,0 +1,115 @@
+"""The changes of a Job as CSV."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from io import StringIO
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.apps import apps
+from django.db.models import BigIntegerField, QuerySet, TextField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.html import strip_tags
+
+from ami.jobs.admin.known import known_rows
+from ami.jobs.admin.offers import offers_for
+from ami.jobs.admin.pages import JobPagesMixin
+from ami.jobs.models import Job
+from ami.jobs.models.change import WARNINGS
+from ami.main.models import Taxon
+from ami.main.pictures import crop_url
+
+ROWS_AT_ONCE = 2_000
+COLUMNS = ("id", "created_at", "kind", "model", "object_id")
+SIDES = ("before", "after")  # as the text that PostgreSQL makes of JSON
+LINKED = ("detection_id", "occurrence_id")
+ADDED = ("warnings", "name_before", "name_after", "detection", "occurrence", "crop")
+OF_JOB = ("job", "run", "options")
+
+
+class _Line(NamedTuple):
+    """A change, with what leads to its names and its place."""
+
+    columns: tuple[Any, ...]
+    linked: dict[str, int | None]
+    taxa: tuple[int | None, int | None]
+    warnings: list[str] | None
+
+
+def csv_chunks(
+    job: Job, *, options: str = "", address: Callable[[str], str] = str
+) -> Iterator[str]:
+    """The journal of a Job as CSV: one line per change, the oldest first, 2,000 lines at a time.
+
+    `warnings` names the figures that warn of a created row. `address` makes a URL absolute.
+    """
+    lines = iter(map(_line, _rows(job).iterator(chunk_size=ROWS_AT_ONCE)))
+    yield _csv([(*COLUMNS, *SIDES, *ADDED, *OF_JOB)])
+    of_job = (job.pk, job.name, options)
+    while some := list(islice(lines, ROWS_AT_ONCE)):
+        yield _csv((*line, *of_job) for line in _told(some, address))
+
+
+def _rows(job: Job) -> QuerySet[Any, Any]:
+    sides = [Cast(side, TextField()) for side in SIDES]
+    linked = [_id(name) for name in LINKED]
+    taxa = [_id("determination_id", "taxon_id", sides=[side]) for side in SIDES]
+    rows = job.changes.order_by("pk")
+    return rows.values_list(*COLUMNS, *sides, *linked, *taxa, WARNINGS)
+
+
+def _id(*names: str, sides: Iterable[str] = ("after", "before")) -> Any:
+    """The first of these values in the sides of a change."""
+    found = [
+        Cast(KeyTextTransform(name, side), BigIntegerField()) for side in sides for name in names
+    ]
+    return Coalesce(*found)
+
+
+def _line(row: tuple[Any, ...]) -> _Line:
+    *columns, detection, occurrence, before, after, warnings = row
+    linked = dict(zip(LINKED, (detection, occurrence), strict=True))
+    return _Line(tuple(columns), linked, (before, after), warnings)
+
+
+def _told(lines: list[_Line], address: Callable[[str], str]) -> Iterator[tuple[Any, ...]]:
+    """The lines with names and places, in one query per table."""
+    known = known_rows(
+        (label, pk, line.linked, None) for line in lines for label, pk in [_key(line)]
+    )
+    taxa = {pk for line in lines for pk in line.taxa if pk}
+    names = dict(Taxon.objects.filter(pk__in=taxa).values_list("pk", "name"))
+    for line in lines:
+        label, pk = _key(line)
+        place = known.place(apps.get_model(label), pk, line.linked)
+        before, after = (names.get(taxon or 0, "") for taxon in line.taxa)
+        crop = address(crop_url(place.detection)) if place.detection else ""
+        warnings = ", ".join(line.warnings or [])
+        yield (*line.columns, warnings, before, after, *place, crop)
+
+
+def _key(line: _Line) -> tuple[str, int]:
+    return line.columns[COLUMNS.index("model")], line.columns[COLUMNS.index("object_id")]
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> str:
+    text = StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+class ExportMixin(JobPagesMixin):
+    """The export of a Job's changes."""
+
+    def changes_view(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
+        """Every change of a Job as CSV, streamed."""
+        job = self._job(request, object_id)
+        parameters = offers_for(job).parameters(job, request.user)
+        options = "; ".join(f"{label}: {strip_tags(str(value))}" for label, value in parameters)
+        return StreamingHttpResponse(
+            csv_chunks(job, options=options, address=request.build_absolute_uri),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="job-{job.pk}-changes.csv"'},
+        )
