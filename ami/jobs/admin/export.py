@@ -1,9 +1,8 @@
 """The changes of a Job as CSV."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from io import StringIO
-from itertools import islice
 from typing import Any, NamedTuple
 
 from django.apps import apps
@@ -38,18 +37,25 @@ class _Line(NamedTuple):
     warnings: list[str] | None
 
 
-def csv_chunks(
-    job: Job, *, options: str = "", address: Callable[[str], str] = str
-) -> Iterator[str]:
+def csv_chunks(job: Job, *, options: str = "", site: str = "") -> Iterator[str]:
     """The journal of a Job as CSV: one line per change, the oldest first, 2,000 lines at a time.
 
-    `warnings` names the figures that warn of a created row. `address` makes a URL absolute.
+    `warnings` names the figures that warn of a created row. `site` begins the URLs of crops.
     """
-    lines = iter(map(_line, _rows(job).iterator(chunk_size=ROWS_AT_ONCE)))
     yield _csv([(*COLUMNS, *SIDES, *ADDED, *OF_JOB)])
     of_job = (job.pk, job.name, options)
-    while some := list(islice(lines, ROWS_AT_ONCE)):
-        yield _csv((*line, *of_job) for line in _told(some, address))
+    for lines in _chunks(job):
+        yield _csv((*line, *of_job) for line in _told(lines, site))
+
+
+def _chunks(job: Job) -> Iterator[list[_Line]]:
+    """Read by id, because a cursor would collect all rows before it returns the first."""
+    rows, last = _rows(job), 0
+    while lines := [_line(row) for row in rows.filter(pk__gt=last)[:ROWS_AT_ONCE]]:
+        yield lines
+        last = lines[-1].columns[0]
+        if len(lines) < ROWS_AT_ONCE:
+            return
 
 
 def _rows(job: Job) -> QuerySet[Any, Any]:
@@ -74,7 +80,7 @@ def _line(row: tuple[Any, ...]) -> _Line:
     return _Line(tuple(columns), linked, (before, after), warnings)
 
 
-def _told(lines: list[_Line], address: Callable[[str], str]) -> Iterator[tuple[Any, ...]]:
+def _told(lines: list[_Line], site: str) -> Iterator[tuple[Any, ...]]:
     """The lines with names and places, in one query per table."""
     known = known_rows(
         (label, pk, line.linked, None) for line in lines for label, pk in [_key(line)]
@@ -85,7 +91,7 @@ def _told(lines: list[_Line], address: Callable[[str], str]) -> Iterator[tuple[A
         label, pk = _key(line)
         place = known.place(apps.get_model(label), pk, line.linked)
         before, after = (names.get(taxon or 0, "") for taxon in line.taxa)
-        crop = address(crop_url(place.detection)) if place.detection else ""
+        crop = f"{site}{crop_url(place.detection)}" if place.detection else ""
         warnings = ", ".join(line.warnings or [])
         yield (*line.columns, warnings, before, after, *place, crop)
 
@@ -108,8 +114,9 @@ class ExportMixin(JobPagesMixin):
         job = self._job(request, object_id)
         parameters = offers_for(job).parameters(job, request.user)
         options = "; ".join(f"{label}: {strip_tags(str(value))}" for label, value in parameters)
+        site = request.build_absolute_uri("/").rstrip("/")
         return StreamingHttpResponse(
-            csv_chunks(job, options=options, address=request.build_absolute_uri),
+            csv_chunks(job, options=options, site=site),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="job-{job.pk}-changes.csv"'},
         )
