@@ -7,6 +7,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.text import Truncator
 
 from ami.base.ids import parse_id
 from ami.jobs.admin.crops import of_taxa
@@ -17,7 +18,7 @@ from ami.jobs.models.change import HAS_WARNINGS, WARNINGS
 from ami.main.models import Classification, Detection, Identification, Occurrence, Taxon
 
 NO_TAXON = "no taxon"
-BY_OCCURRENCE = "occurrence"
+NAME = 60  # the longest name in the sidebar
 
 
 def filtered_job(request: HttpRequest) -> Job | None:
@@ -78,7 +79,7 @@ class TransitionFilter(admin.SimpleListFilter):
             return found
         names = Taxon.objects.in_bulk({pk for pk in taxa if pk})
         before, after = (names.get(pk, NO_TAXON if pk == 0 else f"Taxon {pk}") for pk in taxa)
-        return [*found, (chosen, f"{before} → {after}")]
+        return [*found, (chosen, _pair(before, after))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[JobChange]) -> QuerySet[JobChange]:
         if not self.value():
@@ -96,7 +97,7 @@ class OccurrenceFilter(admin.SimpleListFilter):
     """
 
     title = "occurrence"
-    parameter_name = BY_OCCURRENCE
+    parameter_name = "occurrence"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         grouped = [("each", "One row for each")]
@@ -113,8 +114,13 @@ class OccurrenceFilter(admin.SimpleListFilter):
 
 
 def _told(transition: Transition) -> str:
-    before, after = transition.name_before or NO_TAXON, transition.name_after or NO_TAXON
-    return f"{before} → {after} ({transition.occurrences:,})"
+    pair = _pair(transition.name_before or NO_TAXON, transition.name_after or NO_TAXON)
+    return f"{pair} ({transition.occurrences:,})"
+
+
+def _pair(*names: Any) -> str:
+    """The names, each with its own direction of writing."""
+    return " → ".join(f"\u2068{Truncator(name).chars(NAME)}\u2069" for name in names)
 
 
 def _taxa(key: str) -> tuple[int, int] | None:

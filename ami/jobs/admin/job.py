@@ -9,6 +9,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from ami.base.admin import LargeTableChangeList
 from ami.base.audit import reasons_of
@@ -144,7 +145,7 @@ class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
 
     @admin.display(description="method")
     def method(self, job: Job) -> SafeString:
-        return format_html("<bdi>{}</bdi>", offers_for(job).method(job))
+        return format_html("<bdi>{}</bdi>", Truncator(offers_for(job).method(job)).chars(80))
 
     @admin.display(description="scope")
     def scope(self, job: Any) -> SafeString:

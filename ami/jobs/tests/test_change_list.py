@@ -84,7 +84,7 @@ def test_list_is_filtered_by_transition(operator: Client) -> None:
     for odd in ("x", "1-", "1-2-3", "-", f"{2**70}-1"):
         assert listed(operator, job, transition=odd) == []
     page = operator.get(CHANGES, {"job__id__exact": job.pk}).text
-    assert "Noctua janthe → Noctua pronuba (2)" in page
+    assert "\u2068Noctua janthe\u2069 → \u2068Noctua pronuba\u2069 (2)" in page
 
 
 def test_page_of_the_job_links_transitions_and_shows_their_crops(operator: Client) -> None:

@@ -123,3 +123,9 @@ def test_queries_do_not_grow_with_the_rows(operator: Client) -> None:
 def test_list_shows_malformed_parameters(operator: Client, params: Any) -> None:
     make_job(job_type_key="post_processing", params=params)
     assert operator.get(LIST).status_code == 200
+
+
+def test_empty_list_says_what_to_do_next(operator: Client) -> None:
+    assert "There is no Job yet. Select rows in the list of" in operator.get(LIST).text
+    assert "No Job matches." in operator.get(LIST, {"q": "x"}).text
+    assert "No change matches." in operator.get("/admin/jobs/jobchange/").text

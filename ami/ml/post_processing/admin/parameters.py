@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import Model, Q
 from django.utils.html import format_html, format_html_join
+from django.utils.text import Truncator
 from pydantic.fields import ModelField
 
 from ami.base.access import visible_rows_of
@@ -22,6 +23,7 @@ from ami.ml.post_processing.scopes import (
 )
 from ami.ml.post_processing.service import JOB_TYPE
 
+NAME = 60  # the longest name of a row
 LINKED = 5  # the rows of a scope that a page links to
 
 
@@ -58,7 +60,10 @@ def scope_links(jobs: Sequence[Job], user: Any) -> dict[int, str]:
     for scope, pks in chosen.values():
         ids[scope.model].update(pks[:LINKED])
     rows = {model: visible_rows_of(model, user).in_bulk(pks) for model, pks in ids.items()}
-    return {pk: _links(scope.model, pks, rows[scope.model]) for pk, (scope, pks) in chosen.items()}
+    return {
+        pk: _links(scope.model, pks, rows[scope.model], with_noun=True)
+        for pk, (scope, pks) in chosen.items()
+    }
 
 
 def parameters(job: Job, user: Any) -> list[tuple[str, Any]]:
@@ -102,21 +107,22 @@ def _chosen(job: Job) -> tuple[Scope, list[int]] | None:
     return None
 
 
-def _links(model: type[Model], ids: list[int], rows: dict[int, Any]) -> str:
-    noun = str(model._meta.verbose_name).capitalize()
+def _links(model: type[Model], ids: list[int], rows: dict[int, Any], *, with_noun: bool) -> str:
     links = format_html_join(
-        ", ", "{}", ((_link(model, pk, rows.get(pk), noun),) for pk in ids[:LINKED])
+        ", ", "{}", ((_link(model, pk, rows.get(pk), with_noun),) for pk in ids[:LINKED])
     )
     more = len(ids) - LINKED
     return format_html("{} and {} more", links, f"{more:,}") if more > 0 else links
 
 
-def _link(model: type[Model], pk: int, row: Any, noun: str) -> str:
+def _link(model: type[Model], pk: int, row: Any, with_noun: bool) -> str:
     """A link to the row if the person may see it, else its id."""
+    noun = str(model._meta.verbose_name).capitalize()
     if row is None:
         return f"{noun} {pk}"
-    name = str(row)
-    return change_link(model, pk, name if name.startswith(noun) else f"{noun} {name}")
+    name = Truncator(row).chars(NAME)
+    is_told = not with_noun or name.startswith(noun)
+    return change_link(model, pk, name if is_told else f"{noun} {name}")
 
 
 def _value(option: ModelField, value: Any, user: Any) -> str:
@@ -124,7 +130,7 @@ def _value(option: ModelField, value: Any, user: Any) -> str:
     ids = value if isinstance(value, list) else [value]
     if (model := model_of(option)) is None or not all(isinstance(pk, int) for pk in ids):
         return written_value(option, value)
-    return _links(model, ids, visible_rows_of(model, user).in_bulk(ids))
+    return _links(model, ids, visible_rows_of(model, user).in_bulk(ids), with_noun=False)
 
 
 def _stored(params: Any) -> list[tuple[str, Any]]:
