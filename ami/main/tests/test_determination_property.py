@@ -2,6 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_taxon,
 )
+from ami.main.admin.why import Votes, reasons_of, why
 from ami.main.determinations import FAULTS, update_determinations
 from ami.main.models import Classification, Detection, Identification, Occurrence
 from ami.main.tests.determining import identify, not_identifiable
@@ -41,6 +43,28 @@ def slow_rule(occurrence: Occurrence) -> tuple[int | None, float | None]:
 
     best = max(rows, key=order)
     return best.taxon_id, best.score
+
+
+def slow_votes(occurrence: Occurrence, best: Classification | None) -> Votes:
+    """What the sentence about the determination counts, in plain Python."""
+    if best is None or best.taxon is None:
+        return Votes()
+    rows = list(Classification.objects.filter(detection__occurrence=occurrence))
+    peers = [
+        row
+        for row in rows
+        if row.taxon is not None
+        and row.taxon.identifiable == best.taxon.identifiable
+        and row.terminal == best.terminal
+    ]
+    tied = [row for row in peers if row.score == best.score]
+    return Votes(
+        all_terminal=sum(row.terminal and row.taxon is not None for row in rows),
+        without_taxon=sum(row.terminal and row.taxon is None for row in rows),
+        peers=len(peers),
+        same_score=len(tied),
+        same_time=sum(row.timestamp == best.timestamp for row in tied),
+    )
 
 
 def slow_fault(occurrence: Occurrence) -> str | None:
@@ -124,4 +148,9 @@ def test_sql_and_best_prediction_agree_with_the_rule_in_plain_python(
             assert decided == (prediction.taxon_id, prediction.score)
         else:
             assert decided == (None, None)
+        reasons = reasons_of(occurrence, user=AnonymousUser())
+        assert reasons.result == decided
+        assert (reasons.best, reasons.person) == (prediction, person)
+        assert reasons.votes == slow_votes(occurrence, prediction)
+        assert why(reasons)
         transaction.set_rollback(True)
