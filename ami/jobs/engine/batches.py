@@ -19,11 +19,18 @@ IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
 LAST_CHANGE = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq"
 # The journal of a dry run is copied to memory, because the rollback would delete it.
 KEEP = """
-COPY (SELECT * FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch})
+COPY (SELECT {columns} FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch})
 TO STDOUT (FORMAT binary)
 """
 # It is written again after the rollback, with the same ids.
-RESTORE = "COPY {table} FROM STDIN (FORMAT binary)"
+RESTORE = "COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
+JOURNAL = {
+    "table": JobChange._meta.db_table,
+    # PostgreSQL computes the others.
+    "columns": ", ".join(
+        str(field.column) for field in JobChange._meta.concrete_fields if not field.generated
+    ),
+}
 
 
 def do_batch(part: JobPart, work: PlannedWork, batch: Planned) -> None:
@@ -80,15 +87,14 @@ def _try(part: JobPart, work: PlannedWork, batch: Planned) -> None:
         transaction.set_rollback(True)
     work.rolled_back()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.copy_expert(RESTORE.format(table=JobChange._meta.db_table), journal)
+        cursor.copy_expert(RESTORE.format(**JOURNAL), journal)
         advance(part, work, batch)
 
 
 def _kept_journal(cursor: Any, job: Job, last: int) -> BytesIO:
     journal = BytesIO()
     batch = _value(cursor, "SELECT pg_current_xact_id()::text::bigint")
-    table = JobChange._meta.db_table
-    cursor.copy_expert(KEEP.format(table=table, job=job.pk, last=last, batch=batch), journal)
+    cursor.copy_expert(KEEP.format(**JOURNAL, job=job.pk, last=last, batch=batch), journal)
     journal.seek(0)
     return journal
 
