@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.http import HttpRequest
 
+from ami.base.ids import parse_id
 from ami.jobs.admin.offers import OFFERS, JobOffers
 from ami.jobs.engine.registry import JOB_TYPES
 from ami.jobs.journal.revert import reverts_of
@@ -53,6 +54,49 @@ class ScopeFilter(_ChoiceFilter):
         for offers in OFFERS.values():
             found |= offers.kinds_of_scope()
         return found
+
+
+class _OwnerFilter(admin.SimpleListFilter):
+    """A filter by a row that the visible Jobs refer to; all such filters share one query."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        if not hasattr(request, "_owners"):
+            jobs = model_admin.get_queryset(request).order_by()
+            columns = ("project", "project__name", "user", "user__name", "user__email")
+            request._owners = list(jobs.values_list(*columns).distinct())  # type: ignore[attr-defined]
+        owners: list[tuple[Any, ...]] = request._owners  # type: ignore[attr-defined]
+        found = {str(pk): name for pk, name in map(self.owner, owners) if pk}
+        return sorted(found.items(), key=lambda choice: choice[1].lower())
+
+    def owner(self, row: tuple[Any, ...]) -> tuple[int | None, str]:
+        """The id and the name of the row, out of the columns of the query."""
+        raise NotImplementedError
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        if not self.value():
+            return queryset
+        pk = parse_id(str(self.value()))
+        return queryset.none() if pk is None else queryset.filter(**{str(self.parameter_name): pk})
+
+
+class ProjectFilter(_OwnerFilter):
+    """Filter by project."""
+
+    title = "project"
+    parameter_name = "project"
+
+    def owner(self, row: tuple[Any, ...]) -> tuple[int | None, str]:
+        return row[0], row[1]
+
+
+class PersonFilter(_OwnerFilter):
+    """Filter by the person who ran the Job."""
+
+    title = "run by"
+    parameter_name = "user"
+
+    def owner(self, row: tuple[Any, ...]) -> tuple[int | None, str]:
+        return row[2], row[3] or row[4]
 
 
 class NoticeFilter(admin.SimpleListFilter):

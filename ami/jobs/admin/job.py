@@ -3,6 +3,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.humanize.templatetags.humanize import intcomma
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
@@ -17,7 +18,13 @@ from ami.base.links import EMPTY, change_link
 from ami.jobs.admin.again import AgainMixin
 from ami.jobs.admin.control import VERBS, ControlMixin
 from ami.jobs.admin.export import ExportMixin
-from ami.jobs.admin.filters import MethodFilter, NoticeFilter, ScopeFilter
+from ami.jobs.admin.filters import (
+    MethodFilter,
+    NoticeFilter,
+    PersonFilter,
+    ProjectFilter,
+    ScopeFilter,
+)
 from ami.jobs.admin.journal import journal_of
 from ami.jobs.admin.live import live_of, whole_seconds
 from ami.jobs.admin.log import LogMixin
@@ -38,7 +45,8 @@ class JobList(LargeTableChangeList):
         super().get_results(request)
         jobs: list[Any] = list(self.result_list)
         scopes = scopes_of(jobs, request.user)
-        reverts = reverts_of([job.pk for job in jobs])
+        reverted = [job.pk for job in jobs if job.has_revert]
+        reverts = reverts_of(reverted) if reverted else {}
         for job in jobs:
             job.scope = scopes.get(job.pk)
             job.reverted_by_job = reverts.get(job.pk)
@@ -58,6 +66,7 @@ class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
         "user",
         "date",
     )
+    annotations = {"has_revert": Exists(Job.objects.filter(reverts=OuterRef("pk")))}
     list_filter = (
         MethodFilter,
         ScopeFilter,
@@ -65,8 +74,8 @@ class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
         "outcome",
         NoticeFilter,
         "dry_run",
-        ("project", admin.RelatedOnlyFieldListFilter),
-        ("user", admin.RelatedOnlyFieldListFilter),
+        ProjectFilter,
+        PersonFilter,
         ("created_at", admin.DateFieldListFilter),
     )
     list_select_related = ("project", "user")
