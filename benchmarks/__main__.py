@@ -16,7 +16,7 @@ BENCHMARKS = (
     "changelists",
     "pages",
     "members",
-    "sign_in",
+    "load",
 )
 # Only if named: it takes hours.
 LONG = ("growth",)

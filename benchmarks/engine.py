@@ -1,18 +1,10 @@
 """The overhead of the engine (parts, journal, cursor, counters), and how it scales."""
 
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from unittest import mock
-from urllib.parse import urlsplit
-
-from celery import current_app
-from django.conf import settings
-from django.db import connection
 
 from ami.jobs.engine import runner
 from ami.jobs.engine.work import Planned, PlannedWork
@@ -27,12 +19,12 @@ from benchmarks.fresh import capture_set, fresh
 from benchmarks.report import Figure
 from benchmarks.small_size_filter import SIZES, run_task
 from benchmarks.timing import interleaved, timed
+from benchmarks.workers import worker
 
 TITLE = "Run engine"
 ROUNDS = 3
 FACTORS = {"filter": 1.0, "filter_tenfold": 10.0, "filter_fiftyfold": 50.0}
 DEADLINE = 600
-NODE = "bench@localhost"
 
 
 def run(*, quick: bool) -> list[Figure]:
@@ -108,7 +100,7 @@ def _time_to_first_batch(database: str) -> float:
 
 def _time_with_workers(database: str, count: int) -> float:
     """The seconds from the claim to the end, as recorded by the Job."""
-    with fresh(database), _worker(processes=count):
+    with fresh(database), worker(processes=count):
         job = _queue(SourceImageCollection.objects.get(pk=capture_set()))
         deadline = time.monotonic() + DEADLINE
         while not job.is_final and time.monotonic() < deadline:
@@ -123,29 +115,6 @@ def _queue(row: Occurrence | SourceImageCollection) -> Job:
     scope = next(scope for scope in SCOPES if scope.model is type(row))
     config = {scope.field: row.pk}
     return launch(SmallSizeFilterTask, [LaunchRow("Measured", None, config)])[0]
-
-
-@contextmanager
-def _worker(*, processes: int) -> Iterator[None]:
-    """Run a Celery worker on the current database and the tests' queues; purge these at the end."""
-    database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
-    arguments = ("worker", f"--concurrency={processes}", "--without-gossip", "--without-mingle")
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "celery", "-A", "config", *arguments, "-n", NODE],
-        cwd=settings.ROOT,
-        env=os.environ | {"DATABASE_URL": database.geturl()},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not current_app.control.ping(destination=[NODE], timeout=0.5):
-            if worker.poll() is not None:
-                sys.exit("The measured worker did not start.")
-        yield
-    finally:
-        worker.terminate()
-        worker.wait()
-        current_app.control.purge()
 
 
 def _workers(database: str, *, detections: int, rounds: int) -> list[Figure]:

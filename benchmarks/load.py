@@ -1,4 +1,7 @@
-"""The pages of people who work, while others guess passwords: gunicorn with its real hasher."""
+"""The pages of 20 people who work, while two Jobs run and others guess passwords.
+
+The server is gunicorn with the real hasher; a Celery worker runs the Jobs.
+"""
 
 import os
 import socket
@@ -11,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from urllib.parse import urlsplit
 
 import requests
@@ -18,25 +22,44 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 
+from ami.jobs.models import Job, JobState
+from ami.main.models import Occurrence, Project, SourceImage, SourceImageCollection
+from ami.ml.post_processing.service import LaunchRow, launch
+from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.users.models import User
 from benchmarks import databases
 from benchmarks.report import Figure
+from benchmarks.small_size_filter import SIZES
+from benchmarks.workers import worker
 
-TITLE = "Pages while passwords are guessed"
-PEOPLE, GUESSERS = 5, 20
-PAGES = ("/admin/", "/admin/main/occurrence/", "/admin/jobs/job/")
+TITLE = "Pages while Jobs run and passwords are guessed"
+PEOPLE, GUESSERS, JOBS = 20, 20, 2
+READING = (1.0, 3.0)  # the seconds that a person looks at a page
+PAGES = (
+    "/admin/",
+    "/admin/main/occurrence/",
+    "/admin/main/detection/?p=3",
+    "/admin/main/classification/",
+    "/admin/main/occurrence/{occurrence}/change/",
+    "/admin/jobs/job/",
+    "/admin/jobs/job/{job}/change/",
+    "/admin/jobs/job/{job}/live/",
+    "/admin/main/project/{project}/overview/",
+)
 SERVER = ("gunicorn", "config.wsgi", "--workers=3", "--threads=4")
 
 
 def run(*, quick: bool) -> list[Figure]:
     """Each guesser has an address and a person of its own, which is the worst case."""
     seconds = 3 if quick else 30
-    name = databases.seeded("sign_in", "empty", fill=lambda sizes: None)
+    label, sizes = ("quick", SIZES.scaled(0.1)) if quick else ("filter_tenfold", SIZES.scaled(10))
+    name = databases.seeded(label, sizes)
     with databases.copied(name):
         sessions = [_session(number) for number in range(PEOPLE)]
-        with _server() as url:
-            _measure(url, sessions, seconds=2)
-            quiet, _ = _measure(url, sessions, seconds=seconds)
+        jobs = Jobs()
+        with _server() as url, worker(processes=JOBS):
+            _measure(url, sessions, jobs, seconds=2)
+            quiet, _ = _measure(url, sessions, jobs, seconds=seconds)
             stop = threading.Event()
             statuses: list[int] = []
             guessers = [
@@ -47,7 +70,7 @@ def run(*, quick: bool) -> list[Figure]:
                 guesser.start()
             began = time.monotonic()
             try:
-                busy, failures = _measure(url, sessions, seconds=seconds)
+                busy, failures = _measure(url, sessions, jobs, seconds=seconds)
             finally:
                 stop.set()
                 for guesser in guessers:
@@ -55,9 +78,13 @@ def run(*, quick: bool) -> list[Figure]:
             elapsed = time.monotonic() - began
     hashed = sum(status == 200 for status in statuses)
     return [
-        Figure("p95 of a page, nobody guesses", 1000 * _p95(quiet), "ms"),
-        Figure("p95 of a page, 20 people guess", 1000 * _p95(busy), "ms", at_most=1000),
+        Figure("p95 of a page, 20 people, two Jobs", 1000 * _p95(quiet), "ms"),
+        Figure(
+            "p95 of a page, 20 people, two Jobs, 20 guess", 1000 * _p95(busy), "ms", at_most=1000
+        ),
         Figure("server errors", failures + sum(code >= 500 for code in statuses), at_most=0),
+        Figure("pages answered", len(quiet) + len(busy)),
+        Figure("dry runs ended meanwhile", jobs.ended),
         Figure("guesses answered", len(statuses)),
         Figure("guesses hashed per second", hashed / elapsed, at_most=2.2),
     ]
@@ -69,28 +96,70 @@ def _session(number: int) -> str:
     return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
-def _measure(url: str, sessions: list[str], *, seconds: float) -> tuple[list[float], int]:
+class Jobs:
+    """Two dry runs of the size filter, each on half of the captures; ended ones start again."""
+
+    def __init__(self) -> None:
+        captures = list(SourceImage.objects.order_by("pk").values_list("pk", flat=True))
+        project = Project.objects.earliest("pk")
+        self.ended = 0
+        self.rows = []
+        for number in range(JOBS):
+            half = SourceImageCollection.objects.create(name=f"Half {number}", project=project)
+            half.images.set(captures[number::JOBS])
+            config = {"source_image_collection_id": half.pk}
+            self.rows.append(LaunchRow(f"Half {number}", project, config))
+        self.running = [self._launch(row) for row in self.rows]
+        self.places = {
+            "occurrence": Occurrence.objects.latest("pk").pk,
+            "job": self.running[0].pk,
+            "project": project.pk,
+        }
+
+    @staticmethod
+    def _launch(row: LaunchRow) -> Job:
+        return launch(SmallSizeFilterTask, [row], dry_run=True)[0]
+
+    def keep_running(self) -> None:
+        for number, job in enumerate(self.running):
+            job.refresh_from_db()
+            if job.is_final:
+                if job.status != JobState.SUCCESS:
+                    sys.exit(f"A Job of the load ended: {job.error}")
+                self.ended += 1
+                self.running[number] = self._launch(self.rows[number])
+
+
+def _measure(
+    url: str, sessions: list[str], jobs: Jobs, *, seconds: float
+) -> tuple[list[float], int]:
     """Let each person open pages for a while; returns the seconds per page, and the failures."""
+    paths = [path.format(**jobs.places) for path in PAGES]
     took: list[float] = []
     failed: list[str] = []
     until = time.monotonic() + seconds
 
-    def click(session: str) -> None:
+    def click(session: str, random: Random) -> None:
         cookies = {settings.SESSION_COOKIE_NAME: session}
+        time.sleep(random.uniform(0, READING[1]))
         while time.monotonic() < until:
-            for path in PAGES:
-                start = time.perf_counter()
-                answer = requests.get(url + path, cookies=cookies, timeout=120)
-                took.append(time.perf_counter() - start)
-                if answer.status_code != 200 or answer.history:
-                    failed.append(path)
-            time.sleep(0.2)  # a person reads
+            path = random.choice(paths)
+            start = time.perf_counter()
+            answer = requests.get(url + path, cookies=cookies, timeout=120)
+            took.append(time.perf_counter() - start)
+            if answer.status_code != 200 or answer.history:
+                failed.append(path)
+            time.sleep(random.uniform(*READING))
 
-    people = [threading.Thread(target=click, args=(session,)) for session in sessions]
+    people = [
+        threading.Thread(target=click, args=(session, Random(number)))
+        for number, session in enumerate(sessions)
+    ]
     for person in people:
         person.start()
-    for person in people:
-        person.join()
+    while any(person.is_alive() for person in people):
+        jobs.keep_running()
+        time.sleep(0.2)
     return took, len(failed)
 
 
