@@ -7,9 +7,10 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from ami.base.tests.browser import sign_in
+from ami.base.tests.factories import make_project, make_user
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import Outcome, PartState
-from ami.jobs.tests.admin import make_parts, page_of
+from ami.jobs.tests.admin import LIST, make_parts, page_of
 from ami.jobs.tests.job_types import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -92,3 +93,25 @@ def test_button_of_the_page_is_pressed(operator: Page, live_server: LiveServer) 
     operator.get_by_role("button", name="Pause").click()
     expect(operator.get_by_role("button", name="Resume")).to_be_visible()
     assert Job.objects.get().status == JobState.PAUSED
+
+
+def test_list_fits_without_cut_columns(operator: Page, live_server: LiveServer) -> None:
+    page = operator
+    job = make_job(
+        name="L" * 255,
+        status=JobState.SUCCESS,
+        outcome=Outcome.PROBLEMS,
+        project=make_project(name="P" * 255),
+        user=make_user(name="\u202eOdd person", email=f"{'e' * 60}@example.org"),
+    )
+    stage = job.progress.add_stage("Stage")
+    for name in ("classifications_checked", "classifications_masked", "likely_off_list"):
+        job.progress.add_or_update_stage_param(stage, name, 1_234_567).warning = "Look."
+    job.save()
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto(live_server.url + LIST)
+    table = page.locator(".results")
+    assert table.evaluate("node => node.scrollWidth <= node.clientWidth")
+    for width in (360, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
