@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AutocompleteSelect
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Model, QuerySet
 from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.utils import timezone
@@ -20,7 +20,6 @@ from django.utils.safestring import SafeString
 
 from ami.base.access import visible_rows_of
 from ami.base.ids import parse_id
-from ami.main.models import Detection, Event, Identification, TaxaList, Taxon
 
 
 class _TypedFilter(admin.ListFilter, ABC):
@@ -56,7 +55,7 @@ class _TypedFieldFilter(_TypedFilter, admin.FieldListFilter):
     """A typed filter for a column, or for a row that a column refers to."""
 
 
-class _TypedListFilter(_TypedFilter):
+class TypedListFilter(_TypedFilter):
     """A typed filter for something other than a column; `parameters` are its query parameters."""
 
     parameters: tuple[str, ...]
@@ -85,7 +84,7 @@ def _input(**attrs: Any) -> SafeString:
     return format_html("<input{}>", flatatt({k.replace("_", "-"): v for k, v in attrs.items()}))
 
 
-def _id_input(name: str, value: str, label: str) -> SafeString:
+def id_input(name: str, value: str, label: str) -> SafeString:
     return _input(type="number", name=name, value=value, min=1, placeholder="id", aria_label=label)
 
 
@@ -129,7 +128,7 @@ class IdFilter(_TypedFieldFilter):
         return queryset.none() if self.pk is None else queryset.filter(**{self.lookup: self.pk})
 
     def render_widget(self) -> str:
-        return _id_input(self.lookup, self.value, str(self.title))
+        return id_input(self.lookup, self.value, str(self.title))
 
 
 class AutocompleteFilter(IdFilter):
@@ -178,7 +177,7 @@ class AutocompleteFilter(IdFilter):
         )
 
 
-class _Range:
+class Range:
     """Two fields, from and to, both inclusive; either may be empty."""
 
     attrs: dict[str, Any]
@@ -194,7 +193,7 @@ class _Range:
         )
 
 
-class NumberRangeFilter(_Range, _TypedFieldFilter):
+class NumberRangeFilter(Range, _TypedFieldFilter):
     """Filters by the lowest and the highest value."""
 
     attrs = {"type": "number", "step": "any"}
@@ -229,120 +228,14 @@ class DateRangeFilter(NumberRangeFilter):
         return [f"{self.field_path}__gte", f"{self.field_path}__lt"]
 
     def bound(self, name: str, text: str) -> Any:
-        day = _day(text)
+        day = parse_day(text)
         if day is None:
             return None
         start = timezone.make_aware(datetime.combine(day, time.min))
         return start + timedelta(days=1) if name.endswith("__lt") else start
 
 
-class NightFilter(_Range, _TypedListFilter):
-    """Filters occurrences by the evening of their night, from the first day to the last."""
-
-    title = "date of the night"
-    parameters = ("night_from", "night_to")
-    attrs = {"type": "date"}
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        first, last = (self.typed(name) for name in self.parameters)
-        if not (first or last):
-            return queryset
-        if (first and _day(first) is None) or (last and _day(last) is None):
-            return queryset.none()
-        # A night is named after the date of its evening, which can be compared as text.
-        nights = Event.objects.all()
-        if first:
-            nights = nights.filter(group_by__gte=str(_day(first)))
-        if last:
-            nights = nights.filter(group_by__lte=str(_day(last)))
-        ids = set(nights.values_list("pk", flat=True))
-        return queryset.filter(event__any_of=ids)
-
-    def render_widget(self) -> str:
-        return self.render_range([(name, self.typed(name)) for name in self.parameters], self.title)
-
-
-class _TypedIdFilter(_TypedListFilter, ABC):
-    """Filters by an id that is in no column of the list; an invalid one matches no row."""
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not (text := self.typed(self.parameters[0])):
-            return queryset
-        pk = parse_id(text)
-        return queryset.none() if pk is None else self.narrow(request, queryset, pk)
-
-    @abstractmethod
-    def narrow(self, request: HttpRequest, queryset: QuerySet[Any], pk: int) -> QuerySet[Any]:
-        """Return the rows of the list that match the id."""
-
-    def render_widget(self) -> str:
-        return _id_input(self.parameters[0], self.typed(self.parameters[0]), str(self.title))
-
-
-class RunFilter(_TypedIdFilter):
-    """Filters occurrences for which a Job has written a classification."""
-
-    title = "run"
-    parameters = ("run",)
-
-    def narrow(self, request: HttpRequest, queryset: QuerySet[Any], pk: int) -> QuerySet[Any]:
-        written = Detection.objects.filter(classifications__job=pk)
-        return queryset.filter(pk__in=written.values("occurrence"))
-
-
-class AlgorithmFilter(_TypedIdFilter):
-    """Filters occurrences with a classification by an algorithm.
-
-    Most algorithms classify either most occurrences or few. The rows are therefore compared one by
-    one, from the newest, and not by a join of all classifications.
-    """
-
-    title = "algorithm"
-    parameters = ("algorithm",)
-
-    def narrow(self, request: HttpRequest, queryset: QuerySet[Any], pk: int) -> QuerySet[Any]:
-        own = Detection.objects.filter(occurrence=OuterRef("pk"), classifications__algorithm=pk)
-        return queryset.filter(Exists(own))
-
-
-class TaxaListFilter(_TypedIdFilter):
-    """Filters occurrences whose taxon is in a taxa list that the person may see."""
-
-    title = "taxa list"
-    parameters = ("taxa_list",)
-
-    def narrow(self, request: HttpRequest, queryset: QuerySet[Any], pk: int) -> QuerySet[Any]:
-        lists = visible_rows_of(TaxaList, request.user).filter(pk=pk)
-        ids = set(Taxon.objects.filter(lists__in=lists).values_list("pk", flat=True))
-        return queryset.filter(determination__any_of=ids)
-
-
-class IdentifiedFilter(admin.SimpleListFilter):
-    """Filters occurrences with an identification that is not withdrawn."""
-
-    title = "identification"
-    parameter_name = "identified"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Identified"), ("no", "Not identified")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        said = Exists(
-            Identification.objects.filter(
-                occurrence=OuterRef("pk"), withdrawn=False, taxon__isnull=False
-            )
-        )
-        match self.value():
-            case None:
-                return queryset
-            case "yes":
-                return queryset.filter(said)
-            case "no":
-                return queryset.filter(~said)
-        return queryset.none()
-
-
-def _day(text: str) -> date | None:
+def parse_day(text: str) -> date | None:
     """Parse YYYY-MM-DD. Return None for an invalid day, or the first or last days of `date`."""
     try:
         day = parse_date(text)

@@ -10,15 +10,10 @@ from ami.base.links import change_link, count_link, list_url
 from ami.base.subqueries import count_subquery
 from ami.base.words import counted
 from ami.main.admin.filters import (
-    AlgorithmFilter,
     AutocompleteFilter,
     AutocompleteFilterMixin,
-    IdentifiedFilter,
     IdFilter,
-    NightFilter,
     NumberRangeFilter,
-    RunFilter,
-    TaxaListFilter,
 )
 from ami.main.admin.history import (
     CropColumnMixin,
@@ -32,6 +27,13 @@ from ami.main.admin.history import (
 from ami.main.admin.identify import CHANGE, IDENTIFY, IdentifyMixin
 from ami.main.admin.lineage import read_lineages
 from ami.main.admin.neighbours import FILTERS, neighbours
+from ami.main.admin.occurrence_filters import (
+    AlgorithmFilter,
+    IdentifiedFilter,
+    NightFilter,
+    RunFilter,
+    TaxaListFilter,
+)
 from ami.main.admin.search import TaxonSearchMixin
 from ami.main.admin.why import reasons_of, why
 from ami.main.models import Classification, Detection, Occurrence, Taxon
