@@ -18,13 +18,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from ami.jobs.journal.revert import request_revert
-from ami.jobs.models import Job, JobState
+from ami.jobs.models import Job, JobChange, JobState
 from ami.jobs.states import Outcome
 from ami.main.models import Occurrence, Project, SourceImage, SourceImageCollection
 from ami.ml.post_processing.admin import form_class_for
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.scopes import scopes_of
+from ami.ml.post_processing.preview import preview, transitions
+from ami.ml.post_processing.scopes import chosen_scope, scopes_of
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config
 from ami.testing.foretelling import announced, known_rows, tables
@@ -33,6 +34,7 @@ from ami.testing.messages import KilledError, Messages
 from ami.testing.records import exactly, figures, left, rows, stale_counts
 from ami.users.models import User
 
+LONG = 1e6  # seconds, so that a busy machine gets no sample
 SMALL_BATCHES = {"batch_size": 2, "part_batches": 2}
 in_transactions = pytest.mark.django_db(transaction=True)
 
@@ -62,6 +64,7 @@ class MethodTests:
     run it in batches of 2 detections and parts of 2 batches. They test the following:
 
     - A dry run announces exactly what the run does, and changes nothing.
+    - The preview of a whole scope announces what the run does, and changes nothing.
     - A run is reverted exactly.
     - A run whose worker is killed and which is paused has the same result as an undisturbed one.
     - A second run writes nothing.
@@ -101,6 +104,21 @@ class MethodTests:
         assert announced(dry, known) == announced(real, known)
         assert (figures(dry), dry.outcome) == (figures(real), real.outcome)
         assert dry.parts.count() == real.parts.count() > 1
+
+    @in_transactions
+    def test_preview_foretells_the_run_and_changes_nothing(self, messages: Messages) -> None:
+        made = self._made()
+        before = tables()
+        task = self.task_cls(**made.config)
+        foretold = preview(task, chosen_scope(task.config), seconds=LONG)
+        assert tables() == before
+        assert not JobChange.objects.exists()
+        assert foretold.extent.is_whole
+        job = self._run(messages, made)
+        skipped = {f"Skipped: {reason}": rows for reason, rows in foretold.skipped.items()}
+        counts = {name.replace("_", " ").capitalize(): n for name, n in foretold.counts.items()}
+        assert counts | skipped == figures(job)
+        assert foretold.transitions == transitions(job.pk)
 
     @in_transactions
     def test_run_is_reverted_exactly(self, messages: Messages) -> None:

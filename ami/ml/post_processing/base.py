@@ -3,12 +3,13 @@
 import json
 import logging
 from abc import ABC
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
+from numpy.typing import ArrayLike
 from pydantic import BaseModel
 
 from ami.jobs.engine.parts import run_here
@@ -21,6 +22,7 @@ from ami.main.determinations import update_determinations
 from ami.main.models import Detection
 from ami.ml.models import Algorithm, AlgorithmTaskType
 from ami.ml.post_processing.batches import OCCURRENCE, Batch, Unit, plan_batches
+from ami.ml.post_processing.measures import Gauge, Measure
 from ami.ml.post_processing.scopes import Chosen, chosen_scope, written_options
 
 
@@ -31,14 +33,16 @@ class BasePostProcessingTask(PlannedWork):
     `run`; otherwise its definition raises TypeError with the names that are missing. A subclass
     that overrides neither `process` nor `run` is abstract: it may leave all of these to its
     subclasses, and can be neither instantiated nor registered. `counters` lists the figures that
-    are shown even if they are 0; `unit` is what no batch splits. Raises pydantic's ValidationError
-    for options that the schema refuses.
+    are shown even if they are 0; `unit` is what no batch splits; `measure` is the quantity that the
+    preview draws. Raises pydantic's ValidationError for options that the schema refuses.
     """
 
     config_schema: ClassVar[type[BaseModel]]
     description: ClassVar[str] = ""
     unit: ClassVar[Unit] = OCCURRENCE
     batch_size: int = 20_000
+    measure: ClassVar[Measure | None] = None
+    gauge: Gauge | None = None  # only in a preview
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -159,6 +163,21 @@ class BasePostProcessingTask(PlannedWork):
     def process(self, batch: Batch) -> None:
         """Process one batch. The number of queries must not grow with the size of the batch."""
         raise TypeError(f"{type(self).__name__} overrides run() and processes no batches.")
+
+    def measured(
+        self,
+        detections: Sequence[int],
+        values: ArrayLike,
+        *,
+        series: str = "",
+        others: Sequence[int] = (),
+    ) -> None:
+        """Show the preview the values of `measure`, one per detection; in a run, do nothing.
+
+        `others` holds the detections at the other ends if the values are those of links.
+        """
+        if self.gauge is not None:
+            self.gauge.add(series, detections, values, others)
 
     def update_determinations(self, occurrence_ids: Iterable[int]) -> None:
         """Apply the determination rule to these occurrences and count the changes."""

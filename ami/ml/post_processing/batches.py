@@ -1,5 +1,6 @@
 """Split the detections of a scope into batches of whole units."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,21 @@ class Batch:
         within: dict[str, Any] = {f"{column}__gte": self.first, f"{column}__lte": self.last}
         if self.loose:
             within = {f"{column}__isnull": True, "pk__range": (self.first, self.last)}
+        return self.chosen.among(Detection.objects.filter(**within))
+
+
+@dataclass(frozen=True)
+class PickedBatch(Batch):
+    """The detections of some units; of detections without a unit, `ids` are their own."""
+
+    ids: AbstractSet[int] = frozenset()
+
+    @property
+    def detections(self) -> QuerySet[Detection]:
+        column = self.unit.column
+        within: dict[str, Any] = {f"{column}__any_of": self.ids}
+        if self.loose:
+            within = {f"{column}__isnull": True, "pk__any_of": self.ids}
         return self.chosen.among(Detection.objects.filter(**within))
 
 

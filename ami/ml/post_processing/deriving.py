@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from django.db.models import Q
 from django.utils import timezone
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ami.base.vectors import Vector, read_vectors, write_rows
 from ami.jobs.models import Job
@@ -67,6 +67,10 @@ class Tally(Protocol):
     def count(self, **figures: int) -> None: ...
 
     def skip(self, reason: str, *, rows: int, ids: Iterable[int]) -> None: ...
+
+    def measured(
+        self, detections: Sequence[int], values: ArrayLike, *, series: str = ""
+    ) -> None: ...
 
 
 class CategoryMaps(dict[int, LabelTaxa]):

@@ -1,9 +1,8 @@
 """The admin action of a method: a page of options for the selected rows, then the launch."""
 
-from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, AdminForm
@@ -18,14 +17,24 @@ from ami.base.words import counted
 from ami.jobs.admin.again import record_run_again
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError
-from ami.main.models import Project
+from ami.ml.post_processing.admin.builds import (
+    DRY_RUN,
+    LAUNCH_KEY,
+    BuildJobs,
+    JobsByProject,
+    NameResolver,
+    ProjectResolver,
+    ScopeResolver,
+    default_build_jobs,
+    default_project_resolver,
+    launch_key_of,
+)
 from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
+from ami.ml.post_processing.admin.preview import preview_page
 from ami.ml.post_processing.admin.selection import Selection, SelectionError
 from ami.ml.post_processing.base import BasePostProcessingTask
-from ami.ml.post_processing.scopes import Scope, scope_options
-from ami.ml.post_processing.service import LaunchRow, default_job_name, launch, run_permission
+from ami.ml.post_processing.service import default_job_name, run_permission
 from ami.ml.post_processing.validation import ConfigValidationErrors
-from ami.users.models import User
 
 __all__ = [
     "ConfigValidationErrors",
@@ -35,108 +44,8 @@ __all__ = [
 ]
 
 CONFIRM = "confirm"
-LAUNCH_KEY = "launch_key"
-DRY_RUN = "_dry_run"
 COUNTS = "_counts"
-
-ScopeResolver: TypeAlias = Callable[[Any], dict[str, Any]]
-ProjectResolver: TypeAlias = Callable[[Any], Project | None]
-NameResolver: TypeAlias = Callable[[type[BasePostProcessingTask], Any], str]
-BuildJobs: TypeAlias = Callable[..., list[int]]
-
-
-def default_project_resolver(row: Any) -> Project | None:
-    return cast(Project | None, row.project)
-
-
-def default_build_jobs(
-    *,
-    model_admin: admin.ModelAdmin[Any] | None = None,
-    request: HttpRequest | None = None,
-    config: dict[str, Any],
-    queryset: QuerySet[Any],
-    task_cls: type[BasePostProcessingTask],
-    form_field_names: Collection[str],
-    scope_resolver: ScopeResolver,
-    project_resolver: ProjectResolver,
-    name_resolver: NameResolver,
-) -> list[int]:
-    """Launch one Job for each row of `queryset`, all or none; return their ids.
-
-    Without a `request`, the Jobs have no user. Raises ConfigValidationErrors, in which an error
-    that several rows share appears once.
-    """
-    rows = [
-        LaunchRow(
-            name_resolver(task_cls, row), project_resolver(row), {**config, **scope_resolver(row)}
-        )
-        for row in queryset
-    ]
-    return _launch(rows, request=request, task_cls=task_cls, form_field_names=form_field_names)
-
-
-@dataclass(frozen=True)
-class JobsByProject:
-    """A `build_jobs` that launches one Job for the selected rows of each project."""
-
-    scope: Scope
-
-    def __call__(
-        self,
-        *,
-        request: HttpRequest,
-        config: dict[str, Any],
-        queryset: QuerySet[Any],
-        task_cls: type[BasePostProcessingTask],
-        form_field_names: Collection[str],
-        project_resolver: ProjectResolver,
-        name_resolver: NameResolver,
-        **_: Any,
-    ) -> list[int]:
-        groups: dict[Project | None, list[Any]] = {}
-        for row in queryset:
-            groups.setdefault(project_resolver(row), []).append(row)
-        rows = [
-            LaunchRow(
-                _group_name(group, task_cls, name_resolver),
-                project,
-                config
-                | scope_options(task_cls.config_schema, self.scope, [row.pk for row in group]),
-            )
-            for project, group in groups.items()
-        ]
-        return _launch(rows, request=request, task_cls=task_cls, form_field_names=form_field_names)
-
-
-def _group_name(
-    group: list[Any], task_cls: type[BasePostProcessingTask], name_resolver: NameResolver
-) -> str:
-    if len(group) == 1:
-        return name_resolver(task_cls, group[0])
-    return f"{task_cls.name} on {len(group)} {group[0]._meta.verbose_name_plural}"
-
-
-def _launch(
-    rows: list[LaunchRow],
-    *,
-    request: HttpRequest | None,
-    task_cls: type[BasePostProcessingTask],
-    form_field_names: Collection[str],
-) -> list[int]:
-    asked: dict[str, Any] = {}
-    if request is not None:
-        asked = {
-            "user": cast(User, request.user),
-            "launch_key": _launch_key(request),
-            "dry_run": DRY_RUN in request.POST,
-        }
-    try:
-        jobs = launch(task_cls, rows, **asked)
-    except ConfigValidationErrors as invalid:
-        raise ConfigValidationErrors(
-            [(name if name in form_field_names else None, text) for name, text in invalid.errors]
-        ) from None
-    return [job.pk for job in jobs]
+PREVIEW = "_preview"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +89,8 @@ class PostProcessingAction:
             model_admin.message_user(request, str(refused), messages.WARNING)
             return None
         submitted = LAUNCH_KEY in request.POST or bool(request.POST.get(CONFIRM))
+        if PREVIEW in request.POST:
+            return self._previewed(model_admin, request, selection, queryset)
         confirmed = submitted and COUNTS not in request.POST
         if not confirmed:
             options = self.form_class.typed(request.POST) if submitted else None
@@ -208,6 +119,31 @@ class PostProcessingAction:
         """The page of options for these rows, filled in with `options`."""
         selection = Selection.of_rows(queryset)
         return self._unconfirmed(model_admin, request, selection, queryset, options)
+
+    def _previewed(
+        self,
+        model_admin: admin.ModelAdmin[Any],
+        request: HttpRequest,
+        selection: Selection,
+        queryset: QuerySet[Any],
+    ) -> TemplateResponse:
+        """The page with its options as they stand, and what a run with them would do."""
+        form = self.form_class(request.POST, scope_queryset=queryset)
+        found: dict[str, Any] = {}
+        if self.offers_dry_run and selection.scope and form.is_valid():
+            try:
+                found = preview_page(
+                    self.task_cls,
+                    form.to_config(),
+                    scope=selection.scope,
+                    rows=queryset,
+                    user=request.user,
+                )
+            except ConfigValidationErrors as invalid:
+                form.add_config_errors(
+                    [(name if name in form.fields else None, text) for name, text in invalid.errors]
+                )
+        return self._page(model_admin, request, selection, form, preview=found)
 
     def _unconfirmed(
         self,
@@ -270,6 +206,7 @@ class PostProcessingAction:
         form: BasePostProcessingActionForm,
         *,
         has_counts: bool = True,
+        preview: dict[str, Any] | None = None,
     ) -> TemplateResponse:
         form.hide_foreign(request.user)
         return TemplateResponse(
@@ -288,11 +225,13 @@ class PostProcessingAction:
                 "offers_dry_run": self.offers_dry_run,
                 "dry_run_name": DRY_RUN,
                 "is_dry_run": DRY_RUN in request.POST,
-                "launch_key": _launch_key(request) or uuid4(),
+                "launch_key": launch_key_of(request) or uuid4(),
                 "launch_key_name": LAUNCH_KEY,
                 "action_checkbox_name": ACTION_CHECKBOX_NAME,
                 "selection": selection,
                 "has_counts": has_counts,
+                "preview": preview,
+                "preview_name": PREVIEW,
                 "counts_name": COUNTS,
                 "nothing_to_do": has_counts
                 and (selection.nothing_for(self.task_cls) or form.lacking),
@@ -339,11 +278,3 @@ def make_post_processing_action(
         short_description=description or f"Run {task_cls.name} post-processing task (async)",
         submit_label=submit_label,
     )
-
-
-def _launch_key(request: HttpRequest) -> str | None:
-    """The key of the submitted form; None if it is missing or malformed."""
-    try:
-        return str(UUID(request.POST.get(LAUNCH_KEY, "")))
-    except ValueError:
-        return None

@@ -7,10 +7,8 @@ from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from ami.ml.post_processing.admin.actions import (
-    JobsByProject,
-    make_post_processing_action,
-)
+from ami.ml.post_processing.admin.actions import make_post_processing_action
+from ami.ml.post_processing.admin.builds import JobsByProject
 from ami.ml.post_processing.admin.forms import form_class_for
 from ami.ml.post_processing.admin.selection import SelectionError, refuse_unusable
 from ami.ml.post_processing.base import BasePostProcessingTask

@@ -1,10 +1,11 @@
 """Names for code that was written for Antenna."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from logging import getLogger
 
 from django.db import transaction
+from numpy.typing import ArrayLike
 
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification, TaxaList
@@ -33,6 +34,9 @@ class Counts(Counter[str]):
 
     def skip(self, reason: str, *, rows: int, ids: Iterable[int]) -> None:
         self[f"Skipped: {reason}"] += rows
+
+    def measured(self, detections: Sequence[int], values: ArrayLike, *, series: str = "") -> None:
+        """Nothing draws the values."""
 
 
 def make_classifications_filtered_by_taxa_list(

@@ -142,6 +142,7 @@ class Masking:
             self.tally.skip(reason, rows=len(ids), ids=ids)
             return Derived([], [], np.empty(0), [])
         masked = mask(logits, classes, reweight=self.reweight)
+        self.tally.measured([row.detection_id for row in sources], masked.removed)
         taxa = np.array([pk or 0 for pk in labels.taxa])[masked.winners]
         former = np.array([row.taxon_id or 0 for row in sources], dtype=int)
         written = masked.removed > SAME

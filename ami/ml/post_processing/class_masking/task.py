@@ -26,6 +26,7 @@ from ami.ml.post_processing.class_masking.masking import (
 )
 from ami.ml.post_processing.deriving import CategoryMaps, consult_maps, rows_a_batch
 from ami.ml.post_processing.labels import LabelTaxa, listed_taxa
+from ami.ml.post_processing.measures import Measure, Threshold
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, TaxaListId, existing_row
 
@@ -111,6 +112,12 @@ class ClassMaskingTask(BasePostProcessingTask):
     name = "Class masking"
     description = "Renames classifications to the most likely taxon that a taxa list holds."
     config_schema = ClassMaskingConfig
+    measure = Measure(
+        label="Probability that masking removes",
+        when=">",
+        effect="likely off the list",
+        thresholds=lambda config: {"": Threshold(LIKELY_OFF_LIST)},
+    )
     counters = (
         "classifications_checked",
         "classifications_masked",

@@ -29,6 +29,8 @@ from ami.ml.post_processing.deriving import (
     softmax,
 )
 from ami.ml.post_processing.labels import LabelTaxa
+from ami.ml.post_processing.measures import Measure
+from ami.ml.post_processing.measures import Threshold as Border
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, existing_row
 
@@ -91,13 +93,15 @@ class RolledUp(NamedTuple):
     """The result, with one row per classification.
 
     `taxa` is 0 where no taxon reaches its threshold; `levels` is the index of the rank in the
-    ladder; `unassigned` is the probability that counted for no taxon of that rank.
+    ladder; `unassigned` is the probability that counted for no taxon of that rank. `by_level` has
+    the score at each rank of the ladder, NaN where there is no taxon to consider.
     """
 
     taxa: NDArray[np.int64]
     scores: Vector
     levels: NDArray[np.intp]
     unassigned: Vector
+    by_level: Matrix
 
 
 def roll_up(shares: Matrix, ladder: Ladder, *, constrained: bool) -> RolledUp:
@@ -113,15 +117,17 @@ def roll_up(shares: Matrix, ladder: Ladder, *, constrained: bool) -> RolledUp:
     taxa = np.zeros(len(shares), dtype=int)
     scores, unassigned = np.zeros(len(shares)), np.zeros(len(shares))
     levels = np.full(len(shares), -1)
+    by_level = np.full((len(shares), len(ladder.levels)), np.nan)
     for number, level in enumerate(ladder.levels):
         block = sums[:, level.columns]
         best = level.places[top] if constrained else np.round(block, DECIMALS).argmax(axis=1)
         score = np.round(np.minimum(block[everyone, best], 1), DECIMALS)
+        by_level[best >= 0, number] = score[best >= 0]
         wins = (taxa == 0) & (best >= 0) & (score >= level.threshold)
         taxa[wins], scores[wins] = level.taxa[best[wins]], score[wins]
         levels[wins] = number
         unassigned[wins] = np.maximum(mass - block.sum(axis=1), 0)[wins]
-    return RolledUp(taxa, scores, levels, np.round(unassigned, DECIMALS))
+    return RolledUp(taxa, scores, levels, np.round(unassigned, DECIMALS), by_level)
 
 
 def _nothing_in(rows: ClassificationQuerySet) -> str | None:
@@ -173,6 +179,15 @@ class RankRollupTask(BasePostProcessingTask):
     name = "Rank rollup"
     description = "Raises classifications to the finest rank whose score reaches its threshold."
     config_schema = RankRollupConfig
+    measure = Measure(
+        label="Score of the best taxon",
+        when=">=",
+        effect="named at this rank",
+        thresholds=lambda config: {
+            rank.value: Border(value, f"thresholds_{rank.value}")
+            for rank, value in config.thresholds.items()
+        },
+    )
     counters = (
         "classifications_checked",
         "classifications_rolled_up",
@@ -264,6 +279,9 @@ class RankRollupTask(BasePostProcessingTask):
     def _raise(self, labels: LabelTaxa, sources: Sequence[Source], shares: Matrix) -> Derived:
         ladder = self._ladder(labels)
         rolled = roll_up(shares, ladder, constrained=self.config.lineage == "constrained")
+        for number, level in enumerate(ladder.levels):
+            own = [row.detection_id for row in sources]
+            self.measured(own, rolled.by_level[:, number], series=level.rank)
         present = np.array([row.taxon_id or 0 for row in sources], dtype=int)
         chosen = np.flatnonzero((rolled.taxa != 0) & (rolled.taxa != present)).tolist()
         unresolved = int((rolled.taxa == 0).sum())

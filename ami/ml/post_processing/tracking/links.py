@@ -3,7 +3,7 @@
 This module does not use the database: it takes arrays of numbers and returns links.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
@@ -66,6 +66,44 @@ class Sightings:
     def areas(self) -> Floats:
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         return sides[:, 0] * sides[:, 1]
+
+
+class Nearest(NamedTuple):
+    """For detections, given by their row numbers: the end that each is or was nearest to.
+
+    `former` and `latter` (n) are rows, `costs` (n) those of the pairs, and `by_vector` (n) says
+    whether vectors count in them.
+    """
+
+    former: Integers
+    latter: Integers
+    costs: Floats
+    by_vector: NDArray[np.bool_]
+
+
+def nearest(sightings: Sightings, links: Iterable[Link], limits: Limits) -> Nearest:
+    """The link of each detection to a former one, or else its cheapest pair within reach."""
+    linked = {link.latter: link for link in links}
+    is_end = np.ones(len(sightings.places), dtype=bool)
+    found: list[tuple[int, int, float]] = []
+    for rows in sightings.captures():
+        ends = np.flatnonzero(is_end[: rows[0]])
+        ends = _within_reach(sightings, ends, rows[0], limits)
+        own = [linked[row] for row in rows.tolist() if row in linked]
+        found += own
+        is_end[[link.former for link in own]] = False
+        alone = np.array([row for row in rows.tolist() if row not in linked], dtype=np.intp)
+        if not (len(ends) and len(alone)):
+            continue
+        with np.errstate(all="ignore"):
+            shares, costs = pair_costs(sightings, ends, alone, limits)
+        best = np.where(np.isnan(shares), np.inf, shares).argmin(axis=0)
+        pairs = zip(ends[best], alone, costs[best, np.arange(len(alone))], strict=True)
+        found += [(int(former), int(latter), float(cost)) for former, latter, cost in pairs]
+    former, latter = (np.array([pair[end] for pair in found], dtype=np.intp) for end in (0, 1))
+    lengths = sightings.lengths
+    by_vector = (lengths[former] == lengths[latter]) & (lengths[former] > 0)
+    return Nearest(former, latter, np.array([pair[2] for pair in found]), by_vector)
 
 
 def link_detections(sightings: Sightings, limits: Limits) -> list[Link]:

@@ -10,9 +10,17 @@ from ami.base.ids import RowId
 from ami.main.models import Event, Occurrence
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, Batch
+from ami.ml.post_processing.measures import Measure, Threshold
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import ScopedConfig
-from ami.ml.post_processing.tracking.links import Floats, Limits, link_detections
+from ami.ml.post_processing.tracking.links import (
+    Floats,
+    Limits,
+    Link,
+    Sightings,
+    link_detections,
+    nearest,
+)
 from ami.ml.post_processing.tracking.rows import (
     delete_emptied,
     hold,
@@ -23,6 +31,8 @@ from ami.ml.post_processing.tracking.rows import (
     unlink_others,
 )
 from ami.ml.post_processing.tracking.tracks import Row, Track, choose_keepers, follow, heirs
+
+BY_VECTOR, BY_BOX = "With feature vectors", "By boxes alone"
 
 
 class TrackingConfig(ScopedConfig):
@@ -65,6 +75,15 @@ class TrackingTask(BasePostProcessingTask):
     name = "Tracking"
     description = "Joins the detections of one individual on successive captures of a night."
     config_schema = TrackingConfig
+    measure = Measure(
+        label="Cost of the link to the capture before",
+        when="<=",
+        effect="linked",
+        thresholds=lambda config: {
+            BY_VECTOR: Threshold(config.cost_threshold, "cost_threshold"),
+            BY_BOX: Threshold(config.geometry_cost_threshold, "geometry_cost_threshold"),
+        },
+    )
     unit = EVENT
     batch_size = 5_000
     counters = (
@@ -95,11 +114,25 @@ class TrackingTask(BasePostProcessingTask):
         rows = [row for row in night if row.takes_part]
         apart = [row for row in night if not row.takes_part]
         self._count(night)
-        links = link_detections(to_sightings(rows, directions), self._limits)
+        sightings = to_sightings(rows, directions)
+        links = link_detections(sightings, self._limits)
+        self._measure(rows, sightings, links)
         self.count(links_found=len(links))
         tracks = follow(rows, links)
         choose_keepers(tracks, apart=apart)
         return tracks
+
+    def _measure(self, rows: list[Row], sightings: Sightings, links: list[Link]) -> None:
+        if self.gauge is None:
+            return
+        pairs = nearest(sightings, links, self._limits)
+        for series, chosen in ((BY_VECTOR, pairs.by_vector), (BY_BOX, ~pairs.by_vector)):
+            self.measured(
+                [rows[row].id for row in pairs.latter[chosen]],
+                pairs.costs[chosen],
+                series=series,
+                others=[rows[row].id for row in pairs.former[chosen]],
+            )
 
     @property
     def _limits(self) -> Limits:
