@@ -21,6 +21,7 @@ from ami.base.registry import Registry
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import label_of, options_of
 
+BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 NUMBERS: Mapping[type, type[forms.Field]] = {int: forms.IntegerField, float: forms.FloatField}
 
 
@@ -116,6 +117,7 @@ class BasePostProcessingActionForm(forms.Form):
             label=drawn.label,
             help_text=drawn.help_text,
             required=drawn.required,
+            initial=rows[0][0] if drawn.required and len(rows) == 1 else drawn.initial,
         )
 
     def hide_foreign(self, user: Any) -> None:
@@ -223,7 +225,7 @@ def _form_field(option: ModelField) -> forms.Field:
     default = option.get_default()
     shared = {
         "label": label_of(option),
-        "help_text": option.field_info.description or "",
+        "help_text": " ".join(filter(None, (option.field_info.description, bounds_of(option)))),
         "initial": default.value if isinstance(default, Enum) else default,
         "required": bool(option.required) or not (option.allow_none or default == ""),
     }
@@ -243,6 +245,15 @@ def _form_field(option: ModelField) -> forms.Field:
     if kind is str or (isinstance(kind, type) and issubclass(kind, str)):
         return forms.CharField(empty_value=None if option.allow_none else "", **shared)
     return JSONOptionField(**shared)
+
+
+def bounds_of(option: ModelField) -> str:
+    """The bounds of a number as a sentence, such as "Above 0, below 1."; empty without bounds."""
+    if not isinstance(option.outer_type_, type) or _number_class(option.outer_type_) is None:
+        return ""
+    found = [(word, getattr(option.field_info, name)) for name, word in BOUNDS.items()]
+    text = ", ".join(f"{word} {bound:,}" for word, bound in found if bound is not None)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _choices(kind: Any) -> list[tuple[Any, str]]:

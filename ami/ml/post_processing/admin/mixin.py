@@ -7,7 +7,7 @@ from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from ami.ml.post_processing.admin.actions import make_post_processing_action
+from ami.ml.post_processing.admin.actions import PostProcessingAction, make_post_processing_action
 from ami.ml.post_processing.admin.builds import JobsByProject
 from ami.ml.post_processing.admin.forms import form_class_for
 from ami.ml.post_processing.admin.selection import SelectionError, refuse_unusable
@@ -36,6 +36,19 @@ class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
                 name = action.__name__
                 actions[name] = (action, name, action.short_description)  # type: ignore[assignment]
         return actions
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], **options: Any
+    ) -> HttpResponse:
+        """Offer the methods on the page of a row, too, as buttons that select it."""
+        actions = self.get_actions(request) if options.get("obj") else {}
+        context["methods"] = [
+            {"action": name, "name": action.task_cls.name}
+            for name, (action, *_) in actions.items()
+            if isinstance(action, PostProcessingAction)
+            and request.user.has_perm(action.permission, options["obj"])
+        ]
+        return super().render_change_form(request, context, **options)  # type: ignore[arg-type]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

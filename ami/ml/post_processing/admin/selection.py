@@ -114,8 +114,8 @@ def refuse_unusable(request: HttpRequest, *, noun: str) -> set[int]:
     """The selected ids. Raises SelectionError if no changelist can have offered them."""
     if request.POST.get("select_across", "0") != "0":
         raise SelectionError(
-            "“Select all across pages” cannot be used here: select the "
-            f"{noun} one by one, at most {MAX_ROWS} at a time."
+            f"“Select all across pages” cannot be used here: select the {noun} one by one, at most "
+            f"{MAX_ROWS} at a time, or put their captures in one capture set and run the method on it."
         )
     asked = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
     if not asked:
