@@ -21,6 +21,7 @@ ABOUT_ONESELF = {
     "admin:index",
     "admin:app_list",
     "admin:password_change",
+    "post_processing_methods",  # lists methods, and the runs that the person may see
     "admin:password_change_done",
     "admin:autocomplete",  # asks the admin of the rows that it suggests
     "(?P<url>.*)$",  # redirects an address without its slash, else 404

@@ -3,6 +3,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from django.apps import AppConfig, apps
+from django.contrib import admin
 from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 
@@ -15,6 +16,7 @@ class PostProcessingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the methods of this package, and of `post_processing` in every other app."""
+        admin.site.index_template = "admin/post_processing/index.html"
         registry = import_module(f"{self.name}.registry")
         for found in iter_modules(self.module.__path__):  # type: ignore[union-attr]
             if found.name not in APART:

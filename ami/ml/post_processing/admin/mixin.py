@@ -20,6 +20,9 @@ from ami.ml.post_processing.service import run_permission
 class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
     """Adds one action for each registered method that takes this model as a scope."""
 
+    class Media:
+        js = ("post_processing/select.js",)
+
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
         if IS_POPUP_VAR in request.GET:

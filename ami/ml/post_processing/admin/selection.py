@@ -115,7 +115,7 @@ def refuse_unusable(request: HttpRequest, *, noun: str) -> set[int]:
     if request.POST.get("select_across", "0") != "0":
         raise SelectionError(
             f"“Select all across pages” cannot be used here: select the {noun} one by one, at most "
-            f"{MAX_ROWS} at a time, or put their captures in one capture set and run the method on it."
+            f"{MAX_ROWS} at a time, or run the method on a capture set of all their captures."
         )
     asked = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
     if not asked:

@@ -105,7 +105,10 @@ def test_field_follows_the_type(name: str, kind: type[forms.Field]) -> None:
 
 def test_labels_help_texts_and_bounds_are_shown() -> None:
     fields = form().fields
-    assert (fields["whole"].label, fields["whole"].help_text) == ("Whole", "How many. At least 1, at most 9.")
+    assert (fields["whole"].label, fields["whole"].help_text) == (
+        "Whole",
+        "How many. At least 1, at most 9.",
+    )
     assert fields["share"].label == "The share"
     for attribute in ('min="1"', 'max="9"', 'step="1"', 'value="3"'):
         assert attribute in form()["whole"].as_widget()
