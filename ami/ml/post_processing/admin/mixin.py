@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
+from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from ami.ml.post_processing.admin.actions import PostProcessingAction, make_post_processing_action
@@ -20,8 +21,9 @@ from ami.ml.post_processing.service import run_permission
 class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
     """Adds one action for each registered method that takes this model as a scope."""
 
-    class Media:
-        js = ("post_processing/select.js",)
+    @property
+    def media(self) -> Media:
+        return super().media + Media(js=["post_processing/select.js"])
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
@@ -40,7 +42,7 @@ class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
                 actions[name] = (action, name, action.short_description)  # type: ignore[assignment]
         return actions
 
-    def render_change_form(
+    def render_change_form(  # type: ignore[override]
         self, request: HttpRequest, context: dict[str, Any], **options: Any
     ) -> HttpResponse:
         """Offer the methods on the page of a row, too, as buttons that select it."""
@@ -51,7 +53,7 @@ class PostProcessingActionsMixin(admin.ModelAdmin[Any]):
             if isinstance(action, PostProcessingAction)
             and request.user.has_perm(action.permission, options["obj"])
         ]
-        return super().render_change_form(request, context, **options)  # type: ignore[arg-type]
+        return super().render_change_form(request, context, **options)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
