@@ -13,6 +13,7 @@ from django.contrib import admin
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -146,7 +147,12 @@ class AuditedAdminMixin(admin.ModelAdmin[Any]):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the entries about a row, with their kinds and reasons."""
+        """Show the entries about a row, with their kinds and reasons.
+
+        Raises PermissionDenied, also for a missing row, as the other pages of a row do.
+        """
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
         response = super().history_view(request, object_id, extra_context)
         if isinstance(response, TemplateResponse) and response.context_data is not None:
             context = response.context_data
