@@ -139,6 +139,7 @@ class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
         context = {
             **self._frame(request, job, title=job.name),
             **self._live(request, job),
+            "parameters": offers_for(job).parameters(job, request.user),
             "reasons": reasons_of(job),
             "has_delete_permission": job.is_final and self.has_delete_permission(request, job),
         }
@@ -198,7 +199,6 @@ class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
         reverted_by = reverts_of([job.pk]).get(job.pk) if job.is_final else None
         return live_of(job) | {
             "badges": badges(job, reverted_by=reverted_by),
-            "parameters": offers_for(job).parameters(job, request.user),
             "verbs": [verb for verb in VERBS if may_control and verb.allowed(job)],
             "may_launch": may_launch,
             "applicable": may_launch and job.is_final and offers_for(job).can_apply(job),

@@ -79,7 +79,12 @@ def test_list_of_parts_is_cut(operator: Client) -> None:
 
 
 def test_live_part_costs_the_same_for_any_number_of_parts(operator: Client) -> None:
-    few, many = make_running(RUNNING, QUEUED), make_running(*[RUNNING, QUEUED] * 100)
+    method: dict[str, Any] = {
+        "job_type_key": "post_processing",
+        "params": {"task": "small_size_filter", "config": {"occurrence_id": 1}},
+    }
+    few = make_running(RUNNING, QUEUED, **method)
+    many = make_running(*[RUNNING, QUEUED] * 100, **method)
     live(operator, few)
     counts = []
     for job in (few, many):
