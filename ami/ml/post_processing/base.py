@@ -132,6 +132,8 @@ class BasePostProcessingTask(PlannedWork):
         if foreign := self._chosen.foreign:
             noun = self._chosen.scope.model._meta.verbose_name_plural
             self.skip(f"{noun} of another project", rows=len(foreign), ids=foreign)
+        if self.gauge is not None:
+            return []  # a preview picks units itself
         return plan_batches(self.scope, size=self.batch_size, unit=self.unit)
 
     def split(self, batch: Planned) -> list[Planned]:
