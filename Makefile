@@ -55,7 +55,7 @@ chaos: setup ## Kill workers, Redis and PostgreSQL during runs, and repeat each 
 quality: setup ## Measure the precision and recall of tracking on known tracks.
 	@$(BIN)/python -m benchmarks.quality
 
-screenshots: setup # Take the screenshots of the README again, in a real browser.
+screenshots: setup # Take the screenshots of the docs again, in a real browser.
 	@SCREENSHOTS=docs/images $(BIN)/pytest --quiet ami/ml/post_processing/tests/test_browser.py
 
 clean: ## Remove .venv and caches; keep the data in .local.

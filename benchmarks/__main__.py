@@ -17,6 +17,7 @@ BENCHMARKS = (
     "pages",
     "members",
     "load",
+    "preview",
 )
 # Only if named: it takes hours.
 LONG = ("growth",)

@@ -1,14 +1,17 @@
-"""The whole way in a real browser with a real worker; takes the screenshots of the README."""
+"""The whole way in a real browser with a real worker; takes the screenshots of the docs."""
 
 import os
 import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from django.core.management import call_command
+from PIL import Image
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from ami.base.links import change_url
 from ami.base.tests.factories import make_user
 from ami.jobs.models import Job
 from ami.main.models import Classification, Detection
@@ -21,6 +24,7 @@ from ami.ml.post_processing.tests.vectors import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
+TALLEST = 1_800  # pixels of a picture in the docs
 
 
 @pytest.fixture
@@ -61,8 +65,9 @@ def test_operator_tries_the_small_size_filter_and_applies_it(
     page.get_by_role("button", name="Go").click()
 
     expect(page.get_by_role("heading", name="Run Small size filter")).to_be_visible()
+    expect(page.locator("#preview svg").first).to_be_visible(timeout=30_000)
     assert not Job.objects.exists()
-    page.screenshot(path=screenshots / "confirmation.png")
+    shoot(page, screenshots / "confirmation", dark=True)
     page.get_by_label("Size threshold").fill("7")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_text("Size threshold must be below 1, got 7.")).to_be_visible()
@@ -75,12 +80,12 @@ def test_operator_tries_the_small_size_filter_and_applies_it(
     expect(apply).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Dry run: nothing was written.")).to_be_visible()
     assert not Classification.objects.filter(taxon__name="Not identifiable").exists()
-    page.screenshot(path=screenshots / "dry-run.png", full_page=True)
+    shoot(page, screenshots / "dry-run")
 
     apply.click()
     expect(page.get_by_role("link", name="Revert…")).to_be_visible(timeout=60_000)
     expect(page.locator(".job-status")).to_have_text("Succeeded")
-    page.screenshot(path=screenshots / "job.png", full_page=True)
+    shoot(page, screenshots / "job")
     dry, applied = Job.objects.order_by("pk")
     assert applied.applies == dry
     assert applied.changes.count() == dry.changes.count() > 0
@@ -92,6 +97,37 @@ def test_operator_tries_the_small_size_filter_and_applies_it(
     ]:
         row = page.get_by_role("row", name=name)
         expect(row).to_contain_text(f"{figure:,}")
+
+    detection = Detection.objects.filter(classifications__job=applied).latest("pk")
+    shown = {
+        "occurrence": detection.occurrence,
+        "capture": detection.source_image,
+        "night": detection.source_image.event,
+        "project": detection.source_image.project,
+    }
+    for name, place in shown.items():
+        assert place is not None
+        page.goto(urljoin(page.url, change_url(type(place), place.pk)))
+        shoot(page, screenshots / name, dark=name == "occurrence")
+    page.get_by_role("link", name="View on site").click()
+    expect(page.get_by_text("Masking is off")).to_be_visible()
+    shoot(page, screenshots / "project")
+
+
+def shoot(page: Page, path: Path, *, dark: bool = False) -> None:
+    """Take a picture of the page without its sidebar and with all its crops; `dark` adds another."""
+    page.evaluate("localStorage.setItem('django.admin.navSidebarIsOpen', 'false')")
+    page.locator("#main").evaluate("main => main.classList.remove('shifted')")
+    page.locator("img").evaluate_all("all => all.forEach(one => { one.loading = 'eager'; })")
+    page.wait_for_load_state("networkidle")
+    for theme, ending in (("light", ""), ("dark", "-dark"))[: 1 + dark]:
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        file = f"{path}{ending}.png"
+        page.screenshot(path=file, full_page=True, animations="disabled")
+        with Image.open(file) as picture:
+            top = picture.crop((0, 0, picture.width, min(picture.height, TALLEST)))
+        top.convert("RGB").quantize(192).save(file, optimize=True)
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
 
 
 def test_number_that_the_browser_cannot_read_is_not_taken_for_none(operator: Page) -> None:
