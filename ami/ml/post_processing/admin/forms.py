@@ -225,7 +225,9 @@ def _form_field(option: ModelField) -> forms.Field:
     default = option.get_default()
     shared = {
         "label": label_of(option),
-        "help_text": " ".join(filter(None, (option.field_info.description, bounds_of(option)))),
+        "help_text": " ".join(
+            map(str, filter(None, (option.field_info.description, bounds_of(option))))
+        ),
         "initial": default.value if isinstance(default, Enum) else default,
         "required": bool(option.required) or not (option.allow_none or default == ""),
     }

@@ -115,7 +115,7 @@ def test_operator_tries_the_small_size_filter_and_applies_it(
 
 
 def shoot(page: Page, path: Path, *, dark: bool = False) -> None:
-    """Take a picture of the page without its sidebar and with all its crops; `dark` adds another."""
+    """Take a picture of the page, with all its crops but without its sidebar, or one per theme."""
     page.evaluate("localStorage.setItem('django.admin.navSidebarIsOpen', 'false')")
     page.locator("#main").evaluate("main => main.classList.remove('shifted')")
     page.locator("img").evaluate_all("all => all.forEach(one => { one.loading = 'eager'; })")
