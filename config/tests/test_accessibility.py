@@ -16,6 +16,7 @@ from ami.integrity.models import IntegrityRun
 from ami.jobs.models import Job, JobChange
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.models import (
+    AuditNote,
     Classification,
     Deployment,
     Detection,
@@ -41,12 +42,14 @@ CHOOSE = """theme => {
     document.documentElement.dataset.theme = theme;
     document.getAnimations().forEach(animation => animation.finish());
 }"""
+RUN = "([context, rules]) => axe.run(context, rules)"
 GRAVE = ("serious", "critical")
 WIDTHS = (1280, 380)
 THEMES = ("light", "dark")
 LISTED = (
     Occurrence,
     Detection,
+    AuditNote,
     Classification,
     Identification,
     SourceImage,
@@ -75,8 +78,11 @@ def addresses(job: Job) -> Iterator[str]:
         yield address(model, "change", pk)
     yield address(Occurrence, "add")
     yield f"{address(JobChange, 'changelist')}?job={job.pk}&q={job.changes.latest('pk').object_id}"
-    for page in ("log", "revert", "history", "delete"):
+    for page in ("log", "revert", "history", "delete", "run_again"):
         yield address(Job, page, job.pk)
+    yield address(AuditNote, "changelist")
+    yield address(Project, "overview", job.project_id)
+    yield reverse("post_processing_methods")
 
 
 @pytest.fixture
@@ -94,11 +100,12 @@ def job() -> Job:
 
 def violations(page: Page, axe: Axe) -> Iterator[str]:
     """The serious violations on the page as it stands, in each theme and width."""
+    page.evaluate(axe.axe_script)
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         for theme in THEMES:
             page.evaluate(CHOOSE, theme)
-            for rule in axe.run(page, CONTEXT, RULES).response["violations"]:
+            for rule in page.evaluate(RUN, [CONTEXT, RULES])["violations"]:
                 if rule["impact"] in GRAVE:
                     for node in rule["nodes"]:
                         yield f"{page.url} {theme} {width}: {rule['id']}: {node['html'][:200]}"
