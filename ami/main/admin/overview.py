@@ -5,26 +5,30 @@ from typing import Any, NamedTuple, cast
 
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
-from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
 
 from ami.base.access import visible
 from ami.base.links import list_url
 from ami.jobs.admin.journal import Transition, transitions_of
 from ami.jobs.admin.pages import page_url
+from ami.jobs.journal.revert import reverts_of
 from ami.jobs.models import Job, JobChange
 from ami.jobs.service import LAUNCH
-from ami.jobs.states import JobState, Outcome
+from ami.jobs.states import FINAL, STOPPED_SHORT, Outcome
 from ami.main.access import Role, roles_of
+from ami.main.admin.runs import UNKNOWN, describe_runs
+from ami.main.admin.runs import Run as Described
 from ami.main.models import Deployment, Project, SourceImageCollection
 from ami.ml.post_processing.class_masking.task import ClassMaskingTask
-from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
-from ami.ml.post_processing.scopes import written_options
 from ami.ml.post_processing.service import JOB_TYPE
 
 PROJECTS, RUNS, SETS, TRANSITIONS = 100, 5, 100, 3
+AT_ONCE = 50
+DONE = (Outcome.SUCCEEDED, Outcome.PROBLEMS)
 UPDATED = "occurrences_updated"
 # A larger run would take longer to sum up than the page; its own page has the whole.
 MOST_UPDATED = 20_000
@@ -42,17 +46,16 @@ SECTIONS: list[Section] = []
 
 
 class Run(NamedTuple):
-    """A run whose changes stand."""
+    """A run whose changes stand; `is_part` tells that it ended before all rows were done."""
 
     job: Job
-    is_masking: bool
+    is_part: bool
     method: str
-    options: list[tuple[str, str]]
+    options: list[tuple[str, SafeString]]
     updated: int
     transitions: list[Transition]
     url: str
     changes_url: str
-    revert_url: str
 
 
 class OverviewMixin(admin.ModelAdmin[Any]):
@@ -82,14 +85,14 @@ class OverviewMixin(admin.ModelAdmin[Any]):
         project = self._projects(request).filter(pk=pk).first() if pk < 2**63 else None
         if project is None:
             raise Http404
-        runs = runs_in_force(project)
+        runs = in_force(_runs_of(project), RUNS + 1)
         context = {
             "project": project,
             "role": role_of(request, project),
             "counts": Deployment.objects.filter(project=project).aggregate(
                 **{name: Sum(name, default=0) for name in COUNTS}
             ),
-            "runs": runs[:RUNS],
+            "runs": _described(runs[:RUNS], request.user),
             "has_more": len(runs) > RUNS,
             "jobs_url": list_url(Job, project__id__exact=project.pk),
             "may_open": request.user.is_staff,
@@ -98,7 +101,7 @@ class OverviewMixin(admin.ModelAdmin[Any]):
                 {"template": section.template, "context": section.context(request, project)}
                 for section in SECTIONS
             ],
-            **_masking(project, runs),
+            **_masking(project, request.user),
         }
         return self._page(request, "overview.html", project.name, context)
 
@@ -127,37 +130,34 @@ def role_of(request: HttpRequest, project: Project) -> str:
     return Role(access.role).label if access else "Administrator"
 
 
-def runs_in_force(project: Project) -> list[Run]:
-    """Return the latest runs of methods whose changes stand, at most `RUNS` + 1 of them."""
-    jobs = (
-        _runs_of(project)
-        .exclude(Exists(_undoing()))
-        .select_related("user")
-        .order_by("-pk")[: RUNS + 1]
-    )
-    return [_run(job) for job in jobs]
+def in_force(jobs: QuerySet[Job], number: int) -> list[Job]:
+    """Return the newest of the Jobs that have not been reverted, at most `number` of them."""
+    found: list[Job] = []
+    start = 0
+    newest = jobs.select_related("user").order_by("-pk")
+    while len(found) < number and (read := list(newest[start : start + AT_ONCE])):
+        undone = reverts_of([job.pk for job in read])
+        found += [job for job in read if job.pk not in undone]
+        start += AT_ONCE
+    return found[:number]
+
+
+def _methods_of(project: Project) -> QuerySet[Job]:
+    return Job.objects.filter(project=project, job_type_key=JOB_TYPE, dry_run=False)
 
 
 def _runs_of(project: Project) -> QuerySet[Job]:
-    return Job.objects.filter(
-        project=project,
-        job_type_key=JOB_TYPE,
-        dry_run=False,
-        outcome__in=[Outcome.SUCCEEDED, Outcome.PROBLEMS],
-    )
+    """The Jobs that have run a method to its end, or were stopped after they had changed rows."""
+    wrote = Q(Exists(JobChange.objects.filter(job=OuterRef("pk"))), status__in=STOPPED_SHORT)
+    return _methods_of(project).filter(wrote | Q(outcome__in=DONE))
 
 
-def _undoing() -> QuerySet[Job]:
-    """The Jobs that have undone a Job: they succeeded, and were not themselves reverted."""
-    return Job.objects.filter(
-        reverts=OuterRef("pk"), status=JobState.SUCCESS, dry_run=False, reverted_by=None
-    )
+def _described(jobs: list[Job], user: Any) -> list[Run]:
+    runs = describe_runs(jobs, user=user)
+    return [_run(job, runs.get(job.pk, UNKNOWN)) for job in jobs]
 
 
-def _run(job: Job) -> Run:
-    key = str(job.params.get("task"))
-    task_cls = POSTPROCESSING_TASKS.get(key)
-    config = job.params.get("config")
+def _run(job: Job, described: Described) -> Run:
     updated = sum(
         param.value
         for stage in job.progress.stages
@@ -166,24 +166,39 @@ def _run(job: Job) -> Run:
     )
     return Run(
         job=job,
-        is_masking=key == ClassMaskingTask.key,
-        method=str(task_cls.name) if task_cls else key,
-        options=written_options(task_cls.config_schema, config) if task_cls else [],
+        is_part=job.status in STOPPED_SHORT,
+        method=described.name or str(job.params.get("task")),
+        options=described.options,
         updated=updated,
         transitions=transitions_of(job, TRANSITIONS) if 0 < updated <= MOST_UPDATED else [],
         url=page_url(job),
         changes_url=list_url(JobChange, job__id__exact=job.pk, table="main.occurrence"),
-        revert_url=reverse("admin:jobs_job_revert", args=[job.pk]),
     )
 
 
-def _masking(project: Project, runs: list[Run]) -> dict[str, Any]:
-    """Whether masking is on, and from what it can be switched on: a former run or a capture set."""
-    masked = [run for run in runs if run.is_masking]
-    if masked:
-        return {"masked": masked}
-    former = _runs_of(project).filter(params__task=ClassMaskingTask.key).order_by("-pk").first()
+def _masking(project: Project, user: Any) -> dict[str, Any]:
+    """Whether masking is on, and from what it can be switched on: a former run or a capture set.
+
+    `switching` is a Job that masks, or reverts masking, and has not ended.
+    """
+    masks = {"params__task": ClassMaskingTask.key}
+    active = Job.objects.filter(project=project, dry_run=False).exclude(status__in=FINAL)
+    is_masking = Q(**masks) | Q(reverts__params__task=ClassMaskingTask.key)
+    found = {"switching": active.filter(is_masking).order_by("pk").first()}
+    if masked := in_force(_runs_of(project).filter(**masks), RUNS):
+        described = describe_runs(masked, user=user)
+        return found | {
+            "masked": [
+                {
+                    "job": job,
+                    "options": described.get(job.pk, UNKNOWN).options[:2],
+                    "revert_url": reverse("admin:jobs_job_revert", args=[job.pk]),
+                }
+                for job in masked
+            ]
+        }
+    former = _runs_of(project).filter(**masks).order_by("-pk").first()
     if former:
-        return {"again_url": reverse("admin:jobs_job_run_again", args=[former.pk])}
+        return found | {"again_url": reverse("admin:jobs_job_run_again", args=[former.pk])}
     sets = SourceImageCollection.objects.filter(project=project).order_by("name", "pk")
-    return {"sets": sets.only("name")[:SETS], "sets_url": list_url(SourceImageCollection)}
+    return found | {"sets": sets.only("name")[:SETS], "sets_url": list_url(SourceImageCollection)}

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from pydantic.fields import ModelField
 
@@ -40,11 +40,11 @@ UNKNOWN = Run(None, [], frozenset())
 def describe_runs(jobs: Iterable[Job], *, user: Any) -> dict[int, Run]:
     """Describe the Jobs that ran a method, by id, with one query per model that options name.
 
-    Rows that the person may not see have no name.
+    Rows that the person may not see have no name. Names are links for staff, who can follow them.
     """
     known = {job.pk: job for job in jobs if _config(job)}
     names = _names(known.values(), user=user)
-    return {pk: _describe(job, names) for pk, job in known.items()}
+    return {pk: _describe(job, names, linked=user.is_staff) for pk, job in known.items()}
 
 
 def _config(job: Job) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _names(jobs: Iterable[Job], *, user: Any) -> dict[tuple[Any, int], str]:
     }
 
 
-def _describe(job: Job, names: dict[tuple[Any, int], str]) -> Run:
+def _describe(job: Job, names: dict[tuple[Any, int], str], *, linked: bool) -> Run:
     options = []
     for option, value in _given(job):
         if isinstance(value, bool) and value == option.default:
@@ -88,7 +88,7 @@ def _describe(job: Job, names: dict[tuple[Any, int], str]) -> Run:
         label = option.field_info.title or option.name.replace("_", " ").capitalize()
         model, pk = _model(option), parse_id(str(value))
         if model and pk and (name := names.get((model, pk))):
-            shown = SafeString(change_link(model, pk, name))
+            shown = SafeString(change_link(model, pk, name)) if linked else conditional_escape(name)
         else:
             shown = format_html("{}", in_words(value))
         options.append((label, shown))

@@ -100,7 +100,7 @@ class TestReading:
     def test_a_step_has_the_method_and_options_of_its_run(self, detection: Detection) -> None:
         job = masking(TaxaList.objects.create(name="Quebec"))
         make_classification(detection=detection, job=job)
-        (step,) = self.read(detection, make_user(is_superuser=True))
+        (step,) = self.read(detection, make_user(is_staff=True, is_superuser=True))
         assert step.method == "Class masking"
         (listed, reweight) = step.run.options
         assert listed[0] == "Taxa list"
@@ -130,13 +130,13 @@ class TestReading:
     def test_an_odd_run_is_named(self, detection: Detection, fields: dict[str, Any]) -> None:
         job = masking(TaxaList.objects.create(name="Quebec"), **fields)
         make_classification(detection=detection, job=job, metadata=["odd"])
-        (step,) = self.read(detection, make_user(is_superuser=True))
+        (step,) = self.read(detection, make_user(is_staff=True, is_superuser=True))
         assert step.method in {"Masking", "Class masking"}
         assert step.warnings == []
         assert '"odd"' in step.raw
 
     def test_the_queries_do_not_grow_with_the_steps(self, detection: Detection) -> None:
-        user = make_user(is_superuser=True)
+        user = make_user(is_staff=True, is_superuser=True)
         for number in range(12):
             job = masking(TaxaList.objects.create(name=f"List {number}"))
             make_classification(detection=detection, job=job, algorithm=make_algorithm())
@@ -151,6 +151,8 @@ class TestReading:
         Classification.objects.bulk_create(
             Classification(detection=detection, applied_to=source) for _ in range(STEPS)
         )
-        found = read_lineages(Classification.objects.all(), user=make_user(is_superuser=True))
+        found = read_lineages(
+            Classification.objects.all(), user=make_user(is_staff=True, is_superuser=True)
+        )
         assert len(found.of[detection.pk]) == STEPS
         assert found.more

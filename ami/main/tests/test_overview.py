@@ -13,6 +13,7 @@ from ami.base.tests.factories import make_member, make_project, make_user
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job
+from ami.jobs.states import JobState, Outcome
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.access import Role
 from ami.main.models import Occurrence, Project, SourceImageCollection, TaxaList
@@ -108,6 +109,54 @@ def test_revert_of_a_revert_puts_masking_on(
     assert "Masking is on" in text_of(visit(client, capture_set.project, Role.VIEWER))
 
 
+def copies(job: Job, number: int, **fields: Any) -> None:
+    for _ in range(number):
+        Job.objects.create(
+            project=job.project,
+            job_type_key=job.job_type_key,
+            **{"params": job.params, "status": job.status, "outcome": job.outcome} | fields,
+        )
+
+
+def test_masking_stays_on_when_other_runs_follow(
+    client: Client, capture_set: SourceImageCollection
+) -> None:
+    job = mask(capture_set)
+    copies(job, 60, params={"task": "tracking", "config": {}})
+    page = visit(client, capture_set.project, Role.MANAGER)
+    assert "Masking is on" in text_of(page)
+    assert links(page)["Switch off…"] == f"/admin/jobs/job/{job.pk}/revert/"
+
+
+def test_run_that_stopped_after_it_changed_rows_is_shown(
+    client: Client, capture_set: SourceImageCollection
+) -> None:
+    mask(capture_set)
+    Job.objects.update(status=JobState.REVOKED, outcome=Outcome.CANCELED)
+    copies(Job.objects.get(), 1)  # which has no changes
+    text = text_of(visit(client, capture_set.project, Role.VIEWER))
+    assert "Masking is on" in text
+    assert text.count("The run stopped before all rows were done.") == 1
+
+
+def test_switch_waits_while_masking_is_being_switched(
+    client: Client, capture_set: SourceImageCollection
+) -> None:
+    revert = request_revert(mask(capture_set))
+    page = visit(client, capture_set.project, Role.MANAGER)
+    assert "has not ended. Reload this page later" in text_of(page)
+    assert f"Job {revert.pk}" in links(page)
+    assert not any("Switch" in text for text in links(page))
+
+
+def test_taxa_list_of_another_project_has_no_name(
+    client: Client, capture_set: SourceImageCollection
+) -> None:
+    mask(capture_set)
+    TaxaList.objects.get().projects.set([make_project()])
+    assert "Vermont" not in text_of(visit(client, capture_set.project, Role.MANAGER))
+
+
 def test_first_masking_starts_from_a_capture_set(
     client: Client, capture_set: SourceImageCollection
 ) -> None:
@@ -154,17 +203,13 @@ def test_page_of_another_project_does_not_exist(client: Client) -> None:
 def test_page_of_many_runs_needs_few_queries(
     client: Client, capture_set: SourceImageCollection
 ) -> None:
-    mask(capture_set)
-    job = Job.objects.get()
-    for _ in range(20):
-        job.pk = None
-        job.save(force_insert=True)
+    copies(mask(capture_set), 20, progress=Job.objects.get().progress)
     client.force_login(make_member(capture_set.project))
     with CaptureQueriesContext(connection) as queries:
         page = client.get(address(capture_set.project))
     assert text_of(page).count("Class masking") == 5
     assert "Earlier runs" in links(page)
-    assert len(queries) <= 32
+    assert len(queries) <= 22
 
 
 def test_page_shows_the_last_findings(client: Client) -> None:

@@ -50,7 +50,7 @@ def predict(detection: Detection, taxon: Taxon | None, **fields: Any) -> Classif
 
 def told(detection: Detection) -> str:
     occurrence = Occurrence.objects.get(detections=detection)
-    user = make_user(is_superuser=True)
+    user = make_user(is_staff=True, is_superuser=True)
     reasons = reasons_of(occurrence, user=user)
     occurrence.save()
     assert (occurrence.determination_id, occurrence.determination_score) == reasons.result
@@ -186,7 +186,7 @@ def test_the_sentence_takes_few_queries(detection: Detection, moth: Taxon) -> No
         predict(detection, moth)
     occurrence = Occurrence.objects.get(detections=detection)
     Identification.objects.create(occurrence=occurrence, taxon=moth, user=make_user())
-    user = make_user(is_superuser=True)
+    user = make_user(is_staff=True, is_superuser=True)
     with CaptureQueriesContext(connection) as queries:
         why(reasons_of(occurrence, user=user))
     assert len(queries) <= 4
