@@ -10,6 +10,7 @@ from ami.main.models import Deployment, Event, Project, SourceImage, Taxon, Taxo
 from ami.main.models.taxon import NOT_IDENTIFIABLE
 from ami.main.taxonomy import IMPORT_ALGORITHM
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
+from ami.users.models import User
 
 BATCH = 500
 BINOMIAL = re.compile(r"[A-Z][a-z-]+ [a-z-]+")
@@ -30,14 +31,15 @@ class ImportReport:
     taxa: int = 0
 
 
-def ensure_project(name: str, report: ImportReport) -> Project:
+def ensure_project(name: str, report: ImportReport, *, owner: User | None = None) -> Project:
+    """Return the project of that name; a new one belongs to `owner`."""
     name = option_name("--project", name)
     known = list(Project.objects.filter(name=name).order_by("pk"))
     one_name(known, noun="project", name=name)
     if known:
         return known[0]
     report.project_created = True
-    return Project.objects.create(name=name)
+    return Project.objects.create(name=name, owner=owner)
 
 
 def ensure_deployments(names: set[str], project: Project) -> dict[str, Deployment]:

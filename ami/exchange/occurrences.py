@@ -39,6 +39,7 @@ from ami.main.models import (
     SourceImageCollection,
 )
 from ami.ml.models import Algorithm
+from ami.users.models import User
 
 CAPTURE_SET = "All captures"
 DetectionKey = tuple[int, str | tuple[float, ...]]
@@ -63,24 +64,29 @@ class _Import:
 
 
 def import_occurrences(
-    records: list[Record], *, project_name: str, on_batch: Callable[[int], object] | None = None
+    records: list[Record],
+    *,
+    project_name: str,
+    user: User | None = None,
+    on_batch: Callable[[int], object] | None = None,
 ) -> ImportReport:
     """Add the missing `records` to the project, in one transaction.
 
-    The project is created if there is none of that name. Raises ImportRefusedError if there are
+    The project is created if there is none of that name, with `user` as its owner. The audit
+    records `user`. Raises ImportRefusedError if there are
     two. `on_batch` is called with the number of records of each batch.
     """
     report = ImportReport()
     with transaction.atomic():
         wait_for_turn("import_occurrences")
-        project = ensure_project(project_name, report)
+        project = ensure_project(project_name, report, owner=user)
         state = _prepare(records, project, report)
         for start in range(0, len(records), BATCH):
             batch = records[start : start + BATCH]
             _write_batch(batch, state)
             if on_batch:
                 on_batch(len(batch))
-        _finish(state, project)
+        _finish(state, project, user)
     return report
 
 
@@ -179,7 +185,7 @@ def _classify(
     state.touched |= {row.detection.occurrence_id for row in missing if row.detection.occurrence_id}
 
 
-def _finish(state: _Import, project: Project) -> None:
+def _finish(state: _Import, project: Project, user: User | None) -> None:
     """Update determinations, nights and counts, if rows were added."""
     if state.touched or state.report.captures:
         refresh_statistics(SourceImage, Detection, Classification, Occurrence)
@@ -189,7 +195,10 @@ def _finish(state: _Import, project: Project) -> None:
         refresh_counts()
         imported = counted(state.report.occurrences, "occurrence")
         audit.record(
-            [project], kind=audit.Kind.BULK_EDIT, message=f"Imported {imported} from a file."
+            [project],
+            kind=audit.Kind.BULK_EDIT,
+            user=user,
+            message=f"Imported {imported} from a file.",
         )
 
 

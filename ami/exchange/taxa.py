@@ -23,6 +23,7 @@ from ami.exchange.base import (
 from ami.exchange.taxa_file import ChecklistRow
 from ami.exchange.taxa_plan import PlannedTaxon, TaxaPlan, plan_taxa
 from ami.main.models import TaxaList, Taxon, TaxonRank
+from ami.users.models import User
 
 BATCH = 1000
 FILLED = ("rank", "parent", "synonym_of", "gbif_taxon_key", "search_names", "updated_at")
@@ -48,12 +49,14 @@ class TaxaReport:
     notes: list[str]
 
 
-def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str | None) -> TaxaReport:
+def import_taxa(
+    rows: Iterable[ChecklistRow], *, list_name: str | None, user: User | None = None
+) -> TaxaReport:
     """Add the names to the taxonomy, and the species with their synonyms to the list, if any.
 
     Runs in one transaction, with a bounded number of queries per thousand names. Raises
     ImportRefusedError if a taxon of another rank has a name, or if a taxon would become its own
-    ancestor.
+    ancestor. The audit records `user`.
     """
     plan = plan_taxa(rows)
     with transaction.atomic():
@@ -70,7 +73,7 @@ def import_taxa(rows: Iterable[ChecklistRow], *, list_name: str | None) -> TaxaR
         if listed:
             added = f"Imported {counted(listed, 'species', 'species')} from a file."
             lists = TaxaList.objects.filter(name=list_name)
-            audit.record(lists, kind=audit.Kind.BULK_EDIT, message=added)
+            audit.record(lists, kind=audit.Kind.BULK_EDIT, user=user, message=added)
     return TaxaReport(created, len(filled), listed, plan.notes)
 
 

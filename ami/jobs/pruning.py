@@ -10,17 +10,21 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.admin.models import DELETION
 from django.db import connection, models, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
+from ami.base.audit import Kind, record
 from ami.jobs.engine.basis import delete_unused
 from ami.jobs.models import Job, JobChange, JobLog, JobPart
 from ami.jobs.states import FINAL
+from ami.users.models import User
 
 ROWS_AT_ONCE = 10_000
 JOBS_AT_ONCE = 200
+PRUNED = "The parts, the journal and the log of this old Job were deleted."
 UNUSED_AFTER = timedelta(days=1)  # a younger row may belong to a Job that is being planned
 OWNED: dict[str, type[models.Model]] = {"changes": JobChange, "parts": JobPart, "logs": JobLog}
 
@@ -75,11 +79,14 @@ def count(before: datetime, *, logs_before: datetime) -> Counter[str]:
     return figures
 
 
-def prune(before: datetime, *, logs_before: datetime) -> Iterator[Counter[str]]:
+def prune(
+    before: datetime, *, logs_before: datetime, user: User | None = None
+) -> Iterator[Counter[str]]:
     """Delete Jobs that ended before `before`, and logs of Jobs that ended before `logs_before`.
 
     Yields the figures so far: `jobs` deleted, `jobs_emptied` whose row stays, and the deleted rows
-    of `changes`, `parts` and `logs`. It can be stopped at any time and run again.
+    of `changes`, `parts` and `logs`. It can be stopped at any time and run again. The audit records
+    for each Job, but not for logs, that `user` deleted it.
     """
     figures: Counter[str] = Counter()
     for ids in _by_newest(with_old_log(max(before, logs_before))):
@@ -87,7 +94,7 @@ def prune(before: datetime, *, logs_before: datetime) -> Iterator[Counter[str]]:
             yield from _delete_owned(pk, "logs", figures)
     for ids in _by_newest(prunable(before)):
         for pk in ids:
-            if not _mark(pk):
+            if not _mark(pk, user):
                 continue
             for name in OWNED:
                 yield from _delete_owned(pk, name, figures)
@@ -105,14 +112,15 @@ def _by_newest(jobs: QuerySet[Job]) -> Iterator[list[int]]:
         ids = list(rows.filter(pk__lt=ids[-1])[:JOBS_AT_ONCE])
 
 
-def _mark(pk: int) -> bool:
+def _mark(pk: int, user: User | None) -> bool:
     """Mark the Job as pruned. Returns False if another Job needs it in the meantime."""
     with transaction.atomic():
         job = Job.objects.select_for_update().filter(pk=pk, status__in=FINAL).first()
         refers = Q(reverts=pk) | Q(applies=pk) | Q(waits_for=pk)
         if job is None or Job.objects.filter(refers, pruned_at=None).exists():
             return False
-        Job.objects.filter(pk=pk, pruned_at=None).update(pruned_at=timezone.now(), basis=None)
+        if Job.objects.filter(pk=pk, pruned_at=None).update(pruned_at=timezone.now(), basis=None):
+            record([job], kind=Kind.DELETE, user=user, message=PRUNED, flag=DELETION)
     return True
 
 

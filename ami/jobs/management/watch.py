@@ -19,6 +19,7 @@ from ami.jobs.models import Job
 from ami.jobs.states import JobState
 from ami.jobs.summary import Summary, summary_of
 from ami.jobs.watch.waiting import what_it_waits_for
+from ami.users.models import User
 
 POLL_SECONDS = 0.5
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}{postfix}"
@@ -44,11 +45,14 @@ def counted_interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, former)
 
 
-def watch(job: Job, interrupts: list[int], *, timeout: float | None = None) -> None:
+def watch(
+    job: Job, interrupts: list[int], *, timeout: float | None = None, user: User | None = None
+) -> None:
     """Wait until `job` has ended, or for `timeout` seconds.
 
     The first of `interrupts` cancels the Job, the second stops waiting. What the Job waits for is
-    written to stderr each time it changes. Raises CommandError if the Job is deleted.
+    written to stderr each time it changes. The audit records that `user` canceled the Job. Raises
+    CommandError if the Job is deleted.
     """
     told, asked = "", False
     deadline = time.monotonic() + (inf if timeout is None else timeout)
@@ -59,7 +63,7 @@ def watch(job: Job, interrupts: list[int], *, timeout: float | None = None) -> N
                 asked = True
                 if job.cancel(by=operator_name()):
                     message = f"Canceled by {operator_name()}."
-                    record([job], kind=Kind.CANCEL, message=message)
+                    record([job], kind=Kind.CANCEL, user=user, message=message)
             elif not bar.disable:
                 _draw(bar, job, summary)
             if (notice := _notice(job, summary)) != told:

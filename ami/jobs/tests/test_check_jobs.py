@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from django.contrib.admin.models import LogEntry
 
 from ami.base.tests.commands import Ended, conforms, run_command
+from ami.base.tests.factories import make_member, make_project, make_user
 from ami.base.tests.snapshots import snapshot
 from ami.jobs.models import Job, JobLog, JobPart, JobState
 from ami.jobs.states import PartState
 from ami.jobs.tests.queues import waiting
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
+from ami.main.access import Role
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
 Shell = Callable[..., Ended]
@@ -86,3 +89,24 @@ def test_broker_that_does_not_answer_is_one_sentence(
         ended = shell()
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("The broker does not answer: ")
+
+
+def test_superuser_is_recorded_with_each_repaired_job(shell: Shell) -> None:
+    user = make_user(is_superuser=True)
+    queued, canceled = queued_job(), running_job(status=JobState.CANCELING)
+    silence(canceled)
+    assert shell("--as", user.email).code == 1
+    assert not LogEntry.objects.exists()
+    assert shell("--no-dry-run", "--as", user.email).code == 0
+    entries = LogEntry.objects.order_by("pk").values_list("user", "object_id", "note__kind")
+    assert list(entries) == [
+        (user.pk, str(queued.pk), "resume"),
+        (user.pk, str(canceled.pk), "cancel"),
+    ]
+
+
+def test_member_repairs_no_jobs_of_all_projects(shell: Shell) -> None:
+    queued, manager = queued_job(), make_member(make_project(), Role.MANAGER)
+    ended = shell("--no-dry-run", "--as", manager.email)
+    assert (ended.code, waiting(queued)) == (2, 0)
+    assert ended.err == f"This command works on all projects; {manager} is not a superuser.\n"

@@ -6,12 +6,14 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.contrib.admin.models import DELETION, LogEntry
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from ami.base.tests.factories import make_classification
+from ami.base.audit import system
+from ami.base.tests.factories import make_classification, make_member, make_project, make_user
 from ami.base.tests.snapshots import snapshot
 from ami.jobs import pruning
 from ami.jobs.journal.revert import RevertRefusedError, request_revert
@@ -19,6 +21,7 @@ from ami.jobs.models import Job, JobChange, JobLog, JobPart, JobState
 from ami.jobs.service import ApplyRefusedError
 from ami.jobs.states import FINAL
 from ami.jobs.tests.job_types import make_job
+from ami.main.access import Role
 from ami.main.models import Classification
 from ami.ml.post_processing.again import apply
 
@@ -204,6 +207,7 @@ def test_no_row_is_read_and_queries_follow_the_chunks() -> None:
             prune()
         return [query["sql"] for query in captured]
 
+    system()  # exists from the first entry of the audit on
     few, many = queries(10), queries(3_000)
     assert len(few) == len(many)
     assert not [sql for sql in many if "jobs_jobchange" in sql and '"before"' in sql]
@@ -224,3 +228,12 @@ def test_people_are_told_in_a_sentence() -> None:
         "Deleted 0 Jobs, 3 log lines, 3 parts and 3 changes.",
         "Other rows refer to 1 more Job; only the row of each is kept.",
     ]
+
+
+def test_audit_names_who_deleted_which_job() -> None:
+    user, job = make_user(is_superuser=True), ended_job(400)
+    prune("--as", user.email)
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id, entry.action_flag) == (user, str(job.pk), DELETION)
+    with pytest.raises(CommandError, match="This command works on all projects"):
+        prune("--as", make_member(make_project(), Role.MANAGER).email)

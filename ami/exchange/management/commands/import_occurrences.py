@@ -11,6 +11,13 @@ from ami.exchange.base import ImportRefusedError
 from ami.exchange.occurrence_file import read_occurrences
 from ami.exchange.occurrence_parents import ImportReport
 from ami.exchange.occurrences import import_occurrences
+from ami.main.access import ROWS
+from ami.main.models import Project
+from ami.users.commands import add_person, person_of, require_rights
+from ami.users.models import User
+
+# What all projects share, to which an import adds the names of the file.
+SHARED = ("main.add_taxon", "ml.change_algorithmcategorymap")
 
 
 class Command(ProjectCommand):
@@ -24,14 +31,17 @@ class Command(ProjectCommand):
         parser.add_argument(
             "--deployment", help="name of the deployment, instead of the names in the file"
         )
+        add_person(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        user = person_of(options)
+        _require_rights(user, options["project"])
         try:
             records = read_occurrences(options["file"], deployment=options["deployment"])
             # `disable=None` shows the bar only on a terminal.
             with tqdm(total=len(records), unit=" occurrences", disable=None) as bar:
                 report = import_occurrences(
-                    records, project_name=options["project"], on_batch=bar.update
+                    records, project_name=options["project"], user=user, on_batch=bar.update
                 )
         except ImportRefusedError as error:
             raise CommandError(str(error)) from None
@@ -46,3 +56,12 @@ class Command(ProjectCommand):
             f"{counted(report.detections, 'detection')}, {counted(report.captures, 'capture')}, "
             f"{counted(report.taxa, 'new taxon', 'new taxa')}."
         )
+
+
+def _require_rights(user: User | None, project: str) -> None:
+    require_rights(user, *SHARED)
+    known = list(Project.objects.filter(name=project.strip()))
+    for one in known:
+        require_rights(user, *(name.replace(".", ".add_") for name in ROWS), row=one)
+    if not known:
+        require_rights(user, "main.add_project")

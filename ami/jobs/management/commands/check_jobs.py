@@ -6,9 +6,14 @@ from django.core.management.base import CommandError
 from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 
+from ami.base.audit import Kind, record
 from ami.base.commands import FAILED, ScriptableCommand
+from ami.jobs.management.watch import operator_name
+from ami.jobs.models import Job
 from ami.jobs.watch import vitals
 from ami.jobs.watch.stale import StaleJob, check_lost_enqueues, check_stale_jobs
+from ami.users.commands import add_person, person_of, require_superuser
+from ami.users.models import User
 
 DONE = {
     "sent": ("Its message would be sent again.", "Its message was sent again."),
@@ -32,13 +37,16 @@ class Command(ScriptableCommand):
             default=True,
             help="only report (the default); --no-dry-run repairs the Jobs",
         )
+        add_person(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        dry_run = options["dry_run"]
+        dry_run, user = options["dry_run"], person_of(options)
+        require_superuser(user)
         try:
             found = [*check_lost_enqueues(dry_run=dry_run), *check_stale_jobs(dry_run=dry_run)]
         except (BrokerError, RedisError) as fault:
             raise CommandError(f"The broker does not answer: {fault}", returncode=FAILED) from None
+        _record([job for job in found if job["fixed"]], user)
         workers = vitals.workers()
         if options["format"] == "json":
             self.write_json({"dry_run": dry_run, "jobs": found, "workers": workers, "error": ""})
@@ -59,6 +67,14 @@ class Command(ScriptableCommand):
         for queue, number in workers.items():
             if not number:
                 self.stderr.write(f"No worker serves the queue {queue}.")
+
+
+def _record(repaired: list[StaleJob], user: User | None) -> None:
+    """Record who had the Jobs continue, or end as canceled."""
+    for kind, ended in ((Kind.RESUME, False), (Kind.CANCEL, True)):
+        ids = {job["job"] for job in repaired if (job["action"] == "revoked") == ended}
+        jobs = Job.objects.filter(pk__in=ids).order_by("pk")
+        record(jobs, kind=kind, user=user, message=f"Checked by {operator_name()}.")
 
 
 def _outcome(job: StaleJob, *, dry_run: bool) -> str:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from ami.base.commands import ScriptableCommand, whole_number
 from ami.base.words import counted
 from ami.jobs import pruning
+from ami.users.commands import add_person, person_of, require_superuser
 
 JOBS_DAYS, LOGS_DAYS = 365, 90
 MOST_DAYS = 36_500
@@ -41,15 +42,18 @@ class Command(ScriptableCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="only show what would be deleted"
         )
+        add_person(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        user = person_of(options)
+        require_superuser(user)
         now = timezone.now()
         before = now - timedelta(days=options["older_than"])
         logs_before = now - timedelta(days=options["logs_older_than"])
         if options["dry_run"]:
             figures = pruning.count(before, logs_before=logs_before)
         else:
-            figures = _prune(pruning.prune(before, logs_before=logs_before))
+            figures = _prune(pruning.prune(before, logs_before=logs_before, user=user))
         deleted = {name: figures[name] for name in ("jobs", "jobs_emptied", *pruning.OWNED)}
         if options["format"] == "json":
             self.write_json({"dry_run": options["dry_run"], "deleted": deleted, "error": ""})

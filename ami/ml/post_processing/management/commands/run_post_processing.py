@@ -97,7 +97,7 @@ class Command(ScriptableCommand):
         with counted_interrupts() as interrupts:
             job = _launch(task_cls, row, config | target, options["dry_run"], user)
             if options["wait"]:
-                watch(job, interrupts, timeout=options["timeout"])
+                watch(job, interrupts, timeout=options["timeout"], user=user)
         job.refresh_from_db()
         if as_json:
             self.write_json(outcome_of(job))
