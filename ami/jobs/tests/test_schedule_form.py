@@ -128,7 +128,7 @@ def test_task_that_is_not_listed_is_neither_enabled_nor_run(
     chosen = [listed.pk] if across == "1" else [listed.pk, other.pk]
     page = admin_client.post(LIST, form | {"_selected_action": chosen}, follow=True)
     assert "some of the selected tasks cannot be scheduled: Odd." in page.text
-    assert not PeriodicTask.objects.filter(enabled=True).exists()
+    assert not PeriodicTask.objects.filter(pk__in=[listed.pk, other.pk], enabled=True).exists()
 
 
 def test_listed_task_is_enabled_and_any_task_disabled(admin_client: Client) -> None:
@@ -139,4 +139,4 @@ def test_listed_task_is_enabled_and_any_task_disabled(admin_client: Client) -> N
     other = PeriodicTask.objects.create(name="Odd", task="ami.jobs.tasks.run_job", interval=every)
     for action, row in (("enable_tasks", listed), ("disable_tasks", other)):
         admin_client.post(LIST, {"action": action, "index": 0, "_selected_action": [row.pk]})
-    assert set(PeriodicTask.objects.filter(enabled=True)) == {listed}
+    assert set(PeriodicTask.objects.filter(pk__in=[listed.pk, other.pk], enabled=True)) == {listed}
