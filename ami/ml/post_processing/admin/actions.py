@@ -229,6 +229,7 @@ class PostProcessingAction:
                 "launch_key_name": LAUNCH_KEY,
                 "action_checkbox_name": ACTION_CHECKBOX_NAME,
                 "selection": selection,
+                "last_runs": selection.last_runs(self.task_cls, request.user),
                 "has_counts": has_counts,
                 "preview": preview,
                 "preview_name": PREVIEW,

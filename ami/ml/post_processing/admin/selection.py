@@ -6,19 +6,25 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
 from ami.base.ids import parse_ids
+from ami.base.links import change_link
 from ami.base.postgresql import through_indexes
+from ami.jobs.admin.pages import badges
+from ami.jobs.models import Job
+from ami.main.models import Identification
 from ami.ml.post_processing.base import BasePostProcessingTask
-from ami.ml.post_processing.scopes import SCOPES, Scope
+from ami.ml.post_processing.scopes import SCOPES, Scope, written_options
+from ami.ml.post_processing.service import JOB_TYPE
 
 MAX_ROWS = 200
 SHOWN_ROWS = 10
 # The most rows in scope that are counted before the page is shown, which takes at most 0.1 s.
 CAPTURES_AT_ONCE = 2_500
 DETECTIONS_AT_ONCE = 5_000
+LAST_RUNS = 3
 
 
 class SelectionError(Exception):
@@ -26,10 +32,12 @@ class SelectionError(Exception):
 
 
 class Counts(NamedTuple):
-    """The numbers of captures and detections in scope."""
+    """The numbers of rows in scope. Occurrences that people have identified keep their names."""
 
-    captures: int
-    detections: int
+    captures: int = 0
+    detections: int = 0
+    occurrences: int = 0
+    identified: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,22 +92,54 @@ class Selection:
     def few(self) -> Counts | None:
         """The rows in scope; None if there are more than the page counts before it is shown."""
         if self.scope is None:
-            return Counts(0, 0)
+            return Counts()
         with through_indexes():
             if self.scope.entries(self.ids)[: CAPTURES_AT_ONCE + 1].count() > CAPTURES_AT_ONCE:
                 return None
             detections = self.scope.detections(self.ids)[: DETECTIONS_AT_ONCE + 1].count()
             if detections > DETECTIONS_AT_ONCE:
                 return None
-            return Counts(self.scope.captures(self.ids).count(), detections)
+            return self._count(detections)
 
     @cached_property
     def counts(self) -> Counts:
         """The rows in scope, however long it takes to count them."""
         if self.few or self.scope is None:
-            return self.few or Counts(0, 0)
-        captures, detections = self.scope.captures(self.ids), self.scope.detections(self.ids)
-        return Counts(captures.count(), detections.count())
+            return self.few or Counts()
+        return self._count(self.scope.detections(self.ids).count())
+
+    def _count(self, detections: int) -> Counts:
+        assert self.scope is not None
+        shown = self.scope.detections(self.ids).exclude(occurrence=None)
+        said = Identification.objects.filter(
+            occurrence=OuterRef("occurrence_id"), withdrawn=False, taxon__isnull=False
+        )
+        found = shown.aggregate(
+            occurrences=Count("occurrence_id", distinct=True),
+            identified=Count("occurrence_id", distinct=True, filter=Exists(said)),
+        )
+        return Counts(self.scope.captures(self.ids).count(), detections, **found)
+
+    def last_runs(self, task_cls: type[BasePostProcessingTask], user: Any) -> list[dict[str, Any]]:
+        """The latest runs of the method on one of these rows, with their options."""
+        if self.scope is None:
+            return []
+        named = Q(**{f"params__config__{self.scope.field}__in": list(self.ids)})
+        if self.scope.several:
+            for pk in self.ids[:SHOWN_ROWS]:
+                named |= Q(**{f"params__config__{self.scope.several}__contains": pk})
+        jobs = Job.objects.for_user(user).filter(
+            named, job_type_key=JOB_TYPE, params__task=task_cls.key, finished_at__isnull=False
+        )
+        return [
+            {
+                "link": change_link(Job, job.pk, f"Job {job.pk}"),
+                "state": badges(job),
+                "ended": job.finished_at,
+                "options": written_options(task_cls.config_schema, job.params["config"]),
+            }
+            for job in jobs.order_by("-pk")[:LAST_RUNS]
+        ]
 
     def nothing_for(self, task_cls: type[BasePostProcessingTask]) -> str | None:
         """Why the method has nothing to do on the selection; None if there may be something."""

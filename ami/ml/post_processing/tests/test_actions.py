@@ -188,9 +188,9 @@ def test_number_of_queries_does_not_grow_with_the_selection(
 ) -> None:
     capture = make_capture()
     ids = [make_capture_set([capture]).pk for _ in range(100)]
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         post(client, ids)
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         confirm(client, ids)
     assert Job.objects.count() == 100
 

@@ -98,6 +98,11 @@ def test_operator_tries_the_small_size_filter_and_applies_it(
         row = page.get_by_role("row", name=name)
         expect(row).to_contain_text(f"{figure:,}")
 
+    look_at_the_rows(page, applied, screenshots)
+
+
+def look_at_the_rows(page: Page, applied: Job, screenshots: Path) -> None:
+    """Take pictures of an occurrence that the Job changed, of its capture, night and project."""
     detection = Detection.objects.filter(classifications__job=applied).latest("pk")
     shown = {
         "occurrence": detection.occurrence,

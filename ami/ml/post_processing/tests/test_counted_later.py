@@ -4,16 +4,21 @@ import re
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from django.test import Client
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from ami.base.tests.factories import make_member, make_project, make_user
+from ami.base.tests.factories import make_member, make_project, make_taxon, make_user
 from ami.jobs.models import Job
+from ami.jobs.tests.job_types import run_to_end
 from ami.main.access import Role
-from ami.main.models import SourceImageCollection, TaxaList
+from ami.main.models import Identification, Occurrence, SourceImageCollection, TaxaList
 from ami.ml.post_processing.admin import selection
+from ami.ml.post_processing.service import LaunchRow, launch
+from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.clicks import KEY, SETS, post
+from ami.ml.post_processing.tests.methods import make_scope
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
@@ -153,3 +158,22 @@ def test_button_counts_without_javascript(
     expect(page.get_by_label("Taxa list:").locator("option:checked")).to_have_text(
         re.compile("Moths of the region: 1 classification")
     )
+
+
+def test_page_shows_occurrences_people_s_names_and_the_last_runs(admin_client: Client) -> None:
+    capture_set = make_scope(2, 1)
+    named = Occurrence.objects.earliest("pk")
+    for taxon in (make_taxon(), make_taxon(), None):
+        Identification.objects.create(occurrence=named, taxon=taxon)
+    Identification.objects.create(
+        occurrence=Occurrence.objects.latest("pk"), taxon=make_taxon(), withdrawn=True
+    )
+    for threshold in (0.1, 0.2, 0.3, 0.4):
+        config = {"source_image_collection_id": capture_set.pk, "size_threshold": threshold}
+        row = LaunchRow("A run", capture_set.project, config)
+        run_to_end(launch(SmallSizeFilterTask, [row], dry_run=True)[0])
+    page = post(admin_client, [capture_set.pk]).text
+    text = " ".join(BeautifulSoup(page, "html.parser").text.split())
+    assert "3 detections, 2 occurrences, of which 1 keeps the name that people gave" in text
+    last = [f"Size threshold {threshold}" in text for threshold in (0.1, 0.2, 0.3, 0.4)]
+    assert last == [False, True, True, True]
