@@ -11,26 +11,14 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import PermissionDenied
 from django.db import DataError
-from django.db.models import (
-    Field,
-    ForeignKey,
-    ForeignObjectRel,
-    IntegerField,
-    JSONField,
-    ManyToManyField,
-    Model,
-    QuerySet,
-)
-from django.forms import Field as FormField
-from django.forms import Media, ModelChoiceField, ModelMultipleChoiceField
+from django.db.models import ForeignObjectRel, IntegerField, Model, QuerySet
+from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
-from ami.base.forms import json_field
 from ami.base.ids import parse_ids
 from ami.base.lists import QuickChangeList, QuickListMixin
 from ami.base.scoped import ScopedAdminMixin
-from ami.base.widgets import IdSelect, IdSelectMultiple
 
 
 class GuardedAutocompleteView(AutocompleteJsonView):
@@ -91,27 +79,6 @@ class GuardedAdminMixin(QuickListMixin, ScopedAdminMixin):
             self.message_user(request, str(odd), messages.WARNING)
             return HttpResponseRedirect(request.get_full_path())
         return super().response_action(request, queryset)
-
-    def formfield_for_dbfield(
-        self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
-    ) -> FormField | None:
-        if isinstance(db_field, JSONField):
-            return json_field(db_field, **kwargs)
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    def formfield_for_foreignkey(
-        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
-    ) -> ModelChoiceField[Any] | None:
-        if db_field.name in self.get_autocomplete_fields(request):
-            kwargs.setdefault("widget", IdSelect(db_field, self.admin_site))
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-    def formfield_for_manytomany(
-        self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
-    ) -> ModelMultipleChoiceField[Any] | None:
-        if db_field.name in self.get_autocomplete_fields(request):
-            kwargs.setdefault("widget", IdSelectMultiple(db_field, self.admin_site))
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
 class GuardedAdminSite(admin.AdminSite):

@@ -27,6 +27,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from ami.base.access import is_of_projects, visible, visible_rows_of
 from ami.base.audit import AuditedAdminMixin
 from ami.base.ids import parse_id
+from ami.base.widgets import SafeFieldsMixin
 
 
 class ScopedRawIdWidget(ForeignKeyRawIdWidget):
@@ -42,7 +43,7 @@ class ScopedRawIdWidget(ForeignKeyRawIdWidget):
         return label, url
 
 
-class ScopedInlineMixin(admin.options.InlineModelAdmin[Any, Any]):
+class ScopedInlineMixin(SafeFieldsMixin, admin.options.InlineModelAdmin[Any, Any]):
     """Rows on the page of a row: what a person may do depends on the project of that row."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:  # type: ignore[override]
@@ -62,7 +63,7 @@ class ScopedInlineMixin(admin.options.InlineModelAdmin[Any, Any]):
         return obj is None or request.user.has_perm(perm, obj)
 
 
-class ScopedAdminMixin(AuditedAdminMixin):
+class ScopedAdminMixin(SafeFieldsMixin, AuditedAdminMixin):
     """Shows, offers and changes only the rows that the person may see."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
