@@ -6,6 +6,7 @@ in MEDIA_ROOT, which may be emptied at any time.
 
 import hashlib
 import os
+import posixpath
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -32,6 +33,7 @@ TURNS = {
     8: ("0 -1 1 0 0 {width}", Image.Transpose.ROTATE_90),
 }
 ORIENTATION = 0x0112
+MADE = "thumbnails/"  # the folder of smaller pictures and cut crops
 
 local = FileSystemStorage()
 
@@ -122,6 +124,8 @@ def _stored(path: str, noun: str) -> StoredPicture:
     kind = KINDS.get(Image.registered_extensions().get(Path(path).suffix.lower(), ""))
     if kind is None:
         raise PictureError("Not a picture")
+    if path.startswith(("/", MADE)) or posixpath.normpath(path) != path:
+        raise PictureError(f"Invalid {noun} path")
     try:
         if not default_storage.exists(path):
             raise PictureError(f"{noun.capitalize()} file not found")
@@ -180,7 +184,7 @@ def _made(
 ) -> StoredPicture:
     """Return the smaller version of a picture, which is made once."""
     key = hashlib.sha256(repr(source).encode()).hexdigest()
-    made = StoredPicture(local, f"thumbnails/{size or 'full'}/{key[:2]}/{key}.jpg", "image/jpeg")
+    made = StoredPicture(local, f"{MADE}{size or 'full'}/{key[:2]}/{key}.jpg", "image/jpeg")
     path = Path(local.path(made.name))
     if not path.exists():
         picture = make(size).convert("RGB")

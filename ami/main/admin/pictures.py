@@ -29,7 +29,20 @@ LINE = '<tspan x="48" dy="13">{}</tspan>'
 
 
 class PictureMixin(admin.ModelAdmin[Any]):
-    """Adds the address of each row's picture. Members who are not staff may see it, too."""
+    """Adds the address of each row's picture. Members who are not staff may see it, too.
+
+    Only superusers write paths: whoever did could name the files of foreign projects.
+    """
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, "path")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Let only those add a row who can give it a path; imports add the others."""
+        path_field: Any = self.opts.get_field("path")
+        may_leave_empty: bool = request.user.is_superuser or path_field.blank
+        return super().has_add_permission(request) and may_leave_empty
 
     def picture_rows(self) -> QuerySet[Any]:
         """Return the rows with what `picture` needs."""

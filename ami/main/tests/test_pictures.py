@@ -199,6 +199,8 @@ def test_boxes_of_an_upright_portrait_are_taken_as_they_are(
         ("none.jpg", "Capture file not found"),
         ("../secret.jpg", "Invalid capture path"),
         ("/etc/passwd.jpg", "Invalid capture path"),
+        ("a/./b.jpg", "Invalid capture path"),
+        ("thumbnails/96/00/0.jpg", "Invalid capture path"),
         (f"{'x' * 300}.jpg", "Capture file not found"),
         ("page.html", "Not a picture"),
         ("drawing.svg", "Not a picture"),
@@ -272,3 +274,18 @@ def test_other_sizes_do_not_exist(member: Client, project: Project, size: str) -
     assert member.get(frame_url(capture_of(project).pk), {"size": size}).status_code == 404
     assert member.get(frame_url(2**70)).status_code == 404
     assert not default_storage.exists("thumbnails")
+
+
+def test_only_superusers_write_paths(client: Client, project: Project) -> None:
+    capture = capture_of(project)
+    detection = make_detection(source_image=capture, path="crop.jpg")
+    pages = [f"/admin/main/sourceimage/{capture.pk}/", f"/admin/main/detection/{detection.pk}/"]
+    for person, may in (
+        (make_member(project, Role.MANAGER), False),
+        (make_user(is_staff=True, is_superuser=True), True),
+    ):
+        client.force_login(person)
+        for page in pages:
+            shown = client.get(f"{page}change/")
+            assert ("path" in shown.context["adminform"].form.fields) is may
+        assert client.get("/admin/main/sourceimage/add/").status_code == (200 if may else 403)
