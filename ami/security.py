@@ -42,9 +42,9 @@ AXES_USERNAME_CALLABLE = "ami.users.sign_in.person_of"
 AXES_SENSITIVE_PARAMETERS = ["csrfmiddlewaretoken"]
 AXES_VERBOSE = False
 
-# The attempts within SIGN_IN_SECONDS whose password is hashed, unless they succeed: those for one
-# person from one address, all from one address, and all. People who signed in from their address
-# within KNOWN_DAYS are subject only to the first limit.
+# The attempts whose password is hashed within SIGN_IN_SECONDS, unless they succeed, and at the same
+# time: those for one person from one address, all from one address, and all. People who signed in
+# from their address within KNOWN_DAYS are subject only to the first limit.
 SIGN_IN_SECONDS = 1
 SIGN_IN_ATTEMPTS = {"person": 1, "address": 1, "instance": 2}
 SIGN_IN_KNOWN_DAYS = 30

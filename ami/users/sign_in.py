@@ -1,8 +1,9 @@
 """Limits of guessing passwords: django-axes locks, and rates apply before a password is hashed.
 
-A hash costs a third of a second of a processor. Failures are counted after it, so many guesses at
-once would all be hashed. The rates therefore count an attempt when it starts, and take it back if
-it succeeds.
+A hash costs a third of a second of a processor, and longer on a busy server. Failures are counted
+after it, so many guesses at once would all be hashed. The rates therefore count an attempt when it
+starts, and take it back if it succeeds. The same numbers limit the attempts that are hashed at the
+same time: a rate alone would let them pile up as soon as hashes take longer than they come.
 """
 
 import logging
@@ -24,6 +25,9 @@ from redis.exceptions import RedisError
 from ami.base.errors import error_page
 
 logger = logging.getLogger(__name__)
+
+# A place that is never given back, because its process was killed, is free again after this.
+PLACE_SECONDS = 60
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -50,7 +54,14 @@ class RatedHandler(AxesDatabaseHandler):  # type: ignore[misc]
         request.sign_in_locked = super().is_locked(request, credentials)
         return request.sign_in_locked or self._is_too_fast(request, person)
 
+    def user_login_failed(
+        self, sender: Any, credentials: Any, request: Any = None, **options: Any
+    ) -> None:
+        _release(request)
+        super().user_login_failed(sender, credentials, request, **options)
+
     def user_logged_in(self, sender: Any, request: Any, user: Any, **options: Any) -> None:
+        _release(request)
         super().user_logged_in(sender, request, user, **options)
         with suppress(RedisError, ValueError):  # of a server that was restarted meanwhile
             for key in getattr(request, "sign_in_counted", ()):
@@ -62,14 +73,15 @@ class RatedHandler(AxesDatabaseHandler):  # type: ignore[misc]
         if not _is_known(person, address):
             counted |= {"address": str(address), "instance": ""}
         try:
-            return any(
-                _count(request, name, of) > settings.SIGN_IN_ATTEMPTS[name]
-                for name, of in counted.items()
-            )
+            for name, of in counted.items():
+                most = settings.SIGN_IN_ATTEMPTS[name]
+                if _count(request, name, of) > most or not _hold(request, name, of, most):
+                    _release(request)
+                    return True
         except RedisError:
             # Without Redis, the locks still hold, and people can sign in to see what is wrong.
             logger.exception("Attempts to sign in are not counted")
-            return False
+        return False
 
 
 def _is_known(person: str, address: str | None) -> bool:
@@ -81,12 +93,34 @@ def _is_known(person: str, address: str | None) -> bool:
 def _count(request: Any, name: str, of: str) -> int:
     """Count one more attempt in the current period, and return the number of those in it."""
     period = int(time.time() // settings.SIGN_IN_SECONDS)
-    digest = sha256(of.encode(errors="replace")).hexdigest()
-    key = f"sign-in:{name}:{digest}:{period}"
+    key = f"{_key(name, of)}:{period}"
     # The key outlives its period, so that it exists until the attempt is taken back.
     cache.add(key, 0, timeout=settings.SIGN_IN_SECONDS + 60)
     request.sign_in_counted = [*getattr(request, "sign_in_counted", ()), key]
     return cache.incr(key)
+
+
+def _hold(request: Any, name: str, of: str, most: int) -> bool:
+    """Take one of the places for attempts at the same time. Returns False if all are taken."""
+    for place in range(most):
+        key = f"{_key(name, of)}:place:{place}"
+        if cache.add(key, 1, timeout=PLACE_SECONDS):
+            request.sign_in_held = [*getattr(request, "sign_in_held", ()), key]
+            return True
+    return False
+
+
+def _release(request: Any) -> None:
+    """Give back the places that the attempt has taken."""
+    held = getattr(request, "sign_in_held", ())
+    if held:
+        request.sign_in_held = []
+        with suppress(RedisError):
+            cache.delete_many(held)
+
+
+def _key(name: str, of: str) -> str:
+    return f"sign-in:{name}:{sha256(of.encode(errors='replace')).hexdigest()}"
 
 
 def refusal(request: Any, response: HttpResponse | None, credentials: Any) -> HttpResponse:

@@ -198,6 +198,29 @@ def test_of_twenty_guesses_at_once_one_is_hashed(
     assert statuses.count(429) == 19
 
 
+def test_slow_hashes_do_not_pile_up(clock: Mock) -> None:
+    """While the instance hashes as many guesses as it may, the next is refused in any period."""
+    encode = MD5PasswordHasher.encode
+    statuses: dict[int, int] = {}
+
+    def attempt(number: int) -> None:
+        clock.return_value += 10
+        answer = sign_in(str(number), f"{number}@example.org", f"203.0.113.{number}")
+        statuses[number] = answer.status_code
+
+    def slow(self: Any, password: str, salt: str) -> str:
+        """The next guess comes before this one is hashed."""
+        if int(password) < 5:
+            attempt(int(password) + 1)
+        return encode(self, password, salt)
+
+    with patch.object(MD5PasswordHasher, "encode", slow):
+        attempt(1)
+        assert statuses == {1: 200, 2: 200, 3: 429}
+        attempt(5)
+        assert statuses[5] == 200
+
+
 def test_people_sign_in_while_redis_is_down(user: User, caplog: pytest.LogCaptureFixture) -> None:
     with patch("django.core.cache.backends.redis.RedisCache.add", side_effect=RedisConnectionError):
         assert sign_in().status_code == 302
