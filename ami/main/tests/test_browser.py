@@ -59,3 +59,17 @@ def test_a_box_of_a_zoomed_frame_leads_to_its_detection(
     box.click()
     expect(page.get_by_role("heading", name=f"Detection {detection.pk}")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_page_of_a_project_fits_a_phone_with_a_long_name(
+    page: Page, live_server: LiveServer, occurrence: Occurrence
+) -> None:
+    project = occurrence.project
+    assert project is not None
+    project.name = "W" * 250
+    project.save()
+    sign_in(page, live_server.url)
+    page.set_viewport_size({"width": 380, "height": 800})
+    page.goto(f"{live_server.url}/admin/main/project/{project.pk}/overview/")
+    expect(page.get_by_role("heading", name=project.name)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
