@@ -102,7 +102,9 @@ class GuardedAdminSite(admin.AdminSite):
                 text = "The administration is for staff. Ask an administrator for staff status."
                 messages.warning(request, text)
             return HttpResponseRedirect(reverse("admin:main_project_overviews"))
-        return super().login(request, extra_context)
+        answer = super().login(request, extra_context)
+        # The middleware of axes answers instead, so the page need not be rendered.
+        return HttpResponse() if getattr(request, "axes_locked_out", False) else answer
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         view = GuardedAutocompleteView.as_view(admin_site=self)

@@ -136,6 +136,7 @@ def test_address_that_guesses_for_many_people_is_slowed(hashes: list[str]) -> No
     assert len(hashes) == 1
     assert "Try again in a few seconds." in answers[-1].text
     assert "has not been checked" in answers[-1].text
+    assert "admin/login.html" not in {one.name for one in answers[-1].templates}
     assert answers[-1]["Retry-After"] == "1"
 
 
