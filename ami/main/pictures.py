@@ -43,11 +43,12 @@ class PictureError(Exception):
 
 
 class StoredPicture(NamedTuple):
-    """A file in a storage, and its media type."""
+    """A file in a storage, its media type, and what tells it from others of this name."""
 
     storage: Storage
     name: str
     kind: str
+    version: str = ""
 
 
 class View(NamedTuple):
@@ -82,7 +83,7 @@ def frame(capture: SourceImage, size: int | None = None) -> StoredPicture:
     original = _stored(capture.path, "capture")
     if size is None:
         return original
-    return _made(partial(_upright, original), size, capture.path)
+    return _made(partial(_upright, original), size, original)
 
 
 def crop(detection: Detection, size: int | None = None) -> StoredPicture:
@@ -94,9 +95,9 @@ def crop(detection: Detection, size: int | None = None) -> StoredPicture:
         if box is None:
             raise
         source = _stored(capture.path, "capture")
-        cut = partial(_cut, source, box, (capture.width, capture.height))
-        return _made(cut, size, capture.path, *box)
-    return _made(partial(_upright, original), size, detection.path) if size else original
+        known = (capture.width, capture.height)
+        return _made(partial(_cut, source, box, known), size, source, *box, *known)
+    return _made(partial(_upright, original), size, original) if size else original
 
 
 def view_of(capture: SourceImage) -> View | None:
@@ -129,9 +130,18 @@ def _stored(path: str, noun: str) -> StoredPicture:
     try:
         if not default_storage.exists(path):
             raise PictureError(f"{noun.capitalize()} file not found")
+        version = version_of(default_storage, path)
+    except FileNotFoundError as gone:
+        raise PictureError(f"{noun.capitalize()} file not found") from gone
     except (SuspiciousFileOperation, ValueError, OSError) as odd:  # outside the root, NUL, too long
         raise PictureError(f"Invalid {noun} path") from odd
-    return StoredPicture(default_storage, path, kind)
+    return StoredPicture(default_storage, path, kind, version)
+
+
+def version_of(storage: Storage, name: str) -> str:
+    """Return what changes when the file is replaced."""
+    changed = storage.get_modified_time(name).timestamp()
+    return f"{storage.size(name):x}-{changed:.6f}"
 
 
 @contextmanager
@@ -180,20 +190,34 @@ def _pixels(box: list[float] | None) -> list[int] | None:
 
 
 def _made(
-    make: Callable[[int | None], Image.Image], size: int | None, *source: object
+    make: Callable[[int | None], Image.Image],
+    size: int | None,
+    source: StoredPicture,
+    *part: object,
 ) -> StoredPicture:
-    """Return the smaller version of a picture, which is made once."""
-    key = hashlib.sha256(repr(source).encode()).hexdigest()
+    """Return the smaller version of this part of the source, which is made once."""
+    key = hashlib.sha256(repr((source.name, source.version, *part)).encode()).hexdigest()
     made = StoredPicture(local, f"{MADE}{size or 'full'}/{key[:2]}/{key}.jpg", "image/jpeg")
     path = Path(local.path(made.name))
     if not path.exists():
         picture = make(size).convert("RGB")
         if size:
             picture.thumbnail((size, size))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Another request may make or read the same file.
-        with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            picture.save(file, "JPEG", quality=85)
-        os.chmod(file.name, 0o644)  # the proxy that sends it is another user
-        os.replace(file.name, path)
+        try:
+            _save(picture, path)
+        except OSError as odd:
+            raise PictureError("Smaller picture cannot be saved") from odd
     return made
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    """Save the picture in one step: another request may make or read the same file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            picture.save(file, "JPEG", quality=85)
+            os.chmod(file.name, 0o644)  # the proxy that sends it is another user
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

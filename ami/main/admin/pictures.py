@@ -16,7 +16,7 @@ from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
 
 from ami.base.access import visible
-from ami.main.pictures import SIZES, PictureError, StoredPicture, is_elsewhere
+from ami.main.pictures import SIZES, PictureError, StoredPicture, is_elsewhere, version_of
 
 # Browsers show it in place of the picture, although its status is 404.
 PLACEHOLDER = (
@@ -81,7 +81,7 @@ class PictureMixin(admin.ModelAdmin[Any]):
 
 def serve(request: HttpRequest, picture: StoredPicture) -> HttpResponseBase:
     """Answer with the file, or let the proxy do so. Raises PictureError if it is gone."""
-    storage, name, kind = picture
+    storage, name, kind, _ = picture
     prefix = getattr(settings, "X_ACCEL_REDIRECT", "")
     response: HttpResponseBase
     if prefix and isinstance(storage, FileSystemStorage):
@@ -89,8 +89,7 @@ def serve(request: HttpRequest, picture: StoredPicture) -> HttpResponseBase:
         response["X-Accel-Redirect"] = f"{prefix}{quote(name)}"
     else:
         try:
-            changed = storage.get_modified_time(name).timestamp()
-            etag = quote_etag(f"{storage.size(name):x}-{changed:.6f}")
+            etag = quote_etag(version_of(storage, name))
             response = get_conditional_response(request, etag=etag) or FileResponse(
                 storage.open(name), content_type=kind
             )

@@ -144,9 +144,35 @@ def test_crop_with_a_file_is_that_file(member: Client, media: Path, project: Pro
     detection = make_detection(source_image=capture_of(project), path="crops/a b.jpg")
     assert picture_of(member.get(crop_url(detection.pk))).size == (400, 200)
     assert picture_of(member.get(crop_url(detection.pk, 96))).size == (96, 48)
-    assert len(list((media / "thumbnails").rglob("*.jpg"))) == 1
-    (media / "crops/a b.jpg").write_bytes(b"never read again")
     assert picture_of(member.get(crop_url(detection.pk, 96))).size == (96, 48)
+    assert len(list((media / "thumbnails").rglob("*.jpg"))) == 1
+    draw(media / "crops/a b.jpg", (300, 300), MOTH)  # replaced
+    assert picture_of(member.get(crop_url(detection.pk, 96))).size == (96, 96)
+
+
+def test_cut_crop_follows_the_recorded_size_of_its_capture(
+    member: Client, media: Path, project: Project
+) -> None:
+    capture = capture_of(project, width=80, height=100)
+    draw_portrait(media / capture.path, 6)
+    url = crop_url(make_detection(source_image=capture, bbox=MOTH).pk)
+    assert picture_of(member.get(url)).size == (40, 10)
+    SourceImage.objects.filter(pk=capture.pk).update(width=100, height=80)
+    assert picture_of(member.get(url)).size == (10, 40)
+
+
+def test_failed_save_leaves_no_file(
+    member: Client, media: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture = capture_of(project)
+    draw(media / capture.path, (100, 80), MOTH)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    assert reason(member.get(frame_url(capture.pk, 96))) == "Smaller picture cannot be saved"
+    assert not [file for file in (media / "thumbnails").rglob("*") if file.is_file()]
 
 
 @pytest.mark.parametrize(
@@ -199,6 +225,7 @@ def test_boxes_of_an_upright_portrait_are_taken_as_they_are(
         ("none.jpg", "Capture file not found"),
         ("../secret.jpg", "Invalid capture path"),
         ("/etc/passwd.jpg", "Invalid capture path"),
+        ("{media}/inside.jpg", "Invalid capture path"),
         ("a/./b.jpg", "Invalid capture path"),
         ("thumbnails/96/00/0.jpg", "Invalid capture path"),
         (f"{'x' * 300}.jpg", "Capture file not found"),
@@ -216,7 +243,8 @@ def test_missing_picture_is_a_placeholder_with_the_reason(
     (media / "short.jpg").write_bytes((media / "short.jpg").read_bytes()[:700])
     (media / "page.html").write_text("<script>")
     (media.parent / "secret.jpg").write_bytes(b"secret")
-    capture = capture_of(project, path=path)
+    draw(media / "inside.jpg", (400, 300), MOTH)
+    capture = capture_of(project, path=path.replace("{media}", str(media)))
     assert reason(member.get(frame_url(capture.pk, 96))) == expected
     detection = make_detection(source_image=capture)
     assert reason(member.get(crop_url(detection.pk, 96))) == expected
