@@ -15,12 +15,25 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
-from django.core.exceptions import SuspiciousFileOperation
-from django.core.files.storage import FileSystemStorage, Storage, default_storage
+from django.core.exceptions import SuspiciousOperation
+from django.core.files.storage import (
+    FileSystemStorage,
+    InvalidStorageError,
+    Storage,
+    default_storage,
+    storages,
+)
 from PIL import Image, ImageOps
 
 from ami.base.links import list_url
 from ami.main.models import Detection, SourceImage
+
+try:
+    from botocore.exceptions import BotoCoreError, ClientError
+except ImportError:  # object storage is optional
+    FAILURES: tuple[type[Exception], ...] = ()
+else:
+    FAILURES = (BotoCoreError, ClientError)
 
 SMALL, MEDIUM, LARGE = SIZES = (96, 320, 1280)  # the longer side in pixels
 KINDS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff"}
@@ -49,6 +62,20 @@ class StoredPicture(NamedTuple):
     name: str
     kind: str
     version: str = ""
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raise PictureError if an object storage cannot be reached, or refuses an answer."""
+    try:
+        yield
+    except FAILURES as odd:
+        raise PictureError("Storage does not answer") from odd
+
+
+def is_remote(storage: Storage) -> bool:
+    """Whether to read a file of this storage takes the network."""
+    return not isinstance(storage, FileSystemStorage)
 
 
 class View(NamedTuple):
@@ -80,7 +107,7 @@ def is_elsewhere(path: str) -> bool:
 
 def frame(capture: SourceImage, size: int | None = None) -> StoredPicture:
     """Return the capture's picture. Raises PictureError."""
-    original = _stored(capture.path, "capture")
+    original = _stored(capture, capture.path, "capture")
     if size is None:
         return original
     return _made(partial(_upright, original), size, original)
@@ -89,12 +116,12 @@ def frame(capture: SourceImage, size: int | None = None) -> StoredPicture:
 def crop(detection: Detection, size: int | None = None) -> StoredPicture:
     """Return the detection's crop, from its file or out of its capture. Raises PictureError."""
     try:
-        original = _stored(detection.path, "crop")
+        original = _stored(detection.source_image, detection.path, "crop")
     except PictureError:
         capture, box = detection.source_image, _pixels(detection.bbox)
         if box is None:
             raise
-        source = _stored(capture.path, "capture")
+        source = _stored(capture, capture.path, "capture")
         known = (capture.width, capture.height)
         return _made(partial(_cut, source, box, known), size, source, *box, *known)
     return _made(partial(_upright, original), size, original) if size else original
@@ -103,21 +130,33 @@ def crop(detection: Detection, size: int | None = None) -> StoredPicture:
 def view_of(capture: SourceImage) -> View | None:
     """Return how boxes are drawn on the capture; None if its size is not known.
 
-    The boxes of a portrait capture may be those of the picture before it is turned upright.
+    The boxes of a portrait capture may be those of the picture before it is turned upright. A file
+    is not fetched from an object storage for this: its boxes are drawn as they are.
     """
     if not (capture.width and capture.height):
         return None
     width, height = capture.width, capture.height
     turn = None
-    with suppress(PictureError), _opened(_stored(capture.path, "capture")) as picture:
-        turn = _turn(picture, (width, height))
+    with suppress(PictureError):
+        if not is_remote(_storage(capture)[1]):
+            with _opened(_stored(capture, capture.path, "capture")) as picture:
+                turn = _turn(picture, (width, height))
     if turn is None:
         return View(width, height, "")
     matrix = TURNS[turn][0].format(width=width, height=height)
     return View(height, width, f"matrix({matrix})")
 
 
-def _stored(path: str, noun: str) -> StoredPicture:
+def _storage(capture: SourceImage) -> tuple[str, Storage]:
+    """Return the storage of the capture's deployment, and its name. Raises PictureError."""
+    name = capture.deployment.storage if capture.deployment else ""
+    try:
+        return name, storages[name] if name else default_storage
+    except InvalidStorageError as unknown:
+        raise PictureError(f"Storage {name} is not in the settings") from unknown
+
+
+def _stored(capture: SourceImage, path: str, noun: str) -> StoredPicture:
     if not path:
         raise PictureError(f"No {noun} file")
     if is_elsewhere(path):
@@ -125,17 +164,19 @@ def _stored(path: str, noun: str) -> StoredPicture:
     kind = KINDS.get(Image.registered_extensions().get(Path(path).suffix.lower(), ""))
     if kind is None:
         raise PictureError("Not a picture")
-    if path.startswith(("/", MADE)) or posixpath.normpath(path) != path:
+    if path.startswith(("/", "../", MADE)) or posixpath.normpath(path) != path:
         raise PictureError(f"Invalid {noun} path")
+    name, storage = _storage(capture)
     try:
-        if not default_storage.exists(path):
-            raise PictureError(f"{noun.capitalize()} file not found")
-        version = version_of(default_storage, path)
+        with answering():
+            if not storage.exists(path):
+                raise PictureError(f"{noun.capitalize()} file not found")
+        version = name if is_remote(storage) else f"{name} {version_of(storage, path)}"
     except FileNotFoundError as gone:
         raise PictureError(f"{noun.capitalize()} file not found") from gone
-    except (SuspiciousFileOperation, ValueError, OSError) as odd:  # outside the root, NUL, too long
+    except (SuspiciousOperation, ValueError, OSError) as odd:  # outside the root, NUL, too long
         raise PictureError(f"Invalid {noun} path") from odd
-    return StoredPicture(default_storage, path, kind, version)
+    return StoredPicture(storage, path, kind, version)
 
 
 def version_of(storage: Storage, name: str) -> str:
@@ -147,7 +188,11 @@ def version_of(storage: Storage, name: str) -> str:
 @contextmanager
 def _opened(stored: StoredPicture) -> Iterator[Image.Image]:
     try:
-        with stored.storage.open(stored.name) as file, Image.open(file) as picture:
+        with (
+            answering(),
+            stored.storage.open(stored.name) as file,
+            Image.open(file) as picture,
+        ):
             yield picture
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as odd:
         raise PictureError("Unreadable file") from odd

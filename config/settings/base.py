@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ami.security import *
 from ami.settings import *
+from config.settings.storages import s3, s3_origins
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,10 +83,15 @@ USE_TZ = True
 CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"] += filter(
     None, map(str.strip, os.environ.get("IMAGE_ORIGINS", "").split(","))
 )
+CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"] += s3_origins()
 
 # Prometheus must send this token to /metrics; without one, the page does not exist.
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
 
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+} | s3()
 STATIC_URL = "static/"
 STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or ROOT / "staticfiles")
 MEDIA_ROOT = Path(os.environ.get("MEDIA_ROOT") or ROOT / ".local" / "media")

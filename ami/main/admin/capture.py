@@ -66,7 +66,7 @@ class SourceImageAdmin(
     readonly_fields = ("detections_link", "created_at", "updated_at")
 
     def picture_rows(self) -> QuerySet[SourceImage]:
-        return SourceImage.objects.only("path")
+        return SourceImage.objects.select_related("deployment").only("path", "deployment__storage")
 
     def picture(self, row: SourceImage, size: int | None) -> StoredPicture:
         return pictures.frame(row, size)

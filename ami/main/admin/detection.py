@@ -134,8 +134,13 @@ class DetectionAdmin(
         return f"{length:,} numbers" if length else EMPTY
 
     def picture_rows(self) -> QuerySet[Detection]:
-        return Detection.objects.select_related("source_image").only(
-            "path", "bbox", "source_image__path", "source_image__width", "source_image__height"
+        return Detection.objects.select_related("source_image__deployment").only(
+            "path",
+            "bbox",
+            "source_image__path",
+            "source_image__width",
+            "source_image__height",
+            "source_image__deployment__storage",
         )
 
     def picture(self, row: Detection, size: int | None) -> StoredPicture:

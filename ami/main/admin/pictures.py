@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib import admin
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import Storage
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -16,7 +16,16 @@ from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
 
 from ami.base.access import visible
-from ami.main.pictures import SIZES, PictureError, StoredPicture, is_elsewhere, version_of
+from ami.main.pictures import (
+    SIZES,
+    PictureError,
+    StoredPicture,
+    answering,
+    is_elsewhere,
+    is_remote,
+    local,
+    version_of,
+)
 
 # Browsers show it in place of the picture, although its status is 404.
 PLACEHOLDER = (
@@ -80,11 +89,13 @@ class PictureMixin(admin.ModelAdmin[Any]):
 
 
 def serve(request: HttpRequest, picture: StoredPicture) -> HttpResponseBase:
-    """Answer with the file, or let the proxy do so. Raises PictureError if it is gone."""
+    """Answer with the file, or let the proxy or its object storage do so. Raises PictureError."""
     storage, name, kind, _ = picture
+    if is_remote(storage):
+        return _signed(storage, name)
     prefix = getattr(settings, "X_ACCEL_REDIRECT", "")
     response: HttpResponseBase
-    if prefix and isinstance(storage, FileSystemStorage):
+    if prefix and getattr(storage, "location", None) == local.location:
         response = HttpResponse(content_type=kind)
         response["X-Accel-Redirect"] = f"{prefix}{quote(name)}"
     else:
@@ -97,6 +108,16 @@ def serve(request: HttpRequest, picture: StoredPicture) -> HttpResponseBase:
             raise PictureError("File not found") from gone
         response["ETag"] = etag
     patch_cache_control(response, private=True, max_age=3600)
+    return response
+
+
+def _signed(storage: Storage, name: str) -> HttpResponseBase:
+    with answering():
+        response = HttpResponseRedirect(storage.url(name))
+    # The browser must ask again before the URL expires.
+    patch_cache_control(
+        response, private=True, max_age=getattr(storage, "querystring_expire", 300) // 2
+    )
     return response
 
 

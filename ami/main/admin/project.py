@@ -173,6 +173,11 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
         "updated_at",
     )
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Let only superusers choose a storage, for it tells whose files the paths name."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, "storage")
+
     @admin.display(description="nights")
     def events(self, obj: Deployment) -> str:
         return count_link(Event, obj.events_count, deployment__id__exact=obj.pk)

@@ -2,6 +2,7 @@ import zoneinfo
 from typing import Any, ClassVar
 
 from celery import current_app
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
@@ -18,6 +19,11 @@ def validate_time_zone(name: str) -> None:
             "%(name)r is not an IANA time zone. Enter a name such as 'America/Montreal'.",
             params={"name": name},
         )
+
+
+def storage_choices() -> list[tuple[str, str]]:
+    """Return the storages of the settings that a deployment can name besides the default."""
+    return [(name, name) for name in settings.STORAGES if name not in {"default", "staticfiles"}]
 
 
 class Deployment(BaseModel):
@@ -39,6 +45,12 @@ class Deployment(BaseModel):
         default="UTC",
         validators=[validate_time_zone],
         help_text="A night runs from noon to noon in this IANA time zone.",
+    )
+    storage = models.CharField(
+        max_length=64,
+        blank=True,
+        choices=storage_choices,
+        help_text="Where captures and crops are stored; if empty, in the default storage.",
     )
     events_count = CountField()
     captures_count = CountField()
