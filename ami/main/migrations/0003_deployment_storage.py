@@ -14,6 +14,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='deployment',
             name='storage',
-            field=models.CharField(blank=True, choices=ami.main.models.deployment.storage_choices, help_text='Where captures and crops are stored; if empty, in the default storage.', max_length=64),
+            field=models.CharField(blank=True, db_default='', choices=ami.main.models.deployment.storage_choices, help_text='Where captures and crops are stored; if empty, in the default storage.', max_length=64),
         ),
     ]

@@ -49,6 +49,7 @@ class Deployment(BaseModel):
     storage = models.CharField(
         max_length=64,
         blank=True,
+        db_default="",
         choices=storage_choices,
         help_text="Where captures and crops are stored; if empty, in the default storage.",
     )
