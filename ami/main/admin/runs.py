@@ -9,11 +9,11 @@ from django.utils.safestring import SafeString
 from pydantic.fields import ModelField
 
 from ami.base.access import visible_rows_of
-from ami.base.ids import RowId, parse_id
+from ami.base.ids import parse_id
 from ami.base.links import change_link
 from ami.jobs.models import Job
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
-from ami.ml.post_processing.scopes import options_of
+from ami.ml.post_processing.scopes import label_of, model_of, options_of
 from ami.ml.post_processing.service import JOB_TYPE
 
 
@@ -62,16 +62,11 @@ def _given(job: Job) -> Iterator[tuple[ModelField, Any]]:
             yield option, _config(job)[option.name]
 
 
-def _model(option: ModelField) -> Any:
-    kind = option.type_
-    return kind.model if isinstance(kind, type) and issubclass(kind, RowId) else None
-
-
 def _names(jobs: Iterable[Job], *, user: Any) -> dict[tuple[Any, int], str]:
     asked: dict[Any, set[int]] = defaultdict(set)
     for job in jobs:
         for option, value in _given(job):
-            if (model := _model(option)) and (pk := parse_id(str(value))):
+            if (model := model_of(option)) and (pk := parse_id(str(value))):
                 asked[model].add(pk)
     return {
         (model, row.pk): str(row)
@@ -85,13 +80,12 @@ def _describe(job: Job, names: dict[tuple[Any, int], str], *, linked: bool) -> R
     for option, value in _given(job):
         if isinstance(value, bool) and value == option.default:
             continue
-        label = option.field_info.title or option.name.replace("_", " ").capitalize()
-        model, pk = _model(option), parse_id(str(value))
+        model, pk = model_of(option), parse_id(str(value))
         if model and pk and (name := names.get((model, pk))):
             shown = SafeString(change_link(model, pk, name)) if linked else conditional_escape(name)
         else:
             shown = format_html("{}", in_words(value))
-        options.append((label, shown))
+        options.append((label_of(option), shown))
     keys = frozenset(option.name for option, _ in _given(job))
     return Run(POSTPROCESSING_TASKS[job.params["task"]].name, options, keys)
 
