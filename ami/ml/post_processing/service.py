@@ -1,6 +1,6 @@
 """Launch methods as Jobs, and make the work of those Jobs. Every entry point calls this."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied
@@ -55,7 +55,7 @@ def launch(
     of a row. Without a `user`, nothing is restricted.
     """
     if user is not None:
-        _require_right(user, task_cls, rows)
+        require_right(user, task_cls, {row.project for row in rows})
     if dry_run and task_cls.has_own_run():
         raise ConfigValidationErrors([(None, f"{task_cls.name} does not support dry runs.")])
     configs = _validate(task_cls, rows, user)
@@ -81,11 +81,12 @@ def launch(
         raise AlreadyLaunchedError(list(former.values_list("pk", flat=True))) from None
 
 
-def _require_right(
-    user: User, task_cls: type[BasePostProcessingTask], rows: Sequence[LaunchRow]
+def require_right(
+    user: User, task_cls: type[BasePostProcessingTask], projects: Iterable[Project | None]
 ) -> None:
+    """Raises PermissionDenied if the user may not run the method in each of the projects."""
     perm = run_permission(task_cls)
-    for project in {row.project for row in rows}:
+    for project in projects:
         if not (user.has_perm(perm, project) if project else user.is_superuser):
             raise PermissionDenied(
                 f"{user} may not run {task_cls.name} in {project or 'no project'}. A manager of "

@@ -5,7 +5,6 @@ from math import ceil, floor, log10
 from typing import Any, NamedTuple
 
 import numpy as np
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from pydantic import BaseModel
 
@@ -18,7 +17,7 @@ from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.measures import Measure
 from ami.ml.post_processing.preview import Preview, PreviewError, Series, preview
 from ami.ml.post_processing.scopes import Chosen, Scope, missing_rows, scope_options
-from ami.ml.post_processing.service import run_permission
+from ami.ml.post_processing.service import require_right
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config
 
 BARS = 48
@@ -115,12 +114,7 @@ def preview_page(
     Raises ConfigValidationErrors for bad options, and PermissionDenied if the person may not run
     the method on a row. What else prevents a preview is the `refusal` of the context.
     """
-    projects = {row.project for row in rows}
-    perm = run_permission(task_cls)
-    if not all(
-        user.has_perm(perm, project) if project else user.is_superuser for project in projects
-    ):
-        raise PermissionDenied
+    require_right(user, task_cls, {row.project for row in rows})
     ids = sorted(row.pk for row in rows)
     task = task_cls(**_parsed(task_cls, config, scope, ids, user))
     try:
