@@ -11,7 +11,7 @@ from django.utils.text import Truncator
 
 from ami.base.ids import parse_id
 from ami.jobs.admin.crops import of_taxa
-from ami.jobs.admin.journal import Transition, transitions_of
+from ami.jobs.journal.transitions import Transition, transitions_of
 from ami.jobs.journal.triggers import JOURNALED
 from ami.jobs.models import Job, JobChange
 from ami.jobs.models.change import HAS_WARNINGS, WARNINGS
@@ -72,7 +72,7 @@ class TransitionFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         job = filtered_job(request)
-        common = transitions_of(job) if job else []
+        common = transitions_of(job.pk, is_dry_run=job.dry_run) if job else []
         found = [(key, _told(one)) for one in common if (key := one.key)]
         chosen = request.GET.get(self.parameter_name, "")
         if chosen in dict(found) or (taxa := _taxa(chosen)) is None:

@@ -13,9 +13,9 @@ from django.utils.safestring import SafeString
 
 from ami.base.access import visible
 from ami.base.links import list_url
-from ami.jobs.admin.journal import Transition, transitions_of
 from ami.jobs.admin.pages import page_url
 from ami.jobs.journal.revert import reverts_of
+from ami.jobs.journal.transitions import Transition, transitions_of
 from ami.jobs.models import Job, JobChange
 from ami.jobs.service import LAUNCH
 from ami.jobs.states import FINAL, STOPPED_SHORT, Outcome
@@ -170,7 +170,7 @@ def _run(job: Job, described: Described) -> Run:
         method=described.name or str(job.params.get("task")),
         options=described.options,
         updated=updated,
-        transitions=transitions_of(job, TRANSITIONS) if 0 < updated <= MOST_UPDATED else [],
+        transitions=transitions_of(job.pk, most=TRANSITIONS) if 0 < updated <= MOST_UPDATED else [],
         url=page_url(job),
         changes_url=list_url(JobChange, job__id__exact=job.pk, table="main.occurrence"),
     )

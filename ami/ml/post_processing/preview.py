@@ -13,9 +13,10 @@ from django.db.models import Count, F, Max, Min
 
 from ami.base.intervals import Interval, extrapolated
 from ami.jobs.engine import basis
+from ami.jobs.journal.transitions import transitions_of
 from ami.jobs.journal.triggers import journaled
-from ami.jobs.models import Job, JobChange
-from ami.main.models import Classification, Detection, Taxon
+from ami.jobs.models import Job
+from ami.main.models import Classification, Detection
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, PickedBatch
 from ami.ml.post_processing.measures import Gauge, Points, Threshold
@@ -249,19 +250,10 @@ def _detections(series: Series) -> Iterator[int]:
 
 def transitions(job_id: int) -> list[Transition]:
     """The most frequent changes of a determination by a Job."""
-    changes = JobChange.objects.filter(
-        job_id=job_id, kind=JobChange.Kind.CHANGED, model="main.occurrence"
-    )
-    counted = changes.filter(after__has_key="determination_id").order_by()
-    pair = ("before__determination_id", "after__determination_id")
-    pairs = list(
-        counted.values_list(*pair)
-        .annotate(number=Count("pk"))
-        .order_by("-number", *pair)[:TRANSITIONS]
-    )
-    ids = {pk for before, after, _ in pairs for pk in (before, after) if pk}
-    names = dict(Taxon.objects.filter(pk__in=ids).values_list("pk", "name"))
-    return [Transition(names.get(before), names.get(after), n) for before, after, n in pairs]
+    return [
+        Transition(one.name_before, one.name_after, one.occurrences)
+        for one in transitions_of(job_id, most=TRANSITIONS)
+    ]
 
 
 def _names(detections: Collection[int]) -> dict[int, str | None]:
