@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -46,10 +46,7 @@ def _runs_on(row: Any, user: Any) -> list[dict[str, Any]]:
     scope = next((scope for scope in SCOPES if isinstance(row, scope.model)), None)
     if scope is None:
         return []
-    named = Q(**{f"params__config__{scope.field}": row.pk})
-    if scope.several:
-        named |= Q(**{f"params__config__{scope.several}__contains": row.pk})
-    jobs = Job.objects.for_user(user).filter(named, project=row.project_id)
+    jobs = Job.objects.for_user(user).filter(scope.jobs_on([row.pk]), project=row.project_id)
     jobs = jobs.select_related("user").order_by("-pk")[:RUNS]
     return [
         {

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from django.db.models import Model, OuterRef, QuerySet
+from django.db.models import Model, OuterRef, Q, QuerySet
 from pydantic import BaseModel, root_validator, validator
 from pydantic.errors import IntegerError
 from pydantic.fields import ModelField
@@ -24,6 +24,7 @@ from ami.main.models import (
 from ami.ml.models import Algorithm
 from ami.users.models import User
 
+SEVERAL = 10  # of the rows of a condition, because PostgreSQL compares each with every list of ids
 M = TypeVar("M", bound=Model)
 
 
@@ -47,6 +48,14 @@ class Scope:
     among: Callable[[QuerySet[Detection], Iterable[int]], QuerySet[Detection]]
     entries: Callable[[Iterable[int]], QuerySet[Any]]
     several: str | None = None
+
+    def jobs_on(self, ids: Sequence[int]) -> Q:
+        """A condition on Jobs: they ran on one of these rows, alone or as one of the first 10."""
+        found = Q(**{f"params__config__{self.field}__in": list(ids)})
+        if self.several:
+            for pk in ids[:SEVERAL]:
+                found |= Q(**{f"params__config__{self.several}__contains": pk})
+        return found
 
 
 def _members(ids: Iterable[int]) -> QuerySet[Any]:

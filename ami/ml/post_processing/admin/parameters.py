@@ -12,6 +12,7 @@ from pydantic.fields import ModelField
 from ami.base.access import visible_rows_of
 from ami.base.links import change_link
 from ami.jobs.models import Job
+from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import (
     SCOPES,
@@ -75,15 +76,21 @@ def parameters(job: Job, user: Any) -> list[tuple[str, Any]]:
     task_cls = POSTPROCESSING_TASKS.get(job.params["task"]) if chosen else None
     if task_cls is None:
         return _stored(job.params)
-    config = job.params["config"]
     return [
         ("Method", task_cls.name),
         ("Scope", scope_links([job], user)[job.pk]),
-        *(
-            (label_of(option), _value(option, config[option.name], user))
-            for option in options_of(task_cls.config_schema)
-            if config.get(option.name) not in (None, "", [], {})
-        ),
+        *options_with_links(task_cls, job.params["config"], user),
+    ]
+
+
+def options_with_links(
+    task_cls: type[BasePostProcessingTask], config: dict[str, Any], user: Any
+) -> list[tuple[str, str]]:
+    """The options that are set, with their labels, and links to rows that the person may see."""
+    return [
+        (label_of(option), _value(option, config[option.name], user))
+        for option in options_of(task_cls.config_schema)
+        if config.get(option.name) not in (None, "", [], {})
     ]
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from ami.base.ids import parse_ids
@@ -15,8 +15,9 @@ from ami.base.postgresql import through_indexes
 from ami.jobs.admin.pages import badges
 from ami.jobs.models import Job
 from ami.main.models import Identification
+from ami.ml.post_processing.admin.parameters import options_with_links
 from ami.ml.post_processing.base import BasePostProcessingTask
-from ami.ml.post_processing.scopes import SCOPES, Scope, written_options
+from ami.ml.post_processing.scopes import SCOPES, Scope
 from ami.ml.post_processing.service import JOB_TYPE
 
 MAX_ROWS = 200
@@ -124,19 +125,18 @@ class Selection:
         """The latest runs of the method on one of these rows, with their options."""
         if self.scope is None:
             return []
-        named = Q(**{f"params__config__{self.scope.field}__in": list(self.ids)})
-        if self.scope.several:
-            for pk in self.ids[:SHOWN_ROWS]:
-                named |= Q(**{f"params__config__{self.scope.several}__contains": pk})
         jobs = Job.objects.for_user(user).filter(
-            named, job_type_key=JOB_TYPE, params__task=task_cls.key, finished_at__isnull=False
+            self.scope.jobs_on(self.ids),
+            job_type_key=JOB_TYPE,
+            params__task=task_cls.key,
+            finished_at__isnull=False,
         )
         return [
             {
                 "link": change_link(Job, job.pk, f"Job {job.pk}"),
                 "state": badges(job),
                 "ended": job.finished_at,
-                "options": written_options(task_cls.config_schema, job.params["config"]),
+                "options": options_with_links(task_cls, job.params["config"], user),
             }
             for job in jobs.order_by("-pk")[:LAST_RUNS]
         ]

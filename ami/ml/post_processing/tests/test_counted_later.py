@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from ami.base.tests.factories import make_member, make_project, make_taxon, make_user
-from ami.jobs.models import Job
+from ami.jobs.models import Job, JobState
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.access import Role
 from ami.main.models import Identification, Occurrence, SourceImageCollection, TaxaList
@@ -177,3 +178,23 @@ def test_page_shows_occurrences_people_s_names_and_the_last_runs(admin_client: C
     assert "3 detections, 2 occurrences, of which 1 keeps the name that people gave" in text
     last = [f"Size threshold {threshold}" in text for threshold in (0.1, 0.2, 0.3, 0.4)]
     assert last == [False, True, True, True]
+
+
+@pytest.mark.django_db
+def test_last_runs_do_not_name_a_list_that_the_person_may_not_see(client: Client) -> None:
+    capture_set = make_scope(1)
+    foreign = TaxaList.objects.create(name="Hocuspocus")
+    foreign.projects.add(make_project())
+    config = {"source_image_collection_id": capture_set.pk, "taxa_list_id": foreign.pk}
+    Job.objects.create(
+        name="A run",
+        project=capture_set.project,
+        job_type_key="post_processing",
+        params={"task": "class_masking", "config": config},
+        status=JobState.SUCCESS,
+        finished_at=timezone.now(),
+    )
+    client.force_login(make_member(capture_set.project, Role.OPERATOR))
+    page = post(client, [capture_set.pk], action=MASK).text
+    assert f"Taxa list <bdi>Taxa list {foreign.pk}</bdi>" in page
+    assert "Hocuspocus" not in page
