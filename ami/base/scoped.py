@@ -6,7 +6,7 @@ adds the mixin to every admin.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -64,7 +64,16 @@ class ScopedInlineMixin(SafeFieldsMixin, admin.options.InlineModelAdmin[Any, Any
 
 
 class ScopedAdminMixin(SafeFieldsMixin, AuditedAdminMixin):
-    """Shows, offers and changes only the rows that the person may see."""
+    """Shows, offers and changes only the rows that the person may see.
+
+    `superuser_fields` are read-only for everyone else.
+    """
+
+    superuser_fields: ClassVar[tuple[str, ...]] = ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, *self.superuser_fields)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the rows that the person may see; code may ask without a person."""

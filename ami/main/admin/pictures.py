@@ -1,7 +1,7 @@
 """Serves the pictures of captures and detections to the members of their projects."""
 
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from django.conf import settings
@@ -43,9 +43,7 @@ class PictureMixin(admin.ModelAdmin[Any]):
     Only superusers write paths: whoever did could name the files of foreign projects.
     """
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields = super().get_readonly_fields(request, obj)
-        return fields if request.user.is_superuser else (*fields, "path")
+    superuser_fields: ClassVar[tuple[str, ...]] = ("path",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Let only those add a row who can give it a path; imports add the others."""

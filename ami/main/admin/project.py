@@ -144,6 +144,7 @@ class _CachedCountsMixin(AutocompleteFilterMixin):
 
 @admin.register(Deployment)
 class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAdmin[Deployment]):
+    superuser_fields = ("storage",)  # it tells whose files the paths name
     occurrence_lookup = "detections__source_image__deployment"
     link_lookup = "deployment__id__exact"
     detections_lookup = "source_image__deployment__id__exact"
@@ -172,11 +173,6 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
         "created_at",
         "updated_at",
     )
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Let only superusers choose a storage, for it tells whose files the paths name."""
-        fields = super().get_readonly_fields(request, obj)
-        return fields if request.user.is_superuser else (*fields, "storage")
 
     @admin.display(description="nights")
     def events(self, obj: Deployment) -> str:
