@@ -1,5 +1,6 @@
 """The preview as the confirmation page draws it: figures, a histogram, and crops at the border."""
 
+import logging
 from collections.abc import Iterator
 from math import ceil, floor, log10
 from typing import Any, NamedTuple
@@ -14,11 +15,14 @@ from ami.jobs.states import JobFailedError
 from ami.main.models import Detection, Occurrence
 from ami.main.pictures import MEDIUM, crop_url
 from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.batches import EVENT
 from ami.ml.post_processing.measures import Measure
 from ami.ml.post_processing.preview import Preview, PreviewError, Series, preview
 from ami.ml.post_processing.scopes import Chosen, Scope, missing_rows, scope_options
 from ami.ml.post_processing.service import require_right
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config
+
+logger = logging.getLogger(__name__)
 
 BARS = 48
 WIDTH, HEIGHT = 480, 100
@@ -122,6 +126,7 @@ def preview_page(
     except (JobFailedError, PreviewError) as refused:
         return {"refusal": str(refused)}
     except Exception as fault:
+        logger.exception("The preview of %s failed", task.key)
         return {
             "refusal": f"The method stopped with {type(fault).__name__}. A dry run skips the rows "
             "that cause it, and its log names them."
@@ -148,7 +153,7 @@ def _context(task: BasePostProcessingTask, found: Preview) -> dict[str, Any]:
     measure = task.measure
     drawings = [_drawing(measure, one, found) for one in found.series] if measure else []
     extent = found.extent
-    unit = "night" if task.unit.column.endswith("event_id") else "occurrence"
+    unit = "night" if task.unit == EVENT else "occurrence"
     return {
         "extent": extent,
         "unit": counted(extent.units, unit),
