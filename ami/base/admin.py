@@ -22,10 +22,11 @@ M = TypeVar("M", bound=Model)
 
 
 class IdSearchAdminMixin(admin.ModelAdmin[Any]):
-    """Searches digits as an id, and any other text in `search_fields`."""
+    """Searches digits as an id, in `id_lookup`, and any other text in `search_fields`."""
 
     search_fields: ClassVar[Any] = ("=id",)
     search_help_text: ClassVar[str] = "Search by id."
+    id_lookup = "pk"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -33,7 +34,9 @@ class IdSearchAdminMixin(admin.ModelAdmin[Any]):
         term = search_term.strip()
         if term.isdecimal():
             pk = parse_id(term)
-            return (queryset.none() if pk is None else queryset.filter(pk=pk)), False
+            return (
+                queryset.none() if pk is None else queryset.filter(**{self.id_lookup: pk})
+            ), False
         if "\x00" in term:
             return queryset.none(), False
         return (self.search(request, queryset, term) if term else queryset), False
@@ -53,6 +56,19 @@ class IdSearchAdminMixin(admin.ModelAdmin[Any]):
                 "Enter a more specific term."
             )
             self.message_user(request, text, messages.WARNING)
+
+
+class ReadOnlyAdminMixin(admin.ModelAdmin[Any]):
+    """Rows that nobody adds, changes or deletes in the admin."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 class BoundedDeletionMixin(admin.ModelAdmin[Any]):

@@ -13,7 +13,6 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from ami.base.admin import LargeTableAdmin, LargeTableChangeList
-from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link, list_url
 from ami.jobs.admin.change_filters import (
     OccurrenceFilter,
@@ -72,6 +71,8 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     actions = None
     readonly_fields = ()
 
+    id_lookup = "object_id"  # of the changed row
+
     class Media:
         css = {"all": ["jobs/job.css"]}
 
@@ -107,17 +108,8 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
         named = {"job_link"} if "job__id__exact" in request.GET else set()
         return [column for column in columns if column not in named]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Find changes by the id of the changed row, or by taxa before and after."""
-        term = search_term.strip()
-        if term.isdecimal():
-            pk = parse_id(term)
-            return (queryset.none() if pk is None else queryset.filter(object_id=pk)), False
-        return super().get_search_results(request, queryset, search_term)
-
     def search(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Find changes by taxa before and after."""
         taxa = Taxon.objects.filter(name__icontains=term).order_by("pk")
         ids = list(taxa.values_list("pk", flat=True)[: TAXA + 1])
         if len(ids) > TAXA:

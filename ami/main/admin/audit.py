@@ -15,7 +15,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import LargeTableAdmin, ReadOnlyAdminMixin
 from ami.base.links import change_link
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, DateRangeFilter
 from ami.main.models import AuditNote, Project
@@ -36,7 +36,7 @@ COLUMNS = {
 
 
 @admin.register(AuditNote)
-class AuditNoteAdmin(AutocompleteFilterMixin, LargeTableAdmin[AuditNote]):
+class AuditNoteAdmin(ReadOnlyAdminMixin, AutocompleteFilterMixin, LargeTableAdmin[AuditNote]):
     """Who did what and why: read-only, for managers and superusers."""
 
     list_display = ("time", "user", "kind", "row", "what", "project_link")
@@ -53,15 +53,6 @@ class AuditNoteAdmin(AutocompleteFilterMixin, LargeTableAdmin[AuditNote]):
     sortable_by = ()
     ordering = ("-created_at", "-entry_id")
     readonly_fields = ()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.csv_view)
