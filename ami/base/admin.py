@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import F, Model, QuerySet
@@ -133,6 +134,9 @@ class LargeTableChangeList(ChangeList):
     model_admin: "LargeTableAdmin[Any]"
 
     def get_results(self, request: HttpRequest) -> None:
+        if self.model_admin.is_action(request):
+            self.result_list = []  # The list is not shown: an action reads the selected rows.
+            return
         rows = self.queryset
         newest = self._newest_ids()
         self.queryset = rows if newest is None else RowIds(newest)
@@ -211,3 +215,12 @@ class LargeTableAdmin(
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return LargeTableChangeList
+
+    def is_action(self, request: HttpRequest) -> bool:
+        """Whether Django answers with an action, or redirects if the action returns nothing."""
+        return (
+            request.method == "POST"
+            and ACTION_CHECKBOX_NAME in request.POST
+            and "_save" not in request.POST
+            and bool(self.get_actions(request))
+        )

@@ -48,6 +48,8 @@ class Kind(models.TextChoices):
     IDENTIFY = "identify", "Identify"
     RECOMPUTE = "recompute", "Recompute"
     BULK_EDIT = "bulk_edit", "Bulk edit"
+    EXPORT = "export", "Export"
+    IMPORT = "import", "Import"
 
 
 def record(

@@ -54,7 +54,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def handler400(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     texts = ["The server did not understand the request.", "Nothing was changed."]
-    return _plain_page(400, "Bad request", texts)
+    return plain_page(400, "Bad request", texts)
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
@@ -63,7 +63,7 @@ def handler500(request: HttpRequest) -> HttpResponse:
         f"The server failed at {timezone.now():%Y-%m-%d %H:%M:%S %Z}. The error is in its log.",
         "Please try again. If it fails again, tell an administrator this time and what you did.",
     ]
-    return _plain_page(500, "Server error", texts)
+    return plain_page(500, "Server error", texts)
 
 
 def error_page(request: HttpRequest, status: int, title: str, texts: list[str]) -> HttpResponse:
@@ -72,7 +72,8 @@ def error_page(request: HttpRequest, status: int, title: str, texts: list[str]) 
     return render(request, TEMPLATE, context, status=status)
 
 
-def _plain_page(status: int, title: str, texts: list[str]) -> HttpResponse:
+def plain_page(status: int, title: str, texts: list[str]) -> HttpResponse:
+    """Return the same page without the database, the session and the person."""
     site = {"site_title": admin.site.site_title, "site_header": admin.site.site_header}
     page = render_to_string(TEMPLATE, site | {"title": title, "texts": texts})
     return HttpResponse(page, status=status)

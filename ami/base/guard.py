@@ -18,6 +18,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 
 from ami.base.ids import parse_ids
 from ami.base.lists import QuickChangeList, QuickListMixin
+from ami.base.next_steps import NextStep
 from ami.base.scoped import ScopedAdminMixin
 
 
@@ -50,8 +51,18 @@ class GuardedChangeList(QuickChangeList):
 class GuardedAdminMixin(QuickListMixin, ScopedAdminMixin):
     """Answers invalid addresses and forms with a message, and hides the rows of foreign projects.
 
-    The site adds it to every admin.
+    The site adds it to every admin. A list without rows ends with the admin's `next_step`, if it
+    has one.
     """
+
+    def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        of_app = f"admin/{self.opts.app_label}"
+        self.change_list_template = self.change_list_template or [  # type: ignore[misc]
+            f"{of_app}/{self.opts.model_name}/change_list.html",
+            f"{of_app}/change_list.html",
+            "admin/guided_list.html",
+        ]
 
     @property
     def media(self) -> Media:
@@ -67,7 +78,9 @@ class GuardedAdminMixin(QuickListMixin, ScopedAdminMixin):
         if request.method == "GET" and ERROR_FLAG in request.GET:
             text = "The address has an invalid filter or search term, so the whole list is shown."
             self.message_user(request, text, messages.WARNING)
-        return super().changelist_view(request, extra_context)
+        step: NextStep | None = getattr(self, "next_step", None)
+        told = step.html(request, self.admin_site) if step else ""
+        return super().changelist_view(request, {"next_step": told, **(extra_context or {})})
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Refuse values that are not ids, with which Django would fail."""
@@ -81,6 +94,10 @@ class GuardedAdminMixin(QuickListMixin, ScopedAdminMixin):
         return super().response_action(request, queryset)
 
 
+# The pages of apps that are not about one model's rows, below the address of the admin site.
+PAGES: list[URLPattern] = []
+
+
 class GuardedAdminSite(admin.AdminSite):
     """The project's admin site. It guards every registered admin, including libraries' admins."""
 
@@ -90,7 +107,7 @@ class GuardedAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Let everyone log out; the admin's own address would refuse people who are not staff."""
-        return [path("logout/", self.logout, name="logout"), *super().get_urls()]
+        return [path("logout/", self.logout, name="logout"), *PAGES, *super().get_urls()]
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -8,13 +8,13 @@ from django.contrib.admin.utils import quote
 from django.db.models import Model
 from django.urls import NoReverseMatch, get_resolver, get_script_prefix, reverse
 from django.urls.resolvers import URLResolver
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
 EMPTY = SafeString("—")
 
 
-def change_link(model: type[Model], pk: Any, label: object = None) -> str:
+def change_link(model: type[Model], pk: Any, label: Any = None) -> str:
     """Return a link to the row's page, with a label such as "Detection 5" by default.
 
     Only the id is needed, so the row is not read. If the admin has no page for the model, only the
@@ -24,7 +24,8 @@ def change_link(model: type[Model], pk: Any, label: object = None) -> str:
         return EMPTY
     text = label or f"{str(model._meta.verbose_name).capitalize()} {pk}"
     try:
-        return format_html('<a href="{}">{}</a>', change_url(model, pk), text)
+        # The URL needs no escaping. `format_html` takes twice as long, hundreds of times a list.
+        return SafeString(f'<a href="{change_url(model, pk)}">{conditional_escape(text)}</a>')
     except NoReverseMatch:
         return str(text)
 

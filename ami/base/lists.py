@@ -1,12 +1,15 @@
 """Lists of the admin whose rows need neither a template nor `reverse()`."""
 
+from functools import cache
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import display_for_value
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import get_script_prefix
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -14,6 +17,17 @@ from django.utils.translation import gettext as _
 from ami.base.links import change_url
 
 CHECKBOX = '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">'
+
+
+def icon(value: bool | None) -> SafeString:
+    """Return Django's icon for a boolean, without looking up its URL for each row of a list."""
+    return _icon(value, get_script_prefix())
+
+
+@cache
+def _icon(value: bool | None, script_prefix: str) -> SafeString:
+    """The URL depends on the prefix under which the server mounts the site."""
+    return SafeString(display_for_value(value, "", boolean=True))
 
 
 class QuickChangeList(ChangeList):

@@ -3,6 +3,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from ami.base import lookups  # noqa: F401 -- registers them
 
@@ -15,6 +16,16 @@ class BaseModel(models.Model):
 
     class Meta:
         abstract = True
+
+
+def change_rows(rows: Sequence[BaseModel], names: Sequence[str], *, at_once: int = 1000) -> None:
+    """Write the attributes `names` of rows of one model, and the time of the change."""
+    if rows:
+        now = timezone.now()
+        for row in rows:
+            row.updated_at = now
+        manager = type(rows[0])._base_manager
+        manager.bulk_update(rows, [*names, "updated_at"], batch_size=at_once)
 
 
 class ScoreField(models.FloatField[float | None, float | None]):

@@ -28,7 +28,13 @@ def through_indexes() -> Iterator[None]:
 
     Hash and merge joins would also read the whole table, even through an index.
     """
+    is_nested = connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("; ".join(f"SET LOCAL enable_{way} = off" for way in WHOLE_TABLE_WAYS))
+        cursor.execute(_set_to("off"))
         yield
-        cursor.execute("; ".join(f"SET LOCAL enable_{way} = DEFAULT" for way in WHOLE_TABLE_WAYS))
+        if is_nested:  # otherwise, the end of the transaction resets them
+            cursor.execute(_set_to("DEFAULT"))
+
+
+def _set_to(value: str) -> str:
+    return "; ".join(f"SET LOCAL enable_{way} = {value}" for way in WHOLE_TABLE_WAYS)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.widgets import ForeignKeyRawIdWidget
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import FieldDoesNotExist
@@ -24,7 +25,8 @@ from django.db.models.fields.related import RelatedField
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from ami.base.access import is_of_projects, visible, visible_rows_of
+from ami.base.access import is_of_projects, permits_all, visible, visible_rows_of
+from ami.base.actions import actions_of
 from ami.base.audit import AuditedAdminMixin
 from ami.base.ids import parse_id
 from ami.base.widgets import SafeFieldsMixin
@@ -79,6 +81,13 @@ class ScopedAdminMixin(SafeFieldsMixin, AuditedAdminMixin):
         """Return the rows that the person may see; code may ask without a person."""
         rows = super().get_queryset(request)
         return visible(rows, request.user) if hasattr(request, "user") else rows
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the actions of the admin, and those that higher layers add to its model."""
+        actions = super().get_actions(request)
+        if IS_POPUP_VAR not in request.GET:
+            actions |= actions_of(self.model, request)
+        return actions
 
     def permission(self, verb: str) -> str:
         return f"{self.opts.app_label}.{get_permission_codename(verb, self.opts)}"
@@ -158,8 +167,7 @@ class ScopedAdminMixin(SafeFieldsMixin, AuditedAdminMixin):
         if request.POST.get("select_across", "0") == "0":
             rows = queryset.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
         for perm in self._permissions_of(action[0]) if action else ():
-            permitted = visible(rows, request.user, perm)
-            if permitted is not rows and rows.exclude(pk__in=permitted.values("pk")).exists():
+            if not permits_all(rows, request.user, perm):
                 self.message_user(
                     request,
                     f"Your role does not allow this for some of the selected "

@@ -54,16 +54,52 @@ def read_vectors(rows: QuerySet[Any, Any]) -> dict[int, Vector | None]:
     A null array becomes None, and a null in an array NaN. Limit `rows`, because all vectors are in
     memory at once.
     """
-    query, params = rows.query.sql_with_params()
-    found = _Vectors()
-    with connection.cursor() as cursor:
-        select = cursor.mogrify(query, params).decode()
-        cursor.copy_expert(f"COPY ({select}) TO STDOUT (FORMAT binary)", found)
+    found: dict[int, Vector | None] = {}
+
+    def keep(pk: int, numbers: Vector | None) -> None:
+        found[pk] = None if numbers is None else numbers.astype(np.float64)
+
+    _read(rows, keep)
     return found
 
 
-class _Vectors(dict[int, Vector | None]):
-    """A file-like object that parses each row while PostgreSQL produces the next one."""
+def fill_matrix(
+    matrix: NDArray[np.float64], rows: QuerySet[Any, Any], places: Mapping[int, int]
+) -> NDArray[np.intp]:
+    """Write the vectors of `rows` to the rows of `matrix`; `rows` is as for `read_vectors`.
+
+    `places` holds the row of each id. Only vectors of the width of the matrix are written. Returns
+    the length of the vector of each row, -1 if it is null or was not read.
+    """
+    lengths = np.full(len(matrix), -1)
+    width = matrix.shape[1]
+
+    def put(pk: int, numbers: Vector | None) -> None:
+        if numbers is None:
+            return
+        lengths[place := places[pk]] = len(numbers)
+        if len(numbers) == width:
+            matrix[place] = numbers
+
+    _read(rows, put)
+    return lengths
+
+
+def _read(rows: QuerySet[Any, Any], take: Callable[[int, Vector | None], None]) -> None:
+    query, params = rows.query.sql_with_params()
+    with connection.cursor() as cursor:
+        select = cursor.mogrify(query, params).decode()
+        cursor.copy_expert(f"COPY ({select}) TO STDOUT (FORMAT binary)", _Rows(take))
+
+
+class _Rows:
+    """A file-like object that parses each row while PostgreSQL produces the next one.
+
+    It calls `take` with the id and the vector, which may be big-endian, of each row.
+    """
+
+    def __init__(self, take: Callable[[int, Vector | None], None]) -> None:
+        self.take = take
 
     def write(self, message: bytes) -> None:
         """Parse one message, which is one row.
@@ -74,32 +110,36 @@ class _Vectors(dict[int, Vector | None]):
         if row in (b"", END):
             return
         _, _, pk, length = ROW.unpack_from(row)
-        self[pk] = None if length == -1 else _vector(memoryview(row)[ROW.size :])
+        self.take(pk, None if length == -1 else _vector(memoryview(row)[ROW.size :]))
 
 
 def write_rows(
     model: type[Model],
     columns: Mapping[str, Collection[Any]],
     *,
+    constants: Mapping[str, Any] = MappingProxyType({}),
     copied: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Insert rows with COPY.
 
     `columns` maps each column to its values, one per row, with None for null. A vector is a
-    one-dimensional array. `copied` maps further columns to the one in `columns` with the id of the
-    row from which PostgreSQL copies the value, so that a vector need not leave the server. Other
-    columns get the database's default. Raises TypeError for a column of an unsupported type, and
-    ValueError if columns differ in length.
+    one-dimensional array. `constants` maps columns to the value that all rows have. `copied` maps
+    further columns to the one in `columns` with the id of the row from which PostgreSQL copies the
+    value, so that a vector need not leave the server. Other columns get the database's default.
+    Raises TypeError for a column of an unsupported type, and ValueError if columns differ in
+    length.
     """
     if len(set(map(len, columns.values()))) > 1:
         lengths = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
         raise ValueError(f"All columns must have the same number of values; got {lengths}.")
-    fields = [_fields(_encoder(model, column), values) for column, values in columns.items()]
-    count = struct.pack(">h", len(fields))
+    fields = [_fields(model, column, values) for column, values in columns.items()]
+    same = [field for name, value in constants.items() for field in _fields(model, name, [value])]
+    head = struct.pack(">h", len(same) + len(fields)) + b"".join(same)
     # One row at a time: encoded at once, a portion would take new memory at each call.
-    rows = (b"".join((count, *row)) for row in zip(*fields, strict=True))
+    rows = (b"".join((head, *row)) for row in zip(*fields, strict=True))
     stream = _Stream(chain([PREFIX], rows, [END]))
-    table, names = model._meta.db_table, ", ".join(map(connection.ops.quote_name, columns))
+    table = model._meta.db_table
+    names = ", ".join(map(connection.ops.quote_name, [*constants, *columns]))
     with connection.cursor() as cursor:
         if not copied:
             cursor.copy_expert(COPY.format(table=table, names=names), stream)
@@ -126,13 +166,9 @@ class _Stream:
         return next(self.pieces, b"")
 
 
-def _fields(encode: Callable[[Any], bytes], values: Collection[Any]) -> Iterator[bytes]:
-    """Encode each value; a value that is the same object as the one before is encoded once."""
-    former, field = None, NULL
-    for value in values:
-        if value is not former:
-            former, field = value, NULL if value is None else encode(value)
-        yield field
+def _fields(model: type[Model], column: str, values: Collection[Any]) -> Iterator[bytes]:
+    encode = _encoder(model, column)
+    return (NULL if value is None else encode(value) for value in values)
 
 
 def _vector(data: memoryview) -> Vector:
@@ -140,7 +176,7 @@ def _vector(data: memoryview) -> Vector:
     numbers = data[HEADER.size + dimensions * DIMENSION.size :]
     if has_nulls:
         return np.array(list(_numbers(numbers)), dtype=np.float64)
-    return np.frombuffer(numbers, NUMBER)["value"].astype(np.float64)
+    return np.frombuffer(numbers, NUMBER)["value"]
 
 
 def _numbers(data: memoryview) -> Iterator[float]:

@@ -14,15 +14,22 @@ from ami.base.tests.shared import OWN_CHECKLIST, OWN_EXPORT
 
 # The arguments with which each command uses the database.
 COMMANDS: dict[str, tuple[Any, ...]] = {
+    "calibrate": ("some",),
     "check_data_integrity": (),
     "check_jobs": (),
     "create_demo_project": (),
+    "draw_sample": ("--project=1",),
+    "effect": (1,),
+    "export": ("csv", "--project=1", "-o", "never.csv"),
+    "import_antenna": ("--database=postgresql:///never", "--time-zone=UTC"),
     "import_occurrences": (OWN_EXPORT, "--project=P"),
     "import_taxa": (OWN_CHECKLIST, "--list=L"),
     "job": ("show", 1),
     "prune_jobs": (),
+    "review_result": (1,),
     "run_post_processing": ("small_size_filter", "--collection=1"),
     "seed_scale": ("--scale=0.001",),
+    "shift_clock": ("--deployment=1", "--by=+1:00"),
     "update_stale_jobs": (),
 }
 APPS = {name: app for name, app in get_commands().items() if app.startswith("ami.")}

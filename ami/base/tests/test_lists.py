@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.admin.templatetags.admin_list import items_for_result
+from django.contrib.admin.utils import display_for_value
 from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.db.models import Model
+from django.templatetags.static import static
 from django.test import Client, RequestFactory, override_settings
 from django.urls import NoReverseMatch, get_script_prefix, path, resolve, reverse, set_script_prefix
 from django.urls.resolvers import URLResolver
-from pytest_django.asserts import assertHTMLEqual
+from pytest_django.asserts import assertContains, assertHTMLEqual
 
 from ami.base.links import change_link, change_url, list_url
 from ami.base.tests.factories import (
@@ -29,6 +31,18 @@ REGISTERED = list(admin.site._registry)
 LIST = "/admin/main/classification/"
 
 urlpatterns = [path("elsewhere/", admin.site.urls)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("terminal", [True, False])
+def test_icons_are_those_of_django(admin_client: Client, terminal: bool) -> None:
+    make_classification(terminal=terminal)
+
+    page = admin_client.get(LIST)
+
+    drawn = display_for_value(terminal, "", boolean=True)
+    assertContains(page, f'<td class="field-terminal_icon">{drawn}</td>', html=True)
+    assertContains(page, f'src="{static("admin/img/icon-" + ("yes" if terminal else "no"))}.svg"')
 
 
 class Unlisted(Model):

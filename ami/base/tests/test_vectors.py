@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ami.base.tests.factories import make_classification, make_detection
-from ami.base.vectors import Vector, read_vectors, write_rows
+from ami.base.vectors import Vector, fill_matrix, read_vectors, write_rows
 from ami.main.models import Classification, Detection, Taxon
 
 pytestmark = pytest.mark.django_db
@@ -103,6 +103,45 @@ def test_no_rows_give_no_vectors() -> None:
     assert read_vectors(Classification.objects.values_list("pk", "scores")) == {}
 
 
+def test_matrix_is_filled_at_the_places_of_the_rows() -> None:
+    vectors: list[Any] = [[1.0, 0.1], None, [], [1.0, 2.0, 3.0], [5e-324, float("inf")]]
+    made = [make_classification(scores=vector) for vector in vectors]
+    places = {row.pk: place for place, row in enumerate(reversed(made))}
+    matrix = np.full((6, 2), 7.0)
+    rows = Classification.objects.values_list("pk", "scores")
+    lengths = fill_matrix(matrix, rows, places)
+    assert lengths.tolist() == [2, 3, 0, -1, 2, -1]
+    assert bits(matrix[0]) == bits(vectors[4])
+    assert bits(matrix[4]) == bits(vectors[0])
+    assert (matrix[[1, 2, 3, 5]] == 7).all()
+
+
+def test_null_in_a_vector_becomes_nan_in_the_matrix() -> None:
+    row = make_classification(scores=[1.0, 2.0])
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE main_classification SET scores = '{NULL,1}'")
+    matrix = np.zeros((1, 2))
+    fill_matrix(matrix, Classification.objects.values_list("pk", "scores"), {row.pk: 0})
+    assert bits(matrix[0]) == bits([float("nan"), 1.0])
+
+
+def test_constants_are_written_to_each_row() -> None:
+    made = make_classification(score=0.25, metadata={"a": 1}, scores=None)
+    names = ("created_at", "updated_at", "timestamp", "terminal", "algorithm_id", "metadata")
+    constants = {name: getattr(made, name) for name in names} | {"taxon_id": None}
+    columns: dict[str, Any] = {"detection_id": [made.detection_id] * 2, "score": [0.5, None]}
+    for copied in ({}, {"scores": "applied_to_id"}):
+        Classification.objects.exclude(pk=made.pk).delete()
+        applied = {"applied_to_id": [made.pk] * 2} if copied else {}
+        write_rows(Classification, columns | applied, constants=constants, copied=copied)
+        written = list(Classification.objects.exclude(pk=made.pk).order_by("pk"))
+        assert [row.score for row in written] == [0.5, None]
+        made.refresh_from_db()
+        for row in written:
+            assert row.taxon_id is None
+            assert [getattr(row, name) for name in names] == [getattr(made, name) for name in names]
+
+
 def test_what_is_written_is_read_again() -> None:
     vectors = [np.array(ODD), np.array([]), None, np.arange(3.0), np.full(29_000, -0.0)]
     ids = write(*vectors)
@@ -120,7 +159,6 @@ def test_empty_vector_is_written_as_postgresql_writes_it() -> None:
 
 @settings(
     max_examples=50,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
