@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Self, TypeVar
 
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import Permission
 from django.db import connection, models
-from django.db.models import Exists, OuterRef, Value
+from django.db.models import Exists, OuterRef, Q, Value
 
 from ami.base.access import projects_of
 
@@ -42,16 +43,29 @@ ROWS = (
     "main.identification",
 )
 RECORDS = (
+    "ml.calibration",
+    "exchange.export",
+    "exchange.import",
     "jobs.job",
     "jobs.jobchange",
     "integrity.integrityrun",
     "integrity.integrityacknowledgement",
+    "review.sample",
+    "review.sampleitem",
+    "review.judgement",
 )
 SETS = "main.sourceimagecollection"
-STARTED = ("jobs.job", "integrity.integrityrun", "integrity.integrityacknowledgement")
+STARTED = (
+    "ml.calibration",
+    "exchange.export",
+    "jobs.job",
+    "integrity.integrityrun",
+    "integrity.integrityacknowledgement",
+    "review.sample",
+)
 
 _VIEWER = _rights("view", "main.project", "main.membership", *ROWS, *RECORDS)
-_IDENTIFIER = _VIEWER | _rights("add change", "main.identification")
+_IDENTIFIER = _VIEWER | _rights("add change", "main.identification", "review.judgement")
 _OPERATOR = (
     _IDENTIFIER | _rights("change", "main.occurrence") | _rights("add change", SETS, *STARTED)
 )
@@ -114,16 +128,19 @@ def roles_of(user: Any) -> dict[int, Access]:
 def visible_projects(user: Any, perm: str | None = None) -> frozenset[int]:
     """Return the ids of the person's projects, or of those in which they have the permission."""
     roles = roles_of(user)
-    if perm is None or _holds(user, perm):
-        return frozenset(roles)
-    return frozenset(project for project, access in roles.items() if access.grants(perm))
+    granted = {project for project, access in roles.items() if perm is None or access.grants(perm)}
+    if perm is None or len(granted) == len(roles) or not _holds(user, perm):
+        return frozenset(granted)
+    return frozenset(roles)
 
 
 def _holds(user: Any, perm: str) -> bool:
     """Whether the person has the permission themselves, through a group, or as staff."""
     if user.is_anonymous or not user.is_active:
         return False
-    return (user.is_staff and perm in CATALOGUE) or ModelBackend().has_perm(user, perm)
+    return (user.is_staff and perm in CATALOGUE) or perm in ProjectBackend().get_all_permissions(
+        user
+    )
 
 
 def project_lookup(model: Any) -> str:
@@ -140,7 +157,7 @@ class ProjectQuerySet(models.QuerySet[M]):
     """
 
     # The projects of a person to which the rows are limited; None if they are not.
-    _projects: frozenset[int] | None = None
+    projects: frozenset[int] | None = None
 
     def for_user(self, user: Any, perm: str | None = None) -> "ProjectQuerySet[M]":
         """Return the rows of the person's projects, where they have the permission if given."""
@@ -150,7 +167,7 @@ class ProjectQuerySet(models.QuerySet[M]):
 
     def of_projects(self, ids: frozenset[int]) -> "ProjectQuerySet[M]":
         rows = self.filter(**{f"{project_lookup(self.model)}__in": ids})
-        rows._projects = ids
+        rows.projects = ids
         return rows
 
     def newest_ids(self, limit: int) -> list[int] | None:
@@ -161,7 +178,7 @@ class ProjectQuerySet(models.QuerySet[M]):
         filtered further, and to models without a column for the project.
         """
         column = project_lookup(self.model)
-        own = self._projects or ()
+        own = self.projects or ()
         if "__" in column or column == "pk" or len(own) < 2 or len(self.query.where.children) > 1:
             return None
         options = self.model._meta
@@ -177,7 +194,7 @@ class ProjectQuerySet(models.QuerySet[M]):
 
     def _clone(self) -> Self:
         clone: Self = super()._clone()  # type: ignore[misc]
-        clone._projects = self._projects
+        clone.projects = self.projects
         return clone
 
 
@@ -211,8 +228,23 @@ class ProjectBackend(ModelBackend):
         projects = None if obj is None else projects_of(obj)
         if projects is None:
             roles = roles_of(user_obj).values()
-            return _holds(user_obj, perm) or any(access.grants(perm) for access in roles)
+            return any(access.grants(perm) for access in roles) or _holds(user_obj, perm)
         return not projects.isdisjoint(visible_projects(user_obj, perm))
+
+    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+        """Return the model permissions of the person and of their groups, read in one query."""
+        if not user_obj.is_active or user_obj.is_anonymous or obj is not None:
+            return set()
+        if not hasattr(user_obj, "_perm_cache"):
+            rows = Permission.objects.all()
+            if not user_obj.is_superuser:
+                of_groups = rows.filter(group__user=user_obj)
+                own = rows.filter(user=user_obj)
+                rows = rows.filter(Q(pk__in=own.values("pk")) | Q(pk__in=of_groups.values("pk")))
+            names = rows.values_list("content_type__app_label", "codename").order_by()
+            user_obj._perm_cache = {f"{label}.{name}" for label, name in names}
+        found: set[str] = user_obj._perm_cache
+        return found
 
     def has_module_perms(self, user_obj: Any, app_label: str) -> bool:
         return super().has_module_perms(user_obj, app_label) or any(

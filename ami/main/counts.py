@@ -40,34 +40,44 @@ DEPLOYMENTS = {
 CACHED = {"main_sourceimage": CAPTURES, "main_event": EVENTS, "main_deployment": DEPLOYMENTS}
 
 # All rows with a wrong count, with their table. Counting each table once costs half of counting the
-# rows of every capture, night and deployment with indexes.
+# rows of every capture, night and deployment with indexes. Captures and occurrences are counted by
+# night and deployment at once, since the captures of a night belong to one deployment as a rule.
 FAULTS = """
-WITH capture AS MATERIALIZED (
-    SELECT s.id, event_id, deployment_id, detections_count, COALESCE(d.number, 0) AS detections
-    FROM main_sourceimage s LEFT JOIN (
-        SELECT source_image_id, count(*) AS number FROM main_detection GROUP BY source_image_id
-    ) d ON d.source_image_id = s.id
+WITH captures AS MATERIALIZED (
+    SELECT event_id, deployment_id, count(*) AS captures, sum(detections) AS detections,
+           array_agg(id) FILTER (WHERE detections_count <> detections) AS miscounted
+    FROM (
+        SELECT s.id, event_id, deployment_id, detections_count, COALESCE(number, 0) AS detections
+        FROM main_sourceimage s LEFT JOIN (
+            SELECT source_image_id, count(*)::int AS number FROM main_detection
+            GROUP BY source_image_id
+        ) d ON d.source_image_id = s.id
+    ) capture
+    GROUP BY event_id, deployment_id
+), occurrences AS MATERIALIZED (
+    SELECT event_id, deployment_id, count(*) AS number FROM main_occurrence
+    GROUP BY event_id, deployment_id
 )
-SELECT 'capture', id FROM capture WHERE detections_count <> detections
+SELECT 'capture', unnest(miscounted) FROM captures
 UNION ALL
 SELECT 'event', event.id FROM main_event event
 LEFT JOIN (
-    SELECT event_id, count(*) AS captures, sum(detections) AS detections
-    FROM capture GROUP BY event_id
+    SELECT event_id, sum(captures) AS captures, sum(detections) AS detections
+    FROM captures GROUP BY event_id
 ) c ON c.event_id = event.id
 LEFT JOIN (
-    SELECT event_id, count(*) AS number FROM main_occurrence GROUP BY event_id
+    SELECT event_id, sum(number) AS number FROM occurrences GROUP BY event_id
 ) o ON o.event_id = event.id
 WHERE (captures_count, detections_count, occurrences_count)
       <> (COALESCE(c.captures, 0), COALESCE(c.detections, 0), COALESCE(o.number, 0))
 UNION ALL
 SELECT 'deployment', deployment.id FROM main_deployment deployment
 LEFT JOIN (
-    SELECT deployment_id, count(*) AS captures, sum(detections) AS detections
-    FROM capture GROUP BY deployment_id
+    SELECT deployment_id, sum(captures) AS captures, sum(detections) AS detections
+    FROM captures GROUP BY deployment_id
 ) c ON c.deployment_id = deployment.id
 LEFT JOIN (
-    SELECT deployment_id, count(*) AS number FROM main_occurrence GROUP BY deployment_id
+    SELECT deployment_id, sum(number) AS number FROM occurrences GROUP BY deployment_id
 ) o ON o.deployment_id = deployment.id
 LEFT JOIN (
     SELECT deployment_id, count(*) AS number FROM main_event GROUP BY deployment_id
@@ -85,7 +95,7 @@ class CountField(models.PositiveIntegerField):  # type: ignore[type-arg]
     """A cached count, which saving an instance does not change."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"default": 0, "editable": False} | kwargs)
+        super().__init__(*args, **{"default": 0, "db_default": 0, "editable": False} | kwargs)
 
     def pre_save(self, model_instance: Model, add: bool) -> Any:
         return super().pre_save(model_instance, add) if add else F(self.attname)

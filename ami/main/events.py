@@ -1,4 +1,4 @@
-"""The grouping of captures into nights, which run from noon to noon."""
+"""The grouping of captures into nights, which begin at noon or at a time of the deployment."""
 
 from collections.abc import Iterable
 
@@ -6,28 +6,30 @@ from django.db import connection, transaction
 
 from ami.main.counts import refresh_counts
 
-# A night is named after the date of its evening: the local time minus 12 hours.
-INSERT_NIGHTS = """
+# A night is named after the date on which it begins: that of the local time, had it begun at
+# midnight.
+NIGHT = "((s.timestamp AT TIME ZONE d.time_zone) - d.night_starts::interval)::date::text"
+INSERT_NIGHTS = f"""
 INSERT INTO main_event (created_at, updated_at, project_id, deployment_id, group_by,
                         captures_count, detections_count, occurrences_count)
 SELECT DISTINCT now(), now(), d.project_id, d.id,
-       ((s.timestamp AT TIME ZONE d.time_zone) - interval '12 hours')::date::text AS night, 0, 0, 0
+       {NIGHT} AS night, 0, 0, 0
 FROM main_sourceimage s JOIN main_deployment d ON d.id = s.deployment_id
 WHERE d.id = %(deployment)s AND s.timestamp IS NOT NULL
 ORDER BY night
 ON CONFLICT (deployment_id, group_by) DO NOTHING
-"""
+"""  # noqa: S608 -- constants
 
 # A capture that is in its night already is not written again.
-MOVE_CAPTURES = """
+MOVE_CAPTURES = f"""
 UPDATE main_sourceimage s
 SET event_id = e.id, updated_at = now()
 FROM main_event e JOIN main_deployment d ON d.id = e.deployment_id
 WHERE s.deployment_id = %(deployment)s AND d.id = %(deployment)s
-  AND e.group_by = ((s.timestamp AT TIME ZONE d.time_zone) - interval '12 hours')::date::text
+  AND e.group_by = {NIGHT}
   AND s.event_id IS DISTINCT FROM e.id
 RETURNING s.id
-"""
+"""  # noqa: S608 -- constants
 
 # Occurrences are locked in the order of their ids, as for the determination, to avoid deadlocks.
 # An occurrence follows its first capture.
@@ -73,9 +75,9 @@ def update_event_times(event_ids: Iterable[int]) -> None:
 def group_captures(deployment_id: int) -> None:
     """Assign every capture of a deployment that has a time to its night.
 
-    A night runs from noon to noon in the deployment's time zone and is named after the date of
-    its evening. Occurrences follow their first capture. Captures without a time are not changed,
-    and nights without remaining captures are kept. A second call changes nothing.
+    A night begins at the deployment's `night_starts`, in its time zone, and is named after the date
+    on which it begins. Occurrences follow their first capture. Captures without a time are not
+    changed, and nights without remaining captures are kept. A second call changes nothing.
     """
     named = {"deployment": deployment_id}
     with transaction.atomic(), connection.cursor() as cursor:

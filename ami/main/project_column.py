@@ -1,10 +1,12 @@
 # ruff: noqa: S608  (composed of constants)
-"""The project of detections and classifications, in a column of their own.
+"""The project of detections, classifications and identifications, in a column of their own.
 
-It is always that of the capture. Lists of a project then read one range of an index. Triggers fill
-the column of every new row and keep it, so that no code writes it, and the journal omits it.
+It is always that of the capture or of the occurrence. Lists of a project then read one range of an
+index. Triggers fill the column of every new row and keep it, so that no code writes it, and the
+journal omits it.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import models
@@ -14,7 +16,9 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 PARENTS = {
     "main_detection": ("source_image_id", "main_sourceimage"),
     "main_classification": ("detection_id", "main_detection"),
+    "main_identification": ("occurrence_id", "main_occurrence"),
 }
+AT_FIRST = ("main_detection", "main_classification")  # the tables of the first migration
 
 # PostgreSQL plans the look-up once per session, perhaps for a table with few rows.
 FUNCTION = """
@@ -59,7 +63,8 @@ TRIGGERS = {
 class ProjectColumn(models.ForeignKey[Any, Any]):
     """The column; an instance has its value as soon as it is inserted.
 
-    It has no foreign key constraint, which would be checked for each row: captures have one.
+    It has no foreign key constraint, which would be checked for each row: captures and occurrences
+    have one.
     """
 
     db_returning = True
@@ -76,9 +81,12 @@ class ProjectColumn(models.ForeignKey[Any, Any]):
         super().__init__(to, **fixed | kwargs)
 
 
-def install_triggers(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Install the triggers; a step of a migration."""
-    for table, (link, parent) in PARENTS.items():
+def install_triggers(
+    apps: Any, schema_editor: BaseDatabaseSchemaEditor, tables: Iterable[str] = AT_FIRST
+) -> None:
+    """Install the triggers of `tables`; a step of a migration."""
+    for table in tables:
+        link, parent = PARENTS[table]
         names = {"table": table, "link": link, "parent": parent}
         for verb, (body, event) in TRIGGERS.items():
             schema_editor.execute(
@@ -90,8 +98,10 @@ def install_triggers(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None
             )
 
 
-def remove_triggers(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
+def remove_triggers(
+    apps: Any, schema_editor: BaseDatabaseSchemaEditor, tables: Iterable[str] = AT_FIRST
+) -> None:
     """Undo :func:`install_triggers`."""
-    for table in PARENTS:
+    for table in tables:
         for verb in TRIGGERS:
             schema_editor.execute(f"DROP FUNCTION {table}_project_{verb} CASCADE")

@@ -6,31 +6,21 @@ from django.db import connection
 
 from ami.base.links import change_link
 from ami.main.models import Detection, Event, SourceImageCollection
+from ami.ml.post_processing.boxes import BOX_FAULTS, SIZED
 
 CAPTURES = 1_000
 FIRST, LAST = -6, 0  # powers of ten
 A_DECADE = 4
 BINS = (LAST - FIRST) * A_DECADE
 
-# As in the small size filter: the box is clipped to its frame, and what is not a box is left out.
-# A product of very small numbers would underflow, which is an error.
-COUNTS = """
-WITH box AS (
-    SELECT width, height, bbox,
-           ('Infinity' > ALL (bbox) AND '-Infinity' < ALL (bbox) AND cardinality(bbox) = 4
-            AND width > 0 AND height > 0) IS TRUE AS is_sound
-    FROM main_detection d JOIN main_sourceimage s ON s.id = d.source_image_id
-    WHERE s.id IN ({captures})
-), covered AS (
-    SELECT CASE WHEN is_sound AND bbox[1] < bbox[3] AND bbox[2] < bbox[4] THEN
-        GREATEST(LEAST(bbox[3], width) - GREATEST(bbox[1], 0), 1e-100)
-        * GREATEST(LEAST(bbox[4], height) - GREATEST(bbox[2], 0), 1e-100) / width / height
-    END AS area FROM box
-)
+# As in the small size filter, which compares these areas with its threshold.
+COUNTS = f"""{SIZED}
 SELECT LEAST(GREATEST(width_bucket(log(area), %(first)s, %(last)s, %(bins)s), 1), %(bins)s),
        count(*)
-FROM covered WHERE area IS NOT NULL GROUP BY 1
-"""
+FROM sized WHERE fault IS NULL GROUP BY 1
+"""  # noqa: S608 -- constants
+DETECTIONS = """SELECT id, source_image_id, bbox FROM main_detection
+    WHERE source_image_id IN ({captures})"""
 OF_SET = """SELECT sourceimage_id FROM main_sourceimagecollection_images
         WHERE sourceimagecollection_id = %(of)s ORDER BY id LIMIT %(captures)s"""
 OF_NIGHT = """SELECT id FROM main_sourceimage WHERE event_id = %(of)s
@@ -90,7 +80,8 @@ def histogram(detection: Detection, area: float) -> Histogram | None:
     captures, of = (OF_SET, newest.pk) if newest else (OF_NIGHT, capture.event_id)
     values = {"first": FIRST, "last": LAST, "bins": BINS, "captures": CAPTURES, "of": of}
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS.format(captures=captures), values)
+        detections = DETECTIONS.format(captures=captures)
+        cursor.execute(COUNTS.format(detections=detections, faults=BOX_FAULTS), values)
         counts: dict[int, int] = dict(cursor.fetchall())
     named = (
         change_link(SourceImageCollection, newest.pk, f"capture set {newest}")

@@ -1,6 +1,4 @@
-import csv
 from collections.abc import Iterator
-from io import StringIO
 from itertools import islice
 from typing import Any
 
@@ -17,6 +15,8 @@ from django.utils.html import format_html
 
 from ami.base.admin import LargeTableAdmin, ReadOnlyAdminMixin
 from ami.base.links import change_link
+from ami.base.next_steps import NextStep
+from ami.base.spreadsheets import csv_lines
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, DateRangeFilter
 from ami.main.models import AuditNote, Project
 
@@ -39,6 +39,7 @@ COLUMNS = {
 class AuditNoteAdmin(ReadOnlyAdminMixin, AutocompleteFilterMixin, LargeTableAdmin[AuditNote]):
     """Who did what and why: read-only, for managers and superusers."""
 
+    next_step = NextStep("What people do with runs, repairs and identifications is listed here.")
     list_display = ("time", "user", "kind", "row", "what", "project_link")
     list_filter = (
         ("entry__user", AutocompleteFilter),
@@ -107,9 +108,9 @@ class AuditNoteAdmin(ReadOnlyAdminMixin, AutocompleteFilterMixin, LargeTableAdmi
 
 def _csv_chunks(notes: Any) -> Iterator[str]:
     lines = notes.values_list(*COLUMNS.values()).iterator(chunk_size=ROWS_AT_ONCE)
-    yield _csv([COLUMNS])
+    yield csv_lines([COLUMNS])
     while some := list(islice(lines, ROWS_AT_ONCE)):
-        yield _csv(map(_line, some))
+        yield csv_lines(map(_line, some))
 
 
 def _line(columns: tuple[Any, ...]) -> list[Any]:
@@ -118,9 +119,3 @@ def _line(columns: tuple[Any, ...]) -> list[Any]:
     line["time"] = line["time"].isoformat()
     line["what"] = LogEntry(change_message=line["what"]).get_change_message()
     return [*line.values()]
-
-
-def _csv(rows: Any) -> str:
-    text = StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()

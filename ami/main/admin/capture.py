@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import count_link, list_url
+from ami.base.next_steps import IMPORT
 from ami.base.subqueries import count_subquery
 from ami.main import pictures
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
@@ -34,6 +35,7 @@ class SourceImageAdmin(
 ):
     occurrence_lookup = "detections__source_image"
     annotations = {"detections_now": count_subquery(Detection.objects.all(), "source_image")}
+    next_step = IMPORT
     list_display = (
         "id",
         "path",

@@ -7,6 +7,8 @@ from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import EMPTY, change_link, count_link, list_url
+from ami.base.lists import icon
+from ami.base.next_steps import IMPORT
 from ami.base.subqueries import cardinality
 from ami.jobs.models import Job
 from ami.main.admin.classes import compare
@@ -70,12 +72,13 @@ class ClassificationAdmin(
         "logits_number": cardinality("logits"),
     }
     deferred = ("scores", "logits")
+    next_step = IMPORT
     list_display = (
         "id",
         "crop",
         "taxon",
         "rounded_score",
-        "terminal",
+        "terminal_icon",
         "algorithm",
         "detection_link",
         "occurrence_link",
@@ -143,6 +146,10 @@ class ClassificationAdmin(
     @admin.display(description="score")
     def rounded_score(self, obj: Classification) -> str:
         return format_score(obj.score)
+
+    @admin.display(description="terminal")
+    def terminal_icon(self, obj: Classification) -> str:
+        return icon(obj.terminal)
 
     @admin.display(description="detection")
     def detection_link(self, obj: Classification) -> str:

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from ami.base.admin import LargeTableAdmin
 from ami.base.audit import Kind, record
 from ami.base.links import count_link
+from ami.base.next_steps import NextStep
 from ami.base.subqueries import count_subquery
 from ami.base.words import counted
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
@@ -29,6 +30,12 @@ class SourceImageCollectionAdmin(
             SourceImageCollection.images.through.objects.all(), "sourceimagecollection"
         )
     }
+    next_step = NextStep(
+        "{}: methods run on capture sets.",
+        "Add a capture set",
+        "main.SourceImageCollection",
+        adds=True,
+    )
     list_display = ("name", "id", "project", "method", "captures_link", "created_at")
     list_filter = (("project", AutocompleteFilter), "method")
     list_select_related = ("project",)

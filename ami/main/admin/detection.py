@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import EMPTY, change_link, count_link, list_url
+from ami.base.next_steps import IMPORT
 from ami.base.subqueries import cardinality, count_subquery
 from ami.main import pictures
 from ami.main.admin.areas import histogram, relative_area
@@ -61,6 +62,7 @@ class DetectionAdmin(
         "vector_length": cardinality("similarity_vector"),
     }
     deferred = ("similarity_vector",)
+    next_step = IMPORT
     list_display = (
         "id",
         "crop",

@@ -159,6 +159,9 @@ def identifications(rows: QuerySet[Identification], *, user: Any, **filters: Any
             "withdrawn",
             "comment",
             "created_at",
+            "agreed_with_identification_id",
+            "agreed_with_prediction_id",
+            "blind",
             "taxon__name",
             "user__email",
             "user__name",
@@ -174,6 +177,7 @@ def identifications(rows: QuerySet[Identification], *, user: Any, **filters: Any
                 "pk": row.pk,
                 "own": row.user_id is not None and row.user_id == user.pk,
                 "withdrawn": row.withdrawn,
+                "how": row.how,
                 "comment": row.comment,
                 "timestamp": row.created_at,
             }

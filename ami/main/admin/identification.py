@@ -7,6 +7,8 @@ from django.http import HttpRequest
 from ami.base.admin import LargeTableAdmin
 from ami.base.audit import Kind, record
 from ami.base.links import change_link
+from ami.base.lists import icon
+from ami.base.next_steps import NextStep
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
 from ami.main.admin.history import CropColumnMixin, first_detection
@@ -42,7 +44,16 @@ class IdentificationAdmin(
     form = IdentificationForm
     occurrence_lookup = "identifications"
     annotations = {"first_pk": first_detection("occurrence")}
-    list_display = ("id", "crop", "taxon", "user", "occurrence_link", "withdrawn", "created_at")
+    next_step = NextStep("Identify some of the {}.", "occurrences", "main.Occurrence")
+    list_display = (
+        "id",
+        "crop",
+        "taxon",
+        "user",
+        "occurrence_link",
+        "withdrawn_icon",
+        "created_at",
+    )
     list_filter = (
         "withdrawn",
         ("taxon", AutocompleteFilter),
@@ -60,6 +71,14 @@ class IdentificationAdmin(
     )
     autocomplete_fields = ("user", "taxon")
     raw_id_fields = ("occurrence",)
+    # How an answer came about is recorded, and never edited.
+    readonly_fields = (
+        "agreed_with_prediction_id",
+        "agreed_with_identification_id",
+        "blind",
+        "sample",
+        "seconds",
+    )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Only holders of `CHOOSE_USER` choose the person; others identify in their own name."""
@@ -87,6 +106,10 @@ class IdentificationAdmin(
             message=f"{verb} as {obj.taxon or 'unknown'}{', withdrawn' if obj.withdrawn else ''}.",
             reason=obj.comment,
         )
+
+    @admin.display(description="withdrawn")
+    def withdrawn_icon(self, obj: Identification) -> str:
+        return icon(obj.withdrawn)
 
     @admin.display(description="occurrence")
     def occurrence_link(self, obj: Identification) -> str:

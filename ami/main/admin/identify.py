@@ -13,14 +13,13 @@ from ami.base.audit import Kind, record
 from ami.base.ids import parse_id
 from ami.base.links import change_url
 from ami.base.storable import storable_text
-from ami.main.admin.search import named
+from ami.main.admin.search import UnknownNameError, taxon_named
 from ami.main.determinations import DeterminationChange, update_determinations
 from ami.main.models import Classification, Identification, Occurrence, Taxon
 from ami.users.models import User
 
 IDENTIFY = "main.add_identification"
 CHANGE = "main.change_occurrence"
-SIMILAR = 5
 BATCH = 1_000
 LONGEST_COMMENT = 2_000
 
@@ -108,6 +107,8 @@ class IdentifyMixin(LargeTableAdmin[Occurrence]):
             return
         comment = storable_text(request.POST.get("comment", ""))[:LONGEST_COMMENT]
         said = Identification(occurrence=occurrence, taxon=taxon, user=user, comment=comment)
+        if request.POST.get("agree"):
+            said.confirm()
         self._save(request, said, change=False)
         self.message_user(request, f"You identified it as {taxon}.", messages.SUCCESS)
 
@@ -140,18 +141,11 @@ class IdentifyMixin(LargeTableAdmin[Occurrence]):
                 text = "The taxon no longer exists; enter another one."
                 self.message_user(request, text, messages.ERROR)
             return taxon
-        typed = " ".join(storable_text(request.POST.get("taxon", "")).split())[:255]
-        if not typed:
-            self.message_user(request, "Enter the name of a taxon.", messages.ERROR)
+        try:
+            return taxon_named(request.POST.get("taxon", ""))
+        except UnknownNameError as unknown:
+            self.message_user(request, str(unknown), messages.ERROR)
             return None
-        found = sorted(Taxon.objects.filter(name__iexact=typed), key=lambda one: one.name != typed)
-        if found:
-            return found[0]
-        similar = named(Taxon.objects.all(), typed).order_by("name")[:SIMILAR]
-        names = ", ".join(taxon.name for taxon in similar)
-        hint = f"Similar names: {names}." if names else "Enter a name of the catalogue of taxa."
-        self.message_user(request, f"No taxon is named “{typed}”. {hint}", messages.ERROR)
-        return None
 
 
 def _back(request: HttpRequest, occurrence: Occurrence, anchor: str = "") -> HttpResponseRedirect:

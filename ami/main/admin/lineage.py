@@ -10,9 +10,10 @@ from django.db.models import QuerySet
 from django.utils.text import Truncator
 
 from ami.base.links import change_link
+from ami.base.words import in_words
 from ami.jobs.models import Job
 from ami.main.admin.classes import Class, top_classes
-from ami.main.admin.runs import UNKNOWN, Run, describe_runs, in_words
+from ami.main.admin.runs import UNKNOWN, Run, describe_runs
 from ami.main.admin.why import READ
 from ami.main.models import Classification, Taxon
 from ami.ml.models import Algorithm

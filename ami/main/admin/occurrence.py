@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link, count_link, list_url
+from ami.base.next_steps import IMPORT
 from ami.base.subqueries import count_subquery
 from ami.base.words import counted
 from ami.main.admin.filters import (
@@ -59,6 +60,7 @@ class OccurrenceAdmin(
         "detections_count": count_subquery(Detection.objects.all(), "occurrence"),
         "first_pk": first_detection("pk"),
     }
+    next_step = IMPORT
     list_display = (
         "id",
         "crop",

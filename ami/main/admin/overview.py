@@ -1,6 +1,5 @@
 """One page about a project for its members: what was run on it, and what that changed."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from django.contrib import admin
@@ -13,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from ami.base.access import visible
 from ami.base.links import list_url
+from ami.base.sections import Section, sections_of
 from ami.jobs.admin.pages import page_url
 from ami.jobs.journal.revert import reverts_of
 from ami.jobs.journal.transitions import Transition, transitions_of
@@ -33,13 +33,6 @@ UPDATED = "occurrences_updated"
 # A larger run would take longer to sum up than the page; its own page has the whole.
 MOST_UPDATED = 20_000
 COUNTS = ("captures_count", "detections_count", "occurrences_count")
-
-
-class Section(NamedTuple):
-    """A further part of the page, by a higher layer: its template, and what returns its context."""
-
-    template: str
-    context: Callable[[HttpRequest, Project], dict[str, Any]]
 
 
 SECTIONS: list[Section] = []
@@ -97,10 +90,7 @@ class OverviewMixin(admin.ModelAdmin[Any]):
             "jobs_url": list_url(Job, project__id__exact=project.pk),
             "may_open": request.user.is_staff,
             "may_launch": request.user.is_staff and request.user.has_perm(LAUNCH, project),
-            "sections": [
-                {"template": section.template, "context": section.context(request, project)}
-                for section in SECTIONS
-            ],
+            "sections": sections_of(SECTIONS, request, project),
             **_masking(project, request.user),
         }
         return self._page(request, "overview.html", project.name, context)
@@ -170,7 +160,7 @@ def _run(job: Job, described: Described) -> Run:
         method=described.name or str(job.params.get("task")),
         options=described.options,
         updated=updated,
-        transitions=transitions_of(job.pk, most=TRANSITIONS) if 0 < updated <= MOST_UPDATED else [],
+        transitions=transitions_of(job, most=TRANSITIONS) if 0 < updated <= MOST_UPDATED else [],
         url=page_url(job),
         changes_url=list_url(JobChange, job__id__exact=job.pk, table="main.occurrence"),
     )

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import count_link, list_url
+from ami.base.next_steps import IMPORT, NextStep
 from ami.base.scoped import ScopedInlineMixin
 from ami.base.subqueries import count_subquery
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
@@ -59,6 +60,9 @@ class ProjectAdmin(OverviewMixin, LargeTableAdmin[Project]):
         f"{name}_sum": _sum_of_deployments(name)
         for name in ("events_count", "captures_count", "detections_count", "occurrences_count")
     } | {"deployments_number": count_subquery(Deployment.objects.all(), "project")}
+    next_step = NextStep(
+        "{}, then import its captures and occurrences.", "Add a project", "main.Project", adds=True
+    )
     list_display = (
         "name",
         "id",
@@ -142,12 +146,18 @@ class _CachedCountsMixin(AutocompleteFilterMixin):
         return count_link(Occurrence, obj.occurrences_count, **{self.link_lookup: obj.pk})
 
 
+DIVIDERS = {"time_zone", "night_starts"}
+
+
 @admin.register(Deployment)
 class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAdmin[Deployment]):
     superuser_fields = ("storage",)  # it tells whose files the paths name
     occurrence_lookup = "detections__source_image__deployment"
     link_lookup = "deployment__id__exact"
     detections_lookup = "source_image__deployment__id__exact"
+    next_step = NextStep(
+        "{}, or import a file that names it.", "Add a deployment", "main.Deployment", adds=True
+    )
     list_display = (
         "name",
         "id",
@@ -179,14 +189,14 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
         return count_link(Event, obj.events_count, deployment__id__exact=obj.pk)
 
     def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
-        """Save. If the time zone changes, a worker groups the captures into nights again."""
-        regroup = change and "time_zone" in form.changed_data
+        """Save. If what divides nights changes, a worker groups the captures into nights again."""
+        regroup = change and bool(DIVIDERS.intersection(form.changed_data))
         obj.save(regroup_async=True if regroup else None)
         if regroup:
             self.message_user(
                 request,
-                f"A worker groups the captures of {obj} into nights in the time zone "
-                f"{obj.time_zone}.",
+                f"A worker groups the captures of {obj} into nights that begin at "
+                f"{obj.night_starts:%H:%M} in the time zone {obj.time_zone}.",
                 messages.INFO,
             )
 
@@ -201,6 +211,7 @@ class EventAdmin(
 ):
     link_lookup = "event__id__exact"
     detections_lookup = "source_image__event__id__exact"
+    next_step = IMPORT
     list_display = (
         "group_by",
         "id",

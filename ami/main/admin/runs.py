@@ -11,6 +11,7 @@ from pydantic.fields import ModelField
 from ami.base.access import visible_rows_of
 from ami.base.ids import parse_id
 from ami.base.links import change_link
+from ami.base.words import in_words
 from ami.jobs.models import Job
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import label_of, model_of, options_of
@@ -88,16 +89,3 @@ def _describe(job: Job, names: dict[tuple[Any, int], str], *, linked: bool) -> R
         options.append((label_of(option), shown))
     keys = frozenset(option.name for option, _ in _given(job))
     return Run(POSTPROCESSING_TASKS[job.params["task"]].name, options, keys)
-
-
-def in_words(value: Any) -> str:
-    """Write a value of JSON as people do: "yes", "0.25", "species 0.8, genus 0.6"."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{str(key).lower()} {in_words(one)}" for key, one in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(in_words, value))
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "none" if value is None else str(value)

@@ -7,9 +7,11 @@ from django.http import HttpRequest
 
 from ami.base.admin import BoundedPaginator, LargeTableAdmin
 from ami.base.links import count_link, rows_link
+from ami.base.next_steps import IMPORT_NAMES
 from ami.base.subqueries import count_subquery
 from ami.main.admin.determinations import RedetermineOnDeleteMixin
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, IdFilter
+from ami.main.admin.history import JobsHistoryMixin
 from ami.main.admin.search import named
 from ami.main.models import Occurrence, TaxaList, Taxon
 
@@ -37,9 +39,12 @@ class TaxonForm(forms.ModelForm[Taxon]):
 
 
 @admin.register(Taxon)
-class TaxonAdmin(RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[Taxon]):
+class TaxonAdmin(
+    JobsHistoryMixin, RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAdmin[Taxon]
+):
     form = TaxonForm
     occurrence_lookup = "determination"
+    next_step = IMPORT_NAMES
     list_display = (
         "name",
         "id",
@@ -87,10 +92,11 @@ class TaxonAdmin(RedetermineOnDeleteMixin, AutocompleteFilterMixin, LargeTableAd
 
 
 @admin.register(TaxaList)
-class TaxaListAdmin(LargeTableAdmin[TaxaList]):
+class TaxaListAdmin(JobsHistoryMixin, LargeTableAdmin[TaxaList]):
     """The page of a list links to its taxa, because there can be thousands; imports add them."""
 
     annotations = {"taxa_count": count_subquery(TaxaList.taxa.through.objects.all(), "taxalist")}
+    next_step = IMPORT_NAMES
     list_display = ("name", "id", "taxa_link", "occurrences_link", "created_at")
     search_fields = ("name",)
     search_help_text = "Search by id or name."

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from django.db.models import F, Q, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import SoundBox
+from ami.main.checks.on_captures import FAULTS
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
@@ -22,7 +23,7 @@ def get_detections_with_box_in_fractions(
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
-PAIR = Pair(get_detections_with_box_in_fractions)
+PAIR = Pair(get_detections_with_box_in_fractions, one_pass=OnePass(FAULTS, "fractions"))
 reconcile_boxes_in_fractions = reconciler("reconcile_boxes_in_fractions", PAIR)
 
 register(

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 
 from django.db.models import Case, F, Q, QuerySet, When
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import SoundBox
+from ami.main.checks.on_captures import FAULTS, TOLERANCE
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
-
-TOLERANCE = 1  # pixel
 
 
 def get_detections_outside_frame(
@@ -33,7 +32,7 @@ def get_detections_outside_frame(
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
-PAIR = Pair(get_detections_outside_frame)
+PAIR = Pair(get_detections_outside_frame, one_pass=OnePass(FAULTS, "outside"))
 reconcile_boxes_outside_frame = reconciler("reconcile_boxes_outside_frame", PAIR)
 
 register(

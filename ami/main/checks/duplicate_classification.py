@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import NotDistinct
+from ami.main.checks.same_algorithm import FAULTS
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification
@@ -88,7 +89,7 @@ def _merge_into_earliest(ids: list[int]) -> set[int]:
     return set(keepers.values())
 
 
-PAIR = Pair(get_duplicate_classifications, _merge)
+PAIR = Pair(get_duplicate_classifications, _merge, one_pass=OnePass(FAULTS, "copy"))
 reconcile_duplicate_classifications = reconciler("reconcile_duplicate_classifications", PAIR)
 
 register(

@@ -49,7 +49,7 @@ class SoundBox(Func):
 class FarFromNight(Func):
     """Whether a time is more than a day before or after the night of that name, in a time zone.
 
-    Nights run from noon to noon: the evening's date is that of twelve hours before. Names are
+    A night is named after the date on which it begins, at the time of day `starts`. Names are
     compared as text, and a name that is not a date never matches.
     """
 
@@ -58,13 +58,13 @@ class FarFromNight(Func):
                ELSE night ~ '^\d{4}-\d\d-\d\d$'
                     AND night <> to_char(evening - interval '1 day', 'YYYY-MM-DD')
                     AND night <> to_char(evening + interval '1 day', 'YYYY-MM-DD') END
-        FROM (VALUES (%(expressions)s)) given (taken, night, zone),
-             LATERAL (SELECT (taken AT TIME ZONE zone) - interval '12 hours' AS evening) e
+        FROM (VALUES (%(expressions)s)) given (taken, night, zone, starts),
+             LATERAL (SELECT (taken AT TIME ZONE zone) - starts::interval AS evening) e
     ) IS TRUE"""
     output_field = BooleanField()
 
-    def __init__(self, time: str, night: str, zone: str) -> None:
-        super().__init__(time, night, zone)
+    def __init__(self, time: str, night: str, zone: str, starts: str) -> None:
+        super().__init__(time, night, zone, starts)
 
 
 class OfAnotherLength(Func):

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.expressions import SoundBox
+from ami.main.checks.on_captures import FAULTS
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
@@ -20,7 +21,7 @@ def get_detections_with_invalid_box(
     return in_scope(rows, project_id, job_id, detection_ids)
 
 
-PAIR = Pair(get_detections_with_invalid_box)
+PAIR = Pair(get_detections_with_invalid_box, one_pass=OnePass(FAULTS, "invalid"))
 reconcile_invalid_boxes = reconciler("reconcile_invalid_boxes", PAIR)
 
 register(

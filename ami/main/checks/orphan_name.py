@@ -4,19 +4,11 @@ from collections.abc import Iterable
 
 from django.contrib.admin.models import LogEntry
 from django.db.models import CharField, Exists, OuterRef, QuerySet
-from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Taxon, TaxonRank
-from ami.main.taxonomy import IMPORT_ALGORITHM
-
-# Imports create taxa from the labels of one category map.
-LABELS = """
-SELECT unnest(m.labels) FROM ml_algorithm a
-JOIN ml_algorithmcategorymap m ON m.id = a.category_map_id WHERE a.name = %s
-"""
 
 
 def get_orphan_names(
@@ -24,7 +16,11 @@ def get_orphan_names(
     job_id: int | None = None,
     taxon_ids: Iterable[int] | None = None,
 ) -> QuerySet[Taxon]:
-    """Species from an import without a parent, a GBIF key, a list or an edit by a person."""
+    """Species without a parent, an accepted name, a GBIF key, a list or an edit by a person.
+
+    An import of occurrences has made them: a checklist puts its taxa into a list, and the admin
+    records who has added a taxon.
+    """
     edits = LogEntry.objects.filter(
         content_type__app_label="main",
         content_type__model="taxon",
@@ -37,7 +33,6 @@ def get_orphan_names(
         synonym_of=None,
         gbif_taxon_key=None,
         lists=None,
-        name__in=RawSQL(LABELS, [IMPORT_ALGORITHM]),  # noqa: S611 -- a constant
     )
     return in_scope(rows, project_id, job_id, taxon_ids)
 
@@ -54,11 +49,11 @@ register(
         pairs=(PAIR,),
         meaning=(
             "The species has no parent and no GBIF key, and is in no taxa list. An import of "
-            "occurrences has created it from a label. Rank rollup cannot find its genus or family, "
-            "and lists by genus or family do not include it."
+            "occurrences has created it from a name in its file. Rank rollup cannot find its genus "
+            "or family, and lists by genus or family do not include it."
         ),
         cause=(
-            "The label is spelled differently in the checklist, or the occurrences were imported "
+            "The name is spelled differently in the checklist, or the occurrences were imported "
             "before the checklist."
         ),
         repair=None,

@@ -9,20 +9,21 @@ from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler,
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection
 
-# Boxes of one capture are compared only if their left sides round to the same pixel, so that the
-# cost does not grow with the square of their number. A side that may round to two pixels is
-# compared at both. Materialized, the boxes would be written to disk and read twice.
+# Two boxes can only be the same if their left sides are, so that only boxes whose left side is that
+# of their neighbour are compared, when the boxes of a capture are sorted by it. Their number does
+# not grow with the square of the number of boxes on a capture.
 SAME = """
-WITH box AS NOT MATERIALIZED (
-    SELECT id, source_image_id, pixel, x1, y1, x2, y2
+WITH near AS MATERIALIZED (
+    SELECT id, source_image_id, x1, y1, x2, y2
     FROM (
-        SELECT id, source_image_id, floor(bbox[1] + 0.4999995) AS low,
-               floor(bbox[1] + 0.5000005) AS high,
-               bbox[1] AS x1, bbox[2] AS y1, bbox[3] AS x2, bbox[4] AS y2
-        FROM main_detection
-    ) d, unnest(CASE WHEN low = high THEN ARRAY[low] ELSE ARRAY[low, high] END) pixel
+        SELECT id, source_image_id, x1, bbox[2] AS y1, bbox[3] AS x2, bbox[4] AS y2,
+               least(x1 - lag(x1) OVER side_by_side, lead(x1) OVER side_by_side - x1) AS distance
+        FROM (SELECT id, source_image_id, bbox, bbox[1] AS x1 FROM main_detection) d
+        WINDOW side_by_side AS (PARTITION BY source_image_id ORDER BY x1)
+    ) d
+    WHERE distance <= 1e-6
 )
-SELECT one.id FROM box one JOIN box other USING (source_image_id, pixel)
+SELECT one.id FROM near one JOIN near other USING (source_image_id)
 WHERE one.id <> other.id
   AND abs(one.x1 - other.x1) <= 1e-6 AND abs(one.y1 - other.y1) <= 1e-6
   AND abs(one.x2 - other.x2) <= 1e-6 AND abs(one.y2 - other.y2) <= 1e-6

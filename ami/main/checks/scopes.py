@@ -10,6 +10,7 @@ from ami.main.models import (
     Deployment,
     Detection,
     Event,
+    Identification,
     Occurrence,
     SourceImage,
     Taxon,
@@ -33,6 +34,7 @@ class Way(NamedTuple):
 WAYS: dict[type[Model], Way] = {
     Classification: Way("project", "pk"),
     Detection: Way("project", "detection"),
+    Identification: Way("project", "detection__occurrence__identifications"),
     Occurrence: Way("project", "detection__occurrence"),
     SourceImage: Way("project", "detection__source_image"),
     Event: Way("project", "detection__source_image__event"),

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
+from ami.main.checks.same_algorithm import FAULTS
 from ami.main.checks.scopes import in_scope
 from ami.main.determinations import update_determinations
 from ami.main.models import Classification
@@ -35,7 +36,7 @@ def _demote(ids: list[int]) -> None:
     update_determinations(Classification.objects.filter(pk__in=ids).occurrence_ids())
 
 
-PAIR = Pair(get_classifications_left_terminal, _demote)
+PAIR = Pair(get_classifications_left_terminal, _demote, one_pass=OnePass(FAULTS, "outdated"))
 reconcile_several_terminal = reconciler("reconcile_several_terminal", PAIR)
 
 register(

@@ -20,7 +20,8 @@ def get_captures_outside_their_night(
     capture_ids: Iterable[int] | None = None,
 ) -> QuerySet[SourceImage]:
     """Captures more than a day away from their night, before 1990, or in the future."""
-    far = Q(FarFromNight("timestamp", "event__group_by", "deployment__time_zone"))
+    night = ("event__group_by", "deployment__time_zone", "deployment__night_starts")
+    far = Q(FarFromNight("timestamp", *night))
     rows = SourceImage.objects.filter(far | Q(timestamp__lt=FIRST_CAMERAS) | Q(timestamp__gt=Now()))
     return in_scope(rows, project_id, job_id, capture_ids)
 

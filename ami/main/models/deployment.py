@@ -1,4 +1,5 @@
 import zoneinfo
+from datetime import time
 from typing import Any, ClassVar
 
 from celery import current_app
@@ -11,6 +12,8 @@ from ami.main.access import ProjectQuerySet
 from ami.main.counts import CountField, update_deployment_counts
 from ami.main.events import group_captures
 from ami.main.models.project import Project
+
+NOON = time(12)
 
 
 def validate_time_zone(name: str) -> None:
@@ -44,7 +47,14 @@ class Deployment(BaseModel):
         max_length=64,
         default="UTC",
         validators=[validate_time_zone],
-        help_text="A night runs from noon to noon in this IANA time zone.",
+        help_text="The IANA time zone in which nights begin and end.",
+    )
+    night_starts = models.TimeField(
+        "nights begin at",
+        default=NOON,
+        db_default=NOON,
+        help_text="The time of day that divides two nights: noon, unless the trap also takes "
+        "captures by day. A night has the date on which it begins.",
     )
     storage = models.CharField(
         max_length=64,

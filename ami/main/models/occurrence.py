@@ -62,12 +62,13 @@ class Occurrence(BaseModel):
     class Meta:
         # Each includes the id, for filtered lists that are sorted from the newest row down.
         indexes = [
-            models.Index(fields=["project", "id"], name="occurrence_project_id"),
             models.Index(fields=["deployment", "id"], name="occurrence_deployment_id"),
             models.Index(fields=["determination", "id"], name="occurrence_determination_id"),
         ]
         constraints = [
-            score_constraint("determination_score", name="occurrence_score_within_0_and_1")
+            # A unique index, so that changes of the project wait for new identifications.
+            models.UniqueConstraint(fields=["project", "id"], name="occurrence_project_id"),
+            score_constraint("determination_score", name="occurrence_score_within_0_and_1"),
         ]
 
     def __str__(self) -> str:

@@ -1,8 +1,9 @@
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q
 
 from ami.base.models import BaseModel
 from ami.main.access import ProjectQuerySet, SharedQuerySet
@@ -23,8 +24,26 @@ class TaxonRank(models.TextChoices):
     SUBTRIBE = "SUBTRIBE"
     GENUS = "GENUS"
     SPECIES = "SPECIES"
+    SUBSPECIES = "SUBSPECIES"
+    VARIETY = "VARIETY"
+    FORM = "FORM"
     UNKNOWN = "UNKNOWN"
 
+    def is_below(self, other: "TaxonRank") -> bool:
+        """Whether both ranks are known, and this one is the finer one."""
+        ranks = list(TaxonRank)
+        return self != TaxonRank.UNKNOWN and ranks.index(other) < ranks.index(self)
+
+    def may_be_under(self, parent: "TaxonRank") -> bool:
+        """Whether a taxon of this rank can have a parent of that rank."""
+        return TaxonRank.UNKNOWN in {self, parent} or self.is_below(parent)
+
+
+# The letters from A to Z with which a name begins, by which similar names are found.
+START = """coalesce(lower(substring(normalize({}) FROM '[A-Za-z]+') COLLATE "C"), '')"""
+START_KEY = Func(
+    F("name"), template=START.format("%(expressions)s"), output_field=models.TextField()
+)
 
 NOT_IDENTIFIABLE = "Not identifiable"
 
@@ -58,6 +77,7 @@ class Taxon(BaseModel):
 
     class Meta:
         verbose_name_plural = "taxa"
+        indexes = [models.Index(START_KEY, name="taxon_start_key")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(rank__in=TaxonRank.values), name="taxon_rank_is_known"
@@ -66,6 +86,14 @@ class Taxon(BaseModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self.parent and not TaxonRank(self.rank).may_be_under(TaxonRank(self.parent.rank)):
+            text = (
+                f"{self.parent}, a taxon of rank {self.parent.rank}, cannot be the parent of one "
+                f"of rank {self.rank}; choose a parent of a higher rank."
+            )
+            raise ValidationError({"parent": text})
 
 
 class TaxaList(BaseModel):
@@ -84,3 +112,14 @@ class TaxaList(BaseModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+# What pages call the rows behind the many-to-many fields, whose changes the journal records.
+NOUNS: dict[Any, tuple[str, str]] = {
+    Taxon.projects: ("project of a taxon", "projects of taxa"),
+    TaxaList.taxa: ("taxon of a taxa list", "taxa of taxa lists"),
+    TaxaList.projects: ("project of a taxa list", "projects of taxa lists"),
+}
+for field, (one, many) in NOUNS.items():
+    field.through._meta.verbose_name = one
+    field.through._meta.verbose_name_plural = many

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from ami.base.audit import Kind, record
 from ami.base.tests.factories import (
+    make_algorithm,
     make_capture,
     make_capture_set,
     make_classification,
@@ -13,10 +14,13 @@ from ami.base.tests.factories import (
     make_member,
     make_occurrence,
 )
+from ami.exchange.models import Export, Import
 from ami.integrity.models import IntegrityAcknowledgement, IntegrityResult, IntegrityRun
 from ami.jobs.models import Job, JobChange, JobLog, JobPart, JobState
 from ami.main.access import Role
 from ami.main.models import Deployment, Event, Identification, Occurrence, Project, TaxaList
+from ami.ml.models import Calibration
+from ami.review.models import Sample
 from ami.users.models import User
 
 
@@ -26,7 +30,7 @@ def populate(project: Project | None) -> dict[str, Any]:
     if project:
         taxa_list = TaxaList.objects.create(name=f"List of {project}")
         taxa_list.projects.add(project)
-        rows += [project, taxa_list]
+        rows += [project, taxa_list, _calibration(project), *_review(project)]
     return {row._meta.label_lower: row for row in rows}
 
 
@@ -48,6 +52,25 @@ def _biology(project: Project | None) -> list[Any]:
     ]
 
 
+def _calibration(project: Project) -> Calibration:
+    return Calibration.objects.create(
+        algorithm=make_algorithm(),
+        project=project,
+        kind=Calibration.Kind.THRESHOLD,
+        scope=f"Answers of {project}",
+        **{"target": 0.95, "n_fit": 15, "n_report": 15},
+    )
+
+
+def _review(project: Project) -> list[Any]:
+    occurrence = Occurrence.objects.latest("pk")
+    sample = Sample.objects.create(
+        name=f"Sample of {project}", project=project, source="project", seed=1, population=1
+    )
+    item = sample.items.create(position=1, occurrence=occurrence)
+    return [sample, item, item.judgements.create(verdict="right", blind=True)]
+
+
 def _records(project: Project | None) -> list[Any]:
     job = Job.objects.create(
         name=f"Run of {project}",
@@ -62,6 +85,15 @@ def _records(project: Project | None) -> list[Any]:
         },
         dry_run=True,
     )
+    written = [
+        Export.objects.create(
+            project=project, job=job, form="csv", size=1, path=f"exports/{project.pk}/{project}.csv"
+        )
+        for project in ([project] if project else [])
+    ]
+    read = Import.objects.create(
+        project=project, job=job, form="antenna_examples", name=f"{project}.json", uploaded=True
+    )
     run = IntegrityRun.objects.create(project=project, finished_at=timezone.now())
     change = JobChange(job=job, batch=1, kind=JobChange.Kind.CREATED, object_id=1)
     change.model, change.after = "main.identification", {"comment": f"Change of {project}"}
@@ -70,6 +102,8 @@ def _records(project: Project | None) -> list[Any]:
     known.reason = f"Reason of {project}"
     known.save()
     return [
+        *written,
+        read,
         job,
         JobPart.objects.create(job=job, number=1),
         JobLog.objects.create(job=job, message=f"Line of {project}"),

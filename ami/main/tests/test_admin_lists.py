@@ -270,5 +270,6 @@ def test_filters_never_count_what_they_would_find(
     assert "Show counts" not in response.content.decode()
 
 
-def test_an_empty_list_says_so(admin_client: Client) -> None:
-    assert "No occurrences." in admin_client.get(list_of("occurrence")).content.decode()
+def test_search_without_result_says_so(admin_client: Client) -> None:
+    text = admin_client.get(list_of("occurrence"), {"q": "7"}).text
+    assert "No occurrences match. Remove a filter, or search for something else." in text

@@ -197,12 +197,16 @@ def test_another_time_zone_regroups_the_captures(
         Deployment, "_group_captures", lambda self, *, in_background: asked.append(in_background)
     )
     deployment = make_deployment()
-    data = {"name": "Trap", "project": deployment.project_id}
+    data = {"name": "Trap", "project": deployment.project_id, "night_starts": "12:00"}
 
     admin_client.post(change_url(deployment), data | {"time_zone": "UTC"})
     assert asked == []
     admin_client.post(change_url(deployment), data | {"time_zone": "America/Montreal"})
     assert asked == [True]
+    other = data | {"time_zone": "UTC", "night_starts": "18:00"}
+    Deployment.objects.filter(pk=deployment.pk).update(time_zone="UTC")
+    admin_client.post(change_url(deployment), other)
+    assert asked == [True, True]
 
 
 def test_a_taxon_cannot_come_under_itself(admin_client: Client) -> None:

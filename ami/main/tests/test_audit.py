@@ -164,7 +164,7 @@ def test_filters(client: Client, two_projects: tuple[Project, Project]) -> None:
     as_superuser(client)
     own, _ = two_projects
     person = make_user()
-    record([own], kind=Kind.REVERT, user=person, message="The one.")
+    record([own], kind=Kind.REVERT, user=person, message="The one.", reason="=1+1")
     AuditNote.objects.exclude(kind="revert").update(created_at=timezone.now() - timedelta(days=9))
     today = f"{timezone.now():%Y-%m-%d}"
     for query in (
@@ -174,9 +174,8 @@ def test_filters(client: Client, two_projects: tuple[Project, Project]) -> None:
         {"created_at__gte": today},
     ):
         assert rows_of(client, **query) == ["The one."], query
-        assert [line["what"] for line in csv.DictReader(csv_of(client, **query).splitlines())] == [
-            "The one."
-        ]
+        lines = csv.DictReader(csv_of(client, **query).splitlines())
+        assert [(line["what"], line["reason"]) for line in lines] == [("The one.", "'=1+1")]
 
 
 def rows_of(client: Client, **query: Any) -> list[str]:

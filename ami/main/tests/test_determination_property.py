@@ -101,7 +101,6 @@ people_rows = st.lists(
 @given(machine=machine_rows, people=people_rows, before=st.sampled_from([None, 0, 1]))
 @settings(
     max_examples=120,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import pytest
 from django.db import connection
@@ -53,6 +53,18 @@ def test_noon_is_that_of_the_deployment() -> None:
     group_images_into_events(deployment)
 
     assert nights_of(captures) == ["2022-06-19", "2022-06-20"]
+
+
+def test_deployment_names_the_time_that_divides_nights() -> None:
+    deployment = make_deployment(time_zone="America/New_York", night_starts=time(18, 30))
+    captures = make_captures(deployment, "2022-06-20T22:29", "2022-06-20T22:30", "2022-06-21T16:00")
+
+    group_images_into_events(deployment)
+
+    assert nights_of(captures) == ["2022-06-19", "2022-06-20", "2022-06-20"]
+    deployment.night_starts = time(0)
+    deployment.save(regroup_async=False)
+    assert nights_of(captures) == ["2022-06-20", "2022-06-20", "2022-06-21"]
 
 
 def test_grouping_again_changes_nothing() -> None:

@@ -21,6 +21,7 @@ from ami.base.tests.factories import (
 )
 from ami.main.access import Role
 from ami.main.models import Classification, Detection, Identification, Occurrence, Project, Taxon
+from ami.main.models.identification import INDEPENDENT
 
 pytestmark = pytest.mark.django_db
 
@@ -64,12 +65,26 @@ def test_a_person_agrees_in_their_own_name(identifier: Client, occurrence: Occur
     said = occurrence.identifications.get()
     assert (said.user and said.user.name, said.taxon) == ("Ada", occurrence.determination)
     assert "You identified it as Zale galbanata." in text
+    best = Classification.objects.get(detection__occurrence=occurrence)
+    assert (said.agreed_with_prediction, said.is_independent) == (best, False)
     assert recorded(occurrence) == [("identify", "Identified as Zale galbanata.")]
     assert "because Ada identified it on" in text
     assert "You have already identified it as" in press(
         identifier, occurrence, agree=occurrence.determination_id
     )
     assert occurrence.identifications.count() == 1
+
+
+def test_agreeing_with_a_person_is_recorded(identifier: Client, occurrence: Occurrence) -> None:
+    taxon = occurrence.determination
+    first = Identification.objects.create(occurrence=occurrence, taxon=taxon)
+    press(identifier, occurrence, agree=occurrence.determination_id)
+    said = occurrence.identifications.latest("pk")
+    assert (said.agreed_with_identification, said.agreed_with_prediction) == (first, None)
+    first.delete()
+    said.refresh_from_db()
+    assert not said.is_independent, "the fact outlives the row"
+    assert set(Identification.objects.filter(INDEPENDENT)) == set()
 
 
 def test_a_person_disagrees_with_a_typed_name(identifier: Client, occurrence: Occurrence) -> None:

@@ -17,7 +17,6 @@ from ami.base.tests.factories import (
 from ami.jobs.models import Job
 from ami.main.access import Role
 from ami.main.admin.lineage import STEPS, notes, ordered, read_lineages
-from ami.main.admin.runs import in_words
 from ami.main.models import Classification, Detection, Project, TaxaList
 from ami.main.tests.projects import make_members
 
@@ -44,21 +43,6 @@ def test_each_one_comes_below_that_to_which_it_is_applied(
     rows: list[Classification], expected: list[tuple[int, int]]
 ) -> None:
     assert [(depth, one.pk) for depth, one in ordered(rows)] == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (True, "yes"),
-        (0.25, "0.25"),
-        (0.123456, "0.1235"),
-        (None, "none"),
-        (["a", 1], "a, 1"),
-        ({"SPECIES": 0.8, "GENUS": 0.6}, "species 0.8, genus 0.6"),
-    ],
-)
-def test_values_are_written_as_people_do(value: Any, words: str) -> None:
-    assert in_words(value) == words
 
 
 def test_notes_leave_hashes_and_options_out() -> None:

@@ -18,12 +18,19 @@ from ami.base.tests.factories import (
     make_project,
 )
 from ami.base.tests.plans import explain
-from ami.main.models import Classification, Detection, Occurrence, Project, SourceImage
+from ami.main.models import (
+    Classification,
+    Detection,
+    Identification,
+    Occurrence,
+    Project,
+    SourceImage,
+)
 from ami.users.models import User
 
 pytestmark = pytest.mark.django_db
 
-LISTS = [Classification, Detection, Occurrence, SourceImage]
+LISTS: list[Any] = [Classification, Detection, Identification, Occurrence, SourceImage]
 each_list = pytest.mark.parametrize("model", LISTS)
 
 
@@ -34,7 +41,8 @@ def projects() -> list[Project]:
     for number in range(9):
         capture = make_capture(project=made[number % 3])
         make_classification(detection=make_detection(source_image=capture))
-        make_occurrence(project=made[number % 3])
+        occurrence = make_occurrence(project=made[number % 3])
+        Identification.objects.create(occurrence=occurrence)
     return made
 
 
@@ -132,5 +140,5 @@ def test_newest_ids_are_read_only_of_all_rows_of_several_projects(
 
 
 def test_rows_are_found_by_their_own_column(member: User) -> None:
-    for model in (Classification, Detection):
+    for model in LISTS:
         assert "JOIN" not in str(model.objects.for_user(member).query)

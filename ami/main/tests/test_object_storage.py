@@ -225,6 +225,7 @@ def test_only_superusers_choose_a_storage(bucket: Any, client: Client, project: 
     deployment = make_deployment(project=project)
     page = f"/admin/main/deployment/{deployment.pk}/change/"
     fields = {"name": "Trap", "project": project.pk, "time_zone": "UTC"}
+    fields["night_starts"] = "12:00"
     client.force_login(make_member(project, Role.MANAGER))
     assert client.post(page, fields | {"storage": "s3"}).status_code == 302
     assert Deployment.objects.get().storage == ""

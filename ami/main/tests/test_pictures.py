@@ -297,6 +297,7 @@ def test_proxy_of_another_user_can_read_what_was_made(
     assert made.stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.usefixtures("media")
 @pytest.mark.parametrize("size", ["1", "", "x", "-96", "1280000", "96\x00"])
 def test_other_sizes_do_not_exist(member: Client, project: Project, size: str) -> None:
     assert member.get(frame_url(capture_of(project).pk), {"size": size}).status_code == 404

@@ -1,4 +1,4 @@
-"""The project of detections and classifications is always that of their capture."""
+"""The project of rows without one of their own is always that of their capture or occurrence."""
 
 from io import StringIO
 from threading import Event as Signal
@@ -10,10 +10,18 @@ from ami.base.tests.factories import (
     make_capture,
     make_classification,
     make_detection,
+    make_occurrence,
     make_project,
 )
 from ami.main.checks.declarations import CHECKS
-from ami.main.models import Classification, Detection, Project, SourceImage
+from ami.main.models import (
+    Classification,
+    Detection,
+    Identification,
+    Occurrence,
+    Project,
+    SourceImage,
+)
 from ami.main.tests.test_count_races import beside, wait_for_a_lock
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +120,60 @@ class TestChange:
         Classification.objects.update(project=None)
 
         assert projects_of_all() == {capture.project_id}
+
+
+class TestIdentification:
+    @pytest.fixture
+    def occurrence(self) -> Occurrence:
+        return make_occurrence(project=make_project())
+
+    @pytest.fixture
+    def row(self, occurrence: Occurrence) -> Identification:
+        return Identification.objects.create(occurrence=occurrence)
+
+    def test_it_has_the_project_of_its_occurrence(
+        self, row: Identification, occurrence: Occurrence
+    ) -> None:
+        other = Identification(occurrence=occurrence, project=make_project())
+        (copied,) = Identification.objects.bulk_create([other])
+
+        assert row.project_id == copied.project_id == occurrence.project_id
+
+    def test_it_follows_its_occurrence_and_to_another_one(
+        self, row: Identification, occurrence: Occurrence
+    ) -> None:
+        for project in (make_project(), None, occurrence.project):
+            Occurrence.objects.filter(pk=occurrence.pk).update(project=project)
+            row.refresh_from_db()
+            assert row.project == project
+
+        Identification.objects.update(occurrence=make_occurrence(project=make_project()))
+        Identification.objects.update(project=occurrence.project)
+        row.refresh_from_db()
+        assert row.project_id == row.occurrence.project_id != occurrence.project_id
+        assert astray() == []
+
+    @pytest.mark.django_db(transaction=True)
+    def test_move_of_an_occurrence_waits_for_identifications_that_are_being_added(self) -> None:
+        occurrence, project = make_occurrence(), make_project()
+        added, done = Signal(), Signal()
+
+        def add() -> None:
+            with transaction.atomic():
+                Identification.objects.bulk_create([Identification(occurrence=occurrence)])
+                added.set()
+                assert done.wait(timeout=60)
+
+        def move() -> None:
+            Occurrence.objects.update(project=project)
+
+        with beside(add):
+            assert added.wait(timeout=60)
+            with beside(move):
+                wait_for_a_lock()
+                done.set()
+
+        assert Identification.objects.get().project_id == project.pk
 
 
 @pytest.mark.django_db(transaction=True)

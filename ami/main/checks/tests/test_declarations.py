@@ -40,6 +40,7 @@ TABLE = {  # as an operator knows them: key → severity, and whether a rule rep
     "same_box": ("warning", False),
     "time_outside_night": ("warning", False),
     "orphan_name": ("warning", False),
+    "rank_order": ("warning", False),
 }
 BOX = CHECKS["invalid_box"]
 

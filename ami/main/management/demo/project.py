@@ -36,6 +36,7 @@ from ami.ml.models import Algorithm
 
 PROJECT = "Demo project"
 CAPTURE_SET = "Demo captures"
+MISTAKEN = 9  # every ninth moth is mistaken for a sister species
 
 
 class Night(NamedTuple):
@@ -82,7 +83,7 @@ def create_demo_project(*, seed: int) -> Project | None:
         for night in nights:
             _collect(rows, night)
         _write(rows)
-        identify(project, rows.occurrences, rows.moths, taxa)
+        identify(project, rows.occurrences, rows.moths, taxa, rows.classifications)
         _finish(project, rows)
     return project
 
@@ -159,7 +160,13 @@ def _classification(
     rows: _Rows, frame: Frame, crop: Crop, species: Species, detection: Detection
 ) -> Classification:
     labels = load_species()
-    guess = answer(labels.index(species), labels=labels, area=crop.area, rng=rows.rng)
+    guess = answer(
+        labels.index(species),
+        labels=labels,
+        area=crop.area,
+        rng=rows.rng,
+        is_mistaken=crop.moth % MISTAKEN == MISTAKEN - 1,
+    )
     return Classification(
         detection=detection,
         taxon_id=rows.taxa[guess.winner],

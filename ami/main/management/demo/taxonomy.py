@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ami.exchange.name_lists.base import ListedName
 from ami.exchange.taxa import import_taxa
-from ami.exchange.taxa_file import ChecklistRow
 from ami.main.management.demo.species import ORDER, Species, load_species
 from ami.main.models import Project, TaxaList, Taxon, TaxonRank
 from ami.ml.models import Algorithm, AlgorithmCategoryMap, AlgorithmTaskType
@@ -29,21 +29,22 @@ def ensure_taxa(project: Project, *, seed: int) -> dict[str, int]:
     return {row.name: taxa[row.name] for row in rows}
 
 
-def _row(line: int, species: Species) -> ChecklistRow:
-    return ChecklistRow(
-        line=line,
+def _row(line: int, species: Species) -> ListedName:
+    return ListedName(
+        place=f"line {line}",
         name=species.name,
-        accepted=species.name,
-        is_synonym=False,
-        gbif_key=species.gbif_key,
-        genus=species.genus,
-        family=species.family,
-        order=ORDER,
+        rank=TaxonRank.SPECIES,
+        key=species.gbif_key,
+        above=(
+            (TaxonRank.ORDER, ORDER),
+            (TaxonRank.FAMILY, species.family),
+            (TaxonRank.GENUS, species.genus),
+        ),
     )
 
 
-def _taxa_of(rows: list[ChecklistRow]) -> dict[str, int]:
-    names = {name for row in rows for name in (row.name, row.genus, row.family, row.order)}
+def _taxa_of(rows: list[ListedName]) -> dict[str, int]:
+    names = {name for row in rows for name in (row.name, *(name for _, name in row.above))}
     return dict(Taxon.objects.filter(name__in=names).values_list("name", "pk"))
 
 

@@ -1,6 +1,5 @@
 from ami.main.checks.tests.world import Rows, World, execute, fault
 from ami.main.models import Taxon
-from ami.main.taxonomy import IMPORT_ALGORITHM
 from ami.ml.models import AlgorithmCategoryMap
 
 SET_PARENT = "UPDATE main_taxon SET parent_id = %s WHERE id = %s"
@@ -19,6 +18,18 @@ def parent_of_itself(world: World) -> Rows:
     return {(Taxon, world.genus.pk)}
 
 
+@fault("rank_order")
+def parent_of_a_lower_rank(world: World) -> Rows:
+    execute("UPDATE main_taxon SET rank = 'SUBSPECIES' WHERE id = %s", world.genus.pk)
+    return {(Taxon, world.species.pk)}
+
+
+@fault("rank_order")
+def parent_of_the_same_rank(world: World) -> Rows:
+    execute("UPDATE main_taxon SET rank = 'GENUS' WHERE id = %s", world.species.pk)
+    return {(Taxon, world.species.pk)}
+
+
 @fault("unresolved_labels")
 def renamed_taxon(world: World) -> Rows:
     execute("UPDATE main_taxon SET name = name || ' (renamed)' WHERE id = %s", world.species.pk)
@@ -27,28 +38,13 @@ def renamed_taxon(world: World) -> Rows:
 
 @fault("orphan_name")
 def label_of_an_import(world: World) -> Rows:
-    """The genus and a name that was added by hand are labels as well."""
+    """No category map holds it. A name that was added by hand is not found."""
     pk = world.project.pk
-    names = [f"Misspelt {pk}", f"Added {pk}", world.genus.name]
-    execute(
-        "INSERT INTO ml_algorithmcategorymap (created_at, updated_at, data, labels, version, "
-        "description) VALUES (now(), now(), '[]', %s, '', '')",
-        names,
-    )
-    execute(
-        "INSERT INTO ml_algorithm (created_at, updated_at, name, key, task_type, version, "
-        "description, category_map_id) "
-        "SELECT now(), now(), %s, 'imports-' || %s, 'classification', %s, '', max(id) "
-        "FROM ml_algorithmcategorymap",
-        IMPORT_ALGORITHM,
-        pk,
-        pk,
-    )
     orphan, added = execute(
         "INSERT INTO main_taxon (created_at, updated_at, name, rank, active, identifiable, "
         "search_names, notes) SELECT now(), now(), name, 'SPECIES', true, true, '{}', '' "
         "FROM unnest(%s) AS name RETURNING id",
-        names[:2],
+        [f"Misspelt {pk}", f"Added {pk}"],
     )
     execute(
         "INSERT INTO main_taxon_projects (taxon_id, project_id) SELECT unnest(%s), %s",

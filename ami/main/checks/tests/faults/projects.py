@@ -8,6 +8,7 @@ from ami.main.models import (
     Deployment,
     Detection,
     Event,
+    Identification,
     Occurrence,
     Project,
     SourceImage,
@@ -42,6 +43,14 @@ def classification_of_no_project(world: World) -> Rows:
     with without_triggers():
         lost_from("main_classification", world.raw.pk)
     return {(Classification, world.raw.pk)}
+
+
+@fault("stale_project")
+def identification_of_no_project(world: World) -> Rows:
+    pk = Identification.objects.create(occurrence=world.occurrence).pk
+    with without_triggers():
+        lost_from("main_identification", pk)
+    return {(Identification, pk)}
 
 
 @fault("without_project")
