@@ -9,6 +9,7 @@ from django.utils.text import Truncator
 
 from ami.base.deletion import DELETION_GUARDS
 from ami.base.links import change_link
+from ami.jobs.journal.revert import JOB_TYPE as REVERT
 from ami.jobs.models import Job
 from ami.jobs.states import FINAL
 from ami.main.models import Project, TaxaList, Taxon
@@ -38,7 +39,8 @@ def tell(jobs: Iterable[Job]) -> list[str]:
 def kept_for_jobs(model: type[Model], ids: list[Any]) -> list[str]:
     """Why these Jobs, projects or consulted rows cannot be deleted, one sentence per Job."""
     if model is Job:
-        return tell(unfinished_jobs().filter(Q(pk__in=ids) | Q(reverts__in=ids))[:NAMED])
+        undoing = Q(job_type_key=REVERT, params__job__in=ids)  # a dry run has no `reverts`
+        return tell(unfinished_jobs().filter(Q(pk__in=ids) | undoing)[:NAMED])
     if model is Project:
         return tell(unfinished_jobs().filter(project__in=ids)[:NAMED])
     return tell(unfinished_jobs()[:NAMED]) if model in CONSULTED else []

@@ -13,6 +13,7 @@ from ami.main.models import (
     Deployment,
     Detection,
     Event,
+    Identification,
     Occurrence,
     SourceImage,
 )
@@ -71,6 +72,14 @@ def get_occurrences_without_project(
     return _of_deployments(Occurrence.objects.all(), "", project_id, job_id, occurrence_ids)
 
 
+def get_identifications_without_project(
+    project_id: int | None = None, job_id: int | None = None, identification_ids: Ids = None
+) -> QuerySet[Identification]:
+    """Identifications without a project; in a project, those of its deployments."""
+    rows = Identification.objects.all()
+    return _of_deployments(rows, "occurrence__", project_id, job_id, identification_ids)
+
+
 def get_jobs_without_project(
     project_id: int | None = None, job_id: int | None = None, job_ids: Ids = None
 ) -> QuerySet[Job]:
@@ -97,6 +106,7 @@ CAPTURES = Pair(get_captures_without_project)
 DETECTIONS = Pair(get_detections_without_project)
 CLASSIFICATIONS = Pair(get_classifications_without_project)
 OCCURRENCES = Pair(get_occurrences_without_project)
+IDENTIFICATIONS = Pair(get_identifications_without_project)
 JOBS = Pair(get_jobs_without_project)
 reconcile_deployments_without_project = reconciler(
     "reconcile_deployments_without_project", DEPLOYMENTS
@@ -112,6 +122,9 @@ reconcile_classifications_without_project = reconciler(
 reconcile_occurrences_without_project = reconciler(
     "reconcile_occurrences_without_project", OCCURRENCES
 )
+reconcile_identifications_without_project = reconciler(
+    "reconcile_identifications_without_project", IDENTIFICATIONS
+)
 reconcile_jobs_without_project = reconciler("reconcile_jobs_without_project", JOBS)
 
 register(
@@ -120,10 +133,19 @@ register(
         title="Row without a project",
         severity=Severity.WARNING,
         tag=Tag.CAPTURES,
-        pairs=(DEPLOYMENTS, NIGHTS, CAPTURES, DETECTIONS, CLASSIFICATIONS, OCCURRENCES, JOBS),
+        pairs=(
+            DEPLOYMENTS,
+            NIGHTS,
+            CAPTURES,
+            DETECTIONS,
+            CLASSIFICATIONS,
+            OCCURRENCES,
+            IDENTIFICATIONS,
+            JOBS,
+        ),
         meaning=(
-            "The deployment, night, capture, detection, classification, occurrence or run of a "
-            "method belongs to no project. Only superusers see it."
+            "The deployment, night, capture, detection, classification, occurrence, "
+            "identification or run of a method belongs to no project. Only superusers see it."
         ),
         cause=(
             "The row was imported or added without a project, or a method was run on rows "
@@ -132,7 +154,8 @@ register(
         repair=None,
         limits=(
             "Set the project of the deployment, night, capture, occurrence or Job. Detections and "
-            "classifications have the project of their capture. [Capture in the wrong "
+            "classifications have the project of their capture, and identifications that of their "
+            "occurrence. [Capture in the wrong "
             "project](wrong_project.md) repairs captures whose deployment has a project. Repairs "
             "and reverts may belong to no project, and are not reported."
         ),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from django.contrib.admin.models import ADDITION
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from ami.base.audit import Kind, record
 from ami.base.registry import UnknownKeyError
@@ -22,13 +22,26 @@ def create_jobs(jobs: Sequence[Job], *, kind: Kind = Kind.START, reason: str = "
 
     They are recorded as started, or as another `kind`, by their user and for the `reason`.
     Each task id is created and stored before the message is sent, so that each message has a row.
+    Raises AlreadyLaunchedError if one of their launch keys has been used.
     """
     with transaction.atomic():
-        created = Job.objects.bulk_create(map(transitions.as_queued, jobs))
+        created = _insert(jobs)
         parts = JobPart.objects.bulk_create(map(JobPart.first, created))
         record_start(created, kind=kind, reason=reason)
         transaction.on_commit(partial(_publish, parts))
     return created
+
+
+def _insert(jobs: Sequence[Job]) -> list[Job]:
+    try:
+        with transaction.atomic():
+            return Job.objects.bulk_create(map(transitions.as_queued, jobs))
+    except IntegrityError:
+        keys = [job.launch_key for job in jobs if job.launch_key]
+        former = Job.objects.filter(launch_key__in=keys).order_by("pk")
+        if not former:
+            raise
+        raise AlreadyLaunchedError([job.pk for job in former]) from None
 
 
 def record_start(jobs: Sequence[Job], *, kind: Kind = Kind.START, reason: str = "") -> None:

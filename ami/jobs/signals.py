@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from celery.signals import task_revoked
+from celery.signals import task_revoked, worker_process_init
 from django.db import connection
 from django.db.models import Q
 
+from ami.base.garbage import spare_loaded_objects
 from ami.jobs.models import Job
 
 
@@ -19,3 +20,8 @@ def cancel_revoked(request: Any, **kwargs: Any) -> None:
                 job.logger.warning("Its message was revoked in Celery, which cancels the Job.")
     finally:
         connection.close()  # this process forks others, which must not inherit the connection
+
+
+@worker_process_init.connect
+def spare_loaded(**kwargs: Any) -> None:
+    spare_loaded_objects()

@@ -42,7 +42,7 @@ def run_job(self: Any, job_id: RowId) -> None:
     **PATIENCE,
 )
 def run_whole(self: Any, part_id: RowId) -> None:
-    """Run the part of a Job whose work is one call and may take hours."""
+    """Run the part of a Job whose work takes long: one call, or a batch, may take hours."""
     with _again_later(self):
         try:
             runner.run_part(part_id, task_id=self.request.id, only_silent=True)

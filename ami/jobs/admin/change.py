@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 
 from ami.base.admin import LargeTableAdmin, LargeTableChangeList
 from ami.base.links import EMPTY, change_link, list_url
+from ami.base.next_steps import NextStep
 from ami.jobs.admin.change_filters import (
     OccurrenceFilter,
     TableFilter,
@@ -64,6 +65,11 @@ class JobChangeAdmin(LargeTableAdmin[JobChange]):
     annotations = {"former": _narrow("before"), "present": _narrow("after")}
     list_only = ("kind", "model", "object_id", "created_at", "job__dry_run")
     list_select_related = ("job",)
+    next_step = NextStep(
+        "{} that found nothing to change, or whose journal was deleted, have no changes.",
+        "Jobs",
+        "jobs.Job",
+    )
     list_display = ("job_link", "crop", "kind_label", "row", "what", "occurrence", "created_at")
     list_filter = ("kind", TableFilter, OccurrenceFilter, TransitionFilter, WarningFilter)
     search_help_text = "Search by the id of a row, or by a name that an occurrence had or has."
@@ -222,7 +228,7 @@ def _columns(change: Any) -> Iterator[tuple[str, str]]:
 
 def _value(change: Any, column: str, value: Any, *, is_new: bool = False) -> str:
     """A column's value. A missing row is called new if `is_new`: a dry run does not keep rows."""
-    if value is None:
+    if value is None or value == "":
         return EMPTY
     if target := targets(change.model).get(column):
         if value in change.known[target]:

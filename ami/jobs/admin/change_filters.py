@@ -25,7 +25,9 @@ def filtered_job(request: HttpRequest) -> Job | None:
     """The visible Job that the list is filtered by; read once per request."""
     if not hasattr(request, "_filtered_job"):
         pk = parse_id(request.GET.get("job__id__exact", ""))
-        jobs = Job.objects.for_user(request.user).only("dry_run", "progress")
+        jobs = Job.objects.for_user(request.user).only(
+            "dry_run", "progress", "finished_at", "pruned_at"
+        )
         request._filtered_job = jobs.filter(pk=pk).first() if pk else None  # type: ignore[attr-defined]
     found: Job | None = request._filtered_job  # type: ignore[attr-defined]
     return found
@@ -72,7 +74,7 @@ class TransitionFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         job = filtered_job(request)
-        common = transitions_of(job.pk, is_dry_run=job.dry_run) if job else []
+        common = transitions_of(job) if job else []
         found = [(key, _told(one)) for one in common if (key := one.key)]
         chosen = request.GET.get(self.parameter_name, "")
         if chosen in dict(found) or (taxa := _taxa(chosen)) is None:

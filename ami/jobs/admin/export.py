@@ -1,8 +1,6 @@
 """The changes of a Job as CSV."""
 
-import csv
 from collections.abc import Iterable, Iterator
-from io import StringIO
 from typing import Any, NamedTuple
 
 from django.apps import apps
@@ -12,6 +10,7 @@ from django.db.models.functions import Cast, Coalesce
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.html import strip_tags
 
+from ami.base.spreadsheets import csv_lines
 from ami.jobs.admin.known import known_rows
 from ami.jobs.admin.offers import offers_for
 from ami.jobs.admin.pages import JobPagesMixin
@@ -42,10 +41,10 @@ def csv_chunks(job: Job, *, options: str = "", site: str = "") -> Iterator[str]:
 
     `warnings` names the figures that warn of a created row. `site` begins the URLs of crops.
     """
-    yield _csv([(*COLUMNS, *SIDES, *ADDED, *OF_JOB)])
+    yield csv_lines([(*COLUMNS, *SIDES, *ADDED, *OF_JOB)])
     of_job = (job.pk, job.name, options)
     for lines in _chunks(job):
-        yield _csv((*line, *of_job) for line in _told(lines, site))
+        yield csv_lines((*line, *of_job) for line in _told(lines, site))
 
 
 def _chunks(job: Job) -> Iterator[list[_Line]]:
@@ -98,12 +97,6 @@ def _told(lines: list[_Line], site: str) -> Iterator[tuple[Any, ...]]:
 
 def _key(line: _Line) -> tuple[str, int]:
     return line.columns[COLUMNS.index("model")], line.columns[COLUMNS.index("object_id")]
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> str:
-    text = StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
 
 
 class ExportMixin(JobPagesMixin):

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -15,6 +16,8 @@ from django.utils.text import Truncator
 from ami.base.admin import LargeTableChangeList
 from ami.base.audit import reasons_of
 from ami.base.links import EMPTY, change_link
+from ami.base.next_steps import NextStep
+from ami.base.sections import sections_of
 from ami.jobs.admin.again import AgainMixin
 from ami.jobs.admin.control import VERBS, ControlMixin
 from ami.jobs.admin.export import ExportMixin
@@ -29,7 +32,7 @@ from ami.jobs.admin.journal import journal_of
 from ami.jobs.admin.live import live_of, whole_seconds
 from ami.jobs.admin.log import LogMixin
 from ami.jobs.admin.offers import offers_for, scopes_of
-from ami.jobs.admin.pages import badges
+from ami.jobs.admin.pages import LIVE_SECTIONS, SECTIONS, VIEWS, JobView, badges
 from ami.jobs.admin.revert import RevertMixin
 from ami.jobs.journal.revert import reverts_of
 from ami.jobs.models import Job
@@ -56,6 +59,11 @@ class JobList(LargeTableChangeList):
 class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
     """The Jobs that have ended, run or wait. Jobs are started elsewhere and never edited."""
 
+    next_step = NextStep(
+        "Select rows in the list of {}, and choose a method from the list of actions.",
+        "capture sets",
+        "main.SourceImageCollection",
+    )
     list_display = (
         "id",
         "method",
@@ -123,7 +131,19 @@ class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
             )
             for name, view in views.items()
         ]
-        return [*own, *super().get_urls()]
+        plugged = [
+            path(
+                f"<path:object_id>/{name}/",
+                self.admin_site.admin_view(partial(self._plugged_view, view)),
+                name=f"jobs_job_{name}",
+            )
+            for name, view in VIEWS.items()
+        ]
+        return [*own, *plugged, *super().get_urls()]
+
+    def _plugged_view(self, view: JobView, request: HttpRequest, object_id: str) -> HttpResponse:
+        job = self._job(request, object_id)
+        return view(request, job, self._frame(request, job, title=job.name))
 
     def change_view(
         self,
@@ -141,6 +161,7 @@ class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
             **self._live(request, job),
             "parameters": offers_for(job).parameters(job, request.user),
             "reasons": reasons_of(job),
+            "sections": sections_of(SECTIONS, request, job),
             "has_delete_permission": job.is_final and self.has_delete_permission(request, job),
         }
         return render(request, "admin/jobs/job/page.html", context)
@@ -195,13 +216,17 @@ class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
 
     def _live(self, request: HttpRequest, job: Job) -> dict[str, Any]:
         may_control = self.has_change_permission(request, job)
-        may_launch = request.user.has_perm(LAUNCH, job)
+        may_launch, offers = request.user.has_perm(LAUNCH, job), offers_for(job)
         reverted_by = reverts_of([job.pk]).get(job.pk) if job.is_final else None
         return live_of(job) | {
             "badges": badges(job, reverted_by=reverted_by),
             "verbs": [verb for verb in VERBS if may_control and verb.allowed(job)],
-            "may_launch": may_launch,
-            "applicable": may_launch and job.is_final and offers_for(job).can_apply(job),
-            "runs_again": may_launch and can_run_again(job),
+            "may_revert": may_launch and offers.may_revert(job, request.user),
+            "applicable": may_launch and job.is_final and offers.can_apply(job, request.user),
+            "runs_again": may_launch
+            and can_run_again(job)
+            and offers.may_run_again(job, request.user),
             "journal": journal_of(job) if job.is_final else None,
+            "live_sections": sections_of(LIVE_SECTIONS, request, job),
+            "results": offers.results(job, request.user) if job.is_final else [],
         }

@@ -16,7 +16,7 @@ from ami.jobs.models import Job, JobChange
 def journal_of(job: Job) -> dict[str, Any]:
     """What the page shows of the changes of a Job that has ended, in a fixed number of queries."""
     counted = job.changes.order_by("kind", "model").values_list("kind", "model")
-    transitions = transitions_of(job.pk, is_dry_run=job.dry_run)
+    transitions = transitions_of(job)
     counts = list(counted.annotate(rows=Count("pk")))
     return {
         "counts": [

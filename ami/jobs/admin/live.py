@@ -13,7 +13,7 @@ from ami.jobs.watch.waiting import what_it_waits_for
 from ami.main.models import Classification
 
 LOG_LINES = 30
-PARTS = 50
+PARTS = 20
 REASONS = 10
 
 

@@ -49,6 +49,14 @@ class JobOffers:
         """Labels and values; malformed parameters are ignored."""
         return list(job.params.items()) if isinstance(job.params, dict) else []
 
+    def results(self, job: Job, user: Any) -> list[tuple[str, Any]]:
+        """What a Job that has ended has made besides rows, as labels and values."""
+        return []
+
+    def may_revert(self, job: Job, user: Any) -> bool:
+        """Whether a person who may launch Jobs in the project may revert this one."""
+        return True
+
     def options_page(
         self, request: HttpRequest, jobs: Sequence[Job], *, site: AdminSite
     ) -> HttpResponse:
@@ -58,8 +66,15 @@ class JobOffers:
         """
         raise RunAgainRefusedError(f"Job {jobs[0].pk} has no page of options.")
 
-    def can_apply(self, job: Job) -> bool:
-        """Whether `job` is a dry run, or a run that was reverted, which a new Job can apply."""
+    def may_run_again(self, job: Job, user: Any) -> bool:
+        """Whether `user`, who may launch Jobs, may run this one again."""
+        return True
+
+    def can_apply(self, job: Job, user: Any) -> bool:
+        """Whether `job` is a dry run, or a run that was reverted, which a new Job can apply.
+
+        False if `user`, who may launch Jobs, may not apply this one.
+        """
         return False
 
     def apply(self, job: Job, *, user: User | None, confirmed: bool) -> Job:

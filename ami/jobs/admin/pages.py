@@ -1,19 +1,30 @@
 """What the pages of one Job share."""
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.ids import parse_id
 from ami.base.links import change_url
+from ami.base.sections import Section
 from ami.jobs.models import Job, JobPart
 from ami.jobs.service import LAUNCH
 from ami.users.models import User
+
+# Returns a page about a Job, with the context that all pages of a Job share.
+JobView: TypeAlias = Callable[[HttpRequest, Job, dict[str, Any]], HttpResponse]
+
+# Further parts of a Job's page, those of them that change while the Job runs, and further pages by
+# the last part of their address, by higher layers.
+SECTIONS: list[Section] = []
+LIVE_SECTIONS: list[Section] = []
+VIEWS: dict[str, JobView] = {}
 
 
 class JobPagesMixin(LargeTableAdmin[Job]):

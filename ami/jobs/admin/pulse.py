@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.contrib.humanize.templatetags.humanize import naturaltime
 
 from ami.base.admin import ReadOnlyAdminMixin
+from ami.base.next_steps import NextStep
 from ami.jobs.models import Pulse
 
 
@@ -9,6 +10,7 @@ from ami.jobs.models import Pulse
 class PulseAdmin(ReadOnlyAdminMixin, admin.ModelAdmin[Pulse]):
     """When beat and the health check last reported."""
 
+    next_step = NextStep("Start a worker and beat; each reports once a minute.")
     list_display = ("label", "at", "age")
     list_display_links = None
     ordering = ("name",)

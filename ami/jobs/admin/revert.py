@@ -13,7 +13,7 @@ from django.shortcuts import render
 from ami.base.audit import reason_of
 from ami.base.links import change_link
 from ami.jobs.admin.left import left_of
-from ami.jobs.admin.offers import OFFERS, JobOffers
+from ami.jobs.admin.offers import OFFERS, JobOffers, offers_for
 from ami.jobs.admin.pages import JobPagesMixin, operator_of, page_url
 from ami.jobs.journal.revert import (
     JOB_TYPE,
@@ -26,6 +26,7 @@ from ami.jobs.journal.revert import (
 )
 from ami.jobs.models import Job, JobChange
 from ami.jobs.service import LAUNCH
+from ami.main.models import Occurrence
 
 AT_ONCE = 20_000  # the most changes whose revert the page computes itself
 FORETELL = "_foretell"
@@ -40,7 +41,13 @@ class RevertOffers(JobOffers):
         return {job.pk: change_link(Job, _reverted(job)) for job in jobs}
 
     def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
-        return [("Job", change_link(Job, _reverted(job)))]
+        told: list[tuple[str, Any]] = [("Job", change_link(Job, _reverted(job)))]
+        only = job.params.get("occurrences", []) if isinstance(job.params, dict) else []
+        return told + [("Only", change_link(Occurrence, pk)) for pk in only]
+
+    def may_revert(self, job: Job, user: Any) -> bool:
+        former = Job.objects.filter(pk=_reverted(job)).first()
+        return former is None or offers_for(former).may_revert(former, user)
 
 
 OFFERS.register(JOB_TYPE, RevertOffers())
@@ -57,7 +64,8 @@ class RevertMixin(JobPagesMixin):
     def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what the revert of a Job will do; a POST queues the revert or a dry run of it."""
         job = self._job(request, object_id)
-        if not request.user.has_perm(LAUNCH, job):
+        may_launch = request.user.has_perm(LAUNCH, job)
+        if not (may_launch and offers_for(job).may_revert(job, request.user)):
             raise PermissionDenied
         if request.method == "POST":
             return self._revert(request, job)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from io import BytesIO
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
 from django.db import connection, transaction
 
@@ -17,13 +17,14 @@ from ami.jobs.models import Job, JobChange, JobPart
 IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
 # The last id of the journal before a batch: the batch's own changes have higher ids.
 LAST_CHANGE = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq"
-# The journal of a dry run is copied to memory, because the rollback would delete it.
+# The journal of a dry run is copied to a file, because the rollback would delete it.
 KEEP = """
 COPY (SELECT {columns} FROM {table} WHERE job_id = {job} AND id > {last} AND batch = {batch})
 TO STDOUT (FORMAT binary)
 """
 # It is written again after the rollback, with the same ids.
 RESTORE = "COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
+KEPT_IN_MEMORY = 2**24  # bytes of such a journal
 JOURNAL = {
     "table": JobChange._meta.db_table,
     # PostgreSQL computes the others.
@@ -57,6 +58,7 @@ def advance(part: JobPart, work: PlannedWork, batch: Planned, *, failed: bool = 
     if failed:
         values["rows_failed"] = part.rows_failed + batch.rows
     transitions.advance(part, **values)
+    work.keep()
 
 
 def prepare(job: Job, work: PlannedWork) -> None:
@@ -76,27 +78,26 @@ def prepare(job: Job, work: PlannedWork) -> None:
 
 def _try(part: JobPart, work: PlannedWork, batch: Planned) -> None:
     """Process the batch, check its constraints, and roll it back; keep only its journal."""
-    with transaction.atomic():
-        with _transaction(part.job), connection.cursor() as cursor:
-            if work.prepares_anew:
-                work.prepare()
-            last = _value(cursor, LAST_CHANGE)
-            work.work_on(batch)
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            journal = _kept_journal(cursor, part.job, last)
-        transaction.set_rollback(True)
-    work.rolled_back()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.copy_expert(RESTORE.format(**JOURNAL), journal)
-        advance(part, work, batch)
+    with SpooledTemporaryFile(max_size=KEPT_IN_MEMORY) as journal:
+        with transaction.atomic():
+            with _transaction(part.job), connection.cursor() as cursor:
+                if work.prepares_anew:
+                    work.prepare()
+                last = _value(cursor, LAST_CHANGE)
+                work.work_on(batch)
+                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                _keep_journal(cursor, part.job, last, journal)
+            transaction.set_rollback(True)
+        work.rolled_back()
+        with transaction.atomic(), connection.cursor() as cursor:
+            journal.seek(0)
+            cursor.copy_expert(RESTORE.format(**JOURNAL), journal)
+            advance(part, work, batch)
 
 
-def _kept_journal(cursor: Any, job: Job, last: int) -> BytesIO:
-    journal = BytesIO()
+def _keep_journal(cursor: Any, job: Job, last: int, journal: IO[bytes]) -> None:
     batch = _value(cursor, "SELECT pg_current_xact_id()::text::bigint")
     cursor.copy_expert(KEEP.format(**JOURNAL, job=job.pk, last=last, batch=batch), journal)
-    journal.seek(0)
-    return journal
 
 
 def _value(cursor: Any, sql: str) -> int:

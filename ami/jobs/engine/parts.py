@@ -31,6 +31,7 @@ from ami.jobs.states import (
 logger = logging.getLogger(__name__)
 
 PART_SECONDS = 240
+LONG_TASK = "run_whole"  # the task whose limits are those of OWN_RUN_TIME_LIMIT
 PROGRESS_SECONDS = 1.0
 TRIES = 3
 PATIENCE_SECONDS = 0.2
@@ -43,7 +44,7 @@ def walk(part: JobPart, work: PlannedWork, *, to_the_end: bool = False) -> None:
     """Process a held part, for at most PART_SECONDS plus one batch unless it is `to_the_end`."""
     _Walk(part, work).run(seconds=inf if to_the_end else PART_SECONDS)
     if part.next_batch:
-        hand_back(part)
+        hand_back(part, LONG_TASK if work.takes_long else "")
     else:
         basis.note_changes(part.job, work)
     transitions.settle(part.job)
@@ -56,10 +57,10 @@ def let_go(part: JobPart) -> None:
     transitions.release(part)
 
 
-def hand_back(part: JobPart) -> None:
+def hand_back(part: JobPart, task: str = "") -> None:
     """Queue the rest of the part with the same task id: of two messages, one has an effect."""
     let_go(part)
-    part.publish()
+    part.publish(task)
 
 
 def run_here(job: Job, work: PlannedWork) -> None:

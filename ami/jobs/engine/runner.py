@@ -62,7 +62,7 @@ def run_part(
     """Run a part for the message `task_id`; without it, only if its Job waits to be started.
 
     `make` makes the work instead of the registered factory, so that a caller can follow it; the
-    part then runs to its end in this process. With `hand_over`, work of one call is passed to a
+    part then runs to its end in this process. With `hand_over`, work that takes long is passed to a
     task with its own time limits. With `only_silent`, raises StillRunsError if the worker that
     holds the part has a recent heartbeat.
     """
@@ -89,10 +89,12 @@ def _run(part: JobPart, make: WorkFactory | None, *, hand_over: bool) -> None:
     work = (make or JOB_TYPES[job.job_type_key])(job)
     if isinstance(work, WholeWork):
         _refuse(part, work)
-        if hand_over:
-            transitions.hand_over(part)
-            part.publish("run_whole")
-        elif _open(part, work):
+    if work.takes_long and hand_over:
+        transitions.hand_over(part)
+        part.publish(parts.LONG_TASK)
+        return
+    if isinstance(work, WholeWork):
+        if _open(part, work):
             _run_whole(part, work)
         return
     if part.opens:

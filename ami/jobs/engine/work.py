@@ -32,13 +32,15 @@ class Work(ABC):
     """The work of a Job, planned or whole. `key` and `name` are those of its stage.
 
     `counters` lists the figures that are shown even if they are 0. `warnings` maps some of them to
-    the sentence that is shown if they are not 0.
+    the sentence that is shown if they are not 0. Work that `takes_long` runs in a task with limits
+    of its own, because its plan or a batch may take longer than the soft time limit of Celery.
     """
 
     key: str
     name: str
     counters: tuple[str, ...] = ()
     warnings: Mapping[str, str] = MappingProxyType({})
+    takes_long: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.count_anew()
@@ -77,6 +79,8 @@ class Work(ABC):
 
 class WholeWork(Work):
     """Work that is one call with its own transactions: no parts, no pause, no dry run."""
+
+    takes_long = True
 
     @abstractmethod
     def run(self) -> None:
@@ -127,6 +131,12 @@ class PlannedWork(Work):
     @abstractmethod
     def work_on(self, batch: Planned) -> None:
         """Process one batch, in the transaction that the engine has opened."""
+
+    def keep(self) -> None:
+        """Store what the batch found, in the transaction that commits it.
+
+        That of a dry run is a later one than the batch's own, which is rolled back.
+        """
 
     def rolled_back(self) -> None:
         """Forget objects in memory that were created in a batch that was rolled back."""

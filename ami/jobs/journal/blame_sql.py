@@ -1,12 +1,15 @@
 """SQL that finds the later Job or the user because of which a row is left alone."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.apps import apps
 from django.db import models
 
+from ami.jobs.journal.references import keys_of, keys_to
+from ami.jobs.journal.rivals_sql import rivals
 from ami.jobs.journal.triggers import JOURNALED, Column
+
+LOOKED_AT = 100  # rows that refer to a row: a taxon may have millions
 
 # The newest change that another Job made to the row `{row}` after the change to undo.
 LATER = """
@@ -53,6 +56,7 @@ FROM (
            CASE u.reason
            WHEN 'in use since' THEN {_first(_users_jobs(model))}
            WHEN 'refers to a row that is gone' THEN {_first(_deleters(model))}
+           WHEN 'its place was taken since' THEN {_first(_takers(model, columns))}
            ELSE CASE WHEN (since.kind = 'deleted') = (t.id IS NULL) AND ({differs}) IS NOT TRUE
                      THEN since.job_id END
            END AS by_job,
@@ -77,22 +81,31 @@ def _people(model: type[models.Model]) -> Iterator[str]:
 def _users_jobs(model: type[models.Model]) -> Iterator[str]:
     """Subqueries for the Job that made another row refer to this one."""
     journaled = {apps.get_model(label) for label in JOURNALED}
-    for relation in model._meta.related_objects:
-        user: Any = relation.related_model
+    for field in keys_to(model):
+        user = field.model
         if user not in journaled:
             continue
         later = LATER.format(row="x.id", label=user._meta.label_lower, condition="")
-        yield f"""(SELECT made.job_id FROM {user._meta.db_table} x
-                CROSS JOIN LATERAL ({later}) made
-                WHERE x.{relation.field.column} = u.object_id LIMIT 1)"""
+        yield f"""(SELECT made.job_id FROM (
+                    SELECT id FROM {user._meta.db_table} WHERE {field.column} = u.object_id
+                    ORDER BY id DESC LIMIT {LOOKED_AT}
+                ) x CROSS JOIN LATERAL ({later}) made LIMIT 1)"""
+
+
+def _takers(model: type[models.Model], columns: list[Column]) -> Iterator[str]:
+    """Subqueries for the Job that gave another row the value that must be unique."""
+    later = LATER.format(row="x.id", label=model._meta.label_lower, condition="")
+    for rival in rivals(model, columns):
+        yield f"""(SELECT made.job_id FROM {model._meta.db_table} x
+                CROSS JOIN LATERAL ({later}) made WHERE {rival} LIMIT 1)"""
 
 
 def _deleters(model: type[models.Model]) -> Iterator[str]:
     """Subqueries for the Job that deleted a row to which this one refers."""
     journaled = {apps.get_model(label) for label in JOURNALED}
-    for field in model._meta.concrete_fields:
-        target: Any = field.related_model
-        if not isinstance(field, models.ForeignKey) or target not in journaled:
+    for field in keys_of(model):
+        target = field.related_model
+        if target not in journaled:
             continue
         later = LATER.format(
             row=f"(u.before->>'{field.column}')::bigint",

@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from ami.base.audit import Kind, record
 from ami.jobs.engine.registry import JOB_TYPES
 from ami.jobs.engine.work import Planned, PlannedWork
+from ami.jobs.journal.narrow import batches_of
 from ami.jobs.journal.undo import Portion, Undone, plan_portions, touched_by, undo
 from ami.jobs.models import Job, JobChange
 from ami.jobs.service import create_jobs
@@ -148,10 +149,54 @@ def request_foretelling(job: Job, *, user: User | None = None, reason: str = "")
     return _create(job, reason, user=user, dry_run=True)
 
 
-def _create(job: Job, reason: str = "", **fields: Any) -> Job:
-    """Queue a revert of `job`, or a dry run of its revert, according to `fields`."""
-    name = f"Revert of Job {job.pk}: {job.name}"[: Job._meta.get_field("name").max_length]
-    params = {"job": job.pk}
+def request_put_back(
+    job: Job, occurrence: int, *, user: User | None = None, reason: str = ""
+) -> Job:
+    """Queue a revert of what `job` changed of one occurrence, and of those connected with it.
+
+    It is not a revert of `job`, which can still be reverted: what was put back is then left alone,
+    with this Job as the cause. Raises RevertRefusedError.
+    """
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=job.pk)
+        if refused := refusal(job) or _refusal_to_put_back(job, occurrence):
+            raise RevertRefusedError(refused)
+        new = _create(job, reason, user=user, occurrences=[occurrence])
+        message = f"Occurrence {occurrence} put back by Job {new.pk}."
+        record([job], kind=Kind.REVERT, user=user, message=message, reason=reason)
+        return new
+
+
+def _refusal_to_put_back(job: Job, occurrence: int) -> str | None:
+    """Why an earlier Job that puts the occurrence back does not allow another; None if it does."""
+    former = standing_put_back(job.pk, occurrence)
+    if former is None or former.status in STOPPED_SHORT:
+        return None
+    verb = "was" if former.is_final else "is being"
+    return f"Occurrence {occurrence} {verb} put back by Job {former.pk}."
+
+
+def standing_put_back(job_id: int, occurrence: int) -> Job | None:
+    """The Job that puts one occurrence back as it was before a run, or has done so.
+
+    None if there is none, if it was itself reverted, or if it left everything alone.
+    """
+    same = {"params__job": job_id, "params__occurrences__contains": [occurrence]}
+    jobs = Job.objects.filter(job_type_key=JOB_TYPE, dry_run=False, **same)
+    former = jobs.order_by("pk").last()
+    if former is None or is_undone(former) or _has_undone_nothing(former):
+        return None
+    return former
+
+
+def _create(job: Job, reason: str = "", *, occurrences: Collection[int] = (), **fields: Any) -> Job:
+    """Queue a revert of `job` or of its changes of some occurrences, or a dry run of its revert."""
+    name = f"Revert of Job {job.pk}: {job.name}"
+    params: dict[str, Any] = {"job": job.pk}
+    if occurrences:
+        params["occurrences"] = list(occurrences)
+        name = f"Put back {', '.join(f'occurrence {pk}' for pk in occurrences)}: {job.name}"
+    name = name[: Job._meta.get_field("name").max_length]
     new = Job(name=name, project=job.project, job_type_key=JOB_TYPE, params=params, **fields)
     return create_jobs([new], reason=reason)[0]
 
@@ -167,7 +212,8 @@ def _portions_left(revert: Job) -> list[Portion]:
 class Revert(PlannedWork):
     """Undoes the changes of the Job that `job` reverts, newest first, with one portion per batch.
 
-    A dry run undoes all portions in one batch, because each builds on the result of the one before.
+    If the parameters name occurrences, only the changes of these are undone. A dry run undoes all
+    portions in one batch, because each builds on the result of the one before.
     """
 
     key = "revert"
@@ -179,7 +225,8 @@ class Revert(PlannedWork):
     def __init__(self, job: Job) -> None:
         super().__init__()
         former = job.reverts
-        if job.dry_run:
+        self.occurrences: list[int] = job.params.get("occurrences", [])
+        if job.dry_run or self.occurrences:
             former = Job.objects.filter(pk=job.params["job"]).first()
         if former is None:
             raise JobFailedError("The Job to revert and its journal no longer exist.")
@@ -188,21 +235,28 @@ class Revert(PlannedWork):
         self.job = job
         self.former = former
 
+    def nothing_to_do(self) -> str | None:
+        if not self.occurrences or batches_of(self.former, self.occurrences):
+            return None
+        named = ", ".join(f"occurrence {pk}" for pk in self.occurrences)
+        return f"Job {self.former.pk} has changed nothing of {named}."
+
     def plan(self) -> list[Planned]:
-        portions = plan_portions(self.former)
+        portions = plan_portions(self.former, self.occurrences)
         if self.job.dry_run and portions:
             return [Planned(sum(portion.size for portion in portions), portions)]
         return [Planned(portion.size, portion) for portion in portions]
 
     def work_on(self, batch: Planned) -> None:
         for key in batch.key if self.job.dry_run else [batch.key]:
-            for undone in undo(self.former, Portion(*key), by=self.job.pk):
+            portion = Portion(*key)
+            for undone in undo(self.former, portion, by=self.job.pk, occurrences=self.occurrences):
                 self.count(**{COUNTERS[undone.fate]: undone.rows})
                 if undone.reason:
                     self.skip(undone.reason, rows=undone.rows, ids=undone.ids)
 
     def touched(self) -> QuerySet[Detection]:
-        return touched_by(self.former)
+        return touched_by(self.former, self.occurrences)
 
 
 JOB_TYPES.register(JOB_TYPE, Revert)

@@ -11,16 +11,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from ami.main.counts import refresh_counts
+from ami.main.counts import CountField, refresh_counts
 from ami.main.determinations import INPUTS
 from ami.main.project_column import ProjectColumn
 
 if TYPE_CHECKING:
     from ami.jobs.models import Job
 
-# The tables that methods write; a table comes before those that it refers to. After a change of
-# this list or of a column of these tables, a migration must call `install_triggers` again.
-JOURNALED = ("main.Classification", "main.Detection", "main.Identification", "main.Occurrence")
+# The tables that Jobs write; a table comes before those that it refers to. After a change of this
+# list or of a column of these tables, a migration must call `install_triggers` again.
+JOURNALED = (
+    "main.Classification",
+    "main.Detection",
+    "main.Identification",
+    "main.Occurrence",
+    "main.SourceImage",
+    "main.Event",
+    "main.Deployment",
+    "main.TaxaList_taxa",
+    "main.TaxaList_projects",
+    "main.TaxaList",
+    "main.Taxon_projects",
+    "main.Taxon",
+)
 SETTING = "ami.job"
 # When one of these columns changes, the journal also stores a hash of what the determination uses.
 DECIDED = {
@@ -101,6 +114,10 @@ class Column(NamedTuple):
         return self.type.endswith("[]")
 
     @property
+    def is_vector(self) -> bool:
+        return self.is_array and self.type.startswith("double precision")
+
+    @property
     def is_plain(self) -> bool:
         """Whether JSON stores it exactly: JSON has no NaN, no -0 and no type for its arrays."""
         return not self.is_array and self.type not in {"double precision", "jsonb"}
@@ -129,19 +146,19 @@ class Column(NamedTuple):
 def columns_of(model: type[models.Model]) -> list[Column]:
     """All columns that are written, by name; arrays last, because comparing them is expensive.
 
-    They do not include the id and what triggers derive from other rows.
+    They do not include the id and what triggers derive from other rows: projects and counts.
     """
     columns = [
         Column(field.column, field.db_type(connection) or "")
         for field in model._meta.concrete_fields
-        if not (field.primary_key or isinstance(field, ProjectColumn))
+        if not (field.primary_key or isinstance(field, ProjectColumn | CountField))
     ]
     return sorted(columns, key=lambda column: (column.is_array, column.name))
 
 
 def narrow(columns: Iterable[Column]) -> list[Column]:
     """The columns that the journal stores of a created row."""
-    return [c for c in columns if not c.is_array and c.name not in {"created_at", "updated_at"}]
+    return [c for c in columns if not c.is_vector and c.name not in {"created_at", "updated_at"}]
 
 
 def function_sql(model: type[models.Model]) -> str:

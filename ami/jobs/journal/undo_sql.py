@@ -1,11 +1,12 @@
 """The statements of :mod:`ami.jobs.journal.undo`, for any journaled table."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.apps import apps
 from django.db import models
 
+from ami.jobs.journal.references import LOOSE, keys_of, keys_to
+from ami.jobs.journal.rivals_sql import former, taken
 from ami.jobs.journal.triggers import DECIDED, JOURNALED, Column
 from ami.main.determinations import INPUTS, RULE
 
@@ -83,18 +84,23 @@ CREATE INDEX ON undo (object_id);
 ANALYZE undo
 """
 
+# An identification that the run itself created, in the name of the person who has given it.
+OWN = """EXISTS (
+    SELECT FROM undo own WHERE own.model = 'main.identification' AND own.object_id = i.id
+    AND NOT own.existed AND own.stands
+)"""
 # An occurrence that a person has identified since keeps its detections: none joins or leaves it.
-IDENTIFIED = """
+IDENTIFIED = f"""
 UPDATE undo SET reason = 'identified since', by_user = (
     SELECT i.user_id FROM main_identification i
     WHERE i.occurrence_id IN ((before->>'occurrence_id')::bigint, (after->>'occurrence_id')::bigint)
-      AND NOT i.withdrawn AND i.created_at > written_at
+      AND NOT i.withdrawn AND i.created_at > written_at AND NOT {OWN}
     ORDER BY i.created_at DESC, i.id DESC LIMIT 1
 )
 WHERE model = 'main.detection' AND reason IS NULL AND after ? 'occurrence_id' AND EXISTS (
     SELECT FROM main_identification i
     WHERE i.occurrence_id IN ((before->>'occurrence_id')::bigint, (after->>'occurrence_id')::bigint)
-      AND NOT i.withdrawn AND i.created_at > written_at
+      AND NOT i.withdrawn AND i.created_at > written_at AND NOT {OWN}
 )
 """
 
@@ -122,53 +128,6 @@ FROM (
     GROUP BY u.object_id
 ) taken
 WHERE undo.model = 'main.detection' AND undo.object_id = taken.object_id
-"""
-
-# The detections and occurrences to which a row belongs: now, before the run and after it.
-UNITS = """
-CREATE TEMPORARY TABLE undo_unit ON COMMIT DROP AS
-WITH owner AS (
-    SELECT u.model, u.object_id, pk.detection_id
-    FROM undo u LEFT JOIN main_classification t ON t.id = u.object_id,
-         unnest(ARRAY[t.detection_id, (before->>'detection_id')::bigint,
-                      (after->>'detection_id')::bigint]) AS pk (detection_id)
-    WHERE u.model = 'main.classification'
-    UNION ALL
-    SELECT model, object_id, object_id FROM undo WHERE model = 'main.detection'
-)
-SELECT model, object_id, 'detection' AS kind, detection_id AS unit FROM owner
-WHERE detection_id IS NOT NULL
-UNION
-SELECT model, object_id, 'occurrence', d.occurrence_id
-FROM owner JOIN main_detection d ON d.id = owner.detection_id WHERE d.occurrence_id IS NOT NULL
-UNION
-SELECT u.model, u.object_id, 'occurrence', pk
-FROM undo u LEFT JOIN main_identification t ON t.id = u.object_id
-                  AND u.model = 'main.identification',
-     unnest(ARRAY[t.occurrence_id, (before->>'occurrence_id')::bigint,
-                  (after->>'occurrence_id')::bigint]) AS pk
-WHERE u.model IN ('main.identification', 'main.detection') AND pk IS NOT NULL
-UNION
-SELECT model, object_id, 'occurrence', object_id FROM undo WHERE model = 'main.occurrence';
-ANALYZE undo_unit
-"""
-
-# Leave alone every row that shares a detection or an occurrence with a row left alone. Repeated
-# until no row changes.
-SPREAD = """
-UPDATE undo SET by_job = cause.by_job, by_user = cause.by_user,
-    reason = CASE undo.model WHEN 'main.occurrence' THEN 'a row of it was left alone'
-             ELSE 'its occurrence was left alone' END
-FROM (
-    SELECT DISTINCT ON (m.model, m.object_id)
-           m.model, m.object_id, u.by_job, u.by_user
-    FROM undo u
-    JOIN undo_unit own ON own.model = u.model AND own.object_id = u.object_id
-    JOIN undo_unit m ON m.kind = own.kind AND m.unit = own.unit
-    WHERE u.reason IS NOT NULL AND NOT u.derived
-    ORDER BY m.model, m.object_id, u.by_job DESC NULLS LAST, u.by_user DESC NULLS LAST
-) cause
-WHERE undo.reason IS NULL AND undo.model = cause.model AND undo.object_id = cause.object_id
 """
 
 # Occurrences whose determination must follow from the rule: one of their rows is left alone; what
@@ -244,10 +203,27 @@ UPDATE undo SET reason = judged.reason FROM (
         WHEN u.stands AND ({changed}) THEN 'changed since'
         WHEN NOT u.stands AND t.id IS NOT NULL THEN 'made anew since'
         WHEN u.existed AND ({_any(_dangling(model))}) THEN 'refers to a row that is gone'
+        WHEN u.existed AND ({_any(taken(model, columns))}) THEN 'its place was taken since'
         WHEN NOT u.existed AND ({_any(_uses(model))}) THEN 'in use since'
     END AS reason
     FROM undo u LEFT JOIN {model._meta.db_table} t ON t.id = u.object_id
     WHERE u.model = '{model._meta.label_lower}' AND u.reason IS NULL
+) judged
+WHERE undo.model = '{model._meta.label_lower}' AND undo.object_id = judged.object_id
+  AND judged.reason IS NOT NULL
+"""
+
+
+def strand(model: type[models.Model], columns: list[Column]) -> str:
+    """SQL that leaves alone what would need a row, or a unique value, of a row left alone."""
+    return f"""
+UPDATE undo SET reason = judged.reason FROM (
+    SELECT u.object_id, CASE
+        WHEN {_any(_dangling(model))} THEN 'refers to a row that is gone'
+        WHEN {_any(taken(model, columns))} THEN 'its place was taken since'
+    END AS reason
+    FROM undo u LEFT JOIN {model._meta.db_table} t ON t.id = u.object_id
+    WHERE u.model = '{model._meta.label_lower}' AND u.existed AND u.reason IS NULL
 ) judged
 WHERE undo.model = '{model._meta.label_lower}' AND undo.object_id = judged.object_id
   AND judged.reason IS NOT NULL
@@ -285,7 +261,7 @@ WHERE undo.model = 'main.occurrence' AND undo.object_id = n.id AND NOT derived A
 
 def restore(model: type[models.Model], columns: list[Column]) -> str:
     """SQL that inserts the deleted rows with all columns."""
-    names = ", ".join(column.name for column in columns)
+    names = ", ".join(f'"{column.name}"' for column in columns)
     values = ", ".join(f"(before->>'{column.name}')::{column.type}" for column in columns)
     return f"""
 INSERT INTO {model._meta.db_table} (id, {names})
@@ -298,16 +274,24 @@ ORDER BY object_id
 def put_back(model: type[models.Model], columns: list[Column]) -> str:
     """SQL that restores the former values of changed columns."""
     values = ", ".join(
-        f"{c.name} = CASE WHEN u.before ? '{c.name}' "
-        f"THEN (u.before->>'{c.name}')::{c.type} ELSE t.{c.name} END"
-        for c in columns
-        if c.name != "updated_at"
+        f'"{c.name}" = {"now()" if c.name == "updated_at" else former(c)}' for c in columns
     )
     return f"""
-UPDATE {model._meta.db_table} t SET {values}, updated_at = now()
+UPDATE {model._meta.db_table} t SET {values}
 FROM undo u
 WHERE u.model = '{model._meta.label_lower}' AND u.object_id = t.id
   AND u.existed AND u.stands AND u.reason IS NULL
+"""
+
+
+def release(model: type[models.Model]) -> Iterator[str]:
+    """SQL that deletes what refers to the created rows without keeping them."""
+    for field in keys_to(model):
+        if field.model in LOOSE:
+            yield f"""
+DELETE FROM {field.model._meta.db_table} x USING undo u
+WHERE u.model = '{model._meta.label_lower}' AND u.object_id = x.{field.column}
+  AND NOT u.existed AND u.stands AND u.reason IS NULL AND {LOOSE[field.model]}
 """
 
 
@@ -322,28 +306,29 @@ WHERE u.model = '{model._meta.label_lower}' AND u.object_id = t.id
 
 def _dangling(model: type[models.Model]) -> Iterator[str]:
     """Conditions: a former value refers to a row that does not exist and is not restored here."""
-    for field in model._meta.concrete_fields:
-        if not isinstance(field, models.ForeignKey):
-            continue
-        target: Any = field.related_model
+    for field in keys_of(model):
+        target = field.related_model
         value = f"(u.before->>'{field.column}')::bigint"
         yield f"""{value} IS NOT NULL
             AND NOT EXISTS (SELECT FROM {target._meta.db_table} x WHERE x.id = {value})
             AND NOT EXISTS (SELECT FROM undo d WHERE d.model = '{target._meta.label_lower}'
-                            AND d.object_id = {value} AND d.existed AND NOT d.stands)"""
+                            AND d.object_id = {value} AND d.existed AND NOT d.stands
+                            AND d.reason IS NULL)"""
 
 
 def _uses(model: type[models.Model]) -> Iterator[str]:
     """Conditions: another row refers to this one and still does after this portion."""
     journaled = {apps.get_model(label) for label in JOURNALED}
-    for relation in model._meta.related_objects:
-        user: Any = relation.related_model
-        column = relation.field.column
+    for field in keys_to(model):
+        user, column = field.model, field.column
         released = f"""AND NOT EXISTS (
                 SELECT FROM undo d WHERE d.model = '{user._meta.label_lower}'
                 AND d.object_id = x.id AND d.stands AND (NOT d.existed OR d.before ? '{column}'))"""
+        held = released if user in journaled else ""
+        if user in LOOSE:
+            held = f"AND NOT {LOOSE[user]}"
         yield f"""EXISTS (SELECT FROM {user._meta.db_table} x
-            WHERE x.{column} = u.object_id {released if user in journaled else ""})"""
+            WHERE x.{column} = u.object_id {held})"""
 
 
 def _any(conditions: Iterator[str]) -> str:

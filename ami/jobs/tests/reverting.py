@@ -22,6 +22,7 @@ from ami.main.models import (
     Identification,
     Occurrence,
     SourceImageCollection,
+    Taxon,
 )
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
@@ -86,6 +87,10 @@ class SupersedingTask(CountingTask):
     key = "superseding"
     name = "Superseding"
 
+    def prepare(self) -> None:
+        super().prepare()
+        self.taxon = Taxon.objects.get_or_create(name="Superseding")[0]
+
     def process(self, batch: Batch) -> None:
         self.supersede(batch.detections)
 
@@ -95,7 +100,11 @@ class SupersedingTask(CountingTask):
         ).select_related("detection"):
             Classification.objects.filter(pk=former.pk).update(terminal=False)
             make_classification(
-                detection=former.detection, applied_to=former, job=self.job, score=0.9
+                detection=former.detection,
+                taxon=self.taxon,
+                applied_to=former,
+                job=self.job,
+                score=0.9,
             )
         self.update_determinations(detections.values_list("occurrence_id", flat=True))
 

@@ -155,7 +155,7 @@ def test_foreign_changes_are_found_by_no_filter(client: Client) -> None:
 
 
 def test_export_tells_names_places_crops_options_and_run(operator: Client) -> None:
-    job = make_run(name="A run", params={"threshold": 0.5})
+    job = make_run(name="=A run", params={"threshold": 0.5})
     response: Any = operator.get(page_of(job, "changes.csv"))
     lines = list(csv.DictReader(b"".join(response.streaming_content).decode().splitlines()))
     assert len(lines) == JobChange.objects.count()
@@ -169,7 +169,7 @@ def test_export_tells_names_places_crops_options_and_run(operator: Client) -> No
     assert (line["name_before"], line["name_after"]) == ("Noctua janthe", "Noctua pronuba")
     assert (line["detection"], line["occurrence"]) == (str(detection.pk), str(renamed.pk))
     assert line["crop"] == f"http://testserver{crop_url(detection.pk)}"
-    assert (line["job"], line["run"], line["options"]) == (str(job.pk), "A run", "threshold: 0.5")
+    assert (line["job"], line["run"], line["options"]) == (str(job.pk), "'=A run", "threshold: 0.5")
     (made, *_) = (one for one in lines if one["model"] == "main.classification")
     assert (made["name_before"], made["name_after"]) == ("", "Noctua pronuba")
     assert made["occurrence"]

@@ -70,9 +70,11 @@ def needed_by_any_job(name: str) -> tuple[Any, Job]:
 def needed(name: str) -> tuple[Any, Job]:
     if name == "job":
         return (job := running()), job
-    if name == "reverted job":
+    if name in {"reverted job", "job whose revert is foretold"}:
         reverted = running(status=JobState.SUCCESS)
-        return reverted, running(name="Revert", reverts=reverted)
+        fields = {"reverts": reverted} if name == "reverted job" else {"dry_run": True}
+        params = {"job": reverted.pk}
+        return reverted, running(job_type_key="revert", params=params, **fields)
     if name == "deployment of an event":
         event = Event.objects.create(group_by="2022-06-20", deployment=make_deployment())
         return event.deployment, run_on(event_id=event.pk)
@@ -90,6 +92,7 @@ def needed(name: str) -> tuple[Any, Job]:
         "occurrence_id",
         "job",
         "reverted job",
+        "job whose revert is foretold",
         "taxon",
         "algorithm",
         "taxa list",

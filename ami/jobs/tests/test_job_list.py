@@ -126,6 +126,6 @@ def test_list_shows_malformed_parameters(operator: Client, params: Any) -> None:
 
 
 def test_empty_list_says_what_to_do_next(operator: Client) -> None:
-    assert "There is no Job yet. Select rows in the list of" in operator.get(LIST).text
-    assert "No Job matches." in operator.get(LIST, {"q": "x"}).text
-    assert "No change matches." in operator.get("/admin/jobs/jobchange/").text
+    assert "There are no jobs yet. Select rows in the list of <a href" in operator.get(LIST).text
+    assert "No jobs match." in operator.get(LIST, {"q": "x"}).text
+    assert "There are no changes yet. " in operator.get("/admin/jobs/jobchange/").text

@@ -8,9 +8,12 @@ from django.apps import apps
 from django.db import connection, models, transaction
 
 from ami.base.tests.factories import (
+    make_capture,
     make_classification,
+    make_deployment,
     make_detection,
     make_occurrence,
+    make_project,
     make_taxon,
     make_user,
 )
@@ -24,7 +27,17 @@ from ami.jobs.journal.triggers import (
 )
 from ami.jobs.models import Job, JobChange
 from ami.jobs.tests.job_types import make_job
-from ami.main.models import Classification, Detection, Identification, Occurrence
+from ami.main.models import (
+    Classification,
+    Deployment,
+    Detection,
+    Event,
+    Identification,
+    Occurrence,
+    SourceImage,
+    TaxaList,
+    Taxon,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -33,15 +46,35 @@ MAKERS: dict[type[models.Model], Callable[[], Any]] = {
     Detection: make_detection,
     Identification: lambda: Identification.objects.create(occurrence=make_occurrence()),
     Occurrence: make_occurrence,
+    SourceImage: make_capture,
+    Event: lambda: Event.objects.create(deployment=make_deployment(), group_by="2022-06-20"),
+    Deployment: make_deployment,
+    Taxon: lambda: make_taxon(name="Noctua", search_names=["Moth"]),
+    TaxaList: lambda: TaxaList.objects.create(name="Moths"),
+    Taxon.projects.through: lambda: Taxon.projects.through.objects.create(
+        taxon=make_taxon(), project=make_project()
+    ),
+    TaxaList.projects.through: lambda: TaxaList.projects.through.objects.create(
+        taxalist=TaxaList.objects.create(name="Moths"), project=make_project()
+    ),
+    TaxaList.taxa.through: lambda: TaxaList.taxa.through.objects.create(
+        taxalist=TaxaList.objects.create(name="Moths"), taxon=make_taxon()
+    ),
 }
-# A column of each table, and a value of it in SQL that no maker gives.
+# A column of each table with values, and a value of it in SQL that no maker gives.
 CHANGES: dict[type[models.Model], tuple[str, str]] = {
     Classification: ("score", "0.125"),
     Detection: ("path", "'new.jpg'"),
     Identification: ("withdrawn", "true"),
     Occurrence: ("determination_score", "0.125"),
+    SourceImage: ("path", "'new.jpg'"),
+    Event: ("group_by", "'2022-06-21'"),
+    Deployment: ("latitude", "0.125"),
+    Taxon: ("name", "'Agrotis'"),
+    TaxaList: ("name", "'Beetles'"),
 }
 tables = pytest.mark.parametrize("model", MAKERS, ids=lambda model: model.__name__)
+tables_with_values = pytest.mark.parametrize("model", CHANGES, ids=lambda model: model.__name__)
 ways = pytest.mark.parametrize("way", ["ORM", "SQL"])
 
 
@@ -76,13 +109,15 @@ def test_created_row_is_journaled_with_its_narrow_columns(
 ) -> None:
     job, template = make_job(), MAKERS[model]()
     table = model._meta.db_table
-    names = ", ".join(column.name for column in columns_of(model))
+    names = ", ".join(f'"{column.name}"' for column in columns_of(model))
+    execute(f"CREATE TEMPORARY TABLE template ON COMMIT DROP AS SELECT * FROM {table}")
+    template.delete()
     with journaled(job):
         if way == "ORM":
             template.pk = None
             model._default_manager.bulk_create([template])
         else:
-            execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {table} LIMIT 1")
+            execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM template")
     change = only_change(job, model)
     assert (change.kind, change.object_id) == (
         "created",
@@ -94,7 +129,7 @@ def test_created_row_is_journaled_with_its_narrow_columns(
     assert not {"updated_at", "scores", "logits", "similarity_vector"} & set(change.after)
 
 
-@tables
+@tables_with_values
 @ways
 def test_changed_row_is_journaled_with_its_changed_columns(
     model: type[models.Model], way: str
@@ -148,8 +183,9 @@ def test_nothing_is_journaled_elsewhere(model: type[models.Model]) -> None:
     with journaled(job):
         pass
     row = MAKERS[model]()
-    column, value = CHANGES[model]
-    execute(f"UPDATE {model._meta.db_table} SET {column} = {value}")
+    if model in CHANGES:
+        column, value = CHANGES[model]
+        execute(f"UPDATE {model._meta.db_table} SET {column} = {value}")
     row.delete()
     assert not JobChange.objects.exists()
 
@@ -206,12 +242,12 @@ def test_rolled_back_batch_leaves_no_journal_and_ends_it() -> None:
 
 def test_inner_transaction_is_journaled_unless_rolled_back() -> None:
     job = make_job()
+    trap = make_deployment()
     with journaled(job):
         with transaction.atomic():
-            kept = make_taxon()
-            make_occurrence(determination=kept)
+            make_occurrence(deployment=trap)
         with transaction.atomic():
-            make_occurrence()
+            make_occurrence(deployment=trap)
             transaction.set_rollback(True)
     assert job.changes.filter(kind="created").count() == 1
 

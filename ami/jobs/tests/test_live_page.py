@@ -75,7 +75,7 @@ def test_parts_that_are_not_done_are_listed_the_waiting_ones_last(operator: Clie
 
 def test_list_of_parts_is_cut(operator: Client) -> None:
     parts = live(operator, make_running(*[QUEUED] * 60)).context["parts"]
-    assert (len(parts["listed"]), parts["more"]) == (50, 10)
+    assert (len(parts["listed"]), parts["more"]) == (20, 40)
 
 
 def test_live_part_costs_the_same_for_any_number_of_parts(operator: Client) -> None:

@@ -1,22 +1,25 @@
 """Work that is one call: its separate task, repeated messages, and its time limit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import cycle
 from threading import Event
 from typing import Any
 
 import pytest
 from celery.exceptions import Retry, SoftTimeLimitExceeded
+from celery.signals import after_task_publish
 from django.conf import settings
 from django.utils import timezone
 
 from ami.base.tests.snapshots import snapshot
 from ami.jobs import tasks
-from ami.jobs.engine import heart, runner
+from ami.jobs.engine import heart, parts, runner
+from ami.jobs.engine.work import Planned
 from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import Outcome, StillRunsError
-from ami.jobs.tests.job_types import job_type
+from ami.jobs.tests.job_types import Idle, job_type, work_type
 from ami.jobs.tests.rows import held_part, queued_job, silence
 from ami.jobs.transitions import carrier
 from config.tests.processes import wait_until
@@ -61,6 +64,37 @@ def test_it_goes_to_a_task_with_limits_of_its_own(published: Messages) -> None:
 
         runner.run_part(part.pk, task_id=handed.task_id, only_silent=True)
     assert (fresh(job).status, begun) == (JobState.SUCCESS, [1])
+
+
+class Long(Idle):
+    """Planned work of three batches that takes long."""
+
+    takes_long = True
+
+    def plan(self) -> Sequence[Planned]:
+        return [Planned(1, number) for number in range(3)]
+
+
+def test_planned_work_that_takes_long_stays_there_until_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[str] = []
+
+    def note(headers: dict[str, Any], **kwargs: Any) -> None:
+        sent.append(headers["task"])
+
+    after_task_publish.connect(note)  # until the test ends: the signal holds it weakly
+    clock = cycle((0, parts.PART_SECONDS))  # each message has time for one batch
+    monkeypatch.setattr(JobPart, "seconds_since_claim", property(lambda part: next(clock)))
+    job = queued_job()
+    with work_type(Long):
+        runner.run(job.pk, task_id=job.task_id, hand_over=True)
+        for done in range(3):
+            part = job.parts.get()
+            assert (part.cursor, sent) == (done, ["ami.jobs.tasks.run_whole"] * (done + 1))
+            runner.run_part(part.pk, task_id=part.task_id, only_silent=True)
+    assert fresh(job).status == JobState.SUCCESS
+    assert len(sent) == 3
 
 
 def test_limits_of_that_task_are_those_of_the_settings() -> None:

@@ -1,5 +1,6 @@
 """Random sequences of steps of operators and people; no step causes a fault."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,10 +8,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ami.base.tests.emptying import empty_tables
+from ami.base.tests.snapshots import snapshot
 from ami.jobs.journal import undo
 from ami.jobs.tests.seeing import broker
 from ami.jobs.tests.walking import OPTIONS, Step, Walk, nights, steps
 from ami.jobs.tests.workers import Broker
+from ami.main.models import Deployment, Event, SourceImage
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.testing.records import left, rows
 
@@ -28,10 +31,23 @@ def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(task_cls, "part_batches", 1)
 
 
+@pytest.fixture(autouse=True)
+def own_folder(settings: Any, tmp_path: Path) -> None:
+    """Keep the files that are imported apart."""
+    settings.MEDIA_ROOT = tmp_path
+
+
+def places() -> dict[str, list[dict[str, Any]]]:
+    """The captures and nights with their counts, which imports and shifts of a clock change."""
+    return {
+        name: [{key: value for key, value in row.items() if key != "updated_at"} for row in table]
+        for name, table in snapshot(SourceImage, Event, Deployment).items()
+    }
+
+
 def examples(number: int) -> settings:
     return settings(
         max_examples=number,
-        deadline=None,
         derandomize=True,
         phases=[Phase.generate],  # shrinking would take hours
         report_multiple_bugs=False,
@@ -41,13 +57,14 @@ def examples(number: int) -> settings:
 
 def walk(broker: Broker, night: list[Any], faults: set[int], taken: list[Any]) -> None:
     empty_tables()  # of the walk before this one
-    walk = Walk(broker, night, faults)
+    walk, start = Walk(broker, night, faults), places()
     for step in taken:
         walk.take(Step(*step))
     reverts = walk.revert_everything()
     assert walk.untouched(rows()) == walk.untouched(walk.start)
     if not walk.touched:
         assert [left(job) for job in reverts] == [[] for _ in reverts]
+        assert places() == start
 
 
 def test_every_method_takes_part() -> None:

@@ -34,6 +34,8 @@ from ami.jobs.tests.reverting import (
 from ami.main.models import (
     Classification,
     Detection,
+    Identification,
+    Occurrence,
 )
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
@@ -42,6 +44,8 @@ from ami.ml.post_processing.tests.methods import (
     make_scope,
     registered,
 )
+from ami.review.models import SampleItem
+from ami.review.tests.samples import sample_of
 from ami.testing.records import exactly, figures, left, rows
 
 __all__ = ["methods"]
@@ -172,6 +176,7 @@ def test_changes_of_several_batches_compose(monkeypatch: pytest.MonkeyPatch) -> 
         def run(self) -> None:
             for _ in range(2):
                 with transaction.atomic():
+                    self.prepare()
                     self.supersede(self.scope)
 
     capture_set, _ = make_night()
@@ -258,7 +263,6 @@ def test_queries_do_not_grow_with_the_rows(django_assert_max_num_queries: Any) -
 
 @settings(
     max_examples=25,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -306,3 +310,21 @@ def test_any_run_of_the_filter_is_reverted_exactly(night: list[Any]) -> None:
             assert left(reverting) == []
         assert exactly(rows()) == former
         transaction.set_rollback(True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("methods")
+def test_samples_and_agreement_do_not_hinder_a_revert() -> None:
+    capture_set = make_tracks()
+    before = exactly(rows())
+    job = merge(capture_set)
+    item = sample_of(Occurrence.objects.latest("pk"))
+    made = job.changes.filter(kind="created", model="main.classification").latest("pk").object_id
+    said = Identification.objects.create(occurrence=make_occurrence(), taxon=make_taxon())
+    Identification.objects.filter(pk=said.pk).update(agreed_with_prediction=made)
+    assert left(revert(job)) == []
+    said.refresh_from_db()
+    assert (said.agreed_with_prediction_id, said.is_independent) == (made, False)
+    assert item.occurrence_id == SampleItem.objects.get().occurrence_id
+    said.occurrence.delete()
+    assert exactly(rows()) == before

@@ -121,7 +121,6 @@ def effect(job: Job) -> list[Any]:
 def examples(number: int) -> settings:
     return settings(
         max_examples=number,
-        deadline=None,
         derandomize=True,
         phases=[Phase.generate],  # each example leaves its rows behind
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -80,6 +80,7 @@ def test_migrate_keeps_what_was_edited_in_the_admin_and_back_removes_its_own_row
     assert PeriodicTask.objects.get() == mine
     call_command("migrate", verbosity=0)
     assert set(PeriodicTask.objects.exclude(pk=mine.pk).values_list("name", "task")) == {
+        ("exchange.delete_expired_exports", "ami.exchange.tasks.delete_expired_exports"),
         ("jobs.health_check", jobs_health_check.name),
         ("jobs.tick", TICK_TASK),
     }

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Value
 from hypothesis import strategies as st
 
+from ami.exchange.tests.walked import import_of, shift_of
 from ami.integrity.finding import EVERYTHING
 from ami.integrity.service import new_repair
 from ami.jobs.engine import runner
@@ -37,6 +38,12 @@ OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "small_size_filter": st.fixed_dictionaries(
         {"size_threshold": st.sampled_from([0.0001, 0.001, 0.5])}
     ),
+    "static_boxes": st.fixed_dictionaries(
+        {
+            "iou": st.sampled_from([0.5, 0.9]),
+            "places": st.sets(st.integers(0, len(SPOTS) - 1)).map(sorted),
+        }
+    ),
     "rank_rollup": st.fixed_dictionaries(
         {
             "thresholds": st.sampled_from(
@@ -48,6 +55,12 @@ OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "class_masking": st.fixed_dictionaries(
         {"reweight": st.booleans(), "only_when_taxon_changes": st.booleans()}
     ),
+    "track_consensus": st.fixed_dictionaries(
+        {
+            "rule": st.sampled_from(["mean", "log_mean", "best"]),
+            "min_frames": st.integers(2, 3),
+        }
+    ),
     "tracking": st.fixed_dictionaries(
         {
             "geometry_cost_threshold": st.sampled_from([0.2, 0.8, 3.0]),
@@ -58,6 +71,7 @@ OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 NUMBER = st.integers(0, 99)
 OTHERS = (
     *("apply", "run_again", "resume", "repair", "revert", "revert"),
+    *("import_file", "import_file", "shift_clock"),
     *("identify", "withdraw", "edit", "add"),
 )
 
@@ -173,6 +187,12 @@ class Walk(Night):
         one = checks[step.number % (len(checks) + 1) : step.number % (len(checks) + 1) + 1]
         self._ended(create_jobs([new_repair(one or checks, scope=EVERYTHING)])[0])
 
+    def import_file(self, step: Step) -> None:
+        self._ended(import_of(self.deployment, step.number))
+
+    def shift_clock(self, step: Step) -> None:
+        self._ended(shift_of(self.deployment, step.number))
+
     def revert(self, step: Step) -> None:
         if job := self._chosen([job for job in self._fresh() if refusal(job) is None], step):
             self._revert(job)
@@ -203,6 +223,9 @@ class Walk(Night):
                 "taxa_list_id": self.taxa_list.pk,
                 "algorithm_id": self.classifier.pk,
             }
+        if key == "static_boxes":
+            boxes = (",".join(map(str, SPOTS[spot])) for spot in options["places"])
+            options = {**options, "places": [f"{self.deployment.pk}:{box}" for box in boxes]}
         scopes = scopes_of(task_cls.config_schema)
         scope = scopes[step.number % len(scopes)]
         row = scope.model._default_manager.order_by("pk")[:5]

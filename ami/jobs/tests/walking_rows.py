@@ -74,7 +74,7 @@ class Night:
     ) -> Detection:
         occurrence = Occurrence.objects.order_by("pk").last() if home == "shared" else None
         if occurrence is None and home != "none":
-            occurrence = make_occurrence(deployment=self.deployment, event=self.event)
+            occurrence = make_occurrence(deployment=self.deployment, event=capture.event)
         box = [corner + by for corner in SPOTS[spot]]
         detection = make_detection(source_image=capture, occurrence=occurrence, bbox=box)
         for place, vector in enumerate(named):
