@@ -9,13 +9,12 @@ from ami.base.audit import Kind
 from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.work import Repair, nothing
-from ami.jobs import transitions
-from ami.jobs.engine.faults import drop_dead_connection
+from ami.jobs.engine.here import cancel_waiting, must_wait, run_now
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.engine.runner import run
 from ami.jobs.models import Job
 from ami.jobs.service import create_jobs, record_start
-from ami.jobs.states import JobState, Outcome
+from ami.jobs.states import JobState
 from ami.main.checks.declarations import CHECKS, ENGINE, REPAIRERS, Check, Pair
 from ami.main.checks.schemas import IntegrityCheckResult
 from ami.users.models import User
@@ -66,16 +65,7 @@ def repair_here(
     process is interrupted, the Job is canceled.
     """
     _save(job)
-    try:
-        run(job.pk, make=partial(Repair, on_batch=on_batch, on_check=on_check))
-    except BaseException as error:
-        drop_dead_connection()
-        held = Job.objects.get(pk=job.pk)
-        if isinstance(error, Exception):
-            transitions.end(held, Outcome.CRASHED, error=f"{type(error).__name__}: {error}")
-        else:
-            transitions.end(held, Outcome.CANCELED)
-        raise
+    run_now(job, partial(Repair, on_batch=on_batch, on_check=on_check))
     return result_of(job)
 
 
@@ -98,19 +88,6 @@ def result_of(job: Job) -> IntegrityRun | None:
     return IntegrityRun.objects.filter(repair_job=job).first()
 
 
-def must_wait(job: Job) -> bool:
-    """Whether :func:`repair_here` has queued the Job to run after another Job has ended."""
-    return job.status == JobState.PENDING
-
-
-def cancel_waiting(job: Job) -> str:
-    """Cancel a Job that must wait; returns a sentence for which Job."""
-    blocker = job.waits_for
-    told = f"Job {blocker.pk} ({blocker})" if blocker else "the other Job"
-    job.cancel()
-    return f"Nothing was repaired. Wait for {told}, which may write the same occurrences."
-
-
 def reconcile(
     pair: Pair,
     project_id: int | None = None,
@@ -127,7 +104,7 @@ def reconcile(
     job = new_repair([check], scope=Scope(project_id, job_id, tables))
     kept = repair_here(job)
     if must_wait(job):
-        raise RepairStoppedError(cancel_waiting(job))
+        raise RepairStoppedError(f"Nothing was repaired. {cancel_waiting(job)}")
     if kept is None or job.status != JobState.SUCCESS:
         raise RepairStoppedError(job.error)
     result = kept.results.get()

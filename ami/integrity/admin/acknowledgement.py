@@ -9,6 +9,7 @@ from django.utils.text import Truncator
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.audit import Kind
+from ami.base.next_steps import NextStep
 from ami.integrity.models import IntegrityAcknowledgement
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
 from ami.main.checks.declarations import CHECKS, chosen_checks
@@ -42,6 +43,11 @@ class IntegrityAcknowledgementAdmin(
 
     fields = ("key", "project", "reason", "expires_on", "user", "created_at", "updated_at")
     readonly_fields = ("user", "created_at", "updated_at")
+    next_step = NextStep(
+        "Findings are acknowledged on the page of the run that found them; see the {}.",
+        "integrity runs",
+        "integrity.IntegrityRun",
+    )
     list_display = ("check_title", "project", "why", "holds", "user")
     list_filter = (("project", AutocompleteFilter),)
     list_select_related = ("project", "user")

@@ -5,8 +5,9 @@ from typing import Any
 from django.http import HttpRequest
 
 from ami.base.links import change_url
+from ami.base.sections import Section
 from ami.integrity.models import IntegrityRun, IntegrityStatus
-from ami.main.admin.overview import SECTIONS, Section
+from ami.main.admin.overview import SECTIONS
 from ami.main.checks.declarations import CHECKS
 from ami.main.models import Project
 

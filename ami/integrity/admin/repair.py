@@ -8,7 +8,6 @@ from uuid import uuid4
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -21,7 +20,7 @@ from ami.integrity.finding import Scope
 from ami.integrity.models import IntegrityRun
 from ami.integrity.service import new_repair
 from ami.jobs.models import Job
-from ami.jobs.service import LAUNCH, create_jobs
+from ami.jobs.service import LAUNCH, AlreadyLaunchedError, create_jobs
 from ami.main.checks.declarations import CHECKS, Check, chosen_checks
 from ami.main.models import Project
 from ami.users.models import User
@@ -113,13 +112,10 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
         )
         try:
             create_jobs([job], kind=Kind.REPAIR, reason=reason_of(request))
-        except IntegrityError:
-            former = Job.objects.filter(launch_key=launch_key).first()
-            if former is None:
-                raise
-            text = f"This page has already started Job {former.pk}; no new Job was started."
+        except AlreadyLaunchedError as launched:
+            job = Job(pk=launched.job_ids[0])
+            text = f"This page has already started Job {job.pk}; no new Job was started."
             self.message_user(request, text, messages.WARNING)
-            job = former
         else:
             self.message_user(request, f"Started Job {job.pk}.")
         return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))

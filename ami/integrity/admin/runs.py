@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
+from ami.base.next_steps import NextStep
 from ami.base.words import counted
 from ami.integrity.admin.repair import RepairMixin, repair_url
 from ami.integrity.admin.results import result_rows
@@ -51,6 +52,9 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         "unknown": _over_results(Sum(F("remaining") - F("acknowledged"))),
         "broken": _over_results(Count("pk"), ~Q(error="")),
     }
+    next_step = NextStep(
+        "The checks run daily once they are scheduled, and with manage.py check_data_integrity."
+    )
     list_display = ("started", "kind", "scope", "state", "rows", "user", "took")
     list_filter = (("project", AutocompleteFilter),)
     list_select_related = ("project", "user", "repair_job")

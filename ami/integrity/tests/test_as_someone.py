@@ -33,7 +33,7 @@ def test_viewer_is_refused(capsys: Capture, project: Project, mode: str) -> None
     code, _, err = run(capsys, "--project", str(project.pk), mode, "--as", user.email)
     assert code == 2
     assert f"{user} lacks " in err
-    assert f" in project {project.pk}." in err
+    assert f" for {str(project)!r}." in err
     assert not IntegrityRun.objects.exists()
 
 

@@ -8,9 +8,10 @@ from django.db import transaction
 from ami.integrity.finding import EVERYTHING, Scope
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.runner import run_checks
-from ami.integrity.service import RepairStoppedError, must_wait, new_repair, repair_here
+from ami.integrity.service import RepairStoppedError, new_repair, repair_here
 from ami.integrity.tests.repairing import KEYS, queue
 from ami.jobs import transitions
+from ami.jobs.engine.here import must_wait
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from ami.base.tests.factories import make_occurrence, make_project, make_user
-from ami.integrity.finding import Scope
+from ami.integrity.finding import PLANNING, Scope
 from ami.integrity.models import IntegrityResult, IntegrityStatus
 from ami.integrity.runner import run_checks
 from ami.integrity.work import LOCK
@@ -26,6 +26,7 @@ from ami.main.tests.test_determination_locks import (
 
 EMPTY = CHECKS["occurrence_without_detections"]
 BOX = CHECKS["invalid_box"]
+SETTINGS = "SELECT name || ' = ' || setting FROM pg_settings ORDER BY name"
 
 
 def only(check: Check, **options: Any) -> IntegrityResult:
@@ -119,7 +120,7 @@ class TestResult:
             result = only(BOX)
 
         assert result.samples
-        assert len([query for query in queries if 'FROM "main_detection"' in query["sql"]]) == 1
+        assert len([query for query in queries if "main_detection" in query["sql"]]) == 1
 
     def test_checks_that_share_a_pass_read_the_rows_once(self) -> None:
         classified_and_undetermined(make_world())
@@ -135,6 +136,17 @@ class TestResult:
             "stale_determination": 0,
             "stale_score": 1,
         }
+
+    @pytest.mark.parametrize("check", [BOX, broken(bad_query)], ids=["found", "failed"])
+    def test_settings_of_the_session_are_the_same_afterwards(self, check: Check) -> None:
+        """The test is one transaction, in which a setting would stay."""
+        before = execute(SETTINGS)
+
+        with CaptureQueriesContext(connection) as queries:
+            only(check)
+
+        assert any(query["sql"] == PLANNING for query in queries)
+        assert execute(SETTINGS) == before
 
     def test_repair_is_looked_at_again(self) -> None:
         make_occurrence()

@@ -66,7 +66,7 @@ class TestTask:
         told = data_integrity_check(
             world.project.pk, world.job.pk, tags=["catalogue"], user_id=user.pk
         )
-        assert set(told) == {"orphan_name", "taxon_loop", "unresolved_labels"}
+        assert set(told) == {"orphan_name", "rank_order", "taxon_loop", "unresolved_labels"}
         run = IntegrityRun.objects.get()
         assert (run.project, run.job, run.user) == (world.project, world.job, user)
 

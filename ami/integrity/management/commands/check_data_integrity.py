@@ -17,14 +17,15 @@ from ami.integrity.finding import Scope
 from ami.integrity.models import CHECK, IntegrityRun
 from ami.integrity.runner import first_line, run_checks
 from ami.integrity.schedule import UnknownScopeError, scope_of
-from ami.integrity.service import cancel_waiting, must_wait, new_repair, repair_here
+from ami.integrity.service import new_repair, repair_here
+from ami.jobs.engine.here import cancel_waiting, must_wait
 from ami.jobs.models import Job
 from ami.jobs.service import LAUNCH
 from ami.jobs.states import JobCanceledError, JobState
 from ami.main.checks.declarations import Check, Severity, Tag, chosen_checks
 from ami.main.checks.schemas import SAMPLES
 from ami.main.models import Project
-from ami.users.commands import add_person, person_of
+from ami.users.commands import add_person, person_of, require_rights
 from ami.users.models import User
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -105,7 +106,7 @@ class Command(ScriptableCommand):
                 return
             scope = scope_of(options["project"], options["job"])
             user = person_of(options)
-            require_rights(user, scope, dry_run=options["dry_run"])
+            _require_rights(user, scope, dry_run=options["dry_run"])
             run = self._run(checks, scope, user, dry_run=options["dry_run"])
         except (UnknownKeyError, UnknownScopeError) as unknown:
             raise _refusal(str(unknown)) from None
@@ -143,7 +144,7 @@ class Command(ScriptableCommand):
             )
 
 
-def require_rights(user: User | None, scope: Scope, *, dry_run: bool) -> None:
+def _require_rights(user: User | None, scope: Scope, *, dry_run: bool) -> None:
     """Raises CommandError if the user of `--as` may not check, or repair, in the scope."""
     if user is None or user.is_superuser:
         return
@@ -155,9 +156,7 @@ def require_rights(user: User | None, scope: Scope, *, dry_run: bool) -> None:
         row = model._default_manager.for_user(user).filter(pk=pk).first()
         if row is None:
             raise _refusal(f"There is no {noun} {pk}.")
-        needed = CHECK if dry_run else LAUNCH
-        if not user.has_perm(needed, row):
-            raise _refusal(f"{user} lacks {needed} in {noun} {pk}.")
+        require_rights(user, CHECK if dry_run else LAUNCH, row=row)
 
 
 @contextmanager
@@ -179,7 +178,7 @@ def _repair(job: Job, **listeners: Callable[[Any], object]) -> IntegrityRun:
     """Run the repair in this process. Raises CommandError if it must wait, or was interrupted."""
     run = repair_here(job, **listeners)
     if must_wait(job):
-        raise _refusal(cancel_waiting(job))
+        raise _refusal(f"Nothing was repaired. {cancel_waiting(job)}")
     if job.status == JobState.REVOKED:
         raise JobCanceledError
     if run is None or run.finished_at is None:
