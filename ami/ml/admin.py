@@ -5,6 +5,7 @@ from django.contrib import admin
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.links import change_link, rows_link
+from ami.base.next_steps import IMPORT
 from ami.base.subqueries import cardinality
 from ami.main.models import Occurrence
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
@@ -52,6 +53,7 @@ class AlgorithmCategoryMapAdmin(LargeTableAdmin[AlgorithmCategoryMap]):
     form = AlgorithmCategoryMapForm
     annotations = {"classes_count": cardinality("labels")}
     deferred = ("data", "labels")
+    next_step = IMPORT
     list_display = ("id", "version", "description", "classes", "created_at")
     list_only = ("version", "description", "created_at")
     search_fields = ("version", "description")
@@ -65,6 +67,7 @@ class AlgorithmCategoryMapAdmin(LargeTableAdmin[AlgorithmCategoryMap]):
 
 @admin.register(Algorithm)
 class AlgorithmAdmin(LargeTableAdmin[Algorithm]):
+    next_step = IMPORT
     list_display = (
         "name",
         "version",

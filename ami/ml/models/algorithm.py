@@ -1,3 +1,4 @@
+from itertools import chain, count
 from operator import itemgetter
 from typing import Any
 
@@ -8,6 +9,8 @@ from django.utils.text import slugify
 from ami.base.models import BaseModel
 from ami.main.models import Taxon
 from ami.ml.models.labels import resolve_labels
+
+KEY_LENGTH = 200  # of a name in a key, which also has a version and a number
 
 
 class AlgorithmTaskType(models.TextChoices):
@@ -95,5 +98,13 @@ class Algorithm(BaseModel):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self.key:
-            self.key = f"{slugify(self.name)}-{self.version}"
+            self.key = self._free_key()
         super().save(*args, **kwargs)
+
+    def _free_key(self) -> str:
+        """Return a key that no algorithm has: names such as "Moth net" and "Moth-net" share one."""
+        stem = f"{slugify(self.name)[:KEY_LENGTH] or 'algorithm'}-{self.version}"
+        rows = Algorithm.objects.filter(key__startswith=stem)
+        taken = set(rows.values_list("key", flat=True))
+        further = (f"{stem}-{number}" for number in count(2))
+        return next(key for key in chain([stem], further) if key not in taken)

@@ -1,17 +1,19 @@
 """Apply a dry run, or a run that was reverted, as a new Job."""
 
+from functools import reduce
 from logging import getLogger
+from operator import xor
 
 from django.db.models import Model, QuerySet
 
 from ami.base.audit import Kind, record
 from ami.base.words import counted
+from ami.jobs import applying
 from ami.jobs.engine import basis
 from ami.jobs.engine.work import Planned
-from ami.jobs.journal.revert import is_undone
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError, ApplyRefusedError, ScopeChangedError
-from ami.jobs.states import JobFailedError, JobState, Outcome
+from ami.jobs.states import JobFailedError
 from ami.main.models import Classification, Detection, Identification
 from ami.ml.post_processing.service import (
     JOB_TYPE,
@@ -27,7 +29,7 @@ logger = getLogger(__name__)
 
 def can_apply(job: Job) -> bool:
     """Whether `job` is a dry run to apply, or a reverted run to apply again."""
-    return _refusal(job) is None and _standing(job) is None
+    return _refusal(job) is None and applying.standing(job) is None
 
 
 def apply(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
@@ -38,9 +40,8 @@ def apply(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
     """
     if reason := _refusal(job):
         raise ApplyRefusedError(reason)
-    # Count first: a Job that applies it at the same time is either seen below or has the same key.
-    key = f"again-{job.pk}-{job.applied_by.count()}"
-    if standing := _standing(job):
+    key = applying.launch_key(job)
+    if standing := applying.standing(job):
         raise AlreadyLaunchedError([standing.pk])
     try:
         task = task_of(job)
@@ -91,37 +92,17 @@ def _membership(job: Job, planned: list[Planned]) -> list[str]:
     rows_then, rows_now = sum(b.rows for b in then), sum(b.rows for b in planned)
     if rows_then != rows_now:
         return [f"The scope held {counted(rows_then, 'detection')}; it now holds {rows_now:,}."]
-    if _span(then) != _span(planned):
+    if _digest(then) != _digest(planned):
         return ["The scope holds other detections than before."]
     return []
 
 
-def _span(batches: list[Planned]) -> list[tuple[int, int]]:
-    """The first and last unit of the batches that are not loose, then of those that are."""
-    spans = []
-    for loose in (False, True):
-        keys = [batch.key for batch in batches if batch.key[0] == loose]
-        spans.append((min(k[1] for k in keys), max(k[2] for k in keys)) if keys else (0, 0))
-    return spans
+def _digest(batches: list[Planned]) -> int:
+    """The digest of the ids of all detections, however they are split into batches."""
+    return reduce(xor, (batch.key[-1] for batch in batches), 0)
 
 
 def _refusal(job: Job) -> str | None:
     if job.job_type_key != JOB_TYPE:
         return f"Job {job.pk} is not a run of a method; there is nothing to apply."
-    if job.pruned_at:
-        date = f"{job.pruned_at:%Y-%m-%d}"
-        return f"The journal of Job {job.pk} was deleted on {date}; run the Job again."
-    if job.dry_run and job.status != JobState.SUCCESS:
-        return f"Job {job.pk} has not succeeded; only a dry run that succeeded can be applied."
-    if job.outcome == Outcome.NOTHING:
-        return f"Job {job.pk} found nothing to do; there is nothing to apply."
-    if not job.dry_run and not is_undone(job):
-        return f"Job {job.pk} is not a dry run and was not reverted; there is nothing to apply."
-    return None
-
-
-def _standing(job: Job) -> Job | None:
-    """The Job that applies this one, if it runs or its changes stand."""
-    ended = (JobState.FAILURE, JobState.REVOKED)
-    newest = job.applied_by.exclude(status__in=ended).order_by("pk").last()
-    return newest if newest and not is_undone(newest) else None
+    return applying.refusal(job)

@@ -3,7 +3,7 @@
 import json
 import logging
 from abc import ABC
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from ami.main.determinations import update_determinations
 from ami.main.models import Detection
 from ami.ml.models import Algorithm, AlgorithmTaskType
 from ami.ml.post_processing.batches import OCCURRENCE, Batch, Unit, plan_batches
+from ami.ml.post_processing.changes import Change
 from ami.ml.post_processing.measures import Gauge, Measure
 from ami.ml.post_processing.scopes import Chosen, chosen_scope, written_options
 
@@ -34,11 +35,13 @@ class BasePostProcessingTask(PlannedWork):
     that overrides neither `process` nor `run` is abstract: it may leave all of these to its
     subclasses, and can be neither instantiated nor registered. `counters` lists the figures that
     are shown even if they are 0; `unit` is what no batch splits; `measure` is the quantity that the
-    preview draws. Raises pydantic's ValidationError for options that the schema refuses.
+    preview draws; `docs` is the address of its page of documentation, which may be relative to
+    `DOCS_URL`. Raises pydantic's ValidationError for options that the schema refuses.
     """
 
     config_schema: ClassVar[type[BaseModel]]
     description: ClassVar[str] = ""
+    docs: ClassVar[str] = ""
     unit: ClassVar[Unit] = OCCURRENCE
     batch_size: int = 20_000
     measure: ClassVar[Measure | None] = None
@@ -92,6 +95,11 @@ class BasePostProcessingTask(PlannedWork):
     def has_own_run(cls) -> bool:
         """Whether it overrides `run`, and so has its own transactions, no dry run and no parts."""
         return cls.run is not BasePostProcessingTask.run
+
+    @classmethod
+    def compares(cls) -> bool:
+        """Whether it overrides `compare`."""
+        return cls.compare is not BasePostProcessingTask.compare
 
     @classmethod
     def nothing_in(cls, detections: QuerySet[Detection]) -> str | None:
@@ -165,6 +173,15 @@ class BasePostProcessingTask(PlannedWork):
     def process(self, batch: Batch) -> None:
         """Process one batch. The number of queries must not grow with the size of the batch."""
         raise TypeError(f"{type(self).__name__} overrides run() and processes no batches.")
+
+    def compare(self, batch: Batch, configs: Sequence[Any]) -> Iterator[Change]:
+        """What `process` would change of the batch with each of these options.
+
+        The options differ from those of the task in decimal numbers only. A method that overrides
+        this reads the batch once, and writes nothing; for the others, a comparison of values runs
+        `process` with each of them.
+        """
+        raise TypeError(f"{type(self).__name__} does not compare options.")
 
     def measured(
         self,

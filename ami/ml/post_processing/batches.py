@@ -15,10 +15,10 @@ from ami.ml.post_processing.scopes import Chosen
 # rank, 1 + the number of rows before the unit, so they fall into the same batch.
 PLAN = """
 WITH placed AS (
-    SELECT unit, (rank() OVER (ORDER BY unit) - 1) / %s AS batch
-    FROM (SELECT COALESCE(unit_id, -id) AS unit FROM ({scope}) scope) units
+    SELECT id, unit, (rank() OVER (ORDER BY unit) - 1) / %s AS batch
+    FROM (SELECT id, COALESCE(unit_id, -id) AS unit FROM ({scope}) scope) units
 )
-SELECT count(*), unit < 0, min(abs(unit)), max(abs(unit))
+SELECT count(*), unit < 0, min(abs(unit)), max(abs(unit)), bit_xor(hashint8extended(id, 0))
 FROM placed GROUP BY unit < 0, batch ORDER BY unit < 0, batch
 """
 
@@ -39,7 +39,8 @@ class Batch:
     """The detections that are processed in one transaction.
 
     These are all detections of the chosen rows in the units `first` to `last`. If `loose`, they are
-    the detections `first` to `last` that have no unit.
+    the detections `first` to `last` that have no unit. `digest` is that of their ids when they were
+    planned; combined by XOR, those of several batches tell whether a scope is the same as before.
     """
 
     chosen: Chosen
@@ -47,6 +48,7 @@ class Batch:
     loose: bool
     first: int
     last: int
+    digest: int = 0
 
     @property
     def detections(self) -> QuerySet[Detection]:
@@ -81,9 +83,9 @@ def plan_batches(
 ) -> list[Planned]:
     """Split `scope` into batches of about `size` detections, in one query.
 
-    The key of a batch holds `loose`, `first` and `last`, as in Batch. A batch ends with the unit
-    that fills it, so it may be larger than `size` by part of that unit. The first and the last
-    batch of the detections without a unit may be smaller.
+    The key of a batch holds `loose`, `first`, `last` and `digest`, as in Batch. A batch ends with
+    the unit that fills it, so it may be larger than `size` by part of that unit. The first and the
+    last batch of the detections without a unit may be smaller.
     """
     units = scope.order_by().annotate(unit_id=F(unit.column)).values("id", "unit_id")
     rows, params = units.query.sql_with_params()

@@ -7,14 +7,14 @@ checks the vectors, demotes the sources and writes the results, some rows at a t
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import ArrayLike, NDArray
 
-from ami.base.vectors import Vector, read_vectors, write_rows
+from ami.base.vectors import Vector, fill_matrix, write_rows
 from ami.jobs.models import Job
 from ami.main.models import Classification
 from ami.main.querysets.classification import ClassificationQuerySet
@@ -22,14 +22,26 @@ from ami.ml.models import Algorithm, AlgorithmCategoryMap
 from ami.ml.post_processing.labels import LabelTaxa, read_label_taxa
 
 Matrix = NDArray[np.float64]
+R = TypeVar("R", bound="HasVectors")
 
 LARGEST_BATCH = 1_000
 BATCH = 2_000_000  # numbers of a vector column in a batch, which takes about 1 s
 NUMBERS_AT_ONCE = 1_000_000  # numbers of a vector column in memory at once, 8 bytes each
 NAMED = 1_000
+LARGEST_SUM = 1.001  # of the scores of one classification, which may be in single precision
 # The names under which a page lists what a run consulted.
 LABELS = "Labels and their taxa"
 OF_ALGORITHMS = "Category maps of the algorithms"
+
+
+class HasVectors(Protocol):
+    """A classification with vectors, and the category map that they belong to."""
+
+    @property
+    def pk(self) -> int: ...
+
+    @property
+    def category_map_id(self) -> int | None: ...
 
 
 class Source(NamedTuple):
@@ -46,7 +58,8 @@ class Derived(NamedTuple):
     """The results of a rule: one classification for each of these sources.
 
     `scores` holds one row per source, in the order of the category map; None if they are not
-    stored. If `keeps_logits`, the results have the logits of their sources.
+    stored. If `keeps_logits`, the results have the logits of their sources. The `restored` sources
+    are current again, instead of the former results for them.
     """
 
     sources: Sequence[Source]
@@ -55,6 +68,7 @@ class Derived(NamedTuple):
     metadata: Sequence[dict[str, Any]]
     scores: Sequence[Vector] | None = None
     keeps_logits: bool = False
+    restored: Sequence[Source] = ()
 
 
 # Takes the sources of one category map and a matrix of one row per source, one column per label.
@@ -124,9 +138,9 @@ def consult_maps(rows: ClassificationQuerySet, *, of: Collection[int] = ()) -> d
     }
 
 
-def rows_a_batch(classes: int) -> int:
+def rows_a_batch(classes: int, *, at_most: int = LARGEST_BATCH) -> int:
     """The number of rows per batch: the more classes a row has, the fewer rows."""
-    return max(1, min(LARGEST_BATCH, BATCH // max(1, classes)))
+    return max(1, min(at_most, BATCH * at_most // LARGEST_BATCH // max(1, classes)))
 
 
 def read_sources(rows: ClassificationQuerySet, maps: CategoryMaps) -> list[Source]:
@@ -162,15 +176,19 @@ def derive(
     null, NaN or infinity, are skipped, and counted by reason.
     """
     touched: set[int] = set()
-    for labels, rows in _by_category_map(sources, maps=maps, tally=tally):
-        for some in _split(rows, width=len(labels.labels)):
-            sound, matrix = _read_matrix(some, vectors, width=len(labels.labels), tally=tally)
+    for labels, rows in by_category_map(sources, maps=maps, tally=tally):
+        for some in split(rows, width=len(labels.labels)):
+            sound, matrix = read_matrix(some, vectors, width=len(labels.labels), tally=tally)
             derived = rule(labels, sound, matrix)
-            if not derived.sources:
+            changed = [*derived.sources, *derived.restored]
+            if not changed:
                 continue
-            _demote(derived, author=author)
-            _write(derived, author=author, job=job)
-            touched.update(row.occurrence_id for row in derived.sources if row.occurrence_id)
+            _demote(changed, author=author)
+            if derived.restored:
+                _restore(derived.restored)
+            if derived.sources:
+                write(derived, author=author, job=job)
+            touched.update(row.occurrence_id for row in changed if row.occurrence_id)
     return touched
 
 
@@ -183,10 +201,25 @@ def softmax(logits: Matrix) -> Matrix:
     return shares
 
 
-def _by_category_map(
-    sources: Iterable[Source], *, maps: CategoryMaps, tally: Tally
-) -> Iterator[tuple[LabelTaxa, list[Source]]]:
-    def number(row: Source) -> int:
+def probabilities(rows: Sequence[R], scores: Matrix, *, tally: Tally) -> tuple[list[R], Matrix]:
+    """The rows whose `scores` are probabilities, with these; the others are skipped and counted."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mass = scores.sum(axis=1)
+    sound: NDArray[np.bool_] = (scores >= 0).all(axis=1) & (mass <= LARGEST_SUM)
+    if sound.all():
+        return list(rows), scores
+    odd = [row.pk for row, is_sound in zip(rows, sound, strict=True) if not is_sound]
+    tally.skip("scores are not probabilities", rows=len(odd), ids=odd)
+    kept = [row for row, is_sound in zip(rows, sound, strict=True) if is_sound]
+    return kept, scores[sound]
+
+
+def by_category_map(
+    sources: Iterable[R], *, maps: CategoryMaps, tally: Tally
+) -> Iterator[tuple[LabelTaxa, list[R]]]:
+    """The rows of each category map in their order; those without labels are skipped."""
+
+    def number(row: R) -> int:
         return row.category_map_id or 0
 
     for pk, group in groupby(sorted(sources, key=number), key=number):
@@ -205,61 +238,70 @@ def _by_category_map(
         tally.skip(reason, rows=len(rows), ids=[row.pk for row in rows])
 
 
-def _split(rows: Sequence[Source], *, width: int) -> Iterator[Sequence[Source]]:
+def split(rows: Sequence[R], *, width: int) -> Iterator[Sequence[R]]:
+    """The rows, as many at a time as have their vectors in memory at once."""
     size = max(1, NUMBERS_AT_ONCE // width)
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 
 
-def _read_matrix(
-    rows: Sequence[Source], column: str, *, width: int, tally: Tally
-) -> tuple[list[Source], Matrix]:
-    """The rows with sound vectors, and these vectors as a matrix."""
-    wanted = Classification.objects.filter(pk__any_of={row.pk for row in rows})
-    found = read_vectors(wanted.values_list("pk", column))
-    pairs = [(row, vector) for row in rows if (vector := found.get(row.pk)) is not None]
-    fitting = [(row, vector) for row, vector in pairs if len(vector) == width]
-    matrix = np.array([vector for _, vector in fitting]).reshape(-1, width)
-    finite = np.isfinite(matrix).all(axis=1)
-    odd = [row.pk for row, vector in pairs if len(vector) != width]
-    broken = [row.pk for (row, _), sound in zip(fitting, finite, strict=True) if not sound]
-    for reason, ids in {
-        f"{column} of another length than the category map": odd,
-        f"{column} are not finite numbers": broken,
+def read_matrix(
+    rows: Sequence[R], column: str, *, width: int, tally: Tally
+) -> tuple[list[R], Matrix]:
+    """The rows with sound vectors, and these vectors as a matrix; the others are skipped."""
+    places = {row.pk: place for place, row in enumerate(rows)}
+    wanted = Classification.objects.filter(pk__any_of=places.keys())
+    matrix = np.empty((len(rows), width))
+    lengths = fill_matrix(matrix, wanted.values_list("pk", column), places)
+    fits = lengths == width
+    sound = fits & np.isfinite(matrix).all(axis=1)
+    for reason, unusable in {
+        f"{column} of another length than the category map": ~fits & (lengths >= 0),
+        f"{column} are not finite numbers": fits & ~sound,
     }.items():
-        if ids:
+        if unusable.any():
+            ids = [rows[place].pk for place in np.flatnonzero(unusable).tolist()]
             tally.skip(reason, rows=len(ids), ids=ids)
-    sound = [row for (row, _), sound in zip(fitting, finite, strict=True) if sound]
-    return sound, matrix if finite.all() else matrix[finite]
+    if sound.all():
+        return list(rows), matrix
+    return [rows[place] for place in np.flatnonzero(sound).tolist()], matrix[sound]
 
 
-def _demote(derived: Derived, *, author: Algorithm) -> None:
+def _demote(sources: Iterable[Source], *, author: Algorithm) -> None:
     """Demote the sources, and earlier results of `author` for them."""
-    ids = {row.pk for row in derived.sources}
+    ids = {row.pk for row in sources}
     superseded = Q(pk__any_of=ids) | Q(applied_to__any_of=ids, algorithm=author)
     Classification.objects.filter(superseded, terminal=True).update(
         terminal=False, updated_at=timezone.now()
     )
 
 
-def _write(derived: Derived, *, author: Algorithm, job: Job | None) -> None:
+def _restore(sources: Iterable[Source]) -> None:
+    ids = {row.pk for row in sources}
+    Classification.objects.filter(pk__any_of=ids).update(terminal=True, updated_at=timezone.now())
+
+
+def write(derived: Derived, *, author: Algorithm, job: Job | None) -> None:
+    """Write the results as terminal classifications by `author`; nothing is demoted."""
     now = timezone.now()
     rows = derived.sources
+    constants = {
+        "created_at": now,
+        "updated_at": now,
+        "timestamp": now,
+        "terminal": True,
+        "algorithm_id": author.pk,
+        "job_id": job.pk if job else None,
+    }
     columns: dict[str, Collection[Any]] = {
-        "created_at": [now] * len(rows),
-        "updated_at": [now] * len(rows),
-        "timestamp": [now] * len(rows),
         "detection_id": [row.detection_id for row in rows],
         "taxon_id": derived.taxon_ids,
         "score": derived.score,
-        "terminal": [True] * len(rows),
-        "algorithm_id": [author.pk] * len(rows),
         "applied_to_id": [row.pk for row in rows],
-        "job_id": [job.pk if job else None] * len(rows),
         "metadata": derived.metadata,
     }
     if derived.scores is not None:
         columns["scores"] = derived.scores
         columns["category_map_id"] = [row.category_map_id for row in rows]
     copied = {"logits": "applied_to_id"} if derived.keeps_logits else {}
-    write_rows(Classification, columns, copied=copied)
+    write_rows(Classification, columns, constants=constants, copied=copied)

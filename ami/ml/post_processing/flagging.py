@@ -16,15 +16,16 @@ from ami.ml.post_processing.scopes import existing_row
 TAXON = f"Taxon “{NOT_IDENTIFIABLE}”"
 
 # Demote the current classifications, and record the best of them as the one that the flag is
-# applied to. A detection that already has this flag is left alone.
+# applied to. A detection that already has this flag is left alone. `standing` is read by detection;
+# in a join, PostgreSQL might read every flag that the method ever wrote, for each batch.
 FLAG = """
-WITH flagged AS MATERIALIZED (
-    SELECT id, occurrence_id FROM main_detection d
-    WHERE id = ANY(%(detections)s::bigint[]) AND NOT EXISTS (
-        SELECT FROM main_classification c
-        WHERE c.detection_id = d.id AND c.terminal
-          AND c.algorithm_id = %(author)s AND c.taxon_id = %(taxon)s
-    )
+WITH standing AS MATERIALIZED (
+    SELECT detection_id, algorithm_id = %(author)s AND taxon_id = %(taxon)s AS is_flag
+    FROM main_classification WHERE detection_id = ANY(%(detections)s::bigint[]) AND terminal
+), flagged AS MATERIALIZED (
+    SELECT id, occurrence_id FROM main_detection
+    WHERE id = ANY(%(detections)s::bigint[])
+      AND id NOT IN (SELECT detection_id FROM standing WHERE is_flag)
 ), former AS (
     UPDATE main_classification SET terminal = false, updated_at = now()
     WHERE detection_id IN (SELECT id FROM flagged) AND terminal

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -13,13 +13,13 @@ from django.db.models import Count, F, Max, Min
 
 from ami.base.intervals import Interval, extrapolated
 from ami.jobs.engine import basis
-from ami.jobs.journal.transitions import transitions_of
+from ami.jobs.journal.transitions import transitions_in
 from ami.jobs.journal.triggers import journaled
 from ami.jobs.models import Job
 from ami.main.models import Classification, Detection
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, PickedBatch
-from ami.ml.post_processing.measures import Gauge, Points, Threshold
+from ami.ml.post_processing.measures import Gauge, Measure, Points, Threshold
 from ami.ml.post_processing.scopes import Chosen
 
 SECONDS = 1.2  # for the batches; reading the scope and the results takes the rest of 2 s
@@ -215,7 +215,7 @@ def _batches(
     ids = sorted(unit[0] for unit in units)
     for loose, group in groupby(ids, key=lambda pk: pk < 0):
         own = frozenset(abs(pk) for pk in group)
-        yield PickedBatch(chosen, task.unit, loose, min(own), max(own), own)
+        yield PickedBatch(chosen, task.unit, loose, min(own), max(own), ids=own)
 
 
 def _series(task: BasePostProcessingTask) -> list[Series]:
@@ -226,19 +226,31 @@ def _series(task: BasePostProcessingTask) -> list[Series]:
         for name, threshold in task.measure.thresholds(task.config).items()
         if len((points := task.gauge.points(name)).values)
     ]
-    half = CROPS // 2 // max(1, len(found))
-    return [Series(*one, border=border_of(task, *one[1:], half=half)) for one in found]
+    cuts = [_cut(task.measure, threshold, points) for _, threshold, points in found]
+    below = shares(cuts, CROPS // 2)
+    above = shares(
+        [len(one[2].values) - cut for one, cut in zip(found, cuts, strict=True)], CROPS // 2
+    )
+    return [
+        Series(*one, border=list(range(cut - low, cut + high)))
+        for one, cut, low, high in zip(found, cuts, below, above, strict=True)
+    ]
 
 
-def border_of(
-    task: BasePostProcessingTask, threshold: Threshold, points: Points, *, half: int
-) -> list[int]:
-    """The places of the values next to the threshold: at most `half` on each side, ascending."""
-    assert task.measure
+def _cut(measure: Measure, threshold: Threshold, points: Points) -> int:
+    """How many of the values are below the threshold."""
     # Values at the threshold belong to the lower side if "<=" holds for them, or ">" does not.
-    side: Any = "right" if task.measure.when in {"<=", ">"} else "left"
-    cut = int(np.searchsorted(points.values, threshold.value, side=side))
-    return list(range(max(0, cut - half), min(cut + half, len(points.values))))
+    side: Any = "right" if measure.when in {"<=", ">"} else "left"
+    return int(np.searchsorted(points.values, threshold.value, side=side))
+
+
+def shares(numbers: Sequence[int], total: int) -> list[int]:
+    """Divide `total` places among series as evenly as their numbers of values allow."""
+    given = [0] * len(numbers)
+    for _ in range(min(total, sum(numbers))):
+        free = [at for at, number in enumerate(numbers) if given[at] < number]
+        given[min(free, key=given.__getitem__)] += 1
+    return given
 
 
 def _detections(series: Series) -> Iterator[int]:
@@ -252,7 +264,7 @@ def transitions(job_id: int) -> list[Transition]:
     """The most frequent changes of a determination by a Job."""
     return [
         Transition(one.name_before, one.name_after, one.occurrences)
-        for one in transitions_of(job_id, most=TRANSITIONS)
+        for one in transitions_in(job_id, most=TRANSITIONS)
     ]
 
 

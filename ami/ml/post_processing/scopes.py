@@ -12,6 +12,7 @@ from pydantic.fields import ModelField
 from ami.base.access import visible_rows_of
 from ami.base.ids import RowId
 from ami.base.subqueries import Probe
+from ami.base.words import in_words
 from ami.jobs.states import JobFailedError
 from ami.main.models import (
     Detection,
@@ -134,6 +135,24 @@ SCOPES = (
 SCOPE_FIELDS = frozenset(filter(None, (f for s in SCOPES for f in (s.field, s.several))))
 
 
+def stored_scope(params: Any) -> tuple[Scope, list[int]] | None:
+    """The scope and the ids of the rows that the stored parameters of a Job name.
+
+    None if they name none, as those of other Jobs than runs of methods, or are malformed.
+    """
+    config = params.get("config") if isinstance(params, dict) else None
+    if not isinstance(config, dict):
+        return None
+    for scope in SCOPES:
+        for name in filter(None, (scope.field, scope.several)):
+            value = config.get(name)
+            listed = value if isinstance(value, list) else [value]
+            ids = [pk for pk in listed if isinstance(pk, int)]
+            if ids and ids == listed:
+                return scope, ids
+    return None
+
+
 class TaxaListId(RowId):
     """The id of a taxa list, which must exist when a run is launched."""
 
@@ -215,11 +234,7 @@ def written_value(option: ModelField, value: Any) -> str:
     """The value of an option as people write it."""
     if (model := model_of(option)) is not None and isinstance(value, int):
         return str(model._default_manager.filter(pk=value).first() or f"deleted ({value})")
-    if isinstance(value, dict):
-        return ", ".join(f"{str(key).capitalize()} {one}" for key, one in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return str(value) if isinstance(value, float) else in_words(value)
 
 
 def model_of(option: ModelField) -> Any:

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError
 
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.models import Job
-from ami.jobs.service import AlreadyLaunchedError, create_jobs
+from ami.jobs.service import create_jobs
 from ami.jobs.states import JobFailedError
 from ami.main.access import RUN
 from ami.main.models import Project
@@ -72,13 +71,7 @@ def launch(
         )
         for number, (row, config) in enumerate(zip(rows, configs, strict=True))
     ]
-    try:
-        return create_jobs(jobs)
-    except IntegrityError:
-        former = Job.objects.filter(launch_key__in=[job.launch_key for job in jobs])
-        if not former:
-            raise
-        raise AlreadyLaunchedError(list(former.values_list("pk", flat=True))) from None
+    return create_jobs(jobs)
 
 
 def require_right(

@@ -1,14 +1,18 @@
 """Small size filter: mark detections too small to identify as "Not identifiable"."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from django.db import connection
 from pydantic import Field
 
 from ami.base.ids import RowId
+from ami.main.models import Classification
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
-from ami.ml.post_processing.boxes import BOX_FAULTS
+from ami.ml.post_processing.boxes import sized
+from ami.ml.post_processing.changes import Change
 from ami.ml.post_processing.flagging import (
     consult_not_identifiable,
     flag_detections,
@@ -18,27 +22,6 @@ from ami.ml.post_processing.measures import Measure, Threshold
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import ScopedConfig
 
-# Reasons to skip come first, so that only sound boxes are measured. With OFFSET 0, the corners, the
-# faults and the areas are computed once per row and not at each use. The sides are at least 1e-100
-# because PostgreSQL raises an error if a product underflows.
-SIZED = """
-WITH box AS (
-    SELECT d.id, d.bbox, s.width::float8 AS width, s.height::float8 AS height,
-           LEAST(GREATEST(d.bbox[1], 0), COALESCE(s.width, 0)) AS x1,
-           LEAST(GREATEST(d.bbox[2], 0), COALESCE(s.height, 0)) AS y1,
-           LEAST(GREATEST(d.bbox[3], 0), COALESCE(s.width, 0)) AS x2,
-           LEAST(GREATEST(d.bbox[4], 0), COALESCE(s.height, 0)) AS y2
-    FROM ({detections}) d JOIN main_sourceimage s ON s.id = d.source_image_id
-    OFFSET 0
-), checked AS (
-    SELECT *, CASE {faults} END AS fault FROM box OFFSET 0
-), sized AS (
-    SELECT id, fault, CASE WHEN fault IS NULL THEN
-        GREATEST(x2 - x1, 1e-100) * GREATEST(y2 - y1, 1e-100) / (width * height) END AS area
-    FROM checked
-    OFFSET 0
-)
-"""
 VERDICTS = """, judged AS (
     SELECT id, COALESCE(fault, CASE WHEN area >= %s THEN 'large' ELSE 'small' END) AS verdict
     FROM sized
@@ -74,6 +57,7 @@ class SmallSizeFilterTask(BasePostProcessingTask):
     key = "small_size_filter"
     name = "Small size filter"
     description = "Marks detections too small to identify as “Not identifiable”."
+    docs = "reference/methods/small_size_filter.html"
     config_schema = SmallSizeFilterConfig
     measure = Measure(
         label="Share of the frame that the box covers",
@@ -111,12 +95,36 @@ class SmallSizeFilterTask(BasePostProcessingTask):
                 self.count(detections_skipped=verdict.rows)
                 self.skip(verdict.name, rows=verdict.rows, ids=sorted(verdict.ids))
 
+    def compare(self, batch: Batch, configs: Sequence[Any]) -> Iterator[Change]:
+        sizes = self._read(batch, AREAS)
+        ids = np.array([pk for pk, _ in sizes], dtype=np.int64)
+        areas = np.array([area for _, area in sizes])
+        columns = ("pk", "detection_id", "algorithm_id", "taxon_id")
+        current = Classification.objects.filter(detection__in=batch.detections, terminal=True)
+        rows = np.array(
+            [[value or 0 for value in row] for row in current.values_list(*columns)], dtype=np.int64
+        )
+        pks, of, authors, taxa = rows.reshape(-1, 4).T
+        flagged = of[(authors == self.algorithm.pk) & (taxa == self.taxon.pk)]
+        areas[np.isin(ids, flagged)] = np.inf  # left alone
+        area_of = dict(zip(ids.tolist(), areas.tolist(), strict=True))
+        superseded_below = np.array([area_of.get(pk, np.inf) for pk in of.tolist()])
+        none = np.empty(0, dtype=np.int64)
+        for config in configs:
+            small = ids[areas < config.size_threshold]
+            yield Change(
+                superseded=pks[superseded_below < config.size_threshold],
+                restored=none,
+                detections=small,
+                taxa=np.full(len(small), self.taxon.pk),
+                scores=np.ones(len(small)),
+            )
+
     def _read(self, batch: Batch, ending: str, *values: float) -> list[Any]:
         """What the query that ends so reads of the batch."""
         detections, params = batch.detections.values(
             "id", "source_image_id", "bbox"
         ).query.sql_with_params()
-        sized = SIZED.format(detections=detections, faults=BOX_FAULTS)
         with connection.cursor() as cursor:
-            cursor.execute(sized + ending, [*params, *values])
+            cursor.execute(sized(detections) + ending, [*params, *values])
             return list(cursor.fetchall())

@@ -1,7 +1,8 @@
 """The admin action of a method: a page of options for the selected rows, then the launch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from django.contrib import admin, messages
@@ -13,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 
 from ami.base.links import change_link
+from ami.base.registry import Registry
 from ami.base.words import counted
 from ami.jobs.admin.again import record_run_again
 from ami.jobs.models import Job
@@ -29,7 +31,7 @@ from ami.ml.post_processing.admin.builds import (
     default_project_resolver,
     launch_key_of,
 )
-from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm
+from ami.ml.post_processing.admin.forms import FILL, BasePostProcessingActionForm
 from ami.ml.post_processing.admin.preview import preview_page
 from ami.ml.post_processing.admin.selection import Selection, SelectionError
 from ami.ml.post_processing.base import BasePostProcessingTask
@@ -46,6 +48,20 @@ __all__ = [
 CONFIRM = "confirm"
 COUNTS = "_counts"
 PREVIEW = "_preview"
+
+
+class Step(NamedTuple):
+    """A further button of the page of options, by a higher layer, and the page that it opens.
+
+    `page` gets the action, its admin, the request, the selection and the selected rows.
+    """
+
+    label: str
+    page: Callable[..., HttpResponse]
+
+
+# By the names of the buttons. They write nothing, and are offered where a dry run is.
+STEPS: Registry[Step] = Registry("step of an action")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +107,10 @@ class PostProcessingAction:
         submitted = LAUNCH_KEY in request.POST or bool(request.POST.get(CONFIRM))
         if PREVIEW in request.POST:
             return self._previewed(model_admin, request, selection, queryset)
-        confirmed = submitted and COUNTS not in request.POST
-        if not confirmed:
-            options = self.form_class.typed(request.POST) if submitted else None
+        if step := next((STEPS[key] for key in STEPS if key in request.POST), None):
+            return step.page(self, model_admin, request, selection, queryset)
+        if not submitted or COUNTS in request.POST or FILL in request.POST:
+            options = self.form_class.filled(request.POST, request.user) if submitted else None
             return self._unconfirmed(model_admin, request, selection, queryset, options)
         form = self.form_class(request.POST, scope_queryset=queryset)
         if selection.vanished:
@@ -106,7 +123,7 @@ class PostProcessingAction:
             rows = f"{len(selection.ids):,} {selection.noun}"
             if self._launch(model_admin, request, queryset, form, rows=rows):
                 return None
-        return self._page(model_admin, request, selection, form)
+        return self.page(model_admin, request, selection, form)
 
     def filled_in(
         self,
@@ -143,7 +160,7 @@ class PostProcessingAction:
                 form.add_config_errors(
                     [(name if name in form.fields else None, text) for name, text in invalid.errors]
                 )
-        return self._page(model_admin, request, selection, form, preview=found)
+        return self.page(model_admin, request, selection, form, preview=found)
 
     def _unconfirmed(
         self,
@@ -156,7 +173,7 @@ class PostProcessingAction:
         """The page of options. If the selection is large, it asks for its counts afterwards."""
         has_counts = COUNTS in request.POST or selection.few is not None
         form = self.form_class(initial=options, scope_queryset=queryset if has_counts else None)
-        return self._page(model_admin, request, selection, form, has_counts=has_counts)
+        return self.page(model_admin, request, selection, form, has_counts=has_counts)
 
     def _launch(
         self,
@@ -198,7 +215,7 @@ class PostProcessingAction:
         model_admin.message_user(request, message, level)
         return True
 
-    def _page(
+    def page(
         self,
         model_admin: admin.ModelAdmin[Any],
         request: HttpRequest,
@@ -233,6 +250,7 @@ class PostProcessingAction:
                 "has_counts": has_counts,
                 "preview": preview,
                 "preview_name": PREVIEW,
+                "steps": [(key, STEPS[key].label) for key in STEPS],
                 "counts_name": COUNTS,
                 "nothing_to_do": has_counts
                 and (selection.nothing_for(self.task_cls) or form.lacking),

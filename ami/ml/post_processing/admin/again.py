@@ -68,7 +68,7 @@ class MethodOffers(JobOffers):
         }
         return page
 
-    def can_apply(self, job: Job) -> bool:
+    def can_apply(self, job: Job, user: Any) -> bool:
         return can_apply(job)
 
     def apply(self, job: Job, *, user: User | None, confirmed: bool) -> Job:

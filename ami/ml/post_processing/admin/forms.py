@@ -21,6 +21,7 @@ from ami.base.registry import Registry
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import label_of, options_of
 
+FILL = "_fill"
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 NUMBERS: Mapping[type, type[forms.Field]] = {int: forms.IntegerField, float: forms.FloatField}
 
@@ -83,6 +84,7 @@ class BasePostProcessingActionForm(forms.Form):
     """
 
     config_schema: ClassVar[type[BaseModel] | None] = None
+    has_fillings = False  # whether it has a button that fills something in
 
     def __init__(
         self, *args: Any, scope_queryset: QuerySet[Model] | None = None, **kwargs: Any
@@ -100,6 +102,14 @@ class BasePostProcessingActionForm(forms.Form):
             name: field.widget.value_from_datadict(data, {}, name)
             for name, field in cls().fields.items()
         }
+
+    @classmethod
+    def filled(cls, data: QueryDict, user: Any) -> dict[str, Any]:
+        """What was typed, with what a button of the form fills in; the `initial` of another form.
+
+        A button named `FILL` fills something in.
+        """
+        return cls.typed(data)
 
     def offer(self, name: str, rows: Sequence[tuple[int, str]], *, otherwise: str) -> None:
         """Turn the generated field into a choice among `rows`, pairs of an id and a label.

@@ -1,7 +1,9 @@
 """The page of all methods: what each does, where it can be started, and its last runs."""
 
 from typing import Any, NamedTuple
+from urllib.parse import urljoin, urlsplit
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -31,11 +33,15 @@ class Run(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A method as the page lists it; `may_run` says whether the person may run it anywhere."""
+    """A method as the page lists it; `may_run` says whether the person may run it anywhere.
+
+    `docs` is the address of its documentation, empty if it is unknown.
+    """
 
     key: str
     name: str
     description: str
+    docs: str
     options: list[Option]
     lists: list[tuple[str, str]]
     runs: list[Run]
@@ -58,6 +64,7 @@ def _method(task_cls: type[BasePostProcessingTask], user: Any) -> Method:
         task_cls.key,
         task_cls.name,
         task_cls.description,
+        _docs(task_cls),
         [
             Option(label_of(one), f"{one.field_info.description or ''} {bounds_of(one)}".strip())
             for one in options_of(task_cls.config_schema)
@@ -72,3 +79,10 @@ def _method(task_cls: type[BasePostProcessingTask], user: Any) -> Method:
         ],
         user.has_perm(run_permission(task_cls)),
     )
+
+
+def _docs(task_cls: type[BasePostProcessingTask]) -> str:
+    if not task_cls.docs:
+        return ""
+    address = urljoin(getattr(settings, "DOCS_URL", ""), task_cls.docs)
+    return address if urlsplit(address).scheme in {"http", "https"} else ""

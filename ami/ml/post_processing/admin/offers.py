@@ -43,8 +43,8 @@ class Offer:
     def of(cls, selection: QuerySet[Any], condition: Q, *, with_masked: bool = False) -> "Offer":
         """With `with_masked`, also offer the classifiers whose classifications were masked."""
         scope = next(scope for scope in SCOPES if scope.model is selection.model)
-        ids = list(selection.order_by().values_list("pk", flat=True))
-        detections = scope.detections(ids).values("pk")
+        projects = dict(selection.order_by().values_list("pk", "project_id"))
+        detections = scope.detections(list(projects)).values("pk")
         with through_indexes():
             is_part = detections[: LIMIT + 1].count() > LIMIT
             grouped = _grouped(condition, detections[:LIMIT])
@@ -54,8 +54,7 @@ class Offer:
             counts[algorithm, taxon] += number
             if with_masked and source_key and key.startswith(source_key + MASKED_BY):
                 masked[source] += number
-        projects = selection.order_by().values_list("project_id", flat=True).distinct()
-        return cls(counts, masked, is_part, frozenset(filter(None, projects)))
+        return cls(counts, masked, is_part, frozenset(filter(None, projects.values())))
 
     @cached_property
     def algorithms(self) -> list[Algorithm]:

@@ -20,6 +20,7 @@ from ami.ml.post_processing.scopes import (
     label_of,
     model_of,
     options_of,
+    stored_scope,
     written_value,
 )
 from ami.ml.post_processing.service import JOB_TYPE
@@ -101,17 +102,7 @@ def _names(scope: Scope) -> list[str]:
 def _chosen(job: Job) -> tuple[Scope, list[int]] | None:
     """The scope and the ids of its rows; None if the parameters are malformed."""
     params = job.params if isinstance(job.params, dict) else {}
-    config = params.get("config")
-    if not (isinstance(config, dict) and isinstance(params.get("task"), str)):
-        return None
-    for scope in SCOPES:
-        for name in _names(scope):
-            value = config.get(name)
-            listed = value if isinstance(value, list) else [value]
-            ids = [pk for pk in listed if isinstance(pk, int)]
-            if ids and ids == listed:
-                return scope, ids
-    return None
+    return stored_scope(params) if isinstance(params.get("task"), str) else None
 
 
 def _links(model: type[Model], ids: list[int], rows: dict[int, Any], *, with_noun: bool) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
 from ami.base.ids import parse_ids
@@ -97,29 +97,30 @@ class Selection:
         with through_indexes():
             if self.scope.entries(self.ids)[: CAPTURES_AT_ONCE + 1].count() > CAPTURES_AT_ONCE:
                 return None
-            detections = self.scope.detections(self.ids)[: DETECTIONS_AT_ONCE + 1].count()
-            if detections > DETECTIONS_AT_ONCE:
+            found = self._detections(self.scope.detections(self.ids)[: DETECTIONS_AT_ONCE + 1])
+            if found["detections"] > DETECTIONS_AT_ONCE:
                 return None
-            return self._count(detections)
+            return Counts(self.scope.captures(self.ids).count(), **found)
 
     @cached_property
     def counts(self) -> Counts:
         """The rows in scope, however long it takes to count them."""
         if self.few or self.scope is None:
             return self.few or Counts()
-        return self._count(self.scope.detections(self.ids).count())
+        found = self._detections(self.scope.detections(self.ids))
+        return Counts(self.scope.captures(self.ids).count(), **found)
 
-    def _count(self, detections: int) -> Counts:
-        assert self.scope is not None
-        shown = self.scope.detections(self.ids).exclude(occurrence=None)
+    def _detections(self, rows: QuerySet[Any]) -> dict[str, int]:
+        """The numbers of these detections and of their occurrences, in one query."""
         said = Identification.objects.filter(
             occurrence=OuterRef("occurrence_id"), withdrawn=False, taxon__isnull=False
         )
-        found = shown.aggregate(
+        counts: dict[str, int] = rows.annotate(is_identified=Exists(said)).aggregate(
+            detections=Count("pk"),
             occurrences=Count("occurrence_id", distinct=True),
-            identified=Count("occurrence_id", distinct=True, filter=Exists(said)),
+            identified=Count("occurrence_id", distinct=True, filter=Q(is_identified=True)),
         )
-        return Counts(self.scope.captures(self.ids).count(), detections, **found)
+        return counts
 
     def last_runs(self, task_cls: type[BasePostProcessingTask], user: Any) -> list[dict[str, Any]]:
         """The latest runs of the method on one of these rows, with their options."""

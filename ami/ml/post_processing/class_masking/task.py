@@ -1,6 +1,6 @@
 """Class masking: recompute classifications with only the classes that a taxa list holds."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask, get_author
 from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.changes import Change
 from ami.ml.post_processing.class_masking.masking import (
     LIKELY_OFF_LIST,
     MASKED_BY,
@@ -104,6 +105,14 @@ class ClassMaskingConfig(ScopedConfig):
     only_when_taxon_changes: bool = Field(
         False, description="Leave classifications alone if their taxon stays the same."
     )
+    removed_mass_limit: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        title="Limit of removed probability",
+        description="Leave classifications alone if the list removes more than this share of their "
+        "probability, because it probably lacks their taxon. Empty: no limit.",
+    )
 
 
 @register
@@ -111,12 +120,15 @@ class ClassMaskingTask(BasePostProcessingTask):
     key = "class_masking"
     name = "Class masking"
     description = "Renames classifications to the most likely taxon that a taxa list holds."
+    docs = "reference/methods/class_masking.html"
     config_schema = ClassMaskingConfig
     measure = Measure(
         label="Probability that masking removes",
         when=">",
         effect="likely off the list",
-        thresholds=lambda config: {"": Threshold(LIKELY_OFF_LIST)},
+        thresholds=lambda config: {
+            "": Threshold(config.removed_mass_limit or LIKELY_OFF_LIST, "removed_mass_limit")
+        },
     )
     counters = (
         "classifications_checked",
@@ -150,7 +162,8 @@ class ClassMaskingTask(BasePostProcessingTask):
         author = Algorithm.objects.filter(key=self.basis[AUTHOR]["key"]).first()
         sources = standing(rows, source_id=self.config.algorithm_id, author=author)
         results = {kept_classes(labels, self.listed).key for labels in self.maps.values()}
-        if sources.filter(~has_result(author, kept_labels=results)).exists():
+        limit = self.config.removed_mass_limit
+        if sources.filter(~has_result(author, kept_labels=results, limit=limit)).exists():
             return None
         if reason := self.nothing_in(self.scope):
             return reason
@@ -218,9 +231,15 @@ class ClassMaskingTask(BasePostProcessingTask):
             tally=self,
             reweight=self.config.reweight,
             only_when_taxon_changes=self.config.only_when_taxon_changes,
+            limit=self.config.removed_mass_limit,
         )
 
     def process(self, batch: Batch) -> None:
         rows = Classification.objects.filter(detection__in=batch.detections)
         touched = self.masking.apply(rows, source_id=self.config.algorithm_id, job=self.job)
         self.update_determinations(touched)
+
+    def compare(self, batch: Batch, configs: Sequence[Any]) -> Iterator[Change]:
+        rows = Classification.objects.filter(detection__in=batch.detections)
+        limits = [config.removed_mass_limit for config in configs]
+        return self.masking.compare(rows, source_id=self.config.algorithm_id, limits=limits)

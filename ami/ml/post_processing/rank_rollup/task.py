@@ -1,22 +1,21 @@
 """Rank rollup: raise classifications to the finest rank whose score reaches its threshold."""
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any, Literal
 
 import numpy as np
 from django.db.models import Q, QuerySet
-from numpy.typing import NDArray
 from pydantic import ConstrainedFloat, Field, validator
 
 from ami.base.ids import RowId
-from ami.base.vectors import Vector
 from ami.jobs.engine.work import Planned
 from ami.main.models import Classification, Detection, TaxonRank
 from ami.main.querysets.classification import ClassificationQuerySet
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.changes import Change, compare_derived
 from ami.ml.post_processing.deriving import (
     CategoryMaps,
     Derived,
@@ -24,6 +23,7 @@ from ami.ml.post_processing.deriving import (
     Source,
     consult_maps,
     derive,
+    probabilities,
     read_sources,
     rows_a_batch,
     softmax,
@@ -31,103 +31,9 @@ from ami.ml.post_processing.deriving import (
 from ami.ml.post_processing.labels import LabelTaxa
 from ami.ml.post_processing.measures import Measure
 from ami.ml.post_processing.measures import Threshold as Border
+from ami.ml.post_processing.rank_rollup.ladder import Ladder, RolledUp, Rungs, choose, roll_up
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import AlgorithmId, ScopedConfig, existing_row
-
-# UNKNOWN is not part of the order of ranks, so it is tried last.
-FINEST_FIRST = [*TaxonRank.values[-2::-1], TaxonRank.UNKNOWN.value]
-DECIMALS = 12  # of a sum, so that the order of its terms has no effect
-LARGEST_SUM = 1.001  # of the scores of one classification, which may be in single precision
-
-
-class Level(NamedTuple):
-    """One rank over the classes of a category map.
-
-    `taxa` are those of the rank, in the order of their first labels, and `columns` where their
-    sums stand; `places` has, for each label, the place of its taxon in `taxa`, -1 for none.
-    """
-
-    rank: str
-    threshold: float
-    taxa: NDArray[np.int64]
-    columns: slice
-    places: NDArray[np.intp]
-
-
-class Ladder(NamedTuple):
-    """The ranks to try, finest first, and which label counts for which of their taxa."""
-
-    levels: Sequence[Level]
-    membership: Any  # a sparse matrix: labels by taxa of all levels
-
-    @classmethod
-    def of(cls, labels: LabelTaxa, thresholds: Mapping[str, float]) -> "Ladder":
-        levels: list[Level] = []
-        width = 0
-        for rank in FINEST_FIRST:
-            if rank not in thresholds:
-                continue
-            found = labels.at_rank(rank)
-            taxa = list(dict.fromkeys(pk for pk in found if pk is not None))
-            order = {pk: place for place, pk in enumerate(taxa)}
-            places = np.array([-1 if pk is None else order[pk] for pk in found])
-            columns = slice(width, width := width + len(taxa))
-            levels.append(Level(rank, thresholds[rank], np.array(taxa, dtype=int), columns, places))
-        return cls([level for level in levels if len(level.taxa)], _membership(levels, width))
-
-
-def _membership(levels: Sequence[Level], width: int) -> Any:
-    rows = [np.flatnonzero(level.places >= 0) for level in levels]
-    columns = [
-        level.columns.start + level.places[under] for level, under in zip(levels, rows, strict=True)
-    ]
-    # Import here: at module level, every process would take 0.1 s longer to start.
-    from scipy.sparse import csr_array  # noqa: PLC0415
-
-    labels, taxa = np.concatenate(rows), np.concatenate(columns)
-    shape = (len(levels[0].places), width)
-    return csr_array((np.ones(len(labels)), (labels, taxa)), shape=shape)
-
-
-class RolledUp(NamedTuple):
-    """The result, with one row per classification.
-
-    `taxa` is 0 where no taxon reaches its threshold; `levels` is the index of the rank in the
-    ladder; `unassigned` is the probability that counted for no taxon of that rank. `by_level` has
-    the score at each rank of the ladder, NaN where there is no taxon to consider.
-    """
-
-    taxa: NDArray[np.int64]
-    scores: Vector
-    levels: NDArray[np.intp]
-    unassigned: Vector
-    by_level: Matrix
-
-
-def roll_up(shares: Matrix, ladder: Ladder, *, constrained: bool) -> RolledUp:
-    """Raise each row of probabilities to the first rank whose best taxon reaches its threshold.
-
-    The score of a taxon is the sum over all classes under it. If `constrained`, only the taxon and
-    the ancestors of the most probable class are considered; on a tie, the first class counts.
-    """
-    everyone = np.arange(len(shares))
-    top = shares.argmax(axis=1)
-    mass = shares.sum(axis=1)
-    sums = shares @ ladder.membership
-    taxa = np.zeros(len(shares), dtype=int)
-    scores, unassigned = np.zeros(len(shares)), np.zeros(len(shares))
-    levels = np.full(len(shares), -1)
-    by_level = np.full((len(shares), len(ladder.levels)), np.nan)
-    for number, level in enumerate(ladder.levels):
-        block = sums[:, level.columns]
-        best = level.places[top] if constrained else np.round(block, DECIMALS).argmax(axis=1)
-        score = np.round(np.minimum(block[everyone, best], 1), DECIMALS)
-        by_level[best >= 0, number] = score[best >= 0]
-        wins = (taxa == 0) & (best >= 0) & (score >= level.threshold)
-        taxa[wins], scores[wins] = level.taxa[best[wins]], score[wins]
-        levels[wins] = number
-        unassigned[wins] = np.maximum(mass - block.sum(axis=1), 0)[wins]
-    return RolledUp(taxa, scores, levels, np.round(unassigned, DECIMALS), by_level)
 
 
 def _nothing_in(rows: ClassificationQuerySet) -> str | None:
@@ -178,6 +84,7 @@ class RankRollupTask(BasePostProcessingTask):
     key = "rank_rollup"
     name = "Rank rollup"
     description = "Raises classifications to the finest rank whose score reaches its threshold."
+    docs = "reference/methods/rank_rollup.html"
     config_schema = RankRollupConfig
     measure = Measure(
         label="Score of the best taxon",
@@ -229,13 +136,47 @@ class RankRollupTask(BasePostProcessingTask):
 
     def prepare(self) -> None:
         self.thresholds = {str(rank): value for rank, value in self.config.thresholds.items()}
-        self.ladders: dict[LabelTaxa, Ladder] = {}
+        self.ladders: dict[tuple[LabelTaxa, frozenset[str]], Ladder] = {}
 
     def process(self, batch: Batch) -> None:
+        touched: set[int] = set()
+        for vectors, rows in self._current(batch).items():
+            sources = read_sources(rows, self.maps)
+            self.count(classifications_checked=len(sources))
+            touched |= derive(
+                sources,
+                partial(self._raise, vectors=vectors),
+                vectors=vectors,
+                maps=self.maps,
+                author=self.algorithm,
+                job=self.job,
+                tally=self,
+            )
+        self.update_determinations(touched)
+
+    def compare(self, batch: Batch, configs: Sequence[Any]) -> Iterator[Change]:
+        portions = [
+            portion
+            for vectors, rows in self._current(batch).items()
+            for portion in compare_derived(
+                read_sources(rows, self.maps),
+                partial(self._compared, vectors=vectors, configs=configs),
+                vectors=vectors,
+                maps=self.maps,
+                author=self.algorithm,
+                tally=self,
+            )
+        ]
+        for number in range(len(configs)):
+            yield Change.joined(portion[number] for portion in portions)
+
+    def _current(self, batch: Batch) -> dict[str, ClassificationQuerySet]:
+        """The classifications to roll up, by the column of their vectors."""
         rows = self._given(batch.detections).filter(terminal=True)
-        scored = self._derive(rows.filter(scores__isnull=False), "scores")
-        unscored = rows.filter(scores__isnull=True, logits__isnull=False)
-        self.update_determinations(scored | self._derive(unscored, "logits"))
+        return {
+            "scores": rows.filter(scores__isnull=False),
+            "logits": rows.filter(scores__isnull=True, logits__isnull=False),
+        }
 
     def _given(self, detections: QuerySet[Detection]) -> ClassificationQuerySet:
         """The classifications to consider, including superseded ones."""
@@ -244,52 +185,22 @@ class RankRollupTask(BasePostProcessingTask):
             return rows
         return rows.filter(algorithm=self.config.algorithm_id)
 
-    def _derive(self, rows: ClassificationQuerySet, vectors: str) -> set[int]:
-        sources = read_sources(rows, self.maps)
-        self.count(classifications_checked=len(sources))
-        rule = self._raise_logits if vectors == "logits" else self._raise_scores
-        return derive(
-            sources,
-            rule,
-            vectors=vectors,
-            maps=self.maps,
-            author=self.algorithm,
-            job=self.job,
-            tally=self,
-        )
-
-    def _raise_logits(
-        self, labels: LabelTaxa, sources: Sequence[Source], logits: Matrix
+    def _raise(
+        self, labels: LabelTaxa, sources: Sequence[Source], matrix: Matrix, *, vectors: str
     ) -> Derived:
-        return self._raise(labels, sources, softmax(logits))
-
-    def _raise_scores(
-        self, labels: LabelTaxa, sources: Sequence[Source], scores: Matrix
-    ) -> Derived:
-        with np.errstate(over="ignore", invalid="ignore"):
-            mass = scores.sum(axis=1)
-        sound: NDArray[np.bool_] = (scores >= 0).all(axis=1) & (mass <= LARGEST_SUM)
-        odd = [row.pk for row, is_sound in zip(sources, sound, strict=True) if not is_sound]
-        if odd:
-            reason = "scores are not probabilities"
-            self.skip(reason, rows=len(odd), ids=odd)
-        rows = [row for row, is_sound in zip(sources, sound, strict=True) if is_sound]
-        return self._raise(labels, rows, scores[sound] if odd else scores)
-
-    def _raise(self, labels: LabelTaxa, sources: Sequence[Source], shares: Matrix) -> Derived:
-        ladder = self._ladder(labels)
-        rolled = roll_up(shares, ladder, constrained=self.config.lineage == "constrained")
+        ladder = self._ladder(labels, frozenset(self.thresholds))
+        sources, rungs = self._rungs(ladder, sources, matrix, vectors=vectors)
         for number, level in enumerate(ladder.levels):
             own = [row.detection_id for row in sources]
-            self.measured(own, rolled.by_level[:, number], series=level.rank)
-        present = np.array([row.taxon_id or 0 for row in sources], dtype=int)
-        chosen = np.flatnonzero((rolled.taxa != 0) & (rolled.taxa != present)).tolist()
+            self.measured(own, rungs.scores[:, number], series=level.rank)
+        rolled, chosen = self._raised(sources, rungs, ladder, self.config)
         unresolved = int((rolled.taxa == 0).sum())
         self.count(
             classifications_rolled_up=len(chosen),
             unresolved=unresolved,
             unchanged=len(sources) - len(chosen) - unresolved,
         )
+        levels = rolled.levels[chosen]
         return Derived(
             sources=[sources[place] for place in chosen],
             taxon_ids=rolled.taxa[chosen].tolist(),
@@ -302,15 +213,50 @@ class RankRollupTask(BasePostProcessingTask):
                     "unassigned_mass": mass,
                 }
                 for level, mass in zip(
-                    rolled.levels[chosen].tolist(), rolled.unassigned[chosen].tolist(), strict=True
+                    levels.tolist(), rungs.unassigned[chosen, levels].tolist(), strict=True
                 )
             ],
         )
 
-    def _ladder(self, labels: LabelTaxa) -> Ladder:
-        if labels not in self.ladders:
-            self.ladders[labels] = Ladder.of(labels, self.thresholds)
-        return self.ladders[labels]
+    def _compared(
+        self,
+        labels: LabelTaxa,
+        sources: Sequence[Source],
+        matrix: Matrix,
+        *,
+        vectors: str,
+        configs: Sequence[RankRollupConfig],
+    ) -> Iterator[Change]:
+        ladder = self._ladder(labels, frozenset(rank for one in configs for rank in one.thresholds))
+        sources, rungs = self._rungs(ladder, sources, matrix, vectors=vectors)
+        for config in configs:
+            rolled, chosen = self._raised(sources, rungs, ladder, config)
+            yield Change.of(sources, chosen, rolled.taxa[chosen], rolled.scores[chosen])
+
+    def _rungs(
+        self, ladder: Ladder, sources: Sequence[Source], matrix: Matrix, *, vectors: str
+    ) -> tuple[Sequence[Source], Rungs]:
+        if vectors == "logits":
+            shares = softmax(matrix)
+        else:
+            sources, shares = probabilities(sources, matrix, tally=self)
+        constrained = self.config.lineage == "constrained"
+        return sources, roll_up(shares, ladder, constrained=constrained)
+
+    @staticmethod
+    def _raised(
+        sources: Sequence[Source], rungs: Rungs, ladder: Ladder, config: RankRollupConfig
+    ) -> tuple[RolledUp, list[int]]:
+        """What the rows are raised to, and the places of those that get another taxon."""
+        thresholds: dict[str, float] = {rank.value: one for rank, one in config.thresholds.items()}
+        rolled = choose(rungs, [thresholds.get(level.rank, np.inf) for level in ladder.levels])
+        present = np.array([row.taxon_id or 0 for row in sources], dtype=int)
+        return rolled, np.flatnonzero((rolled.taxa != 0) & (rolled.taxa != present)).tolist()
+
+    def _ladder(self, labels: LabelTaxa, ranks: frozenset[str]) -> Ladder:
+        if (labels, ranks) not in self.ladders:
+            self.ladders[labels, ranks] = Ladder.of(labels, ranks)
+        return self.ladders[labels, ranks]
 
     def _tell_ranks(self, pk: int, labels: LabelTaxa) -> None:
         """Log how many labels of a category map count for no taxon at a rank."""

@@ -5,7 +5,7 @@ from math import exp
 from typing import NamedTuple
 
 FINEST_FIRST = (
-    "SPECIES", "GENUS", "SUBTRIBE", "TRIBE", "SUBFAMILY", "FAMILY",
+    "FORM", "VARIETY", "SUBSPECIES", "SPECIES", "GENUS", "SUBTRIBE", "TRIBE", "SUBFAMILY", "FAMILY",
     "SUPERFAMILY", "ORDER", "CLASS", "PHYLUM", "KINGDOM", "UNKNOWN",
 )  # fmt: skip
 

@@ -5,7 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from ami.base.tests.factories import make_classification, make_detection, make_member, make_user
+from ami.base.tests.factories import (
+    make_capture,
+    make_capture_set,
+    make_classification,
+    make_deployment,
+    make_detection,
+    make_member,
+    make_user,
+)
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
 from ami.jobs.service import AlreadyLaunchedError, ApplyRefusedError, ScopeChangedError
@@ -120,6 +128,21 @@ def test_as_many_other_detections_are_told_of(capture_set: SourceImageCollection
     with pytest.raises(ScopeChangedError) as changed:
         apply(dry, user=None)
     assert changed.value.changes[0] == "The scope holds other detections than before."
+
+
+def test_capture_that_was_exchanged_for_another_is_told_of() -> None:
+    """The rows of both are older than the dry run, and their ids are between those of others."""
+    trap = make_deployment()
+    captures = [make_capture(deployment=trap) for _ in range(4)]
+    for capture in captures:
+        make_detection(source_image=capture, bbox=[1, 1, 3, 3])
+    capture_set = make_capture_set([captures[0], captures[1], captures[3]])
+    dry = run(capture_set, dry_run=True)
+    capture_set.images.remove(captures[1])
+    capture_set.images.add(captures[2])
+    with pytest.raises(ScopeChangedError) as changed:
+        apply(dry, user=None)
+    assert changed.value.changes == ["The scope holds other detections than before."]
 
 
 def test_reverted_run_is_applied_again_and_again(capture_set: SourceImageCollection) -> None:

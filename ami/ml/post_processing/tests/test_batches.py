@@ -14,7 +14,7 @@ from ami.base.tests.factories import (
     make_detection,
     make_occurrence,
 )
-from ami.base.tests.plans import explain
+from ami.base.tests.plans import explain, forget_statistics
 from ami.main.models import (
     Classification,
     Detection,
@@ -126,6 +126,7 @@ def test_batch_does_not_read_the_rest_of_its_capture_set(
     )
     Classification.objects.bulk_create(Classification(detection=each) for each in detections)
     capture_set = make_capture_set(captures)
+    forget_statistics()
     if is_analyzed:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
@@ -145,7 +146,6 @@ def test_plan_takes_one_query(django_assert_num_queries: DjangoAssertNumQueries)
 
 @settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
 )

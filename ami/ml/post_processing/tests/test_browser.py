@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from ami.base.links import change_url
-from ami.base.tests.factories import make_user
+from ami.base.tests.factories import make_capture, make_capture_set, make_user
 from ami.jobs.models import Job
 from ami.main.models import Classification, Detection
 from ami.ml.post_processing.tests.vectors import (
@@ -22,6 +22,7 @@ from ami.ml.post_processing.tests.vectors import (
     make_source,
     make_species,
 )
+from ami.review.tests.tour import judge_and_compare
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TALLEST = 1_800  # pixels of a picture in the docs
@@ -99,6 +100,7 @@ def test_operator_tries_the_small_size_filter_and_applies_it(
         expect(row).to_contain_text(f"{figure:,}")
 
     look_at_the_rows(page, applied, screenshots)
+    judge_and_compare(page, screenshots, shoot)
 
 
 def look_at_the_rows(page: Page, applied: Job, screenshots: Path) -> None:
@@ -133,6 +135,22 @@ def shoot(page: Page, path: Path, *, dark: bool = False) -> None:
             top = picture.crop((0, 0, picture.width, min(picture.height, TALLEST)))
         top.convert("RGB").quantize(192).save(file, optimize=True)
     page.evaluate("document.documentElement.dataset.theme = 'light'")
+
+
+def test_choice_of_all_pages_is_not_offered_while_a_method_is_chosen(operator: Page) -> None:
+    page = operator
+    capture = make_capture()
+    for number in range(101):
+        make_capture_set([capture], name=f"Set {number}")
+    page.goto(urljoin(page.url, "/admin/main/sourceimagecollection/"))
+    page.locator("#action-toggle").check()
+    all_rows = page.get_by_role("button", name="Select all 101 capture sets")
+    expect(all_rows).to_be_visible()
+    actions = page.get_by_label("Action:")
+    actions.select_option(value="run_tracking")
+    expect(all_rows).to_be_hidden()
+    actions.select_option(value="delete_selected")
+    expect(all_rows).to_be_visible()
 
 
 def test_number_that_the_browser_cannot_read_is_not_taken_for_none(operator: Page) -> None:

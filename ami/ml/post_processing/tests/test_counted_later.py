@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
@@ -92,6 +94,23 @@ class TestPage:
     ) -> None:
         post(client, [capture_set.pk], launch_key=KEY, size_threshold="0.07")
         assert Job.objects.get().params["config"]["size_threshold"] == 0.07
+
+
+@pytest.mark.django_db(transaction=True)  # without the savepoints of a test
+@pytest.mark.parametrize("key", ["class_masking", "rank_rollup", "small_size_filter", "tracking"])
+def test_page_takes_few_queries(
+    client: Client, capture_set: SourceImageCollection, key: str
+) -> None:
+    people = {
+        make_user(is_staff=True, is_superuser=True): 12,
+        make_member(capture_set.project, Role.OPERATOR): 14,
+    }
+    for person, limit in people.items():
+        client.force_login(person)
+        with CaptureQueriesContext(connection) as queries:
+            assert post(client, [capture_set.pk], action=f"run_{key}").status_code == 200
+        read = [one["sql"] for one in queries if one["sql"] not in {"BEGIN", "COMMIT"}]
+        assert len(read) <= limit, read
 
 
 def confirmation_page(page: Page, live_server: LiveServer) -> Page:

@@ -22,7 +22,6 @@ SIZE = 7
 RANKS = ("FAMILY", "TRIBE", "GENUS", "SPECIES", "UNKNOWN")
 whole = settings(
     max_examples=150,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -92,15 +91,21 @@ def make_row(chosen: Sequence[Label], **vectors: list[float]) -> Classification:
     labels,
     st.lists(logits, min_size=SIZE, max_size=SIZE),
     st.sets(st.integers(0, SIZE - 1), min_size=1),
-    st.booleans(),
+    st.tuples(st.booleans(), st.none() | st.floats(0.01, 0.99)),
 )
-@example(SIMPLE, THREE, [0.0, 1000.0, 2000.0], {1}, True)  # one class stays, 1,000 apart
-@example(SIMPLE, THREE, [0.0, 1000.0, 2000.0], {1, 3}, False)
-@example(SIMPLE, THREE, [1.0, 1.0, 1.0], {2, 3}, True)  # ties, and a synonym on the list
-@example(SIMPLE, THREE, [0.0, 0.0, -30.0], {0, 3}, True)  # all but nothing is removed
+@example(SIMPLE, THREE, [0.0, 1000.0, 2000.0], {1}, (True, None))  # one class stays, 1,000 apart
+@example(SIMPLE, THREE, [0.0, 1000.0, 2000.0], {1, 3}, (False, None))
+@example(SIMPLE, THREE, [1.0, 1.0, 1.0], {2, 3}, (True, None))  # ties, and a synonym on the list
+@example(SIMPLE, THREE, [0.0, 0.0, -30.0], {0, 3}, (True, None))  # all but nothing is removed
+@example(SIMPLE, THREE, [0.0, 1000.0, 2000.0], {1}, (True, 0.5))
 def test_masking_does_as_the_plain_one(
-    tree: list[Name], chosen: list[Label], vector: list[float], listed: set[int], reweight: bool
+    tree: list[Name],
+    chosen: list[Label],
+    vector: list[float],
+    listed: set[int],
+    options: tuple[bool, float | None],
 ) -> None:
+    reweight, limit = options
     vector = vector[: len(chosen)]
     kept = [plain.stays(tree, label, listed) for label in chosen]
     assume(any(kept))
@@ -113,6 +118,7 @@ def test_masking_does_as_the_plain_one(
             taxa_list_id=make_list(*(taxa[number] for number in listed)).pk,
             algorithm_id=source.algorithm.pk,
             reweight=reweight,
+            removed_mass_limit=limit,
         ).run()
         result = Classification.objects.filter(applied_to=source, terminal=True).first()
         source.refresh_from_db()
@@ -121,8 +127,9 @@ def test_masking_does_as_the_plain_one(
 
     assert checked is any(plain.resolve(tree, label) is None for label in chosen)
     expected = plain.mask(vector, kept, reweight=reweight)
+    assume(limit is None or abs(expected.removed - limit) > 1e-9)
     assert source.terminal is (result is None)
-    if expected.removed <= 1e-9:
+    if expected.removed <= 1e-9 or (limit is not None and expected.removed > limit):
         assert result is None
         return
     assert result is not None

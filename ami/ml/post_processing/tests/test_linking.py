@@ -78,7 +78,7 @@ limits = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(night=captures, limits=limits)
 def test_links_are_one_to_one_within_limits_and_optimal(
     night: list[list[tuple[tuple[float, float, float, float], tuple[float, ...]]]],

@@ -1,9 +1,12 @@
 """The page of all methods, the buttons on the pages of rows, and the choice of all pages."""
 
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from django.test import Client
+from django.conf import settings
+from django.test import Client, override_settings
 from django.urls import reverse
 
 from ami.jobs.tests.admin import sign_in
@@ -15,6 +18,7 @@ from ami.ml.post_processing.tests.methods import make_scope
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/post-processing/"
+ROOT: Path = settings.ROOT
 
 
 @pytest.mark.usefixtures("operator", "published")
@@ -29,6 +33,32 @@ def test_every_method_is_listed_with_its_last_runs(client: Client) -> None:
     assert text.count("A dusty night") == 1
     assert "Above 0, below 1." in text
     assert PAGE in client.get(reverse("admin:index")).text
+
+
+class TestDocs:
+    @pytest.mark.usefixtures("operator")
+    @pytest.mark.parametrize(
+        ("docs", "address"),
+        [
+            ("reference/a.html", "https://docs.example.org/ami/reference/a.html"),
+            ("https://example.org/a", "https://example.org/a"),
+        ],
+    )
+    def test_method_leads_to_its_page(self, client: Client, docs: str, address: str) -> None:
+        with (
+            override_settings(DOCS_URL="https://docs.example.org/ami/"),
+            patch.object(SmallSizeFilterTask, "docs", docs),
+        ):
+            text = client.get(PAGE).text
+        assert f'<a href="{address}">Documentation of Small size filter</a>' in text
+
+    @pytest.mark.usefixtures("operator")
+    def test_without_an_address_there_is_no_link(self, client: Client) -> None:
+        assert "Documentation of" not in client.get(PAGE).text
+
+    @pytest.mark.parametrize("task_cls", POSTPROCESSING_TASKS.values())
+    def test_page_of_each_method_exists(self, task_cls: Any) -> None:
+        assert (ROOT / "docs" / task_cls.docs).with_suffix(".md").is_file()
 
 
 @pytest.mark.usefixtures("published")

@@ -12,6 +12,7 @@ from ami.base.tests.factories import (
     make_capture_set,
     make_classification,
     make_detection,
+    make_occurrence,
     make_taxon,
 )
 from ami.jobs.journal.revert import refusal
@@ -36,6 +37,7 @@ from ami.ml.post_processing.tests.vectors import (
     make_ranks,
     make_source,
 )
+from ami.ml.post_processing.track_consensus import TrackConsensusTask
 
 pytestmark = pytest.mark.django_db
 
@@ -104,6 +106,20 @@ def test_rows_without_vectors(
 def test_rollup_of_detections_without_a_classification() -> None:
     told = reason(run(RankRollupTask, make_scope(2)))
     assert told == "There is no classification in scope."
+
+
+def test_consensus_of_individuals_without_a_classification_to_fuse(classifier: Algorithm) -> None:
+    flag = make_taxon(name="Not identifiable", identifiable=False)
+    told = "No occurrence in scope has a classification to fuse."
+    detection = make_detection(occurrence=make_occurrence())
+    scope = make_capture_set([detection.source_image])
+    assert reason(run(TrackConsensusTask, scope)) == told
+    make_classification(detection=detection, taxon=flag)
+    assert reason(run(TrackConsensusTask, scope)) == told
+    make_source(classifier, detection=detection, logits=[1.0, 2.0, 3.0])
+    job = run(TrackConsensusTask, scope)
+    assert job.outcome == Outcome.SUCCEEDED
+    assert dict(job.progress.stages[0].figures)["Occurrences checked"] == 1
 
 
 def test_classifier_that_gave_nothing(classifier: Algorithm) -> None:

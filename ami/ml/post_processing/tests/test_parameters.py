@@ -44,7 +44,7 @@ def test_options_have_labels_and_values_as_people_write_them(operator: Client) -
     )
     told = shown(operator, job)
     assert told["Method"] == "Rank rollup"
-    assert told["Thresholds"] == "Genus 0.6, Family 0.4"
+    assert told["Thresholds"] == "genus 0.6, family 0.4"
     assert told["Lineage"] == "global"
     assert "Algorithm" not in told
     assert f"/admin/main/sourceimagecollection/{capture_set.pk}/change/" in told["Scope"]

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from django.test import Client
 
@@ -13,7 +14,9 @@ from ami.jobs.tests.admin import sign_in
 from ami.main.access import Role
 from ami.main.models import Classification, SourceImageCollection
 from ami.ml.post_processing import preview as previews
+from ami.ml.post_processing.measures import Gauge, Points
 from ami.ml.post_processing.preview import preview
+from ami.ml.post_processing.rank_rollup import RankRollupTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
 from ami.ml.post_processing.scopes import chosen_scope
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
@@ -165,8 +168,36 @@ def test_every_method_draws_its_measure(key: str) -> None:
     task = POSTPROCESSING_TASKS[key](**made.config)
     found = preview(task, chosen_scope(task.config), seconds=1e6)
     assert found.series
-    for one in found.series:
-        assert len(one.border) <= previews.CROPS
+    numbers = [len(one.points.values) for one in found.series]
+    assert sum(len(one.border) for one in found.series) <= min(previews.CROPS, sum(numbers))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "given"),
+    [
+        ([100], [12]),
+        ([100] * 5, [3, 3, 2, 2, 2]),
+        ([1, 100, 100], [1, 6, 5]),
+        ([100] * 13, [*[1] * 12, 0]),
+        ([2, 0, 3], [2, 0, 3]),
+        ([], []),
+    ],
+)
+def test_crops_are_divided_among_the_series(numbers: list[int], given: list[int]) -> None:
+    assert previews.shares(numbers, 12) == given
+
+
+def test_preview_of_five_thresholds_has_24_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_rows_for("rank_rollup")
+    ranks = ("GENUS", "TRIBE", "SUBFAMILY", "FAMILY", "ORDER")
+    points = Points(np.linspace(0.1, 0.9, 20), np.arange(20), np.zeros(20, dtype=np.int64))
+    task = RankRollupTask(occurrence_id=1, thresholds=dict.fromkeys(ranks, 0.5))
+    task.gauge = Gauge()
+    monkeypatch.setattr(task.gauge, "points", lambda name: points)
+    borders = [one.border for one in previews._series(task)]
+    assert sum(map(len, borders)) == 24
+    assert borders[0] == [7, 8, 9, 10, 11, 12]
+    assert borders[-1] == [8, 9, 10, 11]
 
 
 class TestIntervals:

@@ -45,7 +45,6 @@ def reference(bbox: Box, frame: Frame, threshold: float) -> str:
 @pytest.mark.django_db
 @settings(
     max_examples=150,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

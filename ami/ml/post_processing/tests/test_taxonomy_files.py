@@ -18,8 +18,8 @@ from ami.base.tests.shared import (
     third_party,
 )
 from ami.base.vectors import Vector
+from ami.exchange.name_lists.reading import read_name_list
 from ami.exchange.taxa import import_taxa
-from ami.exchange.taxa_file import read_checklist
 from ami.main.models import Classification, Detection, SourceImageCollection, TaxaList, Taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.class_masking import ClassMaskingTask
@@ -161,7 +161,7 @@ def read_synonyms(path: Path) -> list[str]:
 
 
 def test_classifier_is_masked_by_the_checklist(names: Names) -> None:
-    import_taxa(read_checklist(names.checklist).rows, list_name="Checklist")
+    import_taxa(read_name_list(names.checklist).names, list_name="Checklist")
     taxa_list = TaxaList.objects.get()
     taxa_list.taxa.remove(*Taxon.objects.filter(synonym_of__isnull=False))
     accepted, synonyms = read_accepted(names.checklist), read_synonyms(names.checklist)

@@ -122,7 +122,6 @@ def check_keepers(
 @pytest.mark.django_db
 @settings(
     max_examples=120,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -74,6 +74,7 @@ class TrackingTask(BasePostProcessingTask):
     key = "tracking"
     name = "Tracking"
     description = "Joins the detections of one individual on successive captures of a night."
+    docs = "reference/methods/tracking.html"
     config_schema = TrackingConfig
     measure = Measure(
         label="Cost of the link to the capture before",
