@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from django.db.models import Model
+
 from ami.main.models import (
     Classification,
     Deployment,
     Detection,
     Event,
+    Identification,
     Occurrence,
     Project,
     SourceImage,
@@ -15,6 +18,15 @@ from ami.main.models import (
 )
 from ami.ml.models import Algorithm
 
+# What the revert of an import removes.
+ROWS: tuple[type[Model], ...] = (
+    Occurrence,
+    Detection,
+    Classification,
+    Identification,
+    SourceImage,
+    Event,
+)
 MODELS = (
     Project,
     Deployment,
@@ -48,5 +60,5 @@ def make_example(number: int, capture: int, **fields: Any) -> dict[str, Any]:
         "score": 0.5,
         "cropped_image_path": f"crops/{number}-{capture}.jpg",
         "timestamp": f"2022-06-21T03:{capture:02d}:00.000Z",
-        "bbox": [10, 20, 110, 220],
+        "bbox": [10 + number, 20, 110 + number, 220],
     } | fields

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,17 +32,17 @@ def make_row(name: str, **cells: str) -> str:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
-    def run(*rows: str, header: str = HEADER, name: str = "Regional") -> str:
+    def run(*rows: str, header: str = HEADER, options: Sequence[str] = ()) -> str:
         path = tmp_path / "moths.csv"
         path.write_text("\n".join([header, *rows]))
-        return import_file(path, name=name)
+        return import_file(path, *options)
 
     return run
 
 
-def import_file(path: Path, *, name: str = "Regional") -> str:
+def import_file(path: Path, *options: str) -> str:
     out = StringIO()
-    call_command("import_taxa", str(path), f"--list={name}", stdout=out)
+    call_command("import_taxa", str(path), "--list=Regional", *options, stdout=out)
     return out.getvalue()
 
 
@@ -257,7 +257,6 @@ def test_synonyms_never_point_in_a_ring(run: Callable[..., str]) -> None:
     ("row", "message"),
     [
         ("1,2,3", "line 3: has 3 cells, but the header has 7."),
-        (make_row("A b", status="MAYBE"), "line 3: status must be one of ACCEPTED, DOUBTFUL, "),
         (make_row("A b", genus=""), 'line 3: genus must be a non-empty text, got "".'),
         (make_row("A b", family="NotAvail"), "line 3: family of a matched name must be known"),
         (make_row("A b", key="x"), 'line 3: accepted_taxon_key must be a whole number, got "x".'),
@@ -278,9 +277,7 @@ def test_fault_is_named_by_its_line_and_nothing_is_written(
     assert not TaxaList.objects.exists()
 
 
-@pytest.mark.parametrize(
-    "header", ["", HEADER.replace("genus", "genera"), HEADER.replace(",", ";")]
-)
+@pytest.mark.parametrize("header", ["", HEADER.replace("genus", "genera")])
 def test_other_columns_are_refused(run: Callable[..., str], header: str) -> None:
     with pytest.raises(CommandError, match=r"^line 1: must contain the columns accepted_taxon_key"):
         run(make_row("Actias luna"), header=header)

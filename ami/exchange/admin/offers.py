@@ -1,0 +1,69 @@
+"""What the page of a Job says about an export."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ami.base.access import visible_rows_of
+from ami.base.links import change_link
+from ami.base.words import counted
+from ami.exchange.admin.export import file_link, problems_of
+from ami.exchange.admin.formats import format_name
+from ami.exchange.models import Export
+from ami.exchange.work import JOB_TYPE
+from ami.jobs.admin.offers import OFFERS, JobOffers
+from ami.jobs.models import Job
+from ami.main.models import Event, Project, SourceImageCollection
+
+LIMITS: dict[str, type[Any]] = {"collection": SourceImageCollection, "event": Event}
+
+
+class ExportOffers(JobOffers):
+    """The scope and the file of an export. To export again, select the rows again."""
+
+    name = "Export"
+
+    def scopes(self, jobs: Sequence[Job], user: Any) -> dict[int, str]:
+        named: dict[tuple[str, int], str] = {}
+        for key, model in LIMITS.items():
+            ids = {job.params.get(key) for job in jobs if isinstance(job.params, dict)}
+            rows = visible_rows_of(model, user).filter(pk__in=ids - {None})
+            named |= {(key, row.pk): change_link(model, row.pk, row) for row in rows}
+        return {job.pk: _scope(job, named) for job in jobs}
+
+    def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
+        if not isinstance(job.params, dict):
+            return []
+        told = [
+            ("Format", format_name(str(job.params.get("format")))),
+            ("Scope", self.scopes([job], user)[job.pk]),
+        ]
+        options = job.params.get("options")
+        if isinstance(options, dict) and options.get("media_url"):
+            told.append(("Media URL", options["media_url"]))
+        return told
+
+    def results(self, job: Job, user: Any) -> list[tuple[str, Any]]:
+        export = Export.objects.filter(job=job).defer("occurrence_ids").first()
+        if export is None:
+            return [("File", "It has expired and was deleted.")]
+        if export.size is None:
+            return []
+        if not export.is_available:
+            return [("File", "It has expired.")]
+        told = [("File", file_link(export)), ("Kept until", export.expires_at)]
+        if export.problems:
+            told.append(("Not carried", problems_of(export)))
+        return told
+
+
+def _scope(job: Job, named: dict[tuple[str, int], str]) -> str:
+    params = job.params if isinstance(job.params, dict) else {}
+    if (number := params.get("occurrences")) is not None:
+        return counted(number, "selected occurrence")
+    for key, model in LIMITS.items():
+        if (pk := params.get(key)) is not None:
+            return named.get((key, pk)) or f"{model._meta.verbose_name} {pk}".capitalize()
+    return change_link(Project, job.project_id, job.project)
+
+
+OFFERS.register(JOB_TYPE, ExportOffers())

@@ -1,0 +1,1 @@
+"""Readers of name lists: one module per format."""
