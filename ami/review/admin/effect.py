@@ -1,0 +1,102 @@
+"""The page of the effect of Jobs, and its sentence on a Job's page."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from ami.base.access import visible_rows_of
+from ami.base.ids import parse_id
+from ami.base.links import change_link
+from ami.base.sections import Section
+from ami.jobs.admin.pages import SECTIONS, VIEWS, badges
+from ami.jobs.models import Job
+from ami.review.effect.cached import cached_effect, known_effect
+from ami.review.effect.outcomes import Outcome
+from ami.review.effect.report import unknown
+from ami.review.effect.words import COLUMNS, p_value
+
+MOST_JOBS = 20
+MOVES = (
+    ("corrected", "Corrected", "A wrong name became a right one, exact or an ancestor."),
+    ("regressed", "Regressed", "A right name became a wrong one."),
+    ("coarsened", "Coarsened", "An exact name became one of its ancestors."),
+    ("sharpened", "Sharpened", "An ancestor became the exact name."),
+    ("silenced", "Lost their name", "A name became none, or one that stands for no species."),
+    ("silenced_right", "of these, were right", ""),
+    ("named", "Got a name", "No name became one."),
+    ("named_right", "of these, are right", ""),
+    ("unchanged", "Unchanged", "As right or wrong as before."),
+)
+
+
+def effect_url(job: Job) -> str:
+    return reverse("admin:jobs_job_effect", args=[job.pk])
+
+
+def effect_page(request: HttpRequest, job: Job, frame: dict[str, Any]) -> HttpResponse:
+    """The effect of a Job, and of those that `?with=` names by their ids, in this order.
+
+    With `?format=json`, the same as JSON; with `?format=sentence`, only the sentence. Raises
+    Http404 if the person may not see one of the Jobs.
+    """
+    jobs = [job, *_jobs(request)]
+    refusal = next(filter(None, map(unknown, jobs)), None)
+    effect = None if refusal else cached_effect(jobs)
+    kind = request.GET.get("format")
+    if kind == "json":
+        told = {"error": refusal} if refusal else effect
+        return JsonResponse({"jobs": [job.pk for job in jobs], **(told or {})})
+    if kind == "sentence":
+        return HttpResponse(refusal or (effect or {})["sentence"], content_type="text/plain")
+    context = {
+        **frame,
+        "title": "Effect",
+        "jobs": [(change_link(Job, job.pk, job.name), badges(job)) for job in jobs],
+        "refusal": refusal,
+        "effect": effect,
+        "columns": list(_columns(effect)) if effect else [],
+        "moves": MOVES,
+        "outcomes": [outcome.label for outcome in Outcome],
+        "others": request.GET.get("with", ""),
+    }
+    return TemplateResponse(request, "admin/review/effect.html", context)
+
+
+def _jobs(request: HttpRequest) -> list[Job]:
+    texts = request.GET.get("with", "").replace(",", " ").split()
+    asked = list(dict.fromkeys(parse_id(text) or 0 for text in texts))
+    found = visible_rows_of(Job, request.user, "jobs.view_job").in_bulk(asked[:MOST_JOBS])
+    if set(found) != set(asked):
+        raise Http404("One of these Jobs does not exist.")
+    return [found[pk] for pk in asked]
+
+
+def _columns(effect: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for key, name in COLUMNS.items():
+        summary = effect[key]
+        yield {
+            "name": name,
+            "summary": summary,
+            "p": p_value(summary["p"]),
+            "moves": [(label, text, summary["moved"][move]) for move, label, text in MOVES],
+            "table": zip([one.label for one in Outcome], summary["table"], strict=True),
+        }
+
+
+def _section(request: HttpRequest, job: Job) -> dict[str, Any]:
+    """What a Job's page shows of its effect: the sentence if it is known, and how to ask for it."""
+    if not (job.is_final and job.changes.exists()):
+        return {"is_shown": False}
+    known = known_effect([job]) if unknown(job) is None else None
+    return {
+        "is_shown": True,
+        "url": effect_url(job),
+        "sentence": known["sentence"] if known else "",
+    }
+
+
+VIEWS["effect"] = effect_page
+SECTIONS.append(Section("admin/review/effect_of_job.html", _section))

@@ -1,0 +1,62 @@
+"""The names that a method gives with many values of one option; nothing is written."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from django.db import OperationalError, connection, transaction
+from numpy.typing import NDArray
+
+from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.scopes import Chosen
+from ami.review.sweep.answers import Answers, read_answers
+from ami.review.sweep.one_pass import in_one_pass
+from ami.review.sweep.runs import in_runs
+
+SECONDS = 6.0  # to read and to compare; the page takes 10 s
+LIMITS = "SET LOCAL lock_timeout = '1s'"
+
+
+class SweepError(Exception):
+    """The values cannot be compared; the message says why and what to do."""
+
+
+class Tried(NamedTuple):
+    """The names of n identified occurrences now, and with each of m values: ids, 0 for none."""
+
+    answers: Answers
+    before: NDArray[np.int64]  # (n)
+    after: list[NDArray[np.int64]]  # m arrays of n
+
+
+def try_values(
+    task_cls: type[BasePostProcessingTask],
+    configs: Sequence[dict[str, Any]],
+    chosen: Chosen,
+    *,
+    seconds: float = SECONDS,
+) -> Tried:
+    """The names with each of these options on the identified occurrences; nothing is written.
+
+    If the time does not suffice for all of them, as many as it does are compared, at random. A
+    method that compares options reads its rows once, any other is run with each of them. Raises
+    JobFailedError as the method does, and SweepError if a row is locked for too long.
+    """
+    started = time.monotonic()
+    answers = read_answers(task_cls, chosen)
+    if not len(answers.occurrences):
+        return Tried(answers, answers.truth, [answers.truth for _ in configs])
+    attempt = in_one_pass if task_cls.compares() else in_runs
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(LIMITS)
+            left = seconds - (time.monotonic() - started)
+            before, after = attempt(task_cls, configs, chosen, answers, seconds=max(0, left))
+            transaction.set_rollback(True)
+    except OperationalError as busy:
+        raise SweepError(
+            "The comparison waited too long for rows that another run or person is changing. Try "
+            "it again in a moment."
+        ) from busy
+    return Tried(answers.first(len(before)), before, after)

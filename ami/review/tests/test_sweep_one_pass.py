@@ -1,0 +1,114 @@
+"""Options that are compared from one reading give the names of one run with each of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from ami.base.tests.factories import make_user
+from ami.main.models import (
+    Classification,
+    Detection,
+    Identification,
+    Occurrence,
+    SourceImageCollection,
+    Taxon,
+)
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS
+from ami.ml.post_processing.scopes import SCOPES, Chosen
+from ami.ml.post_processing.tests.every import make_rows_for
+from ami.review.sweep import one_pass, runs
+from ami.review.sweep.answers import read_answers
+from ami.testing.records import exactly, rows
+
+pytestmark = pytest.mark.django_db
+NEVER = 1e6  # seconds
+
+# The options to compare, by method.
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "small_size_filter": [{"size_threshold": value} for value in (1e-9, 0.0008, 0.01, 0.9)],
+    "class_masking": [
+        *({"removed_mass_limit": value} for value in (0.01, 0.25, 0.5, 0.9, 0.999)),
+        {},
+        {"only_when_taxon_changes": True},
+        {"only_when_taxon_changes": True, "removed_mass_limit": 0.3},
+        {"reweight": False},
+    ],
+    "rank_rollup": [
+        *({"thresholds": {"SPECIES": 0.8, "GENUS": value}} for value in (0.01, 0.4, 0.6, 1)),
+        *({"thresholds": {"SPECIES": value, "FAMILY": 0.5}} for value in (0.01, 0.4, 0.9)),
+        *({"thresholds": {"FAMILY": value}, "lineage": "global"} for value in (0.01, 0.5, 1)),
+    ],
+}
+COMPARING = [key for key, task_cls in POSTPROCESSING_TASKS.items() if task_cls.compares()]
+each = pytest.mark.parametrize("key", COMPARING)
+
+
+def test_each_method_that_compares_is_tested() -> None:
+    assert set(OPTIONS) == set(COMPARING)
+
+
+def make_rows(key: str, *, nights: int = 3) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Rows of the method, two detections per occurrence, each of which a person has named."""
+    made = make_rows_for(key, nights=nights)
+    placed = list(Detection.objects.filter(occurrence__isnull=False).order_by("pk"))
+    for first, second in zip(placed[::2], placed[1::2], strict=False):
+        Detection.objects.filter(pk=second.pk).update(occurrence=first.occurrence)
+    for place, row in enumerate(Classification.objects.order_by("pk")):
+        Classification.objects.filter(pk=row.pk).update(score=place % 4 / 4)
+    taxon, person = Taxon.objects.earliest("pk"), make_user()
+    Identification.objects.all().delete()
+    Identification.objects.bulk_create(
+        Identification(occurrence=occurrence, taxon=taxon, user=person)
+        for occurrence in Occurrence.objects.filter(detections__isnull=False).distinct()
+    )
+    return lambda options: {**made.config, **options}
+
+
+def chosen_set() -> Chosen:
+    return Chosen(SCOPES[0], [SourceImageCollection.objects.latest("pk").pk], foreign=[])
+
+
+@each
+def test_they_give_the_names_of_the_runs(key: str) -> None:
+    task_cls, with_scope = POSTPROCESSING_TASKS[key], make_rows(key)
+    configs = [with_scope(options) for options in OPTIONS[key]]
+    for config in (None, configs[-1], configs[0], configs[2]):
+        if config is not None:  # compare what a former run has left
+            task_cls(**config).run()
+        answers = read_answers(task_cls, chosen_set())
+        assert len(answers.occurrences) > 10
+        state = exactly(rows())
+        given: Any = (task_cls, configs, chosen_set(), answers)
+        before, after = one_pass.in_one_pass(*given, seconds=NEVER)
+        expected, each_run = runs.in_runs(*given, seconds=NEVER)
+        assert before.tolist() == expected.tolist()
+        assert [names.tolist() for names in after] == [names.tolist() for names in each_run]
+        assert exactly(rows()) == state, "nothing is written"
+
+
+@each
+def test_they_differ(key: str) -> None:
+    task_cls, with_scope = POSTPROCESSING_TASKS[key], make_rows(key)
+    configs = [with_scope(options) for options in OPTIONS[key]]
+    answers = read_answers(task_cls, chosen_set())
+    _, after = one_pass.in_one_pass(task_cls, configs, chosen_set(), answers, seconds=NEVER)
+    assert len({tuple(names.tolist()) for names in after}) > 2
+
+
+@each
+def test_queries_grow_neither_with_the_values_nor_with_the_rows(key: str) -> None:
+    def queries(nights: int, values: int) -> int:
+        with transaction.atomic():
+            with_scope = make_rows(key, nights=nights)
+            configs = [with_scope(OPTIONS[key][0]) for _ in range(values)]
+            answers = read_answers(task_cls, chosen_set())
+            with CaptureQueriesContext(connection) as seen:
+                one_pass.in_one_pass(task_cls, configs, chosen_set(), answers, seconds=NEVER)
+            transaction.set_rollback(True)
+        return len(seen)
+
+    task_cls = POSTPROCESSING_TASKS[key]
+    assert queries(1, 2) == queries(4, 40)
