@@ -4,10 +4,14 @@ A hash costs a third of a second of a processor, and longer on a busy server. Fa
 after it, so many guesses at once would all be hashed. The rates therefore count an attempt when it
 starts, and take it back if it succeeds. The same numbers limit the attempts that are hashed at the
 same time: a rate alone would let them pile up as soon as hashes take longer than they come.
+
+When the instance has had as many as it may, a process refuses further attempts of strangers before
+anything else of the request, until the period ends: thousands of refusals would also take time.
 """
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
@@ -19,15 +23,18 @@ from axes.models import AccessLog
 from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from ami.base.errors import error_page
+from ami.base.errors import plain_page
+from ami.base.storable import storable_text
 
 logger = logging.getLogger(__name__)
 
 # A place that is never given back, because its process was killed, is free again after this.
 PLACE_SECONDS = 60
+INSTANCE = "instance"
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -43,7 +50,31 @@ def client_address(request: HttpRequest) -> str | None:
 
 def person_of(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
     """Return what was typed as the e-mail address, at most as long as the tables of axes allow."""
-    return str((credentials or {}).get(settings.AXES_USERNAME_FORM_FIELD) or "")[:255]
+    typed = str((credentials or {}).get(settings.AXES_USERNAME_FORM_FIELD) or "")
+    return typed.replace("\x00", "")[:255]
+
+
+class SignInGateMiddleware:
+    """Refuses attempts of strangers in a period that is known to be full.
+
+    Must follow the middleware that finds the address of the client. Without it, attempts are
+    limited as well, but each refusal takes several times as long.
+    """
+
+    full: int | None = None  # the last period in which the whole instance reached its limit
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if (
+            request.method == "POST"
+            and self.full == _period()
+            and request.path == reverse(settings.LOGIN_URL)
+            and not _is_known(person_of(request, request.POST.dict()), client_address(request))
+        ):
+            return _too_many()
+        return self.get_response(request)
 
 
 class RatedHandler(AxesDatabaseHandler):  # type: ignore[misc]
@@ -58,10 +89,12 @@ class RatedHandler(AxesDatabaseHandler):  # type: ignore[misc]
         self, sender: Any, credentials: Any, request: Any = None, **options: Any
     ) -> None:
         _release(request)
+        _make_storable(request)
         super().user_login_failed(sender, credentials, request, **options)
 
     def user_logged_in(self, sender: Any, request: Any, user: Any, **options: Any) -> None:
         _release(request)
+        _make_storable(request)
         super().user_logged_in(sender, request, user, **options)
         with suppress(RedisError, ValueError):  # of a server that was restarted meanwhile
             for key in getattr(request, "sign_in_counted", ()):
@@ -71,12 +104,14 @@ class RatedHandler(AxesDatabaseHandler):  # type: ignore[misc]
         address = request.axes_ip_address
         counted = {"person": f"{person} {address}"}
         if not _is_known(person, address):
-            counted |= {"address": str(address), "instance": ""}
+            counted |= {"address": str(address), INSTANCE: ""}
         try:
             for name, of in counted.items():
                 most = settings.SIGN_IN_ATTEMPTS[name]
                 if _count(request, name, of) > most or not _hold(request, name, of, most):
                     _release(request)
+                    if name == INSTANCE:
+                        SignInGateMiddleware.full = _period()
                     return True
         except RedisError:
             # Without Redis, the locks still hold, and people can sign in to see what is wrong.
@@ -90,10 +125,13 @@ def _is_known(person: str, address: str | None) -> bool:
     return bool(signed_in.filter(attempt_time__gte=since).exists())
 
 
+def _period() -> int:
+    return int(time.time() // settings.SIGN_IN_SECONDS)
+
+
 def _count(request: Any, name: str, of: str) -> int:
     """Count one more attempt in the current period, and return the number of those in it."""
-    period = int(time.time() // settings.SIGN_IN_SECONDS)
-    key = f"{_key(name, of)}:{period}"
+    key = f"{_key(name, of)}:{_period()}"
     # The key outlives its period, so that it exists until the attempt is taken back.
     cache.add(key, 0, timeout=settings.SIGN_IN_SECONDS + 60)
     request.sign_in_counted = [*getattr(request, "sign_in_counted", ()), key]
@@ -108,6 +146,13 @@ def _hold(request: Any, name: str, of: str, most: int) -> bool:
             request.sign_in_held = [*getattr(request, "sign_in_held", ()), key]
             return True
     return False
+
+
+def _make_storable(request: Any) -> None:
+    """Drop NUL characters from what axes stores of the request."""
+    for name in ("axes_user_agent", "axes_http_accept", "axes_path_info"):
+        if hasattr(request, name):
+            setattr(request, name, storable_text(getattr(request, name)))
 
 
 def _release(request: Any) -> None:
@@ -125,21 +170,26 @@ def _key(name: str, of: str) -> str:
 
 def refusal(request: Any, response: HttpResponse | None, credentials: Any) -> HttpResponse:
     """Return the page that tells how long to wait; axes calls it for a refused attempt."""
-    locked = getattr(request, "sign_in_locked", False) or request.axes_failures_since_start
-    wait = settings.AXES_COOLOFF_TIME if locked else timedelta(seconds=settings.SIGN_IN_SECONDS)
-    if locked:
-        minutes = int(wait.total_seconds() // 60)
-        failures = settings.AXES_FAILURE_LIMIT
-        texts = [
-            f"{failures} attempts to log in from your address have failed. "
-            f"Try again in {minutes} minutes.",
-            "If you have forgotten your password, ask an administrator of this site for a new one.",
-        ]
-    else:
-        texts = [
-            "There are too many attempts to log in at this moment. Try again in a few seconds.",
-            "Your password has not been checked.",
-        ]
-    page = error_page(request, 429, "Too many attempts to log in", texts)
+    if not (getattr(request, "sign_in_locked", False) or request.axes_failures_since_start):
+        return _too_many()
+    wait = settings.AXES_COOLOFF_TIME
+    texts = [
+        f"{settings.AXES_FAILURE_LIMIT} attempts to log in from your address have failed. "
+        f"Try again in {int(wait.total_seconds() // 60)} minutes.",
+        "If you have forgotten your password, ask an administrator of this site for a new one.",
+    ]
+    return _refused(wait, texts)
+
+
+def _too_many() -> HttpResponse:
+    texts = [
+        "There are too many attempts to log in at this moment. Try again in a few seconds.",
+        "Your password has not been checked.",
+    ]
+    return _refused(timedelta(seconds=settings.SIGN_IN_SECONDS), texts)
+
+
+def _refused(wait: timedelta, texts: list[str]) -> HttpResponse:
+    page = plain_page(429, "Too many attempts to log in", texts)
     page["Retry-After"] = str(int(wait.total_seconds()))
     return page

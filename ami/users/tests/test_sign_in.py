@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from unittest.mock import Mock, patch
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -13,14 +14,16 @@ import requests
 from axes.models import AccessAttempt, AccessLog
 from django.conf import settings
 from django.contrib.auth.hashers import MD5PasswordHasher
+from django.db import connection
 from django.test import Client, RequestFactory, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.live_server_helper import LiveServer
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ami.base.tests.factories import make_user
 from ami.users.models import User
-from ami.users.sign_in import client_address
+from ami.users.sign_in import SignInGateMiddleware, client_address
 
 LOGIN = "/admin/login/"
 PASSWORD = "a long password of this test"
@@ -39,6 +42,7 @@ def own_redis_keys(db: None) -> Iterator[None]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """The clock of the rates, which stands still unless a test moves it."""
     clock = Mock(return_value=1_000_000.0)
+    monkeypatch.setattr(SignInGateMiddleware, "full", None)
     monkeypatch.setattr("ami.users.sign_in.time.time", clock)
     return clock
 
@@ -74,6 +78,18 @@ def test_person_with_the_password_signs_in(user: User) -> None:
     assert answer.status_code == 302
     assert answer["Location"] == "/admin/"
     assert not AccessAttempt.objects.exists()
+
+
+def test_nul_in_a_header_is_dropped(user: User, clock: Mock) -> None:
+    browser = Client(headers={"User-Agent": "a\x00 browser", "Accept": "\x00*/*"})
+    form = {"username": user.email, "password": "wrong"}
+    assert browser.post(LOGIN, form).status_code == 200
+    failed = AccessAttempt.objects.get()
+    assert (failed.user_agent, failed.http_accept) == ("a browser", "*/*")
+    clock.return_value += 10
+    assert browser.post(LOGIN, form | {"password": PASSWORD}).status_code == 302
+    signed_in = AccessLog.objects.get()
+    assert (signed_in.user_agent, signed_in.http_accept) == ("a browser", "*/*")
 
 
 def guess(clock: Mock, count: int) -> list[Any]:
@@ -146,6 +162,49 @@ def test_many_addresses_are_slowed_together(hashes: list[str]) -> None:
     ]
     assert [answer.status_code for answer in answers] == [200] * 2 + [429] * 13
     assert len(hashes) == 2
+
+
+class TestGate:
+    """A process that knows of a full period refuses the attempts of strangers at once."""
+
+    @pytest.fixture(autouse=True)
+    def full(self, db: None) -> None:
+        for number in range(3):
+            sign_in("guess", f"{number}@example.org", f"203.0.113.{number}")
+
+    def test_stranger_is_refused_with_one_query_and_without_redis(self) -> None:
+        with (
+            CaptureQueriesContext(connection) as queries,
+            patch("ami.users.sign_in.cache.incr", side_effect=AssertionError),
+        ):
+            answer = sign_in("guess", address="203.0.113.9")
+        assert (answer.status_code, len(queries)) == (429, 1)
+        assert "Try again in a few seconds." in answer.text
+        assert answer["Retry-After"] == "1"
+
+    def test_stranger_with_the_password_signs_in_later(self, user: User, clock: Mock) -> None:
+        assert sign_in().status_code == 429
+        clock.return_value += 1
+        assert sign_in().status_code == 302
+
+    def test_known_person_signs_in(self, user: User) -> None:
+        AccessLog.objects.create(username="ada@example.org", ip_address="203.0.113.1")
+        assert sign_in().status_code == 302
+
+    @pytest.mark.parametrize("email", ["\x00", "", "a" * 999, "\U0001f98b", "\ud800"])
+    def test_odd_form_is_refused(self, email: str) -> None:
+        answer = Client(REMOTE_ADDR="").post(
+            LOGIN,
+            f"username={quote(email, errors='surrogatepass')}",
+            "application/x-www-form-urlencoded",
+        )
+        assert answer.status_code == 429
+        assert "default-src" in answer["Content-Security-Policy"]
+
+    def test_other_pages_and_the_form_are_shown(self) -> None:
+        client = Client()
+        assert client.get(LOGIN).status_code == 200
+        assert client.post("/healthz", {"username": "ada@example.org"}).status_code != 429
 
 
 def test_next_period_starts_at_zero(clock: Mock, hashes: list[str]) -> None:
