@@ -43,7 +43,7 @@ check: setup ## Check style, types, layers, documentation and migrations; needs 
 versions: setup ## Test engine, journal, methods and checks on each installed PostgreSQL, or on VERSIONS="15 16".
 	@for version in $(or $(VERSIONS),$$($(BIN)/python -c "from config.devservers.servers import found; print(*found())")); do \
 	    echo "PostgreSQL $$version"; \
-	    POSTGRES_VERSION=$$version $(BIN)/pytest $(PARALLEL) ami/jobs ami/ml ami/main/checks ami/integrity || exit; \
+	    POSTGRES_VERSION=$$version $(BIN)/pytest $(PARALLEL) ami/jobs ami/ml ami/main/checks ami/integrity ami/review ami/exchange || exit; \
 	done
 
 bench: setup ## Measure speed and memory, and write benchmarks/results/.
@@ -52,7 +52,7 @@ bench: setup ## Measure speed and memory, and write benchmarks/results/.
 chaos: setup ## Kill workers, Redis and PostgreSQL during runs, and repeat each race 100 times. CHAOS_SEED=1 repeats the same kills.
 	@CHAOS_KILLS=$(or $(CHAOS_KILLS),60) $(BIN)/pytest --verbose -m chaos
 
-quality: setup ## Measure the precision and recall of tracking on known tracks.
+quality: setup ## Measure tracking on known tracks, and track consensus on synthetic ones.
 	@$(BIN)/python -m benchmarks.quality
 
 screenshots: setup # Take the screenshots of the docs again, in a real browser.

@@ -1,6 +1,5 @@
 """Fixtures for all tests. The session uses real servers, by default embedded ones."""
 
-import gc
 import json
 import os
 import shutil
@@ -19,12 +18,18 @@ from celery import current_app
 from django.conf import settings
 from django.db import connection, connections
 from django.test import TransactionTestCase, override_settings
+from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Page, sync_playwright
 from pytest_django import DjangoDbBlocker
 
+from ami.base.garbage import spare_loaded_objects
 from ami.base.tests.emptying import empty_tables
 from config.devservers import embedded
 from config.tests.forks import CeleryProcess
+
+# A loaded machine makes a quick example slow, so no example has a deadline.
+hypothesis_settings.register_profile("ami", deadline=None)
+hypothesis_settings.load_profile("ami")
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_FLAGS = (
@@ -60,9 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Exclude imported objects from garbage collection, which took 10% of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    spare_loaded_objects()
 
 
 @pytest.fixture(scope="session")

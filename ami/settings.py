@@ -28,6 +28,13 @@ OWN_RUN_TIME_LIMIT = 12 * 60 * 60
 # The time between its soft and its hard limit.
 OWN_RUN_CLEAN_UP = 2 * 60
 
+# The days for which the file of an export can be downloaded, and that of an import is kept.
+EXPORT_DAYS = 7
+
+# The largest file that can be uploaded.
+IMPORT_MAX_BYTES = 2 * 2**30
+FILE_UPLOAD_HANDLERS = ["ami.exchange.uploads.LimitedUploadHandler"]
+
 # Lower levels go only to the log of the worker.
 JOB_LOG_LEVEL = "INFO"
 
@@ -50,6 +57,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 # The tasks that people may schedule in the admin. A worker would run any other task by its name.
 PERIODIC_TASKS = [
+    "ami.exchange.tasks.delete_expired_exports",
     "ami.integrity.tasks.check_data_integrity",
     "ami.integrity.tasks.data_integrity_check",
     "ami.jobs.tasks.jobs_health_check",

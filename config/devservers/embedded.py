@@ -58,14 +58,15 @@ class Holder:
                 f"The embedded {self.server.name} cannot use {error.filename or self.server.top}: "
                 f"{error.strerror}; run as the user who owns it, or {REMEDY}."
             ) from None
-        try:
-            self._ensure_server(starting)
-        except BaseException:
-            os.close(users)
-            raise
-        finally:
-            os.close(starting)
         self._users = users
+        try:
+            try:
+                self._ensure_server(starting)
+            finally:
+                os.close(starting)
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Stop using the server before this process ends; the last user waits until it stops."""

@@ -3,7 +3,6 @@
 `config.devservers.embedded` starts it, and describes the locks that both use.
 """
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from config.devservers.servers import (
 
 START_SECONDS = 60
 STOP_SECONDS = 20
+WATCH_SECONDS = 0.05
 KINDS: dict[str, type[Server]] = {
     kind.__name__: kind for kind in (Postgres, ScratchPostgres, Redis)
 }
@@ -40,10 +40,7 @@ def keep(server: Server, *, starting: int, keeper: int) -> None:
             return
         _answer(READY)
         os.close(starting)
-        # If the server dies, the keeper exits, and the next user starts both.
-        signal.signal(signal.SIGCHLD, lambda *_: sys.exit())
-        users = server.open_lock("users")
-        fcntl.flock(users, fcntl.LOCK_EX)
+        watch(server)
     finally:
         stop(server)
         # Release this before the lock of the users, so that the next user does not find this
@@ -69,6 +66,19 @@ def start(server: Server) -> None:
         if time.monotonic() > deadline:
             raise ServiceError(f"The embedded {server.name} does not answer; see {server.log}.")
         time.sleep(0.02)
+
+
+def watch(server: Server) -> None:
+    """Return when the last user has ended, or when the server has died.
+
+    In the second case the keeper exits, and the next user starts both. A server that the keeper
+    adopted is no child of it, so no signal would tell of its death.
+    """
+    users = server.open_lock("users")
+    running = server.open_lock("server")
+    while not try_lock(users) and not try_lock(running):
+        time.sleep(WATCH_SECONDS)
+    os.close(running)
 
 
 def stop(server: Server) -> None:
@@ -109,7 +119,8 @@ def _why_not(server: Server) -> str:
 
 def _answer(text: str) -> None:
     """Send `text` to the waiting user, and close the pipe, which ends the user's read."""
-    os.write(1, text.encode())
+    with suppress(BrokenPipeError):  # the user was interrupted
+        os.write(1, text.encode())
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (1, 2):
         os.dup2(null, standard)

@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "ami.jobs",
     "ami.ml.post_processing",
     "ami.integrity",
+    "ami.review",
     "ami.exchange",
     *filter(None, map(str.strip, os.environ.get("EXTRA_APPS", "").split(","))),
 ]
@@ -35,6 +36,7 @@ MIDDLEWARE = [
     "ami.base.proxies.TrustedProxiesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "ami.users.sign_in.SignInGateMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -84,6 +86,10 @@ CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"] += filter(
     None, map(str.strip, os.environ.get("IMAGE_ORIGINS", "").split(","))
 )
 CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"] += s3_origins()
+
+# The address of the documentation, to which the page of methods links; no links by default.
+if (DOCS_URL := os.environ.get("DOCS_URL", "")) and not DOCS_URL.endswith("/"):
+    DOCS_URL += "/"
 
 # Prometheus must send this token to /metrics; without one, the page does not exist.
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")

@@ -26,12 +26,16 @@ ABOUT_ONESELF = {
     "admin:autocomplete",  # asks the admin of the rows that it suggests
     "(?P<url>.*)$",  # redirects an address without its slash, else 404
 }
-# What members see although they are not staff; test_pictures.py and test_overview.py test it.
+# What members see although they are not staff; test_pictures.py, test_overview.py and
+# test_review_page.py test it.
 FOR_MEMBERS = {
     "admin:main_detection_picture",
     "admin:main_sourceimage_picture",
     "admin:main_project_overview",
     "admin:main_project_overviews",
+    "admin:review",
+    "admin:review_answer",
+    "admin:review_taxa",
 }
 
 # The role that a person needs to see, add, change and delete rows; nobody does what has a dash.
@@ -50,7 +54,11 @@ MODELS = """
     jobs.job                              viewer  -           operator    manager
     jobs.jobchange                        viewer  -           -           manager
     integrity.integrityrun                viewer  -           -           manager
+    exchange.export                       viewer  -           -           manager
+    exchange.import                       viewer  admin       -           manager
     integrity.integrityacknowledgement    viewer  operator    operator    manager
+    review.sample                         viewer  operator    -           manager
+    ml.calibration                        viewer  operator    -           manager
     main.auditnote                        manager -           -           -
     main.taxon                            staff   admin       admin       admin
     main.taxalist                         staff   admin       admin       admin
@@ -90,11 +98,15 @@ OWN_PAGES = """
     jobs_job_revert                   operator  operator
     jobs_job_again                    operator  operator
     jobs_job_run_again                operator  operator
+    jobs_job_effect                   viewer    viewer
     integrity_integrityrun_check      operator  operator
     integrity_integrityrun_repair     operator  operator
     integrity_integrityrun_schedule   admin     admin
     auth_user_password_change         admin     admin
     main_auditnote_csv                manager   manager
+    review_sample_answers             viewer    viewer
+    exchange_export_file              viewer    viewer
+    exchange_export_problems          viewer    viewer
 """
 
 # The actions of the lists.
@@ -102,6 +114,10 @@ ACTIONS = """
     model                       action                   needs
     main.sourceimagecollection  populate                 operator
     main.sourceimagecollection  run_*                    operator
+    main.sourceimagecollection  export_rows              operator
+    main.event                  export_rows              operator
+    main.occurrence             export_rows              operator
+    main.project                export_rows              operator
     main.event                  run_*                    operator
     main.occurrence             run_*                    operator
     main.occurrence             recompute_determination  operator
@@ -112,6 +128,14 @@ ACTIONS = """
 """
 
 
+# What a manager needs besides to import a file: model permissions, because all projects share the
+# names in it. The revert of a name list needs the same; test_name_list_jobs.py tests it.
+IMPORTS = {
+    "occurrences": ("main.add_taxon", "ml.change_algorithmcategorymap"),
+    "name list": ("main.add_taxon", "main.change_taxon", "main.change_taxalist"),
+    "name list into a new taxa list": ("main.add_taxon", "main.change_taxon", "main.add_taxalist"),
+}
+
 RANKS = {"staff": 0, "viewer": 1, "identifier": 2, "operator": 3, "manager": 4, "admin": 5, "-": 9}
 
 
@@ -120,7 +144,10 @@ def table(text: str) -> list[dict[str, str]]:
     return [dict(zip(head, line, strict=True)) for line in lines]
 
 
-OF_A_ROW = "identify|recompute|change|delete|history|live|log|changes|revert|again"
+OF_A_ROW = (
+    "file|problems|identify|recompute|change|delete|history|live|log|changes|revert|again|effect|"
+    "answers"
+)
 
 
 class Page(NamedTuple):

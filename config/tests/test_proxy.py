@@ -15,6 +15,7 @@ import yaml
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.test import Client, override_settings
+from django.urls import reverse
 from pytest_django.live_server_helper import LiveServer
 
 from ami.base.tests.factories import (
@@ -148,3 +149,25 @@ def _session(user: User | None) -> dict[str, str]:
     client.force_login(user)
     name = settings.SESSION_COOKIE_NAME
     return {"Cookie": f"{name}={client.cookies[name].value}"}
+
+
+def test_files_of_imports_may_be_large(proxy: int) -> None:
+    token = "x" * 32
+    person = _session(make_user(is_staff=True, is_superuser=True))["Cookie"]
+    fields = {
+        'name="csrfmiddlewaretoken"': token,
+        'name="file"; filename="large.json"': "x" * (41 * 10**6),
+    }
+    parts = (f"Content-Disposition: form-data; {name}\r\n\r\n{v}" for name, v in fields.items())
+    status, _, text = _get(
+        proxy,
+        reverse("admin:exchange_import_add"),
+        method="POST",
+        body="".join(f"--here\r\n{part}\r\n" for part in parts) + "--here--\r\n",
+        **{
+            "Content-Type": "multipart/form-data; boundary=here",
+            "Cookie": f"{person}; {settings.CSRF_COOKIE_NAME}={token}",
+        },
+    )
+    assert status == 200
+    assert b"large.json is" in text

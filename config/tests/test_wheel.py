@@ -139,7 +139,8 @@ def station(wheel: Path, database: str, tmp_path: Path) -> Callable[..., str]:
             | {
                 "PYTHONPATH": str(site),
                 "DATABASE_URL": database,
-                "REDIS_URL": settings.CELERY_BROKER_URL,
+                "BROKER_URL": settings.CELERY_BROKER_URL,
+                "REDIS_URL": settings.REDIS_URL,
                 "SECRET_KEY": "station",
             },
             capture_output=True,
