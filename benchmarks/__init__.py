@@ -10,6 +10,7 @@ from django.conf import settings
 # Set this before `config` is imported, which defaults to the development settings.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
 
+from ami.base.garbage import spare_loaded_objects
 from config.devservers import embedded
 from config.devservers.servers import ServiceError
 
@@ -17,8 +18,9 @@ FOLDER = Path(__file__).parent
 
 
 def set_up() -> None:
-    """Set up Django, and start the embedded services unless others are configured."""
+    """Set up Django as in a worker; start the embedded services unless others are configured."""
     django.setup()
+    spare_loaded_objects()
     if settings.DEBUG:
         sys.exit(
             "With DEBUG, Django stores every statement, which costs time and memory: unset it."

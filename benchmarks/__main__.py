@@ -10,6 +10,8 @@ BENCHMARKS = (
     "small_size_filter",
     "class_masking",
     "rank_rollup",
+    "static_boxes",
+    "track_consensus",
     "tracking",
     "engine",
     "checks",
@@ -18,6 +20,13 @@ BENCHMARKS = (
     "members",
     "load",
     "preview",
+    "export",
+    "imports",
+    "antenna",
+    "effect",
+    "sweep",
+    "start",
+    "sample",
 )
 # Only if named: it takes hours.
 LONG = ("growth",)

@@ -25,6 +25,7 @@ LISTS = {
     "detections": "main_detection",
     "classifications": "main_classification",
     "occurrences": "main_occurrence",
+    "identifications": "main_identification",
     "capture sets": "main_sourceimagecollection",
 }
 # For each list: a frequent name, a rare name, prefixes of paths, and a text without matches.
@@ -199,4 +200,8 @@ def _confirmed(site: Site, *, rounds: int) -> Iterator[Figure]:
         measure = {"": partial(site.confirmation, "class_masking", chosen)}
         interleaved(measure, rounds=min(WARM_UP, rounds))
         seconds = interleaved(measure, rounds=rounds)[""]
+        with databases.using(site.database), QueryCounter() as counter:
+            site.confirmation("class_masking", chosen)
         yield Figure(f"confirmation page, {what}", 1000 * seconds, "ms", at_most=100)
+        if len(chosen) == 100:  # that of fewer rows counts them at once
+            yield Figure(f"confirmation page, {what}: queries", counter.count, at_most=12)

@@ -26,13 +26,13 @@ COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE d
 
 @contextmanager
 def using(database: BaseDatabaseWrapper) -> Iterator[None]:
-    """Use `database` as the default in the block; its connection stays open."""
-    former = connections["default"]
-    connections["default"] = database
+    """Use `database` as the default in the block, in all threads; its connection stays open."""
+    former, settings = connections["default"], connections.settings["default"]
+    connections["default"], connections.settings["default"] = database, database.settings_dict
     try:
         yield
     finally:
-        connections["default"] = former
+        connections["default"], connections.settings["default"] = former, settings
 
 
 def connect(name: str) -> BaseDatabaseWrapper:
@@ -95,6 +95,15 @@ def seeded(label: str, sizes: Any, *, fill: Callable[[Any], object] = _seed) -> 
     database.close()
     _execute(f"COMMENT ON DATABASE {_quoted(name)} IS '{fingerprint}'")
     return name
+
+
+def empty() -> str:
+    """The name of a database as `migrate` makes it."""
+    return seeded("empty", (), fill=_nothing)
+
+
+def _nothing(sizes: Any) -> None:
+    """Add no rows."""
 
 
 def drop(name: str) -> None:

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from ami.exchange.occurrence_file import Example, Record, read_occurrences
+from ami.exchange.reading.formats.antenna_examples import read
+from ami.exchange.reading.records import DetectionRecord, OccurrenceRecord
 from ami.ml.post_processing.tracking import TrackingConfig
 from ami.ml.post_processing.tracking.links import (
     Floats,
@@ -56,9 +57,10 @@ class Score(NamedTuple):
 def read_nights(path: Path) -> list[Night]:
     """The nights of an occurrence export. Raises ImportRefusedError."""
     shown = [
-        ((record.deployment, record.event.day), example.timestamp, record, example)
-        for record in read_occurrences(path)
-        for example in record.examples
+        ((found.capture.deployment, found.capture.night), found.timestamp, record, found)
+        for record in read(path)
+        if isinstance(record, OccurrenceRecord)
+        for found in record.detections
     ]
     shown.sort(key=lambda row: row[:2])
     nights = groupby(shown, key=lambda row: row[0])
@@ -123,10 +125,11 @@ def report(nights: Sequence[Night]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_page(text: str) -> None:
-    """Put the report between the markers of the method's page."""
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(before + BEGIN + text + END + rest.split(END)[1])
+def write_page(text: str, *, page: Path | None = None) -> None:
+    """Put the report between the markers of the page of tracking, or of another one."""
+    page = page or PAGE
+    before, rest = page.read_text().split(BEGIN)
+    page.write_text(before + BEGIN + text + END + rest.split(END)[1])
 
 
 def _cheapest_first(shares: Floats) -> Iterator[tuple[int, int]]:
@@ -139,16 +142,17 @@ def _cheapest_first(shares: Floats) -> Iterator[tuple[int, int]]:
             yield row, column
 
 
-def _night(rows: Sequence[tuple[Record, Example]]) -> Night:
-    times = sorted({example.timestamp for _, example in rows})
+def _night(rows: Sequence[tuple[OccurrenceRecord, DetectionRecord]]) -> Night:
+    captures = [found.capture for _, found in rows]
+    moments = [capture.timestamp for capture in captures if capture.timestamp]
+    times = sorted(set(moments))
     sightings = Sightings(
-        boxes=np.array([example.bbox for _, example in rows]),
-        frames=np.array([(example.width, example.height) for _, example in rows], dtype=float),
-        places=np.array([times.index(example.timestamp) for _, example in rows]),
-        times=np.array([example.timestamp.timestamp() for _, example in rows]),
+        boxes=np.array([found.bbox for _, found in rows]),
+        frames=np.array([(one.width, one.height) for one in captures], dtype=float),
+        places=np.array([times.index(moment) for moment in moments]),
+        times=np.array([moment.timestamp() for moment in moments]),
         directions=np.zeros((len(rows), 0)),
         lengths=np.zeros(len(rows), dtype=np.intp),
     )
-    return Night(
-        sightings, [record.id for record, _ in rows], [example.label for _, example in rows]
-    )
+    labels = [found.classifications[0].label for _, found in rows]
+    return Night(sightings, [record.key for record, _ in rows], labels)

@@ -19,7 +19,7 @@ from ami.base.tests.factories import (
     make_taxon,
 )
 from ami.main.management.scale import Sizes
-from ami.main.models import Project
+from ami.main.models import Identification, Project
 from ami.users.models import User
 from benchmarks import databases
 from benchmarks.changelists import LISTS, WARM_UP, Site
@@ -91,7 +91,7 @@ def _member(ids: list[int]) -> User:
 
 
 def _small_project() -> Project:
-    """Create a project with as many captures, detections, classifications and occurrences."""
+    """Create a project with as many rows of each list except capture sets."""
     deployment = make_deployment(project=make_project())
     taxon = make_taxon()
     captures = [make_capture(deployment=deployment) for _ in range(ROWS)]
@@ -99,6 +99,7 @@ def _small_project() -> Project:
         occurrence = make_occurrence(deployment=deployment)
         detection = make_detection(source_image=capture, occurrence=occurrence)
         make_classification(detection=detection, taxon=taxon)
+        Identification.objects.create(occurrence=occurrence, taxon=taxon)
     make_capture_set(captures)
     project: Project = captures[0].project  # type: ignore[assignment]
     return project

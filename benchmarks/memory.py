@@ -14,11 +14,11 @@ from benchmarks import FOLDER, set_up
 STATUS = Path("/proc/self/status")
 
 
-def measure(benchmark: str, database: str) -> tuple[int, Any]:
-    """The peak memory, in bytes, of a process that runs `run_task()` of that module, and what the
+def measure(benchmark: str, database: str, *arguments: str) -> tuple[int, Any]:
+    """The peak memory, in bytes, of a process that runs `run_task(…)` of that module, and what the
     task returns. The database is changed. If the process fails, this exits with its output."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.memory", benchmark, database],
+        [sys.executable, "-m", "benchmarks.memory", benchmark, database, *arguments],
         cwd=FOLDER.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -27,11 +27,11 @@ def measure(benchmark: str, database: str) -> tuple[int, Any]:
     return peak, result
 
 
-def main(benchmark: str, database: str) -> None:
+def main(benchmark: str, database: str, *arguments: str) -> None:
     set_up()
     databases = import_module("benchmarks.databases")
     with databases.opened(database):
-        result = import_module(f"benchmarks.{benchmark}").run_task()
+        result = import_module(f"benchmarks.{benchmark}").run_task(*arguments)
     sys.stdout.write(json.dumps([peak_memory(), result]))
 
 

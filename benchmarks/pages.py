@@ -6,6 +6,7 @@ from functools import partial
 from django.db import transaction
 from django.urls import reverse
 
+from ami.jobs.models import Job, JobPart
 from ami.main.management.scale import Sizes
 from ami.main.models import (
     Classification,
@@ -13,9 +14,12 @@ from ami.main.models import (
     Event,
     Occurrence,
     SourceImage,
+    SourceImageCollection,
     Taxon,
 )
 from ami.ml.models import AlgorithmCategoryMap
+from ami.ml.post_processing.service import LaunchRow, launch
+from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from benchmarks import databases
 from benchmarks.changelists import Site
 from benchmarks.report import Figure
@@ -26,6 +30,7 @@ ROUNDS = 15
 WARM_UP = 3
 DETECTIONS = 500
 CLASSES = 29_000
+SIGNING_IN = 2  # the queries for the session and its user
 
 
 def run(*, quick: bool) -> list[Figure]:
@@ -55,13 +60,33 @@ def _measured(site: Site, *, rounds: int) -> Iterator[Figure]:
     }
     for title, (model, pk) in pages.items():
         path = reverse(f"admin:main_{model}_change", args=[pk])
-        measures = {title: partial(_seconds, site, path)}
-        interleaved(measures, rounds=WARM_UP)
-        seconds = interleaved(measures, rounds=rounds)[title]
-        with QueryCounter() as counter:
-            site.client.get(path)
-        yield Figure(f"{title}: queries", counter.count, at_most=20)
-        yield Figure(title, 1000 * seconds, "ms", at_most=300)
+        yield from _page(site, title, path, rounds=rounds, queries=20, milliseconds=300)
+    path = reverse("admin:jobs_job_live", args=[_running_job().pk])
+    title = "live request of a running Job"
+    yield from _page(site, title, path, rounds=rounds, queries=SIGNING_IN + 3, milliseconds=15)
+
+
+def _page(
+    site: Site, title: str, path: str, *, rounds: int, queries: int, milliseconds: int
+) -> Iterator[Figure]:
+    measures = {title: partial(_seconds, site, path)}
+    interleaved(measures, rounds=WARM_UP)
+    seconds = interleaved(measures, rounds=rounds)[title]
+    with QueryCounter() as counter:
+        site.client.get(path)
+    yield Figure(f"{title}: queries", counter.count, at_most=queries)
+    yield Figure(title, 1000 * seconds, "ms", at_most=milliseconds)
+
+
+def _running_job() -> Job:
+    """A run of 100 parts, one of which is at work."""
+    capture_set = SourceImageCollection.objects.latest("pk")
+    config = {"source_image_collection_id": capture_set.pk}
+    (job,) = launch(SmallSizeFilterTask, [LaunchRow("A run", capture_set.project, config)])
+    JobPart.claim(job.parts.get().pk, task_id=job.task_id)
+    parts = [JobPart(job=job, number=number, rows_total=5000) for number in range(2, 101)]
+    JobPart.objects.bulk_create(parts)
+    return job
 
 
 def _seconds(site: Site, path: str) -> float:

@@ -1,4 +1,8 @@
-"""`python -m benchmarks.quality`: measure how well tracking finds the links of known tracks."""
+"""`python -m benchmarks.quality`: measure tracking on known tracks, and track consensus.
+
+It tells how well tracking finds the links of known tracks, and how often each rule of track
+consensus names synthetic individuals rightly.
+"""
 
 import os
 import sys
@@ -12,13 +16,14 @@ EXPORT = Path(__file__).resolve().parents[2] / "shared/data/vermont-occurrences.
 
 
 def main() -> None:
-    parser = ArgumentParser("python -m benchmarks.quality", description=__doc__)
+    parser = ArgumentParser("python -m benchmarks.quality", description=__doc__.splitlines()[0])
     parser.add_argument(
         "export",
         nargs="?",
         type=Path,
-        help="an occurrence export with known tracks; by default, the export in the folder "
-        "`shared` is measured and the table in docs/reference/methods/tracking.md is updated",
+        help="an occurrence export with known tracks, to measure tracking only; by default, the "
+        "export in the folder `shared` is measured, and the tables in docs/reference/methods/ are "
+        "updated",
     )
     named = parser.parse_args().export
     export = named or EXPORT
@@ -30,6 +35,10 @@ def main() -> None:
     sys.stdout.write(text)
     if not named:
         links.write_page(text)
+        consensus = import_module("benchmarks.consensus_quality")
+        table = consensus.report()
+        sys.stdout.write(f"\n{table}")
+        links.write_page(table, page=consensus.PAGE)
 
 
 if __name__ == "__main__":

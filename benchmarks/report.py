@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,7 +61,7 @@ def write_result(name: str, title: str, figures: list[Figure]) -> None:
         "title": title,
         "measured": datetime.now(UTC).date().isoformat(),
         "machine": _machine(),
-        "figures": [asdict(figure) | {"met": figure.met} for figure in figures],
+        "figures": [vars(figure) | {"met": figure.met} for figure in figures],
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")

@@ -17,6 +17,9 @@ class Seconds(float):
         seconds.cpu = cpu
         return seconds
 
+    def __getnewargs_ex__(self) -> tuple[tuple[float], dict[str, float]]:
+        return (float(self),), {"cpu": self.cpu}  # for copies
+
     cpu: float
 
 

@@ -37,12 +37,14 @@ PER_CAPTURE = 15
 class VectorSizes:
     """The number of classifications and of classes; half of the classes are on a list.
 
-    A genus has 5 species, a family 10 genera. `with_scores` also stores the scores.
+    A genus has 5 species, a family 10 genera. `with_scores` also stores the scores. An occurrence
+    has `frames` detections; if there are several, they have boxes, and half of them sit still.
     """
 
     rows: int
     classes: int
     with_scores: bool = True
+    frames: int = 1
 
 
 def fill(sizes: VectorSizes) -> None:
@@ -56,7 +58,7 @@ def fill(sizes: VectorSizes) -> None:
             task_type=AlgorithmTaskType.CLASSIFICATION,
             category_map=AlgorithmCategoryMap.objects.create(data=labels),
         )
-        detections = _detections(sizes.rows)
+        detections = _detections(sizes.rows, frames=sizes.frames)
         size = max(1, NUMBERS_AT_ONCE // sizes.classes)
         for number, start in enumerate(range(0, sizes.rows, size)):
             ids = detections[start : start + size]
@@ -76,20 +78,26 @@ def _species(classes: int) -> list[Taxon]:
     return Taxon.objects.bulk_create(species)
 
 
-def _detections(rows: int) -> list[int]:
+def _detections(rows: int, *, frames: int) -> list[int]:
     project = Project.objects.create(name="Vectors")
     deployment = Deployment.objects.create(project=project, name="Trap")
     captures = SourceImage.objects.bulk_create(
-        SourceImage(deployment=deployment, project=project, path=f"{n}.jpg")
+        SourceImage(
+            deployment=deployment, project=project, path=f"{n}.jpg", width=4096, height=2160
+        )
         for n in range(-(-rows // PER_CAPTURE))
     )
     SourceImageCollection.objects.create(project=project, name="All").images.set(captures)
     occurrences = Occurrence.objects.bulk_create(
-        Occurrence(project=project, deployment=deployment) for _ in range(rows)
+        Occurrence(project=project, deployment=deployment) for _ in range(-(-rows // frames))
     )
     detections = Detection.objects.bulk_create(
-        Detection(source_image=captures[n // PER_CAPTURE], occurrence=occurrence)
-        for n, occurrence in enumerate(occurrences)
+        Detection(
+            source_image=captures[n // PER_CAPTURE if frames == 1 else n % len(captures)],
+            occurrence=occurrences[n // frames],
+            bbox=None if frames == 1 else [left := n % frames // 2 * 200, 0, left + 100, 100],
+        )
+        for n in range(rows)
     )
     return [detection.pk for detection in detections]
 
@@ -109,21 +117,23 @@ def _write(
     detections: list[int], logits: Any, classifier: Algorithm, taxa: list[int], with_scores: bool
 ) -> None:
     now, shares = timezone.now(), softmax(logits)
-    rows = len(detections)
+    constants = {
+        "created_at": now,
+        "updated_at": now,
+        "timestamp": now,
+        "terminal": True,
+        "algorithm_id": classifier.pk,
+        "category_map_id": classifier.category_map_id,
+        "metadata": {},
+    }
     columns = {
-        "created_at": [now] * rows,
-        "updated_at": [now] * rows,
-        "timestamp": [now] * rows,
         "detection_id": detections,
         "taxon_id": [taxa[place] for place in logits.argmax(axis=1)],
         "score": shares.max(axis=1),
-        "terminal": [True] * rows,
-        "algorithm_id": [classifier.pk] * rows,
-        "category_map_id": [classifier.category_map_id] * rows,
-        "metadata": [{}] * rows,
         "logits": logits,
     }
-    write_rows(Classification, columns | ({"scores": shares} if with_scores else {}))
+    columns |= {"scores": shares} if with_scores else {}
+    write_rows(Classification, columns, constants=constants)
 
 
 def make_job(task_cls: type[BasePostProcessingTask]) -> Job:
@@ -154,6 +164,12 @@ def run_timed(task_cls: type[BasePostProcessingTask]) -> list[float]:
     return times
 
 
+def reading_alone(column: str) -> None:
+    """Read the vectors of all rows, 1,000 rows at a time, and do nothing with them."""
+    for ids in _ids():
+        read_vectors(Classification.objects.filter(pk__any_of=set(ids)).values_list("pk", column))
+
+
 def arrays_alone(*columns: str) -> None:
     """Read the logits of all rows and write `columns` of the same size, the least work possible."""
     with transaction.atomic():
@@ -162,10 +178,9 @@ def arrays_alone(*columns: str) -> None:
             vectors = list(read_vectors(rows.values_list("pk", "logits")).values())
             now = timezone.now()
             detections = list(rows.values_list("detection_id", flat=True))
-            fixed = {"created_at": now, "updated_at": now, "timestamp": now, "terminal": True}
-            written: dict[str, Any] = {name: [value] * len(ids) for name, value in fixed.items()}
-            written |= {"metadata": [{}] * len(ids), "detection_id": detections}
-            write_rows(Classification, written | dict.fromkeys(columns, vectors))
+            constants = {"created_at": now, "updated_at": now, "timestamp": now, "terminal": True}
+            written = {"detection_id": detections} | dict.fromkeys(columns, vectors)
+            write_rows(Classification, written, constants=constants | {"metadata": {}})
 
 
 def _ids() -> Iterator[list[int]]:

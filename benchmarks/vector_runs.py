@@ -43,11 +43,19 @@ def _fresh(database: str) -> Iterator[None]:
 
 
 def compare(
-    candidates: Mapping[str, Callable[[], object]], *, same: set[str], quick: bool
+    candidates: Mapping[str, Callable[[], object]],
+    *,
+    same: set[str],
+    quick: bool,
+    sizes: VectorSizes | None = None,
+    name: str = "vectors",
 ) -> dict[str, Seconds]:
-    """The seconds of each candidate on fresh copies; those in `same` must leave the same rows."""
-    sizes = QUICK if quick else SIZES
-    database = databases.seeded("quick_vectors" if quick else "vectors", sizes, fill=fill)
+    """The seconds of each candidate on fresh copies; those in `same` must leave the same rows.
+
+    The copies are of the database `name` with rows of these `sizes`.
+    """
+    sizes = sizes or (QUICK if quick else SIZES)
+    database = databases.seeded(f"quick_{name}" if quick else name, sizes, fill=fill)
     outcomes: set[str] = set()
 
     def time_on_copy(name: str, work: Callable[[], object]) -> Seconds:

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from ami.base.tests.shared import EXPORT, OWN_EXPORT, third_party
 from ami.main.models import Detection, Event, Occurrence
 from ami.ml.post_processing.tracking import TrackingConfig, TrackingTask
-from benchmarks import links, quality
+from benchmarks import consensus_quality, links, quality
 
 DEFAULT = TrackingConfig.__fields__["geometry_cost_threshold"].default
 
@@ -117,11 +117,16 @@ def test_command_writes_the_sweep_of_the_recorded_nights_into_the_page(
     monkeypatch.setattr(links, "PAGE", page)
     monkeypatch.setattr(quality, "EXPORT", OWN_EXPORT)
     monkeypatch.setattr(sys, "argv", ["quality"])
+    other = tmp_path / "track_consensus.md"
+    other.write_text(page.read_text())
+    monkeypatch.setattr(consensus_quality, "PAGE", other)
+    monkeypatch.setattr(consensus_quality, "TRACKS", 10)
 
     quality.main()
 
     text = links.report(links.read_nights(OWN_EXPORT))
     assert page.read_text() == f"Before.\n{links.BEGIN}{text}{links.END}After.\n"
+    assert consensus_quality.report() in other.read_text()
 
 
 def test_command_says_what_to_name_where_the_recorded_nights_are_absent(
