@@ -14,7 +14,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 
 DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
-CELERY_BROKER_URL = os.environ["REDIS_URL"]
+CELERY_BROKER_URL = os.environ["BROKER_URL"]
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "ami.jobs",
     "ami.ml.post_processing",
     "ami.integrity",
+    "ami.review",
     "ami.exchange",
     "clock",
 ]
@@ -47,6 +48,7 @@ MIDDLEWARE = [
     "ami.base.proxies.TrustedProxiesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "ami.users.sign_in.SignInGateMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
