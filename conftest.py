@@ -24,6 +24,7 @@ from pytest_django import DjangoDbBlocker
 
 from ami.base.garbage import spare_loaded_objects
 from ami.base.tests.emptying import empty_tables
+from ami.base.tests.plans import forget_statistics
 from config.devservers import embedded
 from config.tests.forks import CeleryProcess
 
@@ -92,6 +93,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty_tables())
         yield
+
+
+@pytest.fixture(autouse=True)
+def statistics(request: pytest.FixtureRequest) -> None:
+    """Let every test start with tables that PostgreSQL has not analyzed, whatever ran before it."""
+    if request.node.get_closest_marker("django_db"):
+        request.getfixturevalue("db")
+        forget_statistics()
 
 
 @pytest.fixture(scope="session", autouse=True)

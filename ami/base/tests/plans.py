@@ -97,12 +97,19 @@ def _arranges_rows(node: dict[str, Any]) -> bool:
 
 
 def forget_statistics() -> None:
-    """Set the statistics to those of tables that were never analyzed.
+    """Set the statistics to those of tables that were never analyzed, if the user may do so.
 
-    A test that analyzes tables leaves its numbers of rows and pages, although it is rolled back.
+    A test that analyzes tables, as imports do, leaves its numbers of rows and pages, although it is
+    rolled back. With those of an almost empty table, any plan seems to be cheap.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE pg_class SET reltuples = -1, relpages = 0 "
-            "WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace"
+            "SELECT FROM pg_class WHERE reltuples >= 0 AND relkind = 'r' "
+            "AND relnamespace = 'public'::regnamespace "
+            "AND has_table_privilege('pg_class', 'UPDATE') LIMIT 1"
         )
+        if cursor.fetchone() is not None:
+            cursor.execute(
+                "UPDATE pg_class SET reltuples = -1, relpages = 0 "
+                "WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace"
+            )

@@ -14,7 +14,7 @@ from ami.base.tests.factories import (
     make_detection,
     make_occurrence,
 )
-from ami.base.tests.plans import explain, forget_statistics
+from ami.base.tests.plans import explain
 from ami.main.models import (
     Classification,
     Detection,
@@ -126,7 +126,6 @@ def test_batch_does_not_read_the_rest_of_its_capture_set(
     )
     Classification.objects.bulk_create(Classification(detection=each) for each in detections)
     capture_set = make_capture_set(captures)
-    forget_statistics()
     if is_analyzed:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
