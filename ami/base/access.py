@@ -14,13 +14,13 @@ def visible(rows: QuerySet[Any], user: Any, perm: str | None = None) -> QuerySet
     return rows if for_user is None else for_user(user, perm)
 
 
-def permits_all(rows: QuerySet[Any], user: Any, perm: str) -> bool:
-    """Whether the person has the permission on all of the rows, which they may see."""
+def rows_without(rows: QuerySet[Any], user: Any, perm: str) -> QuerySet[Any]:
+    """Return those of the rows, which the person may see, on which they lack the permission."""
     permitted = visible(rows, user, perm)
     own = getattr(rows, "projects", None)
     if permitted is rows or (own is not None and own <= permitted.projects):  # type: ignore[attr-defined]
-        return True
-    return not rows.exclude(pk__in=permitted.values("pk")).exists()
+        return rows.none()
+    return rows.exclude(pk__in=permitted.values("pk"))
 
 
 def newest_ids(rows: QuerySet[Any], limit: int) -> list[int] | None:

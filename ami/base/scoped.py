@@ -24,12 +24,15 @@ from django.db.models import (
 from django.db.models.fields.related import RelatedField
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import get_text_list
 
-from ami.base.access import is_of_projects, permits_all, visible, visible_rows_of
+from ami.base.access import is_of_projects, rows_without, visible, visible_rows_of
 from ami.base.actions import actions_of
 from ami.base.audit import AuditedAdminMixin
 from ami.base.ids import parse_id
 from ami.base.widgets import SafeFieldsMixin
+
+NAMED_ROWS = 3
 
 
 class ScopedRawIdWidget(ForeignKeyRawIdWidget):
@@ -167,12 +170,14 @@ class ScopedAdminMixin(SafeFieldsMixin, AuditedAdminMixin):
         if request.POST.get("select_across", "0") == "0":
             rows = queryset.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
         for perm in self._permissions_of(action[0]) if action else ():
-            if not permits_all(rows, request.user, perm):
+            if refused := list(rows_without(rows, request.user, perm)[: NAMED_ROWS + 1]):
+                names = [f"“{row}”" for row in refused[:NAMED_ROWS]]
+                names += ["others"] if len(refused) > NAMED_ROWS else []
                 self.message_user(
                     request,
                     f"Your role does not allow this for some of the selected "
-                    f"{self.opts.verbose_name_plural}; nothing was done. Ask a manager of their "
-                    "project.",
+                    f"{self.opts.verbose_name_plural}: {get_text_list(names, 'and')}. Nothing was "
+                    "done. Deselect them, or ask a manager of their project.",
                     messages.WARNING,
                 )
                 return HttpResponseRedirect(request.get_full_path())

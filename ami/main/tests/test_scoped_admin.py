@@ -201,12 +201,18 @@ class TestActions:
     ) -> None:
         world.foreign.members.add(world.member)
         own = make_occurrence(deployment=make_deployment(project=world.own))
-        ids = [own.pk, world.rows["main.occurrence"].pk]
+        seen = world.rows["main.occurrence"]
+        for _ in range(4):
+            make_occurrence(deployment=seen.deployment)
+        ids = list(Occurrence.objects.values_list("pk", flat=True))
         data = {"action": "delete_selected", "_selected_action": ids, "post": "yes"}
         response: Any = client.post("/admin/main/occurrence/", data)
         (message,) = get_messages(response.wsgi_request)
-        assert "Your role does not allow this for some of the selected occurrences" in str(message)
-        assert Occurrence.objects.filter(pk__in=ids).count() == 2
+        assert "for some of the selected occurrences: " in str(message)
+        assert str(message).count("“") == 3
+        assert "” and others. Nothing was done." in str(message)
+        assert str(own) not in str(message)
+        assert Occurrence.objects.filter(pk__in=ids).count() == len(ids)
 
     def test_foreign_rows_of_a_selection_are_left_alone(self, client: Client, world: World) -> None:
         night: Event = world.rows["main.event"]

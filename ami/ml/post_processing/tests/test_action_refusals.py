@@ -10,7 +10,7 @@ from django.test import Client
 from ami.jobs.models import Job
 from ami.jobs.tests.admin import sign_in
 from ami.main.access import Role
-from ami.main.models import Project
+from ami.main.models import Project, SourceImageCollection
 from ami.ml.post_processing.tests.clicks import RUN, SETS, confirm, post, told
 from ami.ml.post_processing.tests.methods import make_scope
 from ami.users.models import User
@@ -104,9 +104,13 @@ def test_rows_of_other_projects_have_vanished(client: Client) -> None:
 def test_rows_on_which_the_role_is_too_low_are_refused(client: Client) -> None:
     own, seen = make_scope(1), make_scope(1)
     sign_in(client, project=own.project, role=Role.OPERATOR)
+    SourceImageCollection.objects.filter(pk=seen.pk).update(name="Seen")
     seen.project.members.add(User.objects.latest("pk"))
     (message,) = told(confirm(client, [own.pk, seen.pk]))
-    assert "Your role does not allow this for some of the selected capture sets" in message
+    assert message == (
+        "Your role does not allow this for some of the selected capture sets: “Seen”. Nothing was "
+        "done. Deselect them, or ask a manager of their project."
+    )
     assert not Job.objects.exists()
 
 
