@@ -1,5 +1,6 @@
 """The page of a Job in a real browser: it follows the Job with few requests."""
 
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,9 +23,10 @@ HIDE = """value => {
 
 @pytest.fixture
 def operator(page: Page, live_server: LiveServer) -> Page:
-    """A signed-in browser whose clock the test moves."""
+    """A signed-in browser whose clock only the test moves, however slow the machine is."""
     sign_in(page, live_server.url)
     page.clock.install()
+    page.clock.pause_at(datetime.now() + timedelta(days=1))
     return page
 
 
