@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.templatetags import admin_list
 from django.contrib.admin.templatetags.admin_list import items_for_result
 from django.contrib.admin.utils import display_for_value
 from django.contrib.admin.views.main import ChangeList
@@ -18,14 +19,17 @@ from django.urls.resolvers import URLResolver
 from pytest_django.asserts import assertContains, assertHTMLEqual
 
 from ami.base.links import change_link, change_url, list_url
+from ami.base.lists import Column, UnusualColumnError
 from ami.base.tests.factories import (
     make_classification,
     make_detection,
     make_occurrence,
+    make_project,
     make_taxon,
     make_user,
 )
-from ami.main.models import Classification, Taxon
+from ami.main.models import Classification, Detection, Taxon
+from ami.main.tests.projects import populate
 
 REGISTERED = list(admin.site._registry)
 LIST = "/admin/main/classification/"
@@ -141,3 +145,41 @@ def test_the_checkbox_is_the_one_of_django(name: str) -> None:
     taxa = admin.site._registry[Taxon]
 
     assertHTMLEqual(taxa.action_checkbox(taxon), admin.ModelAdmin.action_checkbox(taxa, taxon))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("query", [{}, {"_popup": "1"}, {"_popup": "1", "_to_field": "id"}])
+def test_the_rows_are_those_of_django(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
+) -> None:
+    populate(make_project(name='<b>Moths</b> & "more"'))
+    populate(None)
+    source = make_classification(taxon=make_taxon(name="a<b"), score=None)
+    make_classification(detection=source.detection, applied_to=source, taxon=None)
+    Detection.objects.update(path=" ")
+
+    def tables() -> dict[str, list[str]]:
+        pages = {model: admin_client.get(list_url(model), query) for model in REGISTERED}
+        return {
+            model._meta.label: page.text.partition("<tbody>")[2].partition("</tbody>")[0].split()
+            for model, page in pages.items()
+        }
+
+    def refuse(*args: Any) -> None:
+        raise UnusualColumnError
+
+    drawn = tables()
+    monkeypatch.setattr(Column, "__init__", refuse)
+
+    assert drawn == tables()
+    assert len([rows for rows in drawn.values() if rows]) > 20
+
+
+@pytest.mark.django_db
+def test_a_list_does_not_look_up_its_columns_for_each_row(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_classification()
+    monkeypatch.setattr(admin_list, "items_for_result", None)  # Django's would fail
+
+    assertContains(admin_client.get(LIST), change_url(Classification, row.pk))
