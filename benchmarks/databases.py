@@ -7,7 +7,7 @@ copy is used for one measurement.
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,18 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
 
 from ami.jobs.journal import triggers
 from ami.main.management import scale, scale_sql
 from ami.main.management.scale import Sizes, seed
 
+# The secondary indexes, without those of constraints.
+INDEXES = """
+SELECT indexname, indexdef FROM pg_indexes i
+WHERE tablename = ANY(%s)
+  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = i.indexname)
+"""
 COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
 
 
@@ -58,8 +65,7 @@ def opened(name: str) -> Iterator[None]:
 def copied(source: str) -> Iterator[None]:
     """Use a fresh copy of database `source` in the block, and drop it at the end."""
     name = f"{source}_copy"
-    drop(name)
-    _execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE {_quoted(source)}")
+    _create(name, template=source)
     try:
         with opened(name):
             yield
@@ -77,8 +83,17 @@ def _seed(sizes: Sizes) -> None:
     seed(sizes, report=lambda line: None)
 
 
-def seeded(label: str, sizes: Any, *, fill: Callable[[Any], object] = _seed) -> str:
-    """The name of a database with rows of these sizes, seeded by `fill` unless it exists."""
+def seeded(
+    label: str,
+    sizes: Any,
+    *,
+    fill: Callable[[Any], object] = _seed,
+    template: str = "",
+) -> str:
+    """The name of a database with rows of these sizes, seeded by `fill` unless it exists.
+
+    `fill` gets an empty database, or a copy of the database `template`.
+    """
     name = f"bench_{connection.settings_dict['NAME']}_{label}"
     fingerprint = _fingerprint(sizes, fill)
     with connection.cursor() as cursor:
@@ -86,8 +101,7 @@ def seeded(label: str, sizes: Any, *, fill: Callable[[Any], object] = _seed) -> 
         if cursor.fetchone() == (fingerprint,):
             return name
     sys.stderr.write(f"Seeding {name} …\n")
-    drop(name)
-    _execute(f"CREATE DATABASE {_quoted(name)}")
+    _create(name, template=template)
     with using(database := connect(name)):
         call_command("migrate", verbosity=0, interactive=False)
         fill(sizes)
@@ -104,6 +118,30 @@ def empty() -> str:
 
 def _nothing(sizes: Any) -> None:
     """Add no rows."""
+
+
+@contextmanager
+def bulk_writes(models: Iterable[type[Model]]) -> Iterator[None]:
+    """Write many rows of these tables in the block, without triggers and foreign keys.
+
+    Their indexes are created again at the end.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(INDEXES, [[model._meta.db_table for model in models]])
+        indexes = dict(cursor.fetchall())
+        for name in indexes:
+            cursor.execute(f"DROP INDEX {_quoted(name)}")
+        yield
+        for statement in [*indexes.values(), "RESET session_replication_role"]:
+            cursor.execute(statement)
+
+
+def _create(name: str, *, template: str = "") -> None:
+    """Create the database anew, empty or as a copy of `template`."""
+    drop(name)
+    copy = f" TEMPLATE {_quoted(template)}" if template else ""
+    _execute(f"CREATE DATABASE {_quoted(name)}{copy}")
 
 
 def drop(name: str) -> None:

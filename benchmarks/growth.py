@@ -42,12 +42,6 @@ SEARCHES = {
     "main_sourceimage": "seed/12",
 }
 FACTOR = 10
-# The secondary indexes, without those of constraints.
-INDEXES = """
-SELECT indexname, indexdef FROM pg_indexes i
-WHERE tablename = ANY(%s)
-  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = i.indexname)
-"""
 FILL = """
 INSERT INTO main_sourceimagecollection_images (sourceimagecollection_id, sourceimage_id)
 SELECT %s, id FROM main_sourceimage ORDER BY id LIMIT %s
@@ -81,17 +75,12 @@ def run(*, quick: bool) -> list[Figure]:
 def _multiply() -> None:
     """Add the rows of the current database FACTOR - 1 times more, with shifted ids.
 
-    Triggers and foreign keys are off, and indexes are created at the end: the copies are as
-    consistent as the rows that are there.
+    Triggers and foreign keys can be off, because the copies are as consistent as the rows that are
+    there.
     """
     models = [*NUMBERED.values(), SourceImageCollection.images.through]
     steps = {model: model._default_manager.latest("pk").pk for model in models}
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        cursor.execute(INDEXES, [[model._meta.db_table for model in models]])
-        indexes = dict(cursor.fetchall())
-        for name in indexes:
-            cursor.execute(f"DROP INDEX {name}")
+    with databases.bulk_writes(models), connection.cursor() as cursor:
         for model in models:
             fields = model._meta.concrete_fields
             columns = ", ".join(f'"{field.column}"' for field in fields)
@@ -100,13 +89,10 @@ def _multiply() -> None:
                 f"INSERT INTO {model._meta.db_table} ({columns}) SELECT {values} "  # noqa: S608
                 f"FROM {model._meta.db_table}, generate_series(1, {FACTOR - 1}) AS copy"
             )
-        for statement in [
-            *connection.ops.sequence_reset_sql(no_style(), [*models]),
-            *indexes.values(),
-            "RESET session_replication_role",
-            "VACUUM (FREEZE, ANALYZE)",
-        ]:
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), [*models]):
             cursor.execute(statement)
+        cursor.execute("VACUUM (FREEZE, ANALYZE)")
 
 
 def _shifted(field: Any, steps: dict[type[Model], int]) -> str:

@@ -6,18 +6,19 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
 from ami.jobs.models import Job
-from ami.main.management.scale import Sizes, seed
-from ami.main.models import Deployment, Occurrence, Project, Taxon
+from ami.main.management.scale import Sizes
+from ami.main.models import Project, Taxon
 from ami.review.drawing import Design, draw
 from ami.review.models import Sample
 from ami.review.populations import find_origin
 from ami.users.models import User
 from benchmarks import databases
+from benchmarks.one_project import drop, one_project
 from benchmarks.report import Figure
 from benchmarks.timing import QueryCounter, Seconds, interleaved, timed
 
@@ -27,41 +28,17 @@ SIZE = 500
 WAITING = 4  # the items that the page shows next when it asks for more
 LOW_SCORES = "determination_score__lte=0.8"
 
-# All rows belong to the first project, and a run has changed every fifth occurrence.
-MERGE = "UPDATE {table} SET project_id = %s"
-CHANGES = """
-INSERT INTO jobs_jobchange (job_id, batch, kind, model, object_id, before, after, created_at)
-SELECT %s, 1, 'changed', 'main.occurrence', id,
-       jsonb_build_object('determination_id', determination_id, 'determination_score', 0.5),
-       jsonb_build_object('determination_id', 1 + id %% 100, 'determination_score', 0.75), now()
-FROM main_occurrence WHERE id %% 5 = 0 AND determination_id <> 1 + id %% 100
-"""
-
-
-def fill(sizes: Sizes) -> None:
-    """Seed the rows, as those of one project and with the journal of one run."""
-    seed(sizes, report=lambda line: None)
-    project, job = Project.objects.earliest("pk"), Job.objects.earliest("pk")
-    Job.objects.filter(pk=job.pk).update(project=project)
-    tables: tuple[type[models.Model], ...] = (Deployment, Occurrence)
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        for model in tables:
-            cursor.execute(MERGE.format(table=model._meta.db_table), [project.pk])
-        cursor.execute(CHANGES, [job.pk])
-        cursor.execute("SET session_replication_role = DEFAULT")
-
 
 def run(*, quick: bool) -> list[Figure]:
     sizes = Sizes().scaled(0.01) if quick else Sizes()
-    name = databases.seeded("quick_sample" if quick else "sample", sizes, fill=fill)
+    name = one_project("quick_full" if quick else "full", sizes)
     try:
         with databases.opened(name), connection.cursor() as cursor:
             cursor.execute("SET max_parallel_workers_per_gather = 0")
             return list(_measured(rounds=1 if quick else ROUNDS))
     finally:
         if quick:
-            databases.drop(name)
+            drop(name)
 
 
 def _measured(*, rounds: int) -> Iterator[Figure]:
