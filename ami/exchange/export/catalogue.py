@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ami.base.registry import UnknownKeyError
 from ami.exchange.export.rows import Night, Place
@@ -67,23 +67,23 @@ NO_TAXON = Taxon(0, "", "", True, None, {})
 NO_RUN = Run(0, "", "", "", "")
 
 
-class Known(Generic[T]):
+class Known(dict[int | None, T]):
     """Rows by id. `read` returns those of some ids; `nothing` stands for a row that is missing."""
 
     def __init__(self, read: Callable[[list[int]], Iterable[Any]], nothing: T) -> None:
+        super().__init__()
         self._read = read
         self._nothing = nothing
-        self._rows: dict[int | None, T] = {}
 
     def learn(self, ids: Iterable[int | None]) -> None:
         """Read the rows that are not known yet."""
-        new = set(ids) - self._rows.keys() - {None}
+        new = set(ids) - self.keys() - {None}
         if new:
-            self._rows |= dict.fromkeys(new, self._nothing)
-            self._rows |= {row[0]: row for row in self._read(list(new))}  # type: ignore[arg-type]
+            self.update(dict.fromkeys(new, self._nothing))
+            self.update({row[0]: row for row in self._read(list(new))})  # type: ignore[arg-type]
 
-    def __getitem__(self, pk: int | None) -> T:
-        return self._rows.get(pk, self._nothing)
+    def __missing__(self, pk: int | None) -> T:
+        return self._nothing
 
 
 class Catalogue:

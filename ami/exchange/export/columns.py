@@ -66,10 +66,15 @@ COLUMNS = (
 NAMES = tuple(column.name for column in COLUMNS)
 
 
-def cells(source: Source) -> Callable[[Occurrence], tuple[Any, ...]]:
-    """Return what makes the values of :data:`COLUMNS`; None where nothing is known."""
+def cells(
+    source: Source, time: Callable[[datetime | None, str], Any]
+) -> Callable[[Occurrence], tuple[Any, ...]]:
+    """Return what makes the values of :data:`COLUMNS`; None where nothing is known.
+
+    `time` makes the value of a time in a time zone.
+    """
     catalogue, project, software = source.catalogue, source.project, source.software
-    local, url = source.local, source.url
+    url = source.url
 
     def of(one: Occurrence) -> tuple[Any, ...]:
         answer, best, shown = one.answer, one.prediction, one.best
@@ -84,8 +89,8 @@ def cells(source: Source) -> Callable[[Occurrence], tuple[Any, ...]]:
             place.longitude,
             zone,
             catalogue.nights[one.event_id].name,
-            local(one.first, zone),
-            local(one.last, zone),
+            time(one.first, zone),
+            time(one.last, zone),
             one.detections,
             taxon.name,
             taxon.rank.lower(),
@@ -94,13 +99,13 @@ def cells(source: Source) -> Callable[[Occurrence], tuple[Any, ...]]:
             one.score,
             determined_by(one),
             answer.person,
-            local(answer.at, zone),
+            time(answer.at, zone),
             answer.how,
             answer.is_independent,
             one.people,
             catalogue.taxa[best.taxon_id].name,
             best.score,
-            local(best.at, zone),
+            time(best.at, zone),
             algorithm.name,
             algorithm.version,
             run.method,

@@ -80,9 +80,9 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
     path = path.resolve()  # a link stays, and the file to which it leads is replaced
     if path.exists() and not path.is_file():
         raise ExportError(f"{path} is not a file; give the name of a file to write or replace.")
-    with NamedTemporaryFile(dir=path.parent, prefix=".export-", delete=False) as file:
+    with NamedTemporaryFile("wb", dir=path.parent, prefix=".export-", delete=False) as file:
         try:
-            yield file
+            yield file.file  # without the wrapper, which would look up each of its methods
             file.close()
             os.chmod(file.name, 0o644)
             os.replace(file.name, path)

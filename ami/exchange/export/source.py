@@ -1,10 +1,11 @@
 """Streams of rows from one consistent view of the database, in batches of bounded size."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -36,6 +37,8 @@ from ami.jobs.engine.basis import ONE_SNAPSHOT
 from ami.main.pictures import is_elsewhere
 
 BATCH = 5_000
+TIMES = 10_000
+PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch  # `quote` would return it as it is
 SOFTWARE = f"ami {ami.__version__}"
 
 
@@ -137,6 +140,9 @@ class Source:
         self._media_url = media_url
         self._on_batch = on_batch
         self._zones: dict[str, ZoneInfo] = {}
+        # Most occurrences are first and last seen at the same time, and with others.
+        self.local = lru_cache(TIMES)(self._local)
+        self.iso = lru_cache(TIMES)(self._iso)
 
     @cached_property
     def project(self) -> str:
@@ -191,9 +197,10 @@ class Source:
         """
         if not path or not self._media_url or is_elsewhere(path):
             return path or ""
-        return f"{self._media_url}{quote(path.lstrip('/'))}"
+        path = path.lstrip("/")
+        return f"{self._media_url}{path if PLAIN(path) else quote(path)}"
 
-    def local(self, at: datetime | None, time_zone: str | None) -> datetime | None:
+    def _local(self, at: datetime | None, time_zone: str | None) -> datetime | None:
         """Return the time in the zone of its deployment; in UTC if that is not known."""
         if at is None:
             return None
@@ -205,7 +212,7 @@ class Source:
                 self._zones[name] = ZoneInfo("UTC")
         return at.astimezone(self._zones[name])
 
-    def iso(self, at: datetime | None, time_zone: str | None) -> str:
+    def _iso(self, at: datetime | None, time_zone: str | None) -> str:
         """Return the time with its offset, such as 2022-06-20T23:00:00-04:00; "" if unknown."""
         local = self.local(at, time_zone)
         return "" if local is None else local.isoformat(timespec="seconds")

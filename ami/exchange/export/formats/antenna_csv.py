@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import IO, Any
 
 from django.utils.duration import duration_string
@@ -10,7 +11,7 @@ from ami.base.spreadsheets import protected
 from ami.exchange.export.formats.plain_csv import write_csv
 from ami.exchange.export.registry import FORMATS, Format
 from ami.exchange.export.rows import Occurrence
-from ami.exchange.export.source import Source
+from ami.exchange.export.source import TIMES, Source
 
 COLUMNS = (
     "id",
@@ -51,11 +52,19 @@ def write(source: Source, target: IO[bytes]) -> None:
 def _cells(source: Source) -> Callable[[Occurrence], tuple[Any, ...]]:
     catalogue, local, url = source.catalogue, source.local, source.url
     project = (source.scope.project_id, _text(source.project))
+    duration = lru_cache(duration_string)
+
+    @lru_cache(TIMES)
+    def naive(at: datetime | None, zone: str) -> str:
+        """Return the deployment's local time without a zone, as Antenna stores it."""
+        here = local(at, zone)
+        return "" if here is None else here.replace(tzinfo=None).isoformat()
 
     def of(one: Occurrence) -> tuple[Any, ...]:
         answer, best, shown = one.answer, one.prediction, one.best
         box, place = shown.box, catalogue.places[one.deployment_id]
-        first, last = local(one.first, place.time_zone), local(one.last, place.time_zone)
+        zone = place.time_zone
+        first, last = local(one.first, zone), local(one.last, zone)
         return (
             one.id,
             one.event_id,
@@ -76,9 +85,9 @@ def _cells(source: Source) -> Callable[[Occurrence], tuple[Any, ...]]:
             _text(answer.agreed_with_person),
             "" if best.id is None else one.taxon_id == best.taxon_id,
             one.detections,
-            _naive(first),
-            _naive(last),
-            "" if first is None or last is None else duration_string(last - first),
+            naive(one.first, zone),
+            naive(one.last, zone),
+            "" if first is None or last is None else duration(last - first),
             _text(url(shown.crop)),
             "" if box is None else str(box),
             "" if box is None else box[2] - box[0],
@@ -91,11 +100,6 @@ def _cells(source: Source) -> Callable[[Occurrence], tuple[Any, ...]]:
 
 def _text(value: str | None) -> str:
     return protected(value or "")
-
-
-def _naive(at: datetime | None) -> str:
-    """Return the deployment's local time without a zone, as Antenna stores it."""
-    return "" if at is None else at.replace(tzinfo=None).isoformat()
 
 
 FORMATS.register(

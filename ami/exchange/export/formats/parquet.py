@@ -27,7 +27,7 @@ def write(source: Source, target: IO[bytes]) -> None:
         [arrow.field(one.name, types[one.type]) for one in COLUMNS],
         metadata={"software": source.software, "project": source.project},
     )
-    of = cells(source)
+    of = cells(source, source.local)
     with parquet.ParquetWriter(target, schema) as writer:
         for rows in _chunks(of(one) for one in source.occurrences()):
             columns = zip(*rows, strict=True)

@@ -3,7 +3,6 @@
 import csv
 from codecs import BOM_UTF8
 from collections.abc import Iterable
-from datetime import datetime
 from io import TextIOWrapper
 from typing import IO, Any
 
@@ -13,15 +12,14 @@ from ami.exchange.export.registry import FORMATS, Format
 from ami.exchange.export.source import Source
 
 # Where values of a type stand: to ask each value for its type would take half of the time.
-TEXTS, TIMES, TRUTHS = (
-    [place for place, column in enumerate(COLUMNS) if column.type is kind]
-    for kind in (str, datetime, bool)
+TEXTS, TRUTHS = (
+    [place for place, column in enumerate(COLUMNS) if column.type is kind] for kind in (str, bool)
 )
 
 
 def write(source: Source, target: IO[bytes]) -> None:
     target.write(BOM_UTF8)  # without it, Excel reads the file as Latin-1
-    of = cells(source)
+    of = cells(source, source.iso)
     write_csv(target, [NAMES], (texts(of(one)) for one in source.occurrences()))
 
 
@@ -40,15 +38,12 @@ def write_csv(
 
 
 def texts(values: Iterable[Any]) -> list[Any]:
-    """Return the values of :data:`COLUMNS` as cells: texts protected, and times with offsets."""
+    """Return the values of :data:`COLUMNS` as cells, with protected texts."""
     row = list(values)
     for place in TEXTS:
         value = row[place]
         if value and value[0] in FIRST:
             row[place] = protected(value)
-    for place in TIMES:
-        if row[place] is not None:
-            row[place] = row[place].isoformat(timespec="seconds")
     for place in TRUTHS:
         if row[place] is not None:
             row[place] = "true" if row[place] else "false"
