@@ -10,7 +10,7 @@ from django.db.models import Count, Max, Min, QuerySet
 from django.utils import timezone
 
 from ami.base.words import counted
-from ami.jobs.engine.registry import JOB_TYPES
+from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.engine.work import Planned, PlannedWork
 from ami.jobs.models import Job
 from ami.jobs.service import create_jobs
@@ -21,6 +21,7 @@ from ami.main.models import Deployment, Detection, Event, SourceImage
 from ami.users.models import User
 
 JOB_TYPE = "shift_clock"
+CHANGE = "main.change_deployment"
 FORM = re.compile(r"([+-]?)(\d{1,6}):([0-5]\d)(?::([0-5]\d))?")
 
 CAPTURES = """
@@ -130,8 +131,18 @@ def plan_shift(deployment: Deployment, by: timedelta) -> Shift:
     )
 
 
-def queue_shift(shift: Shift, *, user: User | None = None, reason: str = "") -> Job:
-    """Queue the Job that shifts the clock."""
+def queue_shift(
+    shift: Shift,
+    *,
+    user: User | None = None,
+    dry_run: bool = False,
+    reason: str = "",
+    launch_key: str | None = None,
+) -> Job:
+    """Queue the Job that shifts the clock.
+
+    Raises AlreadyLaunchedError if `launch_key` has been used.
+    """
     name = f"Shift the clock of {shift.deployment} by {written(shift.by)}"
     job = Job(
         name=name[: Job._meta.get_field("name").max_length],
@@ -139,6 +150,8 @@ def queue_shift(shift: Shift, *, user: User | None = None, reason: str = "") -> 
         user=user,
         job_type_key=JOB_TYPE,
         params={"deployment": shift.deployment.pk, "by": written(shift.by)},
+        dry_run=dry_run,
+        launch_key=launch_key,
     )
     return create_jobs([job], reason=reason)[0]
 
@@ -163,10 +176,10 @@ class ShiftWork(PlannedWork):
             ) from None
 
     def decisions(self) -> list[str]:
-        return self._shift().sentences()
+        return self.shift().sentences()
 
     def plan(self) -> list[Planned]:
-        return [Planned(self._shift().captures, self.deployment_id)]
+        return [Planned(self.shift().captures, self.deployment_id)]
 
     def touched(self) -> QuerySet[Detection]:
         return Detection.objects.filter(source_image__deployment=self.deployment_id)
@@ -185,13 +198,17 @@ class ShiftWork(PlannedWork):
             cursor.execute(EMPTIED, {"nights": before})
             self.count(nights_removed=cursor.rowcount)
 
-    def _shift(self) -> Shift:
-        """The shift of the present rows. Raises JobFailedError if it is no longer possible."""
+    def deployment(self) -> Deployment:
+        """The deployment. Raises JobFailedError if it no longer exists."""
         deployment = Deployment.objects.filter(pk=self.deployment_id).first()
         if deployment is None:
             raise JobFailedError(f"Deployment {self.deployment_id} no longer exists.")
+        return deployment
+
+    def shift(self) -> Shift:
+        """The shift of the present rows. Raises JobFailedError if it is no longer possible."""
         try:
-            return plan_shift(deployment, self.by)
+            return plan_shift(self.deployment(), self.by)
         except ShiftRefusedError as refused:
             raise JobFailedError(str(refused)) from None
 
@@ -200,4 +217,12 @@ def _local(at: datetime, zone: str) -> str:
     return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
 
 
+def _run_again(former: Job, user: User | None) -> Job:
+    shift = ShiftWork(former).shift()
+    if user and not user.has_perm(CHANGE, shift.deployment):
+        raise JobFailedError(f"{user} may not change the deployment {shift.deployment}.")
+    return queue_shift(shift, user=user, dry_run=former.dry_run)
+
+
 JOB_TYPES.register(JOB_TYPE, ShiftWork)
+RUNS_AGAIN.register(JOB_TYPE, _run_again)

@@ -17,19 +17,24 @@ from pydantic import ValidationError
 
 from ami.base.audit import Kind
 from ami.base.registry import UnknownKeyError
+from ami.base.words import counted
 from ami.exchange.export.registry import FORMATS, ExportError, ExportOptions, Format, parse_options
 from ami.exchange.export.run import Written, write_file
 from ami.exchange.export.scope import Scope
 from ami.exchange.models import Export, Import, expiry
 from ami.exchange.uploads import delete_forgotten
-from ami.jobs.engine.registry import JOB_TYPES
+from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
 from ami.jobs.engine.work import WholeWork
 from ami.jobs.models import Job
 from ami.jobs.service import create_jobs
 from ami.jobs.states import JobFailedError
+from ami.main.models import Event, SourceImageCollection
 from ami.users.models import User
 
 JOB_TYPE = "export"
+EXPORT = "exchange.add_export"
+# The rows to which an export may be limited, by the parameter with their id.
+LIMITS: dict[str, type[Any]] = {"collection": SourceImageCollection, "event": Event}
 FOLDER = "exports"
 PROGRESS_SECONDS = 1.0
 
@@ -82,6 +87,40 @@ def queue_exports(
             ]
         )
     return created
+
+
+def scope_of(job: Job) -> tuple[str, Scope]:
+    """Return name and scope of the export of `job`. Raises JobFailedError if they are gone."""
+    params: Any = job.params if isinstance(job.params, dict) else {}
+    if job.project is None:
+        raise JobFailedError(f"Job {job.pk} has no project, from which rows could be exported.")
+    if (number := params.get("occurrences")) is not None:
+        export = Export.objects.filter(job=job).first()
+        if export is None or export.occurrence_ids is None:
+            raise JobFailedError(
+                f"The selection of Job {job.pk} was deleted with its file. Select the occurrences "
+                "again."
+            )
+        chosen = Scope(job.project.pk, occurrence_ids=frozenset(export.occurrence_ids))
+        return f"{counted(number, 'occurrence')} of {job.project}", chosen
+    for key, model in LIMITS.items():
+        if (pk := params.get(key)) is not None:
+            noun, rows = model._meta.verbose_name, model.objects.filter(project=job.project)
+            if (row := rows.filter(pk=pk).first()) is None:
+                raise JobFailedError(f"The {noun} {pk} no longer exists.")
+            return f"{noun} {row}", Scope(job.project.pk, **{f"{key}_id": row.pk})
+    return f"project {job.project}", Scope(job.project.pk)
+
+
+def _run_again(former: Job, user: User | None) -> Job:
+    if user and not user.has_perm(EXPORT, former):
+        raise JobFailedError(f"{user} may not export rows of {str(former.project)!r}.")
+    work, scope = ExportWork(former), scope_of(former)
+    try:
+        (job,) = queue_exports(work.form, work.options, [scope], user=user)
+    except ExportError as refused:
+        raise JobFailedError(str(refused)) from None
+    return job
 
 
 class ExportWork(WholeWork):
@@ -218,3 +257,4 @@ def _listed(ids: Any) -> list[int] | None:
 
 
 JOB_TYPES.register(JOB_TYPE, ExportWork)
+RUNS_AGAIN.register(JOB_TYPE, _run_again)

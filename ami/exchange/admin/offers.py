@@ -3,22 +3,29 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
 from ami.base.access import visible_rows_of
-from ami.base.links import change_link
+from ami.base.links import change_link, change_url
+from ami.base.registry import UnknownKeyError
 from ami.base.words import counted
+from ami.exchange.admin.again import again_context
 from ami.exchange.admin.export import file_link, problems_of
+from ami.exchange.admin.export_page import CONFIRM, ExportForm, page, queue
 from ami.exchange.admin.formats import format_name
 from ami.exchange.models import Export
-from ami.exchange.work import JOB_TYPE
+from ami.exchange.work import EXPORT, JOB_TYPE, LIMITS, ExportWork, scope_of
 from ami.jobs.admin.offers import OFFERS, JobOffers
 from ami.jobs.models import Job
-from ami.main.models import Event, Project, SourceImageCollection
-
-LIMITS: dict[str, type[Any]] = {"collection": SourceImageCollection, "event": Event}
+from ami.jobs.service import RunAgainRefusedError
+from ami.jobs.states import JobFailedError
+from ami.main.models import Project
 
 
 class ExportOffers(JobOffers):
-    """The scope and the file of an export. To export again, select the rows again."""
+    """The scope and the file of an export; export the same rows again."""
 
     name = "Export"
 
@@ -29,6 +36,29 @@ class ExportOffers(JobOffers):
             rows = visible_rows_of(model, user).filter(pk__in=ids - {None})
             named |= {(key, row.pk): change_link(model, row.pk, row) for row in rows}
         return {job.pk: _scope(job, named) for job in jobs}
+
+    def options_page(
+        self, request: HttpRequest, jobs: Sequence[Job], *, site: AdminSite
+    ) -> HttpResponse:
+        """The page of the action “Export…”, for the rows of the Job; on its POST, a new Job."""
+        if len(jobs) > 1:
+            raise RunAgainRefusedError("Run exports again one at a time.")
+        (job,) = jobs
+        if not self.may_run_again(job, request.user):
+            raise PermissionDenied
+        try:
+            scopes, work = [scope_of(job)], ExportWork(job)
+        except (JobFailedError, UnknownKeyError) as gone:
+            raise RunAgainRefusedError(str(gone)) from None
+        is_confirmed = CONFIRM in request.POST
+        options = {"form": work.form.key, **work.options.dict()}
+        form = ExportForm(request.POST if is_confirmed else None, initial=options)
+        if is_confirmed and (ids := queue(request, form, scopes)):
+            return HttpResponseRedirect(change_url(Job, ids[0]))
+        return page(request, form, scopes, **again_context(request, job, site=site))
+
+    def may_run_again(self, job: Job, user: Any) -> bool:
+        return bool(user.has_perm(EXPORT, job))
 
     def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
         if not isinstance(job.params, dict):

@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from ami.base.commands import BAD_USAGE, ScriptableCommand, whole_number
-from ami.exchange.clock import ShiftRefusedError, parse_shift, plan_shift, queue_shift
+from ami.exchange.clock import CHANGE, ShiftRefusedError, parse_shift, plan_shift, queue_shift
 from ami.main.models import Deployment
 from ami.users.commands import add_person, person_of, require_rights
 
@@ -32,7 +32,7 @@ class Command(ScriptableCommand):
             raise CommandError(
                 f"There is no deployment {options['deployment']}.", returncode=BAD_USAGE
             )
-        require_rights(user, "main.change_deployment", row=deployment)
+        require_rights(user, CHANGE, row=deployment)
         try:
             shift = plan_shift(deployment, parse_shift(options["by"]))
         except ShiftRefusedError as refused:
