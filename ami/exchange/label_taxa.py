@@ -1,6 +1,7 @@
 """The taxa of the labels of a file with occurrences or detections."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from ami.base.models import change_rows
 from ami.exchange.base import ImportRefusedError, shown
@@ -11,19 +12,25 @@ from ami.main.names import Name, read_name
 from ami.main.resolver import resolve_names
 
 BATCH = 500
+NOTHING: Mapping[str, int] = MappingProxyType({})
 MAX_LENGTH = 255  # of the name of a taxon
 
 
-def take_labels(labels: Mapping[str, str], plan: ImportPlan) -> dict[str, int]:
+def take_labels(
+    labels: Mapping[str, str], plan: ImportPlan, *, decided: Mapping[str, int] = NOTHING
+) -> dict[str, int]:
     """Return the taxon id of each label, and create the taxa that are missing.
 
     `labels` holds the place of each label in the file. A label is a name, which stands for the
-    taxon that :func:`ami.main.resolver.resolve_names` finds. Labels of one name share one taxon. A
+    taxon in `decided`, or else for the one that :func:`ami.main.resolver.resolve_names` finds.
+    Labels of one name share one taxon. A
     new taxon has the rank that the form of its name shows, and the parent that its name contains,
     if that one exists. A label that names no species never becomes one, and is listed in the plan.
-    Raises ImportRefusedError if a label contains no name, or one that is too long for a taxon.
+    Raises ImportRefusedError if a label contains no name, or one that is too long for a taxon, or
+    if a decided taxon no longer exists.
     """
-    found = resolve_names(labels).taxa
+    _check_decided(decided, labels)
+    found = {**decided, **resolve_names(labels.keys() - decided.keys()).taxa}
     names = {label: read_name(label) for label in labels}
     _check_names(names, labels)
     missing = _best({label: name for label, name in names.items() if label not in found})
@@ -40,6 +47,21 @@ def take_labels(labels: Mapping[str, str], plan: ImportPlan) -> dict[str, int]:
         reason = f"{name.caveat}." if name.caveat else ""
         plan.add(outcome, Taxon, label, place, reason=reason)
     return {label: found.get(label) or new[names[label].key] for label in labels}
+
+
+def _check_decided(decided: Mapping[str, int], places: Mapping[str, str]) -> None:
+    """Refuse labels whose taxon was deleted since it was decided that they stand for it."""
+    ids = set(decided.values())
+    gone = ids - set(Taxon.objects.filter(pk__any_of=ids).values_list("pk", flat=True))
+    if gone:
+        raise ImportRefusedError(
+            *(
+                f"{places[label]}: the taxon {pk}, for which the label {shown(label)} stood when "
+                "the import was planned, was deleted. Import the file again."
+                for label, pk in decided.items()
+                if pk in gone
+            )
+        )
 
 
 def _check_names(names: Mapping[str, Name], places: Mapping[str, str]) -> None:

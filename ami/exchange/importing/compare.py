@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ami.base.models import change_rows
-from ami.exchange.importing.parents import OWN
+from ami.exchange.importing.decided import OWN
 from ami.exchange.plan import Change, Outcome
 from ami.exchange.reading.records import ClassificationRecord
 from ami.main.models import Classification, Detection

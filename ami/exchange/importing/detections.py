@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ami.base.copying import copy_rows, next_ids
+from ami.exchange.importing.decided import OWN
 from ami.exchange.importing.keys import BoxKey, box_keys, known_detections
 from ami.exchange.importing.oddities import (
     tell_odd_box,
@@ -16,7 +17,6 @@ from ami.exchange.importing.oddities import (
     tell_several_results,
     tell_split_occurrence,
 )
-from ami.exchange.importing.parents import OWN
 from ami.exchange.reading.records import DetectionRecord, OccurrenceRecord
 from ami.main.models import Detection, Occurrence
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ValidationError
 
 from ami.base.registry import UnknownKeyError
+from ami.exchange.importing.compared import rows_there
 from ami.exchange.importing.files import LocalFile, digest
 from ami.exchange.models import Import
 from ami.exchange.plan import ImportPlan
@@ -17,6 +18,8 @@ from ami.jobs.models import Job
 from ami.jobs.states import JobFailedError
 
 JOB_TYPE = "import"
+FILE = "File"
+THERE = "there"  # of the plan: the rows that it was compared with
 CHANGED = (
     "has changed since the import began. Import it again: what was written is found, and compared."
 )
@@ -53,11 +56,12 @@ class FileWork(PlannedWork):
         self._local: LocalFile | None = None
 
     def consult(self) -> dict[str, Any]:
-        """The file itself, by its digest: a run never mixes two files."""
-        try:
-            return {"File": digest(self._path())}
-        except JobFailedError as unreadable:
-            raise self._failed(unreadable) from None
+        """The file itself, by its digest, and what its names stand for."""
+        return {FILE: self._digest(), **self.consult_names()}
+
+    def consult_names(self) -> dict[str, Any]:
+        """What the names of the file stand for at present; empty before the file was read."""
+        return {}
 
     def decisions(self) -> list[str]:
         told = [f"Format: {self.form.name}."]
@@ -72,7 +76,7 @@ class FileWork(PlannedWork):
         row = Import.objects.select_for_update().get(job=self.job)
         plan = ImportPlan.from_json(row.plan)
         plan.merge(self._plan)
-        row.plan = {**plan.as_json(), **self._notes()}
+        row.plan = {**row.plan, **plan.as_json(), **self._notes()}
         row.save(update_fields=["plan", "updated_at"])
         self._plan = ImportPlan()
 
@@ -99,6 +103,19 @@ class FileWork(PlannedWork):
 
     def _same_path(self) -> Path:
         """Return the path. Raises JobFailedError if the file is not the one that was planned."""
-        if self.consult() != self.basis:
+        if self._digest() != self.basis[FILE]:
             raise self._failed(f"{self._path()} {CHANGED}")
         return self._path()
+
+    def _digest(self) -> str:
+        try:
+            return digest(self._path())
+        except JobFailedError as unreadable:
+            raise self._failed(unreadable) from None
+
+    def _note_rows(self) -> None:
+        """Note how many rows there are, so that who applies a dry run learns what was deleted."""
+        if self.job.dry_run:
+            rows = Import.objects.filter(job=self.job, uploaded=True)
+            if rows.exists():
+                rows.update(plan={THERE: rows_there(self.job)})

@@ -33,6 +33,7 @@ class NameListWork(FileWork):
 
     def plan(self) -> list[Planned]:
         names = self._read()
+        self._note_rows()
         self.job.logger.info("Recognised: %s.", names.title)
         return [Planned(len(names.names) + len(names.skipped), None)]
 

@@ -7,17 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ami.exchange.base import one_name
+from ami.exchange.base import ImportRefusedError, one_name
+from ami.exchange.importing.decided import ALGORITHMS, OWN, TAXA, Decided, key_of
 from ami.exchange.importing.places import compare
 from ami.exchange.label_taxa import take_labels
 from ami.exchange.plan import ImportPlan, Outcome
 from ami.exchange.reading.records import AlgorithmRecord, CaptureRecord, DeploymentRecord
 from ami.main.models import Deployment, Event, Project, Taxon
-from ami.main.taxonomy import IMPORT_ALGORITHM
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
 from ami.users.models import User
-
-OWN = AlgorithmRecord(IMPORT_ALGORITHM)  # of labels without an algorithm
 
 
 def find_project(name: str) -> Project | None:
@@ -39,10 +37,12 @@ class Parents:
 
     `places` holds what the file says about deployments, by their names. `told` are the captures of
     which the plan has told: other batches may contain them, too.
+    `decided` tells what names stand for.
     `new_to_statistics` is the number of detections of which PostgreSQL's statistics do not know.
     """
 
     project: Project
+    decided: Decided = field(default_factory=Decided)
     places: dict[str, DeploymentRecord] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
     nights: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -161,7 +161,9 @@ class Parents:
         unknown = {label: place for label, place in places.items() if label not in self.taxa}
         if not unknown:
             return
-        found = take_labels(unknown, plan)
+        found = take_labels(unknown, plan, decided=self.decided.taxa(unknown))
+        for label, pk in found.items():
+            self.decided.decide(TAXA, label, pk)
         through = Taxon.projects.through
         through.objects.bulk_create(
             [through(taxon_id=pk, project_id=self.project.pk) for pk in set(found.values())],
@@ -175,9 +177,12 @@ class Parents:
         """Find or create algorithms, and add new labels to the category map of the import's own."""
         for record, labels in wanted.items():
             if record not in self.algorithms:
-                self.algorithms[record] = _algorithm(record, plan)
+                self.algorithms[record] = _algorithm(record, plan, self.decided)
+            algorithm = self.algorithms[record]
             if record == OWN:
-                _add_labels(self.algorithms[record], labels)
+                _add_labels(algorithm, labels)
+            ids = [algorithm.pk, algorithm.category_map_id]
+            self.decided.decide(ALGORITHMS, key_of(record), ids)
 
 
 def _folded(name: str) -> str:
@@ -204,17 +209,20 @@ def _caveats(row: Deployment, similar: str, *, is_local: bool) -> str:
     return " It ".join(told)
 
 
-def _algorithm(record: AlgorithmRecord, plan: ImportPlan) -> Algorithm:
+def _algorithm(record: AlgorithmRecord, plan: ImportPlan, decided: Decided) -> Algorithm:
     """Return the algorithm with a category map of the labels, if the file tells them.
 
-    The category map of an algorithm that exists is not changed: its scores refer to it.
+    The category map of an algorithm that exists is not changed: its scores refer to it. Raises
+    ImportRefusedError if the decided algorithm, or its category map, no longer exists.
     """
-    rows = Algorithm.objects.select_related("category_map")
-    algorithm, is_new = rows.get_or_create(
-        name=record.name, version=record.version, defaults={"task_type": record.task_type}
-    )
-    if is_new:
-        plan.count(Outcome.CREATED, Algorithm)
+    pk, map_pk = decided.algorithm(record)
+    if pk is not None:
+        algorithm = _decided(record, pk, map_pk)
+    else:
+        algorithm, is_new = Algorithm.objects.select_related("category_map").get_or_create(
+            name=record.name, version=record.version, defaults={"task_type": record.task_type}
+        )
+        plan.count(Outcome.CREATED, Algorithm, int(is_new))
     if record.labels and algorithm.category_map is None:
         keys = record.gbif_keys or (None,) * len(record.labels)
         algorithm.category_map = AlgorithmCategoryMap.objects.create(
@@ -228,6 +236,19 @@ def _algorithm(record: AlgorithmRecord, plan: ImportPlan) -> Algorithm:
     return algorithm
 
 
+def _decided(record: AlgorithmRecord, pk: int, map_pk: int | None) -> Algorithm:
+    algorithm = Algorithm.objects.select_related("category_map").filter(pk=pk).first()
+    if algorithm and map_pk not in (None, algorithm.category_map_id):
+        # For this import; the row has another one by now.
+        algorithm.category_map = AlgorithmCategoryMap.objects.filter(pk=map_pk).first()
+    if algorithm is None or (map_pk and algorithm.category_map is None):
+        raise ImportRefusedError(
+            f"The algorithm {record.name!r}, version {record.version}, or its category map, was "
+            "deleted since the import was planned. Import the file again."
+        )
+    return algorithm
+
+
 def _add_labels(algorithm: Algorithm, labels: Iterable[str]) -> None:
     category_map = algorithm.category_map
     known = category_map.labels if category_map else []
@@ -237,7 +258,7 @@ def _add_labels(algorithm: Algorithm, labels: Iterable[str]) -> None:
     data = [{"index": index, "label": label} for index, label in enumerate([*known, *added])]
     if category_map is None:
         algorithm.category_map = AlgorithmCategoryMap.objects.create(
-            data=data, description=IMPORT_ALGORITHM
+            data=data, description=OWN.name
         )
         algorithm.save()
     else:

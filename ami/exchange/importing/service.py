@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from ami.base.audit import Kind, record
-from ami.base.words import counted
-from ami.exchange.importing.file_work import JOB_TYPE, FileWork
+from ami.exchange.importing.compared import changes_since
+from ami.exchange.importing.file_work import JOB_TYPE, THERE, FileWork
 from ami.exchange.importing.names import NameListWork
 from ami.exchange.importing.options import ImportOptions, NameListOptions
 from ami.exchange.importing.rights import list_of, may_run
@@ -18,6 +16,7 @@ from ami.exchange.models import Import
 from ami.exchange.plan import ImportPlan
 from ami.exchange.reading.registry import Format
 from ami.jobs import applying
+from ami.jobs.engine import basis
 from ami.jobs.engine.here import run_now
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN, WorkFactory
 from ami.jobs.models import Job
@@ -29,19 +28,8 @@ from ami.jobs.service import (
     record_start,
 )
 from ami.jobs.states import JobFailedError
-from ami.main.access import project_lookup
-from ami.main.models import (
-    Classification,
-    Detection,
-    Identification,
-    Project,
-    SourceImage,
-    TaxaList,
-    Taxon,
-)
+from ami.main.models import Project
 from ami.users.models import User
-
-OF_PROJECT = (SourceImage, Detection, Classification, Identification)
 
 
 def work_of(job: Job) -> FileWork:
@@ -177,7 +165,7 @@ def apply(job: Job, *, user: User | None, confirmed: bool = False) -> Job:
     """Queue a new Job that imports what the dry run `job` has read.
 
     Raises ApplyRefusedError; AlreadyLaunchedError if `job` was applied and that stands; and, unless
-    `confirmed`, ScopeChangedError if rows of the project have changed since the dry run.
+    `confirmed`, ScopeChangedError if rows that the file was compared with have changed since.
     """
     key = applying.launch_key(job)
     if reason := applying.refusal(job):
@@ -206,25 +194,15 @@ def refused(job: Job, user: User) -> str:
 
 
 def _changes(job: Job) -> Iterator[str]:
-    """What was added or changed since a dry run, as one sentence per table."""
+    """What is no longer as a dry run found it, one sentence per change. Raises JobFailedError."""
     if not job.dry_run:
         return
-    for rows, where in _written(job):
-        if number := rows.filter(updated_at__gt=job.started_at).count():
-            meta = rows.model._meta
-            nouns = str(meta.verbose_name), str(meta.verbose_name_plural)
-            yield f"{counted(number, *nouns)}{where} added or changed since."
-
-
-def _written(job: Job) -> Iterator[tuple[QuerySet[Any], str]]:
-    """The rows with which the import compares the file, by table, and where they are."""
-    if (list_name := list_of(job)) is not None:
-        yield Taxon.objects.all(), ""
-        yield TaxaList.objects.filter(name=list_name), ""
-        return
-    for model in OF_PROJECT:
-        rows = model.objects.filter(**{project_lookup(model): job.project_id})
-        yield rows, " of the project"
+    plan = Import.objects.values_list("plan", flat=True).get(job=job)
+    yield from changes_since(job, plan.get(THERE, {}))
+    work = work_of(job)
+    basis.take_up(job, work)
+    names = work.consult_names()
+    yield from basis.differences({name: work.basis[name] for name in names}, names)
 
 
 def _run_again(former: Job, user: User | None) -> Job:

@@ -13,6 +13,7 @@ from django.db import connection
 
 from ami.base.copying import as_text
 from ami.exchange.base import MAX_FAULTS, ImportRefusedError
+from ami.exchange.importing.decided import Names
 from ami.exchange.importing.keys import box_key
 from ami.exchange.importing.media import check_media
 from ami.exchange.importing.options import Boxes, ImportOptions
@@ -99,6 +100,7 @@ class Survey:
     detections: int = 0
     batches: list[Batch] = field(default_factory=list)
     repeated: list[Repeated] = field(default_factory=list)
+    names: Names = field(default_factory=lambda: Names(set(), set()))
 
     def add(self, detections: int) -> None:
         """Count an item with its detections, in the last batch or in a new one."""
@@ -158,6 +160,7 @@ def _faults(
                     yield from sizes.need(one.capture, one.place)
                 yield from vectors.faults(one)
             if isinstance(item, OccurrenceRecord):
+                found.names.add(item)
                 seen.add(item, found.items - 1, options)
         yield from sizes.faults()
         yield from seen.faults()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -9,6 +10,8 @@ from django.db.models import QuerySet
 from ami.base import audit
 from ami.base.words import counted
 from ami.exchange.base import ImportRefusedError, refresh_statistics, wait_for_turn
+from ami.exchange.importing import decided
+from ami.exchange.importing.decided import ALGORITHMS, TAXA, Decided, Names
 from ami.exchange.importing.file_work import CHANGED, FileWork
 from ami.exchange.importing.options import ATOMIC_BELOW, ImportOptions
 from ami.exchange.importing.parents import Parents, create_project, find_project
@@ -29,6 +32,7 @@ from ami.main.models import (
 )
 
 CAPTURE_SET = "All captures"
+LATE = "late"  # of the plan: what batches have decided
 WAITS = "Another import is writing. This one begins when it has written its present batch."
 # A set of all captures keeps those that it has.
 FILL = """
@@ -80,7 +84,27 @@ class ImportWork(FileWork):
                 )
         except ImportRefusedError as refused:
             raise self._failed(refused) from None
+        # Only now the names of the file are known.
+        self.basis = {**self.basis, **decided.consult(found.names)}
+        self._note_rows()
         return self._planned(found)
+
+    def consult_names(self) -> dict[str, Any]:
+        """What they stand for, as if the import itself had made no rows."""
+        planned = vars(self).get("basis", {})
+        if TAXA not in planned:
+            return {}
+        names = Names(set(planned[TAXA]), set(planned[ALGORITHMS]))
+        return self._decided().as_planned(decided.consult(names))
+
+    def _decided(self) -> Decided:
+        if self._parents:
+            return self._parents.decided
+        stored = Import.objects.filter(job=self.job).values_list(f"plan__{LATE}", flat=True)
+        return Decided(self.basis, stored.first() or {})
+
+    def _notes(self) -> dict[str, Any]:
+        return {LATE: self._parents.decided.late} if self._parents else {}
 
     def _planned(self, found: Survey) -> list[Planned]:
         self._total = found.items
@@ -141,7 +165,7 @@ class ImportWork(FileWork):
                 Import.objects.filter(job=self.job).update(project=project)
             # The rollback of a dry run undoes the statistics, but not the number of rows in them.
             refresh_statistics(*WRITTEN)
-            self._parents = Parents(project)
+            self._parents = Parents(project, self._decided())
         return self._parents
 
     def _portions(

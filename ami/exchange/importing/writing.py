@@ -16,10 +16,11 @@ from ami.base.copying import copy_rows, next_ids
 from ami.exchange.base import known_rows, refresh_statistics
 from ami.exchange.importing import compare, people
 from ami.exchange.importing.captures import CaptureKey, Placed, ensure_captures, known_captures
+from ami.exchange.importing.decided import OWN
 from ami.exchange.importing.detections import Found, write_detections
 from ami.exchange.importing.oddities import drop_odd_sources
 from ami.exchange.importing.options import Boxes, ImportOptions
-from ami.exchange.importing.parents import OWN, Parents
+from ami.exchange.importing.parents import Parents
 from ami.exchange.importing.survey import captures_of, is_in_shares
 from ami.exchange.plan import ImportPlan, Outcome
 from ami.exchange.reading.records import (
