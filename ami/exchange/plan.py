@@ -17,6 +17,10 @@ from django.db import models
 from ami.base.words import counted
 
 MOST_LINES = 100
+WHOLE_HELPS = (
+    "With the option “Boxes” set to whole (--boxes whole), one that is alone on its picture gets a "
+    "box of the whole picture."
+)
 
 
 class Outcome(StrEnum):
@@ -113,7 +117,7 @@ class ImportPlan:
 
     Every row is counted. Only the first `kept` entries per outcome are kept, so that the plan of a
     large file stays small; None keeps all of them. `without_box` is the number of observations that
-    are skipped because they have no box.
+    are skipped because they have no box; of those some `could_be_whole`, with another option.
     """
 
     kept: int | None = 1000
@@ -122,6 +126,7 @@ class ImportPlan:
         default_factory=lambda: defaultdict(Counter)
     )
     without_box: int = 0
+    could_be_whole: bool = False
 
     def add(
         self,
@@ -180,6 +185,7 @@ class ImportPlan:
     def merge(self, later: "ImportPlan") -> None:
         """Add what a later batch found."""
         self.without_box += later.without_box
+        self.could_be_whole |= later.could_be_whole
         for outcome, counted_rows in later.counts.items():
             self.counts[outcome].update(counted_rows)
         for outcome, entries in later.entries.items():
@@ -189,7 +195,9 @@ class ImportPlan:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ImportPlan":
         """Return the plan that :meth:`as_json` wrote."""
-        plan = cls(without_box=data.get("without_box", 0))
+        plan = cls(
+            without_box=data.get("without_box", 0), could_be_whole=data.get("could_be_whole", False)
+        )
         for outcome, rows in data.get("counts", {}).items():
             found = {_model(name): number for name, number in rows.items()}
             plan.counts[Outcome(outcome)].update(found)
@@ -211,6 +219,7 @@ class ImportPlan:
             "entries": kept,
             "left_out": self.total(*Outcome) - len(kept),
             **({"without_box": self.without_box} if self.without_box else {}),
+            **({"could_be_whole": True} if self.could_be_whole else {}),
         }
 
     @property
@@ -221,7 +230,8 @@ class ImportPlan:
         what = counted(
             self.without_box, "observation has no box and is", "observations have no box and are"
         )
-        return f"{what} left out: an individual is known here by its boxes on pictures."
+        told = f"{what} left out: an individual is known here by its boxes on pictures."
+        return f"{told} {WHOLE_HELPS}" if self.could_be_whole else told
 
     def lines(self, *, most: int = MOST_LINES) -> Iterator[str]:
         """Yield one line per outcome, followed by up to `most` of its entries.

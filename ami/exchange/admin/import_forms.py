@@ -28,6 +28,7 @@ BOXES = {
     Boxes.CORNERS: "x1, y1, x2, y2 in pixels",
     Boxes.FRACTIONS: "x1, y1, x2, y2 as shares of the width and height of the capture",
     Boxes.XYWH: "x, y, width, height in pixels",
+    Boxes.WHOLE: "As the format says; the whole picture for an observation without a box",
 }
 
 

@@ -15,6 +15,7 @@ class Boxes(StrEnum):
     CORNERS = "corners"  # x1, y1, x2, y2 in pixels
     FRACTIONS = "fractions"  # the same as shares of the width and height of the capture
     XYWH = "xywh"  # x, y, width, height in pixels
+    WHOLE = "whole"  # as the format says; what has none gets one of the whole capture
 
 
 class ImportOptions(BaseModel, extra=Extra.forbid):
@@ -33,7 +34,8 @@ class ImportOptions(BaseModel, extra=Extra.forbid):
     boxes: Boxes = Field(
         Boxes.AS_WRITTEN,
         title="Boxes",
-        description="What the four numbers of a box are, if not what the format says.",
+        description="What the four numbers of a box are, if not what the format says; or that an "
+        "observation without a box, which is alone on its picture, gets one of the whole picture.",
     )
     update: bool = Field(
         False,

@@ -13,6 +13,7 @@ from django.db import connection
 
 from ami.base.copying import as_text
 from ami.exchange.base import MAX_FAULTS, ImportRefusedError
+from ami.exchange.importing.boxless import items_of
 from ami.exchange.importing.decided import Names
 from ami.exchange.importing.keys import box_key
 from ami.exchange.importing.media import check_media
@@ -130,7 +131,7 @@ def survey(
     found = Survey()
     faults: list[str] = []
     number = 0
-    for fault in _faults(reader.read(path), found, options, project_id):
+    for fault in _faults(items_of(reader, path, options), found, options, project_id):
         number += 1
         if len(faults) < MAX_FAULTS:
             faults.append(str(fault))

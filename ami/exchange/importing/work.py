@@ -11,6 +11,7 @@ from ami.base import audit
 from ami.base.words import counted
 from ami.exchange.base import ImportRefusedError, refresh_statistics, wait_for_turn
 from ami.exchange.importing import decided
+from ami.exchange.importing.boxless import items_of
 from ami.exchange.importing.decided import ALGORITHMS, TAXA, Decided, Names
 from ami.exchange.importing.file_work import CHANGED, FileWork
 from ami.exchange.importing.options import ATOMIC_BELOW, ImportOptions
@@ -176,7 +177,7 @@ class ImportWork(FileWork):
         `same` holds the places of the detections whose boxes are repeated, by item and detection.
         """
         if self._next != first:
-            self._items = self.reader.read(self._same_path())
+            self._items = items_of(self.reader, self._same_path(), self.options)
             self._recall(first)
         self._next = None
         portion: list[Item] = []

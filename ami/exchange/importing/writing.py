@@ -33,7 +33,7 @@ from ami.exchange.reading.records import (
     OccurrenceRecord,
     Skipped,
 )
-from ami.exchange.reading.subjects import NO_BOX
+from ami.exchange.reading.subjects import BOXLESS, NO_BOX
 from ami.main.determinations import update_determinations
 from ami.main.events import group_captures, update_event_times
 from ami.main.models import Classification, Detection, Occurrence, SourceImage
@@ -119,7 +119,8 @@ class Portion:
         for item in self.items:
             if isinstance(item, Skipped):
                 place, name, reason = item
-                self.plan.without_box += reason == NO_BOX
+                self.plan.without_box += reason in BOXLESS
+                self.plan.could_be_whole |= reason == NO_BOX
                 self.plan.add(Outcome.SKIPPED, Occurrence, name, place, reason=reason)
         for record in self.occurrences:
             for detection in record.detections:

@@ -105,6 +105,6 @@ def why_skipped(one: Observation, row: Row) -> str:
         return "belongs to the set-up of the camera"
     if one.type == "blank":
         return "is about a whole event, not about a picture"
-    if (one.box is None) if one.level == "media" else not one.individual:
-        return subjects.NO_BOX
+    if one.level == "event" and not one.individual:
+        return subjects.NO_OWN_PICTURE
     return ""

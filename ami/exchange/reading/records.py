@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any, NamedTuple
 
+WHOLE = (0.0, 0.0, 1.0, 1.0)  # as shares of the capture
 # The columns of a deployment that a file may tell.
 FACTS = ("latitude", "longitude", "time_zone", "night_starts", "description")
 
@@ -84,6 +85,9 @@ class DetectionRecord:
     detector, and `score` its score. `place` is the place in the file, such as
     "[3].detections[0]" or "line 7". The import sets `same_as` to the place of an earlier detection
     of the file with the same box, if there is one.
+
+    A `whole` one has no box in the file: its `bbox` is the whole capture, which `shared` ones have
+    in common with other occurrences. Only an import that is told so keeps it.
     """
 
     place: str
@@ -96,6 +100,8 @@ class DetectionRecord:
     algorithm: AlgorithmRecord | None = None
     score: float | None = None
     same_as: str = ""
+    whole: bool = False
+    shared: bool = False
 
 
 @dataclass(slots=True)

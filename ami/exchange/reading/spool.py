@@ -22,16 +22,23 @@ CREATE TABLE capture (
     record BLOB NOT NULL
 );
 CREATE TABLE part (
-    n INTEGER PRIMARY KEY, bundle TEXT NOT NULL, capture TEXT, value BLOB NOT NULL
+    n INTEGER PRIMARY KEY, bundle TEXT NOT NULL, capture TEXT, whole INTEGER NOT NULL,
+    value BLOB NOT NULL
 );
 CREATE TABLE detail (key TEXT NOT NULL, n INTEGER NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (key, n)) WITHOUT ROWID;
 BEGIN;
 """
-# Bundles in the order of their first parts, each with its parts in their own order.
+# Bundles in the order of their first parts, each with its parts in their own order. `several` says
+# that parts of other bundles are about the whole capture, too.
 BUNDLES = """
-SELECT part.bundle, part.value, capture.record
-FROM (SELECT *, min(n) OVER (PARTITION BY bundle) AS first FROM part) AS part
+SELECT part.bundle, part.value, capture.record, part.whole AND part.several
+FROM (
+    SELECT *, min(n) OVER (PARTITION BY bundle) AS first,
+        min(bundle) FILTER (WHERE whole) OVER (PARTITION BY capture)
+        <> max(bundle) FILTER (WHERE whole) OVER (PARTITION BY capture) AS several
+    FROM part
+) AS part
 LEFT JOIN capture ON capture.key = part.capture
 ORDER BY part.first, part.n
 """
@@ -54,11 +61,15 @@ class Kept(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of a bundle, with its capture if that can be imported; `known` if it was kept."""
+    """A part of a bundle, with its capture if that can be imported; `known` if it was kept.
+
+    `shared` says that it is about a whole capture, and that parts of other bundles are, too.
+    """
 
     value: Any
     capture: Any
     known: bool
+    shared: bool
 
 
 class Spool:
@@ -92,19 +103,26 @@ class Spool:
         for place, said, record in self._db.execute(sql):
             yield Kept(place, Said(said), _value(record))
 
-    def add_part(self, bundle: str, value: Any, *, capture: str | None = None) -> None:
-        """Keep a part of a bundle, which may refer to a capture by its key."""
+    def add_part(
+        self, bundle: str, value: Any, *, capture: str | None = None, whole: bool = False
+    ) -> None:
+        """Keep a part of a bundle, which may refer to a capture by its key, or to all of it."""
         self._db.execute(
-            "INSERT INTO part (bundle, capture, value) VALUES (?, ?, ?)",
-            (bundle, capture, pickle.dumps(value)),
+            "INSERT INTO part (bundle, capture, whole, value) VALUES (?, ?, ?, ?)",
+            (bundle, capture, whole, pickle.dumps(value)),
         )
 
     def bundles(self) -> Iterator[list[Part]]:
         """Yield the parts of each bundle, in the order in which they came."""
         for _, rows in groupby(self._db.execute(BUNDLES), key=itemgetter(0)):
             yield [
-                Part(_value(value), _value(record) if record else None, record is not None)
-                for _, value, record in rows
+                Part(
+                    _value(value),
+                    _value(record) if record else None,
+                    record is not None,
+                    bool(shared),
+                )
+                for _, value, record, shared in rows
             ]
 
     def add_detail(self, key: str, number: int, value: Any) -> None:

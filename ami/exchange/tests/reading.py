@@ -4,6 +4,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from ami.exchange.importing.boxless import items_of
+from ami.exchange.importing.options import Boxes, ImportOptions
 from ami.exchange.reading.records import (
     DetectionRecord,
     EmptyCapture,
@@ -17,9 +19,9 @@ from ami.exchange.reading.registry import reader_of
 SAMPLES = Path(__file__).parent / "samples"
 
 
-def items(path: Path, key: str) -> list[Item]:
-    """What the reader of the path yields, which must be `key`."""
-    return list(reader_of(path, key=key).read(path))
+def items(path: Path, key: str, *, boxes: Boxes = Boxes.AS_WRITTEN) -> list[Item]:
+    """What an import takes from the reader of the path, which must be `key`."""
+    return list(items_of(reader_of(path, key=key), path, ImportOptions(boxes=boxes)))
 
 
 def occurrences(found: list[Item]) -> list[OccurrenceRecord]:

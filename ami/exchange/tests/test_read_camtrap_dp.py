@@ -27,6 +27,7 @@ from ami.exchange.tests.reading import (
 SAMPLE = SAMPLES / "camtrap_dp"
 MOTH_NET = AlgorithmRecord("Moth net", 3)
 NO_BOX = "has no box, without which nothing is imported"
+NO_OWN_PICTURE = "has no box, and no picture of its own"
 
 
 @pytest.fixture
@@ -100,9 +101,9 @@ def test_rows_that_cannot_be_kept_are_skipped() -> None:
     assert skipped(read(SAMPLE)) == [
         ("media.csv, line 5", "wood/4.mp4", "is not a picture, and only pictures are imported"),
         ("observations.csv, line 8", "human", "is not an animal"),
-        ("observations.csv, line 9", "Noctua pronuba", NO_BOX),
-        ("observations.csv, line 10", "Noctua pronuba", NO_BOX),
+        ("observations.csv, line 10", "Noctua pronuba", NO_OWN_PICTURE),
         ("observations.csv, line 7", "Noctua pronuba", "is on a medium that is not imported"),
+        ("observations.csv, line 9", "Noctua pronuba", NO_BOX),
         ("media.csv, line 6", "wood/5.jpg", "has no observation of its own"),
     ]
 
@@ -310,4 +311,4 @@ def test_package_that_is_packed_without_observations_of_media_has_no_occurrences
     path.write_text("\n".join([header, *(line for line in lines if ",event," in line)]))
     found = read(package)
     assert not occurrences(found)
-    assert ("observations.csv, line 2", "Actias luna", NO_BOX) in skipped(found)
+    assert ("observations.csv, line 2", "Actias luna", NO_OWN_PICTURE) in skipped(found)

@@ -72,8 +72,8 @@ def test_captures_have_place_time_and_size() -> None:
 
 def test_what_cannot_be_kept_is_skipped() -> None:
     assert skipped(items(PATH, "coco_camera_traps")) == [
-        ("annotations[4]", "Noctua pronuba", "has no box, without which nothing is imported"),
         ("annotations[5]", "Human", "is not an animal"),
+        ("annotations[4]", "Noctua pronuba", "has no box, without which nothing is imported"),
         ("images[4]", "garden/5.jpg", "has no annotation"),
     ]
 

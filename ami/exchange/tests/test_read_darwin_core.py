@@ -9,12 +9,14 @@ import pytest
 
 from ami.exchange import tables
 from ami.exchange.base import ImportRefusedError
+from ami.exchange.importing.options import Boxes
 from ami.exchange.reading.records import CaptureRecord, EmptyCapture, Item
 from ami.exchange.reading.registry import reader_of
-from ami.exchange.tests.reading import SAMPLES, empty, faults, items, skipped
+from ami.exchange.tests.reading import SAMPLES, empty, faults, items, occurrences, skipped
 
 SAMPLE = SAMPLES / "darwin_core"
 NO_BOX = "has no box, without which nothing is imported"
+NO_OWN_PICTURE = "has no box, and no picture of its own"
 OCCURRENCE_CORE = """<archive xmlns="http://rs.tdwg.org/dwc/text/">
   <core encoding="windows-1252" fieldsTerminatedBy="," fieldsEnclosedBy='"' ignoreHeaderLines="0"
         rowType="http://rs.tdwg.org/dwc/terms/Occurrence">
@@ -65,8 +67,8 @@ def test_pictures_are_captures_and_occurrences_are_skipped() -> None:
         ),
     ]
     assert skipped(found) == [
-        ("occurrence.csv, line 2", "Actias luna (Linnaeus, 1758)", NO_BOX),
-        ("occurrence.csv, line 3", "Noctua pronuba", NO_BOX),
+        ("occurrence.csv, line 2", "Actias luna (Linnaeus, 1758)", NO_OWN_PICTURE),
+        ("occurrence.csv, line 3", "Noctua pronuba", NO_OWN_PICTURE),
         (
             "multimedia.txt, line 5",
             "https://images.example.org/3.wav",
@@ -98,7 +100,16 @@ def test_core_of_occurrences_in_two_files_is_read(tmp_path: Path) -> None:
     )
     found = read(tmp_path)
     assert not faults(found)
-    assert [name for _, name, _ in skipped(found)] == ["Noctuä, sp.", "Actias luna"]
+    shared = "has no box, and shares its picture with others that have none"
+    assert skipped(found) == [
+        ("media.csv, line 2", "Noctuä, sp.", shared),
+        ("media.csv, line 3", "Actias luna", shared),
+        ("media.csv, line 4", "Actias luna", NO_BOX),
+    ]
+    kept = occurrences(items(tmp_path, "darwin_core", boxes=Boxes.WHOLE))
+    assert [(one.key, [each.place for each in one.detections]) for one in kept] == [
+        ("2", ["media.csv, line 4"])
+    ]
     assert [one.capture for one in found if isinstance(one, EmptyCapture)] == [
         CaptureRecord("Garden", "https://example.org/m1/file", datetime(2022, 6, 20, 23)),
         CaptureRecord(

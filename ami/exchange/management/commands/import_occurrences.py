@@ -55,7 +55,9 @@ class Command(ScriptableCommand):
             choices=[one for one in Boxes if one],
             default=Boxes.AS_WRITTEN,
             help="what the four numbers of a box are, if not what the format says: corners in "
-            "pixels, corners as fractions of the capture, or x, y, width and height in pixels",
+            "pixels, corners as fractions of the capture, or x, y, width and height in pixels; "
+            "whole: as the format says, and the whole picture for an observation without a box "
+            "that is alone on its picture",
         )
         parser.add_argument(
             "--media",

@@ -14,6 +14,7 @@ from ami.exchange.reading.files import Files
 from ami.exchange.reading.package import DESCRIPTION, Package
 from ami.exchange.reading.places import Places, described
 from ami.exchange.reading.records import (
+    WHOLE,
     AlgorithmRecord,
     CaptureRecord,
     ClassificationRecord,
@@ -180,15 +181,16 @@ def _keep_observation(row: Row, spool: Spool) -> Iterator[Item]:
         return
     individual = one.deployment, one.event, one.individual
     # Several observations may name the same box, each in its own words.
-    bundle = individual if one.individual else (one.media, repr(one.box))
-    spool.add_part("\0".join(bundle), one, capture=one.media or None)
+    bundle = individual if one.individual else (one.media, repr(one.box or one.id))
+    whole = one.level == "media" and one.box is None
+    spool.add_part("\0".join(bundle), one, capture=one.media or None, whole=whole)
 
 
 def _occurrence(parts: list[Part], spool: Spool) -> Iterator[Item]:
     seen: list[Observation] = []
     events: list[Observation] = []
     detections: dict[tuple[str, str], DetectionRecord] = {}
-    for one, capture, known in parts:
+    for one, capture, known, shared in parts:
         if one.level == "event":
             events.append(one)
         elif not known:
@@ -197,11 +199,18 @@ def _occurrence(parts: list[Part], spool: Spool) -> Iterator[Item]:
             yield Skipped(one.place, one.name, "is on a medium that is not imported")
         else:
             seen.append(one)
-            detection = DetectionRecord(one.place, capture, one.box or [], fractions=True)
+            detection = DetectionRecord(
+                one.place,
+                capture,
+                one.box or WHOLE,
+                fractions=True,
+                whole=one.box is None,
+                shared=shared,
+            )
             detection = detections.setdefault((one.media, repr(one.box)), detection)
             detection.classifications += _classifications(one, spool)
     if not detections:
-        yield from (Skipped(one.place, one.name, subjects.NO_BOX) for one in events)
+        yield from (Skipped(one.place, one.name, subjects.NO_OWN_PICTURE) for one in events)
         return
     found = list(detections.values())
     _add_name_of_event(events, found)

@@ -11,6 +11,7 @@ from ami.exchange.base import ImportRefusedError, shown
 from ami.exchange.reading import subjects, validation
 from ami.exchange.reading.json_stream import json_items
 from ami.exchange.reading.records import (
+    WHOLE,
     AlgorithmRecord,
     CaptureRecord,
     ClassificationRecord,
@@ -95,7 +96,10 @@ class _Annotation(BaseModel):
 
 
 class _Seen(NamedTuple):
-    """An annotation with a box; `machine` says that a person has not given the name."""
+    """An annotation; `machine` says that a person has not given the name.
+
+    It is about the whole image if its `box` is empty.
+    """
 
     place: str
     image: str
@@ -185,8 +189,6 @@ def _keep_annotation(
     spool.say(one.image_id, Said.SEEN)
     if category.lower() in subjects.NOT_ANIMALS:
         yield Skipped(place, category, subjects.NO_ANIMAL)
-    elif not one.bbox and not one.bbox_relative:
-        yield Skipped(place, category, subjects.NO_BOX)
     else:
         _keep_seen(one, place, category, spool)
 
@@ -205,31 +207,38 @@ def _keep_seen(one: _Annotation, place: str, category: str, spool: Spool) -> Non
         score=one.score,
     )
     # Several annotations may name the same box.
-    bundle = (seen.individual,) if seen.individual else (seen.image, repr(seen.box))
-    spool.add_part("\0".join(bundle), seen, capture=seen.image)
+    bundle = (seen.individual,) if seen.individual else (seen.image, repr(seen.box or place))
+    spool.add_part("\0".join(bundle), seen, capture=seen.image, whole=not seen.box)
 
 
 def _occurrences(parts: list[Part]) -> Iterator[Item]:
     """Yield the occurrences of an individual, one for each sequence of each location."""
-    found: dict[tuple[str, str], list[tuple[_Seen, CaptureRecord]]] = {}
-    for seen, frame, known in parts:
+    found: dict[tuple[str, str], list[tuple[_Seen, CaptureRecord, bool]]] = {}
+    for seen, frame, known, shared in parts:
         if known:
             where = frame.capture.deployment, frame.sequence
-            found.setdefault(where, []).append((seen, frame.capture))
+            found.setdefault(where, []).append((seen, frame.capture, shared))
         else:
             sentence = f"must be the id of an image, got {shown(seen.image)}."
             yield Fault(f"{seen.place}.image_id", sentence)
-    for (location, sequence), pairs in found.items():
-        yield _occurrence(sequence or location, pairs)
+    for (location, sequence), several in found.items():
+        yield _occurrence(sequence or location, several)
 
 
-def _occurrence(where: str, pairs: list[tuple[_Seen, CaptureRecord]]) -> OccurrenceRecord:
+def _occurrence(where: str, several: list[tuple[_Seen, CaptureRecord, bool]]) -> OccurrenceRecord:
     detections: dict[tuple[str, str], DetectionRecord] = {}
     people: dict[tuple[str, str], IdentificationRecord] = {}
-    for seen, capture in pairs:
+    for seen, capture, shared in several:
         detection = detections.setdefault(
             (seen.image, repr(seen.box)),
-            DetectionRecord(seen.place, capture, seen.box, fractions=seen.fractions),
+            DetectionRecord(
+                seen.place,
+                capture,
+                seen.box or WHOLE,
+                fractions=seen.fractions,
+                whole=not seen.box,
+                shared=shared,
+            ),
         )
         if seen.label and seen.machine:
             algorithm = AlgorithmRecord(seen.by) if seen.by else None
@@ -239,7 +248,7 @@ def _occurrence(where: str, pairs: list[tuple[_Seen, CaptureRecord]]) -> Occurre
         elif seen.label:
             person = IdentificationRecord(seen.label, seen.by)
             people.setdefault((seen.label, seen.by), person)
-    first = pairs[0][0]
+    first = several[0][0]
     return OccurrenceRecord(
         place=first.place,
         detections=list(detections.values()),
