@@ -78,7 +78,7 @@ def greedy(sightings: Sightings, threshold: float) -> Pairs:
     found: Pairs = set()
     for former, latter in pairwise(sightings.captures()):
         if sightings.places[latter[0]] - sightings.places[former[0]] == 1:
-            shares, _ = pair_costs(sightings, former, latter, limits)
+            shares = pair_costs(sightings, former, latter).shares(limits)
             found |= {(int(former[i]), int(latter[j])) for i, j in _cheapest_first(shares)}
     return found
 

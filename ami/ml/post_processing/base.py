@@ -177,9 +177,8 @@ class BasePostProcessingTask(PlannedWork):
     def compare(self, batch: Batch, configs: Sequence[Any]) -> Iterator[Change]:
         """What `process` would change of the batch with each of these options.
 
-        The options differ from those of the task in decimal numbers only. A method that overrides
-        this reads the batch once, and writes nothing; for the others, a comparison of values runs
-        `process` with each of them.
+        The options differ from those of the task in numbers only. It reads the batch once, and
+        writes nothing. Only methods that override it offer a comparison of values.
         """
         raise TypeError(f"{type(self).__name__} does not compare options.")
 

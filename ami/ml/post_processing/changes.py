@@ -22,12 +22,16 @@ from ami.ml.post_processing.labels import LabelTaxa
 
 Ids: TypeAlias = NDArray[np.int64]
 
+NONE: Ids = np.empty(0, dtype=np.int64)
+
 
 class Change(NamedTuple):
-    """The classifications that a run would supersede or restore, and those that it would write.
+    """What a run would supersede, restore, write and move.
 
     `superseded` and `restored` are ids of classifications. `detections`, `taxa` and `scores` have
-    one entry per new terminal classification, in the order in which they would be written.
+    one entry per new terminal classification, in the order in which they would be written. `moved`
+    are detections in the order of time, and `homes` their new occurrences; an occurrence to create
+    has a negative id.
     """
 
     superseded: Ids
@@ -35,6 +39,8 @@ class Change(NamedTuple):
     detections: Ids
     taxa: Ids
     scores: Vector
+    moved: Ids = NONE
+    homes: Ids = NONE
 
     @classmethod
     def of(
@@ -58,9 +64,10 @@ class Change(NamedTuple):
     @classmethod
     def joined(cls, changes: Iterable["Change"]) -> "Change":
         """All of these changes together."""
-        ids, none = np.empty(0, dtype=np.int64), np.empty(0)
-        parts = [cls(ids, ids, ids, ids, none), *changes]
-        return cls(*map(np.concatenate, zip(*parts, strict=True)))
+        return cls(*map(np.concatenate, zip(NO_CHANGE, *changes, strict=True)))
+
+
+NO_CHANGE = Change(NONE, NONE, NONE, NONE, np.empty(0))
 
 
 # Takes the sources of one category map and their vectors; returns one change per set of options.

@@ -1,15 +1,18 @@
 """Flag detections as a taxon, such as "Not identifiable", and supersede their classifications."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from django.db import connection
+from numpy.typing import NDArray
 
 from ami.base.ids import id_array
-from ami.main.models import Taxon, TaxonRank
+from ami.main.models import Classification, Taxon, TaxonRank
 from ami.main.models.taxon import NOT_IDENTIFIABLE
 from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.changes import NO_CHANGE, Change, Ids
 from ami.ml.post_processing.scopes import existing_row
 
 # The name under which a page lists what a run consulted.
@@ -78,6 +81,37 @@ def flag_detections(
     task.count(detections_flagged=flagged)
     task.update_determinations(occurrence_ids)
     return int(flagged)
+
+
+def compare_flags(
+    task: BasePostProcessingTask,
+    detections: Ids,
+    choices: Iterable[NDArray[np.bool_]],
+    *,
+    taxon: Taxon,
+) -> Iterator[Change]:
+    """What :func:`flag_detections` would change for each choice among these detections.
+
+    `detections` holds distinct ids (n), and a choice says of each whether it is flagged (n).
+    """
+    columns = ("pk", "detection_id", "algorithm_id", "taxon_id")
+    current = Classification.objects.filter(detection__any_of=set(detections.tolist()))
+    read = current.filter(terminal=True).values_list(*columns)
+    rows = np.array([[value or 0 for value in row] for row in read], dtype=np.int64)
+    pks, of, authors, taxa = rows.reshape(-1, 4).T
+    order = np.argsort(detections)
+    places = order[np.searchsorted(detections, of, sorter=order)]
+    is_new = np.ones(len(detections), dtype=bool)
+    is_new[places[(authors == task.algorithm.pk) & (taxa == taxon.pk)]] = False
+    for chosen in choices:
+        flagged = chosen & is_new
+        ids = detections[flagged]
+        yield NO_CHANGE._replace(
+            superseded=pks[flagged[places]],
+            detections=ids,
+            taxa=np.full(len(ids), taxon.pk),
+            scores=np.ones(len(ids)),
+        )
 
 
 def consult_not_identifiable() -> dict[str, Any]:

@@ -8,12 +8,12 @@ from django.db import connection
 from pydantic import Field
 
 from ami.base.ids import RowId
-from ami.main.models import Classification
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.boxes import sized
 from ami.ml.post_processing.changes import Change
 from ami.ml.post_processing.flagging import (
+    compare_flags,
     consult_not_identifiable,
     flag_detections,
     not_identifiable,
@@ -99,26 +99,8 @@ class SmallSizeFilterTask(BasePostProcessingTask):
         sizes = self._read(batch, AREAS)
         ids = np.array([pk for pk, _ in sizes], dtype=np.int64)
         areas = np.array([area for _, area in sizes])
-        columns = ("pk", "detection_id", "algorithm_id", "taxon_id")
-        current = Classification.objects.filter(detection__in=batch.detections, terminal=True)
-        rows = np.array(
-            [[value or 0 for value in row] for row in current.values_list(*columns)], dtype=np.int64
-        )
-        pks, of, authors, taxa = rows.reshape(-1, 4).T
-        flagged = of[(authors == self.algorithm.pk) & (taxa == self.taxon.pk)]
-        areas[np.isin(ids, flagged)] = np.inf  # left alone
-        area_of = dict(zip(ids.tolist(), areas.tolist(), strict=True))
-        superseded_below = np.array([area_of.get(pk, np.inf) for pk in of.tolist()])
-        none = np.empty(0, dtype=np.int64)
-        for config in configs:
-            small = ids[areas < config.size_threshold]
-            yield Change(
-                superseded=pks[superseded_below < config.size_threshold],
-                restored=none,
-                detections=small,
-                taxa=np.full(len(small), self.taxon.pk),
-                scores=np.ones(len(small)),
-            )
+        small = (areas < config.size_threshold for config in configs)
+        return compare_flags(self, ids, small, taxon=self.taxon)
 
     def _read(self, batch: Batch, ending: str, *values: float) -> list[Any]:
         """What the query that ends so reads of the batch."""

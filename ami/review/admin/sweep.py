@@ -87,16 +87,18 @@ def sweep_page(
     """Try the values on the selected rows; without a choice, those of the first option."""
     require_right(operator_of(request), action.task_cls, {row.project for row in queryset})
     form = action.form_class(request.POST, scope_queryset=queryset)
-    if not (action.offers_dry_run and selection.scope and form.is_valid()):
+    suits = action.offers_dry_run and action.task_cls.compares()
+    if not (suits and selection.scope and form.is_valid()):
         return action.page(model_admin, request, selection, form)
     config = form.to_config()
     chosen = Chosen(selection.scope, list(selection.ids), foreign=[])
     try:
-        parse_config(action.task_cls.config_schema, config | _scope(action.task_cls, chosen))
+        options = config | _scope(action.task_cls, chosen)
+        parsed = parse_config(action.task_cls.config_schema, options)
     except ConfigValidationErrors as refused:
         form.add_config_errors(refused.errors)
         return action.page(model_admin, request, selection, form)
-    variables = variables_of(action.task_cls, form, config)
+    variables = variables_of(action.task_cls, form, config, parsed)
     if not variables:
         text = f"{action.task_cls.name} has no option to vary."
         model_admin.message_user(request, text, messages.WARNING)
@@ -194,4 +196,4 @@ def _kept(request: HttpRequest) -> Iterator[tuple[str, str]]:
             yield name, str(value)
 
 
-STEPS[SWEEP] = Step("Try a range…", sweep_page)
+STEPS[SWEEP] = Step("Try a range…", sweep_page, lambda task_cls: task_cls.compares())

@@ -81,17 +81,24 @@ def variables_of(
     task_cls: type[BasePostProcessingTask],
     form: BasePostProcessingActionForm,
     config: dict[str, Any],
+    parsed: Any,
 ) -> list[Variable]:
-    """The numbers and choices among the options of a filled in form; those with a value first."""
+    """The numbers and choices among the options of a filled in form, which are also given parsed.
+
+    Those with a value come first, and of these the ones that the measure of the method names.
+    """
     options = task_cls.config_schema.__fields__
-    is_logarithmic = bool(task_cls.measure and task_cls.measure.logarithmic)
+    measure = task_cls.measure
+    is_logarithmic = bool(measure and measure.logarithmic)
     found = [
         variable.around(config, options[name]) if variable.choices is None else variable
         for name, field in form.fields.items()
         if name in options
         for variable in _variables(options[name], field, is_logarithmic)
     ]
-    return sorted(found, key=lambda variable: variable.present(config) is None)
+    thresholds = measure.thresholds(parsed) if measure else {}
+    measured = {threshold.field for threshold in thresholds.values()}
+    return sorted(found, key=lambda one: (one.present(config) is None, one.input not in measured))
 
 
 def _variables(option: ModelField, field: forms.Field, is_logarithmic: bool) -> Iterator[Variable]:
@@ -107,7 +114,7 @@ def _variables(option: ModelField, field: forms.Field, is_logarithmic: bool) -> 
         yield Variable(name, label, (name,), is_whole=True)
     elif isinstance(field, forms.BooleanField):
         yield Variable(name, label, (name,), choices=[(True, "yes"), (False, "no")])
-    elif isinstance(field, forms.ChoiceField):
+    elif isinstance(field, forms.ChoiceField) and not isinstance(field, forms.MultipleChoiceField):
         offered: Any = field.choices
         choices = [(pk, str(text)) for pk, text in offered if pk != ""]
         if len(choices) > 1:

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from ami.main.models import Identification
 from ami.main.models.identification import INDEPENDENT_SQL
 from ami.ml.post_processing.base import BasePostProcessingTask
-from ami.ml.post_processing.batches import OCCURRENCE
+from ami.ml.post_processing.batches import EVENT, OCCURRENCE
 from ami.ml.post_processing.scopes import Chosen
 
 MOST = 20_000  # identified occurrences
 
-# The latest answer about each occurrence, and the latest independent one, in an order that is
-# random, but the same each time.
+# The latest answer about each occurrence, and the latest independent one. The units are in an order
+# that is random, but the same each time.
 ANSWERS = """
 WITH said AS (
     SELECT i.id, i.occurrence_id, i.taxon_id, i.created_at,
@@ -23,30 +23,33 @@ WITH said AS (
     FROM main_identification i
     WHERE NOT i.withdrawn AND i.taxon_id IS NOT NULL AND i.occurrence_id IN ({scope})
 ), latest AS (
-    SELECT DISTINCT ON (occurrence_id) occurrence_id, id, taxon_id FROM said
+    SELECT DISTINCT ON (occurrence_id) occurrence_id, taxon_id FROM said
     ORDER BY occurrence_id, created_at DESC, id DESC
 ), own AS (
     SELECT DISTINCT ON (occurrence_id) occurrence_id, taxon_id FROM said
     WHERE independent ORDER BY occurrence_id, created_at DESC, id DESC
+), answered AS (
+    SELECT latest.occurrence_id, {unit} AS unit, latest.taxon_id, COALESCE(own.taxon_id, 0) AS own
+    FROM latest LEFT JOIN own USING (occurrence_id)
 )
-SELECT latest.occurrence_id, latest.id, {unit}, latest.taxon_id, COALESCE(own.taxon_id, 0),
-       count(*) OVER ()
-FROM latest LEFT JOIN own USING (occurrence_id)
-JOIN main_occurrence o ON o.id = latest.occurrence_id
-ORDER BY hashint8extended(latest.occurrence_id, 0), latest.occurrence_id
+SELECT *, count(*) OVER () FROM answered
+ORDER BY hashint8extended(unit, 0), unit, occurrence_id
 LIMIT %s
 """
-UNIT = {True: "latest.occurrence_id", False: "COALESCE(o.event_id, 0)"}
+NIGHT = """COALESCE((
+    SELECT min(s.event_id) FROM main_detection d JOIN main_sourceimage s ON s.id = d.source_image_id
+    WHERE d.occurrence_id = latest.occurrence_id
+), 0)"""
+UNIT = {OCCURRENCE: "latest.occurrence_id", EVENT: NIGHT}
 
 
 class Answers(NamedTuple):
-    """What people say about n occurrences in random order: arrays of ids, 0 for none.
+    """What people say about n occurrences, whose units are in random order: ids, 0 for none.
 
     `total` are the identified occurrences of the scope, of which these are a random sample.
     """
 
     occurrences: NDArray[np.int64]
-    identifications: NDArray[np.int64]
     units: NDArray[np.int64]
     truth: NDArray[np.int64]
     independent: NDArray[np.int64]
@@ -63,11 +66,11 @@ def read_answers(task_cls: type[BasePostProcessingTask], chosen: Chosen) -> Answ
     rows = chosen.scope.detections(chosen.ids).filter(occurrence__in=said.values("occurrence"))
     sql, params = rows.order_by().values("occurrence_id").query.sql_with_params()
     with connection.cursor() as cursor:
-        unit = UNIT[task_cls.unit == OCCURRENCE]
+        unit = UNIT[task_cls.unit]
         cursor.execute(
             ANSWERS.format(scope=sql, unit=unit, independent=INDEPENDENT_SQL), [*params, MOST]
         )
         found = cursor.fetchall()
     total = found[0][-1] if found else 0
-    columns = np.array([row[:-1] for row in found], dtype=np.int64).reshape(-1, 5).T
-    return Answers(columns[0], columns[1], columns[2], columns[3], columns[4], total)
+    columns = np.array([row[:-1] for row in found], dtype=np.int64).reshape(-1, 4).T
+    return Answers(columns[0], columns[1], columns[2], columns[3], total)

@@ -12,7 +12,6 @@ from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import Chosen
 from ami.review.sweep.answers import Answers, read_answers
 from ami.review.sweep.one_pass import in_one_pass
-from ami.review.sweep.runs import in_runs
 
 SECONDS = 6.0  # to read and to compare; the page takes 10 s
 LIMITS = "SET LOCAL lock_timeout = '1s'"
@@ -39,20 +38,18 @@ def try_values(
 ) -> Tried:
     """The names with each of these options on the identified occurrences; nothing is written.
 
-    If the time does not suffice for all of them, as many as it does are compared, at random. A
-    method that compares options reads its rows once, any other is run with each of them. Raises
-    JobFailedError as the method does, and SweepError if a row is locked for too long.
+    If the time does not suffice for all of them, as many as it does are compared, at random.
+    Raises JobFailedError as the method does, and SweepError if a row is locked for too long.
     """
     started = time.monotonic()
     answers = read_answers(task_cls, chosen)
     if not len(answers.occurrences):
         return Tried(answers, answers.truth, [answers.truth for _ in configs])
-    attempt = in_one_pass if task_cls.compares() else in_runs
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(LIMITS)
             left = seconds - (time.monotonic() - started)
-            before, after = attempt(task_cls, configs, chosen, answers, seconds=max(0, left))
+            before, after = in_one_pass(task_cls, configs, chosen, answers, seconds=max(0, left))
             transaction.set_rollback(True)
     except OperationalError as busy:
         raise SweepError(

@@ -22,6 +22,7 @@ from ami.main.models import (
     Occurrence,
     SourceImageCollection,
 )
+from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import SCOPES, Chosen
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.review.admin.variables import Variable
@@ -279,6 +280,17 @@ class TestPage:
         assert self.post(client, capture_set).status_code in {302, 403}
         client.force_login(make_member(capture_set.project, Role.OPERATOR))
         assert self.post(client, capture_set).status_code == 200
+
+    def test_a_method_that_does_not_compare_has_no_range(
+        self, admin_client: Client, tree: Tree, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        capture_set, button = make_sizes(tree, 30), "Try a range…"
+        selected = {"action": "run_small_size_filter", ACTION_CHECKBOX_NAME: [capture_set.pk]}
+        assert button in admin_client.post(self.URL, selected).text
+        monkeypatch.setattr(SmallSizeFilterTask, "compare", BasePostProcessingTask.compare)
+        page = self.post(admin_client, capture_set)
+        assert button not in page.text
+        assert "result" not in page.context
 
     def test_illegal_options_return_to_their_page(self, admin_client: Client, tree: Tree) -> None:
         page = self.post(admin_client, make_sizes(tree, 30), size_threshold="7")

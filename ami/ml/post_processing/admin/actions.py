@@ -53,14 +53,16 @@ PREVIEW = "_preview"
 class Step(NamedTuple):
     """A further button of the page of options, by a higher layer, and the page that it opens.
 
-    `page` gets the action, its admin, the request, the selection and the selected rows.
+    `page` gets the action, its admin, the request, the selection and the selected rows. `suits`
+    says for which methods it is offered, provided that they support dry runs.
     """
 
     label: str
     page: Callable[..., HttpResponse]
+    suits: Callable[[type[BasePostProcessingTask]], bool]
 
 
-# By the names of the buttons. They write nothing, and are offered where a dry run is.
+# By the names of the buttons. They write nothing.
 STEPS: Registry[Step] = Registry("step of an action")
 
 
@@ -250,7 +252,9 @@ class PostProcessingAction:
                 "has_counts": has_counts,
                 "preview": preview,
                 "preview_name": PREVIEW,
-                "steps": [(key, STEPS[key].label) for key in STEPS],
+                "steps": [
+                    (key, STEPS[key].label) for key in STEPS if STEPS[key].suits(self.task_cls)
+                ],
                 "counts_name": COUNTS,
                 "nothing_to_do": has_counts
                 and (selection.nothing_for(self.task_cls) or form.lacking),

@@ -1,7 +1,9 @@
 """Static boxes: mark detections of dirt and shadows, which stay in place, as "Not identifiable"."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from django.db import connection
 from pydantic import Field, validator
 
@@ -9,7 +11,9 @@ from ami.base.ids import RowId
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.boxes import sized
+from ami.ml.post_processing.changes import Change
 from ami.ml.post_processing.flagging import (
+    compare_flags,
     consult_not_identifiable,
     flag_detections,
     not_identifiable,
@@ -106,6 +110,13 @@ class StaticBoxesTask(BasePostProcessingTask):
         self.measured(list(found), list(found.values()))
         static = [pk for pk, iou in found.items() if iou >= self.config.iou]
         flag_detections(self, static, taxon=self.taxon, metadata={"iou": self.config.iou})
+
+    def compare(self, batch: Batch, configs: Sequence[Any]) -> Iterator[Change]:
+        found = overlaps(batch.detections, self.places)
+        ids = np.array(list(found), dtype=np.int64)
+        overlap = np.array(list(found.values()))
+        static = (overlap >= config.iou for config in configs)
+        return compare_flags(self, ids, static, taxon=self.taxon)
 
     def _count(self, batch: Batch) -> None:
         columns = ("id", "source_image_id", "bbox")

@@ -1,6 +1,6 @@
 """Individuals whose distributions have the same classes, fused together."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ class Group:
     temperature: float
     tops: dict[int, Top] = field(default_factory=dict)  # by the id of the source
 
-    def fuse(self, portions: Iterator[Portion]) -> Floats:
+    def fuse(self, portions: Iterable[Portion]) -> Floats:
         """The fused distributions (individuals x classes)."""
         place_of = {one.pk: place for place, one in enumerate(self.individuals)}
         weight_of = {
@@ -65,7 +65,7 @@ class Group:
             self.tops.update(zip((row.pk for row in rows), map(Top._make, pairs), strict=True))
         return fusion.result()
 
-    def verdicts(self, portions: Iterator[Portion], *, min_frames: int) -> Iterator[Verdict]:
+    def verdicts(self, portions: Iterable[Portion], *, min_frames: int) -> Iterator[Verdict]:
         """The consensus on each individual that has so many frames with a distribution."""
         fused = self.fuse(portions)
         winners = np.round(fused, DECIMALS).argmax(axis=1).tolist()

@@ -15,7 +15,9 @@ from ami.jobs.engine.work import Planned
 from ami.main.models import Classification, Detection
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
+from ami.ml.post_processing.changes import NO_CHANGE, Change
 from ami.ml.post_processing.deriving import (
+    NUMBERS_AT_ONCE,
     CategoryMaps,
     Derived,
     Source,
@@ -124,7 +126,8 @@ class TrackConsensusTask(BasePostProcessingTask):
         found = read_individuals(batch.detections, author=self.algorithm)
         self.count(occurrences_checked=len(found))
         shown = {one.pk: one.sources[0].detection_id for one in found}
-        for members, taxa, portions in self._groups(self._comparable(found)):
+        enough = self._comparable(found, min_frames=self.config.min_frames)
+        for members, taxa, portions in self._groups(enough):
             group = Group(members, taxa, self.config.rule, self.config.temperature)
             verdicts = list(group.verdicts(portions, min_frames=self.config.min_frames))
             self.count(too_few_frames=len(members) - len(verdicts))
@@ -132,9 +135,36 @@ class TrackConsensusTask(BasePostProcessingTask):
             shown |= {one.individual.pk: one.best.detection_id for one in verdicts}
         self.measured(list(shown.values()), [one.frames for one in found])
 
-    def _comparable(self, found: list[Individual]) -> list[Individual]:
+    def compare(self, batch: Batch, configs: Sequence[Any]) -> Iterator[Change]:
+        found = read_individuals(batch.detections, author=self.algorithm)
+        lowest = min(config.min_frames for config in configs)
+        changes: list[list[Change]] = [[] for _ in configs]
+        for some in self._at_once(self._comparable(found, min_frames=lowest)):
+            for members, taxa, portions in self._groups(some):
+                read = list(portions)
+                for temperature in {config.temperature for config in configs}:
+                    group = Group(members, taxa, self.config.rule, temperature)
+                    verdicts = list(group.verdicts(read, min_frames=lowest))
+                    for config, own in zip(configs, changes, strict=True):
+                        if config.temperature == temperature:
+                            own.append(_change(verdicts, min_frames=config.min_frames))
+        return map(Change.joined, changes)
+
+    def _at_once(self, individuals: Iterable[Individual]) -> Iterator[list[Individual]]:
+        """The individuals, as many at a time as have their distributions in memory at once."""
+        size, rows = max(1, NUMBERS_AT_ONCE // max(1, self.maps.width)), 0
+        some: list[Individual] = []
+        for one in individuals:
+            some.append(one)
+            rows += len(one.sources)
+            if rows >= size:
+                yield some
+                some, rows = [], 0
+        yield some
+
+    def _comparable(self, found: list[Individual], *, min_frames: int) -> list[Individual]:
         """Those with enough frames, all of whose distributions have the same classes."""
-        enough = [one for one in found if one.frames >= self.config.min_frames]
+        enough = [one for one in found if one.frames >= min_frames]
         self.count(too_few_frames=len(found) - len(enough))
         mixed = [one.pk for one in enough if len(one.kinds) > 1]
         if mixed:
@@ -170,11 +200,10 @@ class TrackConsensusTask(BasePostProcessingTask):
 
     def _conclude(self, verdicts: Sequence[Verdict]) -> None:
         """Write the verdicts that are new, and demote what they supersede."""
-        named = [one for one in verdicts if one.taxon_id is not None]
-        new = [one for one in named if not _stands(one)]
+        new, unresolved = _new(verdicts), sum(one.taxon_id is None for one in verdicts)
         self.count(
-            unresolved=len(verdicts) - len(named),
-            unchanged=len(named) - len(new),
+            unresolved=unresolved,
+            unchanged=len(verdicts) - unresolved - len(new),
             occurrences_fused=len(new),
             frames_fused=sum(len(one.metadata["frames"]) for one in new),
         )
@@ -186,6 +215,22 @@ class TrackConsensusTask(BasePostProcessingTask):
         )
         write(_derived(new), author=self.algorithm, job=self.job)
         self.update_determinations(one.individual.pk for one in new)
+
+
+def _new(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The verdicts that name a taxon and change something."""
+    return [one for one in verdicts if one.taxon_id is not None and not _stands(one)]
+
+
+def _change(verdicts: Iterable[Verdict], *, min_frames: int) -> Change:
+    new = _new(one for one in verdicts if len(one.metadata["frames"]) >= min_frames)
+    superseded = [pk for one in new for pk in one.individual.current]
+    return NO_CHANGE._replace(
+        superseded=np.array(superseded, dtype=np.int64),
+        detections=np.array([one.best.detection_id for one in new], dtype=np.int64),
+        taxa=np.array([one.taxon_id for one in new], dtype=np.int64),
+        scores=np.array([one.score for one in new]),
+    )
 
 
 def _members(individuals: Iterable[Individual], rows: Iterable[Row]) -> list[Individual]:

@@ -3,7 +3,7 @@
 This module does not use the database: it takes arrays of numbers and returns links.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
@@ -68,6 +68,22 @@ class Sightings:
         return sides[:, 0] * sides[:, 1]
 
 
+class Pairs(NamedTuple):
+    """The costs of pairs (n x m), and whether vectors count in each (n x m)."""
+
+    costs: Floats
+    by_vector: NDArray[np.bool_]
+
+    def of(self, former: Integers) -> "Pairs":
+        """Those of some of the n, which are given by their places."""
+        return Pairs(self.costs[former], self.by_vector[former])
+
+    def shares(self, limits: Limits) -> Floats:
+        """The costs as shares of their thresholds."""
+        shares: Floats = self.costs / np.where(self.by_vector, limits.cost, limits.geometry_cost)
+        return shares
+
+
 class Nearest(NamedTuple):
     """For detections, given by their row numbers: the end that each is or was nearest to.
 
@@ -96,10 +112,11 @@ def nearest(sightings: Sightings, links: Iterable[Link], limits: Limits) -> Near
         if not (len(ends) and len(alone)):
             continue
         with np.errstate(all="ignore"):
-            shares, costs = pair_costs(sightings, ends, alone, limits)
+            pairs = pair_costs(sightings, ends, alone)
+            shares = pairs.shares(limits)
         best = np.where(np.isnan(shares), np.inf, shares).argmin(axis=0)
-        pairs = zip(ends[best], alone, costs[best, np.arange(len(alone))], strict=True)
-        found += [(int(former), int(latter), float(cost)) for former, latter, cost in pairs]
+        costs = pairs.costs[best, np.arange(len(alone))]
+        found += zip(ends[best].tolist(), alone.tolist(), costs.tolist(), strict=True)
     former, latter = (np.array([pair[end] for pair in found], dtype=np.intp) for end in (0, 1))
     lengths = sightings.lengths
     by_vector = (lengths[former] == lengths[latter]) & (lengths[former] > 0)
@@ -112,16 +129,30 @@ def link_detections(sightings: Sightings, limits: Limits) -> list[Link]:
     Each end and each detection has at most one link, and each link is within `limits`. An end
     without a link stays available to later captures as long as the gap allows.
     """
-    links: list[Link] = []
-    ends: Integers = np.empty(0, dtype=np.intp)
+    return link_within_each(sightings, [limits])[0]
+
+
+def link_within_each(sightings: Sightings, each: Sequence[Limits]) -> list[list[Link]]:
+    """The links of :func:`link_detections` within each of these limits.
+
+    The cost of a pair is computed once, however many limits there are.
+    """
+    links: list[list[Link]] = [[] for _ in each]
+    ends: list[Integers] = [np.empty(0, dtype=np.intp) for _ in each]
     with np.errstate(all="ignore"):  # numbers out of range make no links
         for rows in sightings.captures():
-            ends = _within_reach(sightings, ends, rows[0], limits)
-            shares, costs = pair_costs(sightings, ends, rows, limits)
-            matched, taken = assign(shares)
-            columns = (ends[matched], rows[taken], costs[matched, taken])
-            links += map(Link, *(column.tolist() for column in columns))
-            ends = np.concatenate([np.delete(ends, matched), rows])
+            ends = [
+                _within_reach(sightings, own, rows[0], limits)
+                for own, limits in zip(ends, each, strict=True)
+            ]
+            former = np.unique(np.concatenate(ends))
+            pairs = pair_costs(sightings, former, rows)
+            for number, limits in enumerate(each):
+                own = pairs.of(np.searchsorted(former, ends[number]))
+                matched, taken = assign(own.shares(limits))
+                columns = (ends[number][matched], rows[taken], own.costs[matched, taken])
+                links[number] += map(Link, *(column.tolist() for column in columns))
+                ends[number] = np.concatenate([np.delete(ends[number], matched), rows])
     return links
 
 
@@ -140,10 +171,8 @@ def assign(shares: Floats) -> tuple[Integers, Integers]:
     return rows[kept], columns[kept]
 
 
-def pair_costs(
-    sightings: Sightings, former: Integers, latter: Integers, limits: Limits
-) -> tuple[Floats, Floats]:
-    """The cost of each pair as a share of its threshold, and the cost itself (both n x m).
+def pair_costs(sightings: Sightings, former: Integers, latter: Integers) -> Pairs:
+    """The costs of all pairs of these rows.
 
     Cost = (1 - cosine) + (1 - IoU) + (1 - smaller ÷ larger area) + centre distance ÷ diagonal of
     the former's frame; without the first term, and with a threshold of its own, where one of the
@@ -151,13 +180,11 @@ def pair_costs(
     """
     costs = _geometry_costs(sightings, former, latter)
     lengths = sightings.lengths
-    comparable = (lengths[former, None] == lengths[latter]) & (lengths[former, None] > 0)
-    thresholds = np.where(comparable, limits.cost, limits.geometry_cost)
-    if comparable.any():
+    by_vector = (lengths[former, None] == lengths[latter]) & (lengths[former, None] > 0)
+    if by_vector.any():
         cosines = sightings.directions[former] @ sightings.directions[latter].T
-        costs += np.where(comparable, 1 - np.clip(cosines, -1, 1), 0)
-    costs = np.round(costs, DECIMALS)
-    return costs / thresholds, costs
+        costs += np.where(by_vector, 1 - np.clip(cosines, -1, 1), 0)
+    return Pairs(np.round(costs, DECIMALS), by_vector)
 
 
 def direction_of(vector: Floats) -> Floats | None:

@@ -1,24 +1,27 @@
 """Tracking: join the detections of one individual on successive captures in one occurrence."""
 
-from collections.abc import Mapping
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from ami.base.ids import RowId
 from ami.main.models import Event, Occurrence
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, Batch
+from ami.ml.post_processing.changes import NO_CHANGE, Change
 from ami.ml.post_processing.measures import Measure, Threshold
 from ami.ml.post_processing.registry import register
 from ami.ml.post_processing.scopes import ScopedConfig
 from ami.ml.post_processing.tracking.links import (
-    Floats,
     Limits,
     Link,
     Sightings,
     link_detections,
+    link_within_each,
     nearest,
 )
 from ami.ml.post_processing.tracking.rows import (
@@ -30,7 +33,7 @@ from ami.ml.post_processing.tracking.rows import (
     to_sightings,
     unlink_others,
 )
-from ami.ml.post_processing.tracking.tracks import Row, Track, choose_keepers, follow, heirs
+from ami.ml.post_processing.tracking.tracks import Night, Row, Track, heirs, moves, nights_of
 
 BY_VECTOR, BY_BOX = "With feature vectors", "By boxes alone"
 
@@ -103,30 +106,35 @@ class TrackingTask(BasePostProcessingTask):
     def process(self, batch: Batch) -> None:
         hold(batch)
         rows = read_rows(batch)
+        self._count(rows)
         directions = read_directions([row.id for row in rows if row.takes_part])
         tracks: list[Track] = []
-        for _, night in groupby(rows, key=attrgetter("event_id")):
-            tracks += self._track(list(night), directions)
+        for night in nights_of(rows):
+            sightings = to_sightings(night.rows, directions)
+            links = link_detections(sightings, _limits(self.config))
+            self._measure(night.rows, sightings, links)
+            self.count(links_found=len(links))
+            tracks += night.tracks(links)
         self._create_occurrences(tracks)
         self._write(tracks)
 
-    def _track(self, night: list[Row], directions: Mapping[int, Floats]) -> list[Track]:
-        """Find the tracks of one night, and choose the occurrence of each track."""
-        rows = [row for row in night if row.takes_part]
-        apart = [row for row in night if not row.takes_part]
-        self._count(night)
-        sightings = to_sightings(rows, directions)
-        links = link_detections(sightings, self._limits)
-        self._measure(rows, sightings, links)
-        self.count(links_found=len(links))
-        tracks = follow(rows, links)
-        choose_keepers(tracks, apart=apart)
-        return tracks
+    def compare(self, batch: Batch, configs: Sequence[Any]) -> Iterator[Change]:
+        """As if nobody had identified an occurrence, because a run neither joins nor splits those
+        that people have identified."""
+        rows = [row._replace(locked=False) for row in read_rows(batch)]
+        directions = read_directions([row.id for row in rows if row.takes_part])
+        nights, each = nights_of(rows), [_limits(config) for config in configs]
+        links = [link_within_each(to_sightings(one.rows, directions), each) for one in nights]
+        for number in range(len(configs)):
+            own = [found[number] for found in links]
+            tracks = map(Night.tracks, nights, own)
+            moved, homes = np.array(moves(chain.from_iterable(tracks)), np.int64).reshape(-1, 2).T
+            yield NO_CHANGE._replace(moved=moved, homes=homes)
 
     def _measure(self, rows: list[Row], sightings: Sightings, links: list[Link]) -> None:
         if self.gauge is None:
             return
-        pairs = nearest(sightings, links, self._limits)
+        pairs = nearest(sightings, links, _limits(self.config))
         for series, chosen in ((BY_VECTOR, pairs.by_vector), (BY_BOX, ~pairs.by_vector)):
             self.measured(
                 [rows[row].id for row in pairs.latter[chosen]],
@@ -134,15 +142,6 @@ class TrackingTask(BasePostProcessingTask):
                 series=series,
                 others=[rows[row].id for row in pairs.former[chosen]],
             )
-
-    @property
-    def _limits(self) -> Limits:
-        return Limits(
-            cost=self.config.cost_threshold,
-            geometry_cost=self.config.geometry_cost_threshold,
-            gap_captures=self.config.max_gap_captures,
-            gap_seconds=self.config.max_gap_seconds,
-        )
 
     def _count(self, rows: list[Row]) -> None:
         self.count(detections_checked=len(rows), detections_locked=sum(row.locked for row in rows))
@@ -182,3 +181,12 @@ class TrackingTask(BasePostProcessingTask):
             home for row, wanted in changes for home in (row.occurrence_id, wanted.occurrence_id)
         }
         self.update_determinations(home for home in homes if home is not None)
+
+
+def _limits(config: TrackingConfig) -> Limits:
+    return Limits(
+        cost=config.cost_threshold,
+        geometry_cost=config.geometry_cost_threshold,
+        gap_captures=config.max_gap_captures,
+        gap_seconds=config.max_gap_seconds,
+    )

@@ -5,8 +5,9 @@ This module does not use the database.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from math import isclose
+from operator import attrgetter
 from typing import NamedTuple
 
 from ami.ml.post_processing.tracking.links import Link
@@ -84,6 +85,29 @@ class Track:
             yield row, Placement(row.id, self.keeper, latter and latter.id, cost)
 
 
+class Night(NamedTuple):
+    """The detections of one night: those to track, and those that keep their occurrence."""
+
+    rows: list[Row]
+    apart: list[Row]
+
+    def tracks(self, links: Iterable[Link]) -> list[Track]:
+        """The tracks that these links make, each with its occurrence if it keeps one."""
+        found = follow(self.rows, links)
+        choose_keepers(found, apart=self.apart)
+        return found
+
+
+def nights_of(rows: Iterable[Row]) -> list[Night]:
+    """The nights of rows that are in the order of nights."""
+    found = []
+    for _, night in groupby(rows, key=attrgetter("event_id")):
+        own = list(night)
+        apart = [row for row in own if not row.takes_part]
+        found.append(Night([row for row in own if row.takes_part], apart))
+    return found
+
+
 def follow(rows: Sequence[Row], links: Iterable[Link]) -> list[Track]:
     """The tracks of a night by its links; a row without links is a track of its own."""
     links_to = {link.latter: link for link in links}
@@ -121,6 +145,19 @@ def choose_keepers(tracks: Iterable[Track], *, apart: Iterable[Row]) -> None:
             continue
         track.keeper = occurrence_id
         claimed.add(occurrence_id)
+
+
+def moves(tracks: Iterable[Track]) -> list[tuple[int, int]]:
+    """The detections whose occurrence these tracks change, by time, each with its new occurrence.
+
+    Occurrences to create have negative ids.
+    """
+    found: list[tuple[Row, int]] = []
+    for number, track in enumerate(tracks, start=1):
+        home = -number if track.lacks_occurrence else track.keeper
+        found += [(row, home) for row in track.rows if home and row.occurrence_id != home]
+    found.sort(key=lambda pair: _by_time(pair[0]))
+    return [(row.id, home) for row, home in found]
 
 
 def heirs(changes: Iterable[tuple[Row, Placement]]) -> dict[int, int | None]:
