@@ -1,6 +1,7 @@
 """Taxa in Darwin Core: a table with `scientificName` and any other terms of the class Taxon."""
 
 import re
+from collections.abc import Iterator, Mapping
 
 from ami.exchange.name_lists.base import (
     LIST_FORMATS,
@@ -33,12 +34,33 @@ HIGHER = {
 GBIF_ID = re.compile(r"(?:gbif:|https?://(?:www\.)?gbif\.org/species/)([0-9]{1,18})")
 
 
-def name_accepted(rows: list[Row]) -> None:
-    """Fill in the accepted names that are given only by the id of another row."""
-    names = {row["taxonid"]: row["scientificname"] for row in rows if row.get("taxonid")}
+READ = (
+    *("taxonid", "scientificname", "acceptednameusageid", "acceptednameusage"),
+    *("parentnameusageid", "taxonrank", "taxonomicstatus", "vernacularname", *HIGHER.values()),
+)
+
+
+def fill_in(rows: list[Row]) -> None:
+    """Fill in accepted names, and taxa above, that are given only by the ids of other rows."""
+    known = {row["taxonid"]: row for row in rows if row.get("taxonid")}
     for row in rows:
+        accepted = known.get(row.get("acceptednameusageid", ""))
         if not row.get("acceptednameusage"):
-            row["acceptednameusage"] = names.get(row.get("acceptednameusageid", ""), "")
+            row["acceptednameusage"] = accepted["scientificname"] if accepted else ""
+        for column, name in _above(accepted or row, known):
+            if not row.get(column):
+                row[column] = name
+
+
+def _above(row: Row, known: Mapping[str, Row]) -> Iterator[tuple[str, str]]:
+    """Yield the columns and the names of the parents, of their parents, and so on."""
+    seen = {id(row)}
+    while (parent := known.get(row.get("parentnameusageid", ""))) and id(parent) not in seen:
+        seen.add(id(parent))
+        row = parent
+        rank = read_rank(row.get("taxonrank", ""))
+        if rank in HIGHER:
+            yield HIGHER[rank], row["scientificname"]
 
 
 def read(place: str, row: Row) -> Read:
@@ -74,5 +96,5 @@ def _key(taxon_id: str) -> int | None:
 
 
 LIST_FORMATS.register(
-    "darwin_core", ListFormat("Darwin Core taxa", ("scientificname",), read, name_accepted)
+    "darwin_core", ListFormat("Darwin Core taxa", ("scientificname",), read, fill_in)
 )

@@ -1,6 +1,7 @@
 """Reading of a name list, whatever its format."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +15,13 @@ from ami.exchange.name_lists.base import (
     Row,
     SkippedName,
 )
+from ami.exchange.reading.dwca import META, TAXON, tables_of
+from ami.exchange.reading.files import Files
+from ami.exchange.reading.start import start_of
 from ami.exchange.tables import Cells, Table, open_table
 
 PLAIN = LIST_FORMATS["plain"]
+DARWIN_CORE = LIST_FORMATS["darwin_core"]
 USUAL = LIST_FORMATS["checklist"]
 MOST_ROWS = 500_000  # a list is compared as a whole, in memory
 
@@ -34,13 +39,10 @@ def read_name_list(path: Path, *, encoding: str | None = None) -> NameList:
 
     Raises ImportRefusedError with the place of each fault.
     """
-    columns = {column for one in LIST_FORMATS.values() for column in one.columns}
-    with open_table(path, encoding=encoding, columns=columns) as table:
-        header = table.header()
-        found = _format(header, raw=table.raw)
-        alone = found is PLAIN and len(header.values) < 2
-        lines = _plain_rows(header, table) if alone else table.by_column(header)
-        rows = list(islice(lines, MOST_ROWS + 1))
+    if start_of(path, encoding=encoding).core == TAXON:
+        found, rows = DARWIN_CORE, _rows_of_archive(path)
+    else:
+        found, rows = _rows_of_table(path, encoding)
     if len(rows) > MOST_ROWS:
         raise ImportRefusedError(f"{path} has more than {MOST_ROWS:,} rows. Divide it.")
     if found.prepare:
@@ -50,6 +52,32 @@ def read_name_list(path: Path, *, encoding: str | None = None) -> NameList:
         reasons = [f"{one.place}: {one.name!r} {one.reason}" for one in names.skipped]
         raise ImportRefusedError(f"{path} contains no {found.nouns}.", *reasons)
     return names
+
+
+def _rows_of_table(path: Path, encoding: str | None) -> tuple[ListFormat, list[tuple[str, Row]]]:
+    columns = {column for one in LIST_FORMATS.values() for column in one.columns}
+    with open_table(path, encoding=encoding, columns=columns) as table:
+        header = table.header()
+        found = _format(header, raw=table.raw)
+        alone = found is PLAIN and len(header.values) < 2
+        lines = _plain_rows(header, table) if alone else table.by_column(header)
+        return found, list(islice(lines, MOST_ROWS + 1))
+
+
+def _rows_of_archive(path: Path) -> list[tuple[str, Row]]:
+    """Return the taxa of a Darwin Core Archive, without the columns that are not read."""
+    with Files.opened(path, META) as files:
+        core = tables_of(files)[0]
+        if "scientificname" not in {*core.columns, *core.constants}:
+            raise ImportRefusedError(f"{path} is an archive of taxa without scientificName.")
+        rows = (row for _, row in core.rows(files))
+        return [(row.place, _kept(row.cells)) for row in islice(rows, MOST_ROWS + 1)]
+
+
+def _kept(cells: Mapping[str, str]) -> Row:
+    # Most rows have their orders and families in common, which are then in memory once.
+    kept = {name: sys.intern(cell) for name in darwin_core.READ if (cell := cells.get(name))}
+    return {"scientificname": "", **kept}
 
 
 def _read_rows(found: ListFormat, rows: list[tuple[str, Row]]) -> NameList:

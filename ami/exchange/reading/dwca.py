@@ -2,7 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -13,6 +15,7 @@ from ami.exchange.reading.rows import Row
 from ami.exchange.tables import csv_reader, lines_of
 
 META = "meta.xml"
+TAXON = "Taxon"  # the core of an archive that is a name list
 SPACE = "{http://rs.tdwg.org/dwc/text/}"
 ESCAPES = (("\\t", "\t"), ("\\n", "\n"), ("\\r", "\r"))
 BROKEN = (expat.ExpatError, ElementTree.ParseError, ValueError, LookupError)
@@ -73,6 +76,15 @@ class DwcTable(NamedTuple):
 
 def _cell(cells: list[str], index: int) -> str:
     return cells[index].strip() if index < len(cells) else ""
+
+
+def core_of(path: Path, names: Collection[str]) -> str:
+    """Return what the rows of the core are, such as "Taxon"; empty if the archive does not tell."""
+    if not any(name.rpartition("/")[2] == META for name in names):
+        return ""
+    with suppress(ImportRefusedError), Files.opened(path, META) as files:
+        return tables_of(files)[0].kind
+    return ""
 
 
 def tables_of(files: Files) -> list[DwcTable]:

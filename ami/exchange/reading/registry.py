@@ -12,6 +12,7 @@ from django.utils.text import Truncator
 from ami.base.registry import Registry
 from ami.exchange.base import ImportRefusedError
 from ami.exchange.name_lists.base import LIST_FORMATS
+from ami.exchange.reading.dwca import TAXON
 from ami.exchange.reading.records import Item
 from ami.exchange.reading.start import Kind, Start, start_of
 
@@ -50,18 +51,21 @@ READERS: Registry[Reader] = Registry("format that can be imported")
 
 
 def _is_name_list(start: Start) -> bool:
-    """Whether it is a table with the columns of such a list, or with one name per line."""
-    return start.kind == Kind.TABLE and (
-        (len(start.columns) == 1 and "".join(start.columns).isprintable())
-        or any(start.columns.issuperset(one.columns) for one in LIST_FORMATS.values())
+    """Whether it is an archive of taxa, or a table with the columns of a list, or with names."""
+    return start.core == TAXON or (
+        start.kind == Kind.TABLE
+        and (
+            (len(start.columns) == 1 and "".join(start.columns).isprintable())
+            or any(start.columns.issuperset(one.columns) for one in LIST_FORMATS.values())
+        )
     )
 
 
 NAME_LIST = Format(
     key="name_list",
     name="a name list",
-    description="Taxa: a checklist or a species list of GBIF, a table in Darwin Core, or one name "
-    "per line.",
+    description="Taxa: a checklist or a species list of GBIF, a table or an archive in Darwin "
+    "Core, or one name per line.",
     recognises=_is_name_list,
 )
 

@@ -12,6 +12,7 @@ import ijson
 
 from ami.exchange.base import ImportRefusedError, cannot_read
 from ami.exchange.reading import files
+from ami.exchange.reading.dwca import core_of
 from ami.exchange.tables import open_table
 
 LOOKED_AT = 2**18  # bytes of a JSON file
@@ -35,14 +36,16 @@ class Start:
     """What can be told of a path at once.
 
     `names` holds the files of a folder or an archive, and `columns` the header of a table in lower
-    case. `keys` maps each key of a JSON object that was seen to the keys of the object in it, or of
-    the first object of the list in it; a JSON list has one key, "".
+    case. `core` is that of a Darwin Core Archive, such as "Taxon". `keys` maps each key of a JSON
+    object that was seen to the keys of the object in it, or of the first object of the list in it;
+    a JSON list has one key, "".
     """
 
     path: Path
     kind: Kind
     names: frozenset[str] = frozenset()
     columns: frozenset[str] = frozenset()
+    core: str = ""
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -54,7 +57,7 @@ def start_of(path: Path, *, encoding: str | None = None) -> Start:
     try:
         if path.is_dir():
             names = frozenset(one.name for one in path.iterdir() if not one.name.startswith("."))
-            return Start(path, Kind.FOLDER, names=names)
+            return Start(path, Kind.FOLDER, names=names, core=core_of(path, names))
         with path.open("rb") as file:
             beginning = file.read(LOOKED_AT)
     except (OSError, ValueError) as error:
@@ -63,7 +66,7 @@ def start_of(path: Path, *, encoding: str | None = None) -> Start:
         with files.open_archive(path) as archive:
             names = frozenset(files.names_of(archive))
         if "[Content_Types].xml" not in names:
-            return Start(path, Kind.ARCHIVE, names=names)
+            return Start(path, Kind.ARCHIVE, names=names, core=core_of(path, names))
     if not beginning.removeprefix(MARK).strip():
         raise ImportRefusedError(f"{path} is empty.")
     if found := json_start(path, beginning):
@@ -71,7 +74,8 @@ def start_of(path: Path, *, encoding: str | None = None) -> Start:
     _refuse_packed_or_utf_16(path, beginning)
     with open_table(path, encoding=encoding) as table:
         header = table.header().values
-    return Start(path, Kind.TABLE, columns=frozenset(one.strip().lower() for one in header))
+    columns = frozenset(one.strip().lower() for one in header)
+    return Start(path, Kind.TABLE, columns=columns, core=core_of(path, (path.name,)))
 
 
 def _refuse_packed_or_utf_16(path: Path, beginning: bytes) -> None:

@@ -27,8 +27,8 @@ from ami.users.models import User
 
 class Command(ScriptableCommand):
     help = (
-        "Load a name list (CSV or Excel) into a taxa list. It adds what is new, and lists what "
-        "differs. Loading it again changes nothing."
+        "Load a name list (CSV, Excel or Darwin Core) into a taxa list. It adds what is new, and "
+        "lists what differs. Loading it again changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,8 +36,8 @@ class Command(ScriptableCommand):
         parser.add_argument(
             "file",
             type=Path,
-            help="a checklist matched by GBIF, a GBIF species list, Darwin Core taxa, or one name "
-            "per line",
+            help="a checklist matched by GBIF, a GBIF species list, Darwin Core taxa as a table or "
+            "an archive, or one name per line",
         )
         parser.add_argument(
             "--list",

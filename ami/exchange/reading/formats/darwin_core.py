@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ami.exchange.base import ImportRefusedError
 from ami.exchange.reading import subjects, validation
-from ami.exchange.reading.dwca import META, DwcTable, tables_of
+from ami.exchange.reading.dwca import META, TAXON, DwcTable, tables_of
 from ami.exchange.reading.files import Files
 from ami.exchange.reading.places import Places, described
 from ami.exchange.reading.records import (
@@ -59,17 +59,17 @@ class _Seen(NamedTuple):
 
 
 def recognises(start: Start) -> bool:
-    return start.path.name == META or any(name.rpartition("/")[2] == META for name in start.names)
+    names = (start.path.name, *start.names)
+    return start.core != TAXON and any(name.rpartition("/")[2] == META for name in names)
 
 
 def read(path: Path) -> Iterator[Item]:
     with Files.opened(path, META) as files, Spool.opened() as spool:
         core, *extensions = tables_of(files)
         if core.kind not in CORES:
-            remedy = " Import its table as a name list." if core.kind == "Taxon" else ""
             raise ImportRefusedError(
                 f"{path} is an archive of {core.kind or 'unknown'} rows, not of events or "
-                f"occurrences.{remedy}"
+                "occurrences."
             )
         yield from _keep_core(core, files, spool)
         for table in extensions:
