@@ -17,6 +17,7 @@ from ami.exchange.antenna_database.tables import (
     USERS,
     Table,
 )
+from ami.exchange.base import shown
 from ami.main.models import Project, TaxaList, Taxon, TaxonRank
 from ami.main.names import read_name
 from ami.main.resolver import By, resolve_names
@@ -40,13 +41,17 @@ def find_reused(selection: Selection) -> Iterator[Finding]:
 
 def _find_projects(selection: Selection) -> Iterator[Finding]:
     rows = _read(selection, PROJECTS, "id, name")
-    known = set(Project.objects.filter(name__in=[name for _, name in rows]).values_list("name"))
+    here = Project.objects.filter(name__in=[name for _, name in rows])
+    known = set(here.values_list("name", flat=True))
+    names = [shown(name) for _, name in rows if name in known]
+    told = ", ".join(names[:FIRST_IDS]) + (", …" if len(names) > FIRST_IDS else "")
     yield from _finding(
         PROJECTS,
-        [pk for pk, name in rows if (name,) in known],
+        [pk for pk, name in rows if name in known],
         "project",
-        "a project of this name exists here",
-        "Rename one of the two, or pass --project to copy another one.",
+        f"a project of the same name exists here ({told})",
+        "A copy is always a new project: rename or delete the one that is here, or pass --project "
+        "to copy another one.",
     )
 
 

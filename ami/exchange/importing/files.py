@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from weakref import finalize
 
 from django.core.files.storage import FileSystemStorage, default_storage
 
@@ -33,6 +34,8 @@ class LocalFile:
             if not default_storage.exists(row.path):
                 raise _gone(row)
             self._copy = temporary_file(suffix_of(row.name))
+            # Within a cycle of objects, its inner file would be finalized before it is closed.
+            finalize(self, self._copy.close)
             with default_storage.open(row.path, "rb") as stored:
                 shutil.copyfileobj(stored, self._copy, CHUNK)
             self._copy.flush()

@@ -142,3 +142,9 @@ def test_second_copy_of_a_project_is_refused(antenna: Antenna) -> None:
     with pytest.raises(CopyRefusedError) as refused:
         copy_antenna(antenna.dsn, ZONES)
     assert told(refused.value.report)["project", "main_project"] == [21, 22]
+    first, second = Project.objects.order_by("pk").values_list("name", flat=True)
+    assert str(refused.value.report.refused[0]) == (
+        f'main_project: a project of the same name exists here ("{first}", "{second}"), in 2 rows '
+        "(ids 21, 22). A copy is always a new project: rename or delete the one that is here, or "
+        "pass --project to copy another one."
+    )
