@@ -57,7 +57,8 @@ class Calibration(BaseModel):
     objects: ClassVar[ProjectQuerySet["Calibration"]] = ProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        return f"{self.Kind(self.kind).label} of {self.algorithm}"
+        kind = str(self.Kind(self.kind).label)
+        return f"{self.algorithm}: {kind[:1].lower()}{kind[1:]}"
 
     def sentences(self) -> list[str]:
         """Say what was found, one sentence per figure; results are those of the other half."""

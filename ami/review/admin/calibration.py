@@ -78,14 +78,14 @@ class CalibrationAdmin(LargeTableAdmin[Calibration]):
     list_select_related = ("algorithm", "project")
     search_fields = ("algorithm__name",)
     search_help_text = "Search by id or name of the algorithm."
-    fields: ClassVar[Any] = (
-        ("algorithm", "kind"),
-        ("project", "scope"),
-        ("target", "n_fit", "n_report", "seed"),
-        "found",
-        "diagram",
-        "parameters",
-        ("author", "created_at"),
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("algorithm", "kind", "found", "diagram")}),
+        (
+            "How it was fitted",
+            {"fields": ("project", "scope", "target", "n_fit", "n_report", "seed")},
+        ),
+        (None, {"fields": ("author", "created_at")}),
+        ("As stored", {"fields": ("parameters",), "classes": ("collapse",)}),
     )
     readonly_fields = ("found", "diagram", "created_at")
 

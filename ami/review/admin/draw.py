@@ -47,7 +47,7 @@ class DrawForm(forms.Form):
 
     name = forms.CharField(
         max_length=Sample._meta.get_field("name").max_length,
-        widget=forms.TextInput({"class": "vTextField"}),
+        widget=forms.TextInput({"class": "vTextField", "size": 50}),
     )
     size = forms.IntegerField(label="Number of occurrences", min_value=1, max_value=MOST)
     strata = forms.ChoiceField(

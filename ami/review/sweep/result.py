@@ -53,13 +53,15 @@ class Best(NamedTuple):
 class Sweep(NamedTuple):
     """The points in the order of the values.
 
-    `best` is None with too few answers, or if all values are equally good (`is_even`).
+    `best` is None with too few answers, or if all values are equally good (`is_even`). If
+    `is_flat`, they even give the same names.
     `occurrences` of the `total` identified ones were processed, at random.
     """
 
     points: list[Point]
     best: Best | None
     is_even: bool
+    is_flat: bool
     is_independent: bool
     occurrences: int
     total: int
@@ -102,7 +104,8 @@ def sweep(tried: Tried, values: Sequence[tuple[Any, str]], *, present: Any = Non
             place = _place_of_best(gains, exact, is_present)
             reported = _against(judged, place, reports)
             best = Best(*values[place], int(chooses.sum()), reported)
-    return Sweep(points, best, is_even, is_independent, len(answers.truth), answers.total)
+    is_flat = all(np.array_equal(tried.after[0], names) for names in tried.after)
+    return Sweep(points, best, is_even, is_flat, is_independent, len(answers.truth), answers.total)
 
 
 class _Judged(NamedTuple):

@@ -134,6 +134,7 @@ def test_the_name_is_shown_on_demand(opened: Any) -> None:
     page = opened(sample)
     expect(page.get_by_role("button", name="Right")).to_have_count(0)
     page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("status")).to_contain_text("press n to show the name")
     page.keyboard.press("n")
     expect(item(page).locator(".name")).to_have_text(name)
     page.keyboard.press("ArrowUp")

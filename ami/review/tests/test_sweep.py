@@ -148,7 +148,9 @@ def test_of_values_with_as_many_right_names_the_one_with_the_most_exact_is_best(
 def test_values_that_are_equally_good_have_no_best_one(tree: Tree) -> None:
     found = tried(make_sizes(tree, 240))
     result = swept(found._replace(after=[found.before] * len(THRESHOLDS)))
-    assert (result.best, result.is_even) == (None, True)
+    assert (result.best, result.is_even, result.is_flat) == (None, True, True)
+    other = np.where(found.answers.occurrences % 2, tree.genus.pk, tree.species.pk)
+    assert not swept(found._replace(after=[found.before] * 3 + [other])).is_flat
 
 
 def test_few_answers_have_no_best_value(tree: Tree) -> None:
@@ -264,7 +266,7 @@ class TestPage:
             "Log mean",
             "Best",
         ]
-        assert "all values are equally good" in page.text
+        assert "All values give the same names" in page.text
         assert 'type="hidden" name="sweep-low"' in page.text
 
     def test_without_answers_it_says_what_to_do(self, admin_client: Client, tree: Tree) -> None:

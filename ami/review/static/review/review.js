@@ -222,6 +222,9 @@
         const target = (current?.querySelector(chosen)
             ?? root.querySelector(`:is(.tools, #review-recent:not([hidden])) ${chosen}`));
         if (!keys.checked || !target) {
+            if (keys.checked && /^Arrow(Up|Down)$/.test(name) && current?.querySelector('[data-key="n"]')) {
+                part("told").textContent = "The name is hidden: type what it is, or press n to show the name.";
+            }
             return;
         }
         event.preventDefault();
