@@ -64,7 +64,8 @@ class UploadMixin(LargeTableAdmin[Import]):
 
     def _queue(self, request: HttpRequest, form: UploadForm) -> HttpResponse:
         """Store the file and queue its dry run, unless this form was submitted before."""
-        if launched := Job.objects.filter(launch_key=_launch_key(request)).first():
+        key = _launch_key(request)
+        if key and (launched := Job.objects.filter(launch_key=key).first()):
             return self._lead_to(request, launched, is_new=False)
         file, project = form.cleaned_data["file"], form.cleaned_data["project"]
         assert form.form
@@ -75,7 +76,7 @@ class UploadMixin(LargeTableAdmin[Import]):
             project=project,
             user=cast(User, request.user),
             dry_run=True,
-            launch_key=_launch_key(request),
+            launch_key=key,
         )
         path = store(file)
         try:

@@ -53,6 +53,15 @@ class TestUpload:
         assert Job.objects.count() == 1
         assert len(stored()) == 1
 
+    @pytest.mark.parametrize("key", ["", "x"])
+    def test_form_without_a_key_is_a_new_one(
+        self, signed_in: Client, project: Project, key: str
+    ) -> None:
+        """Other Jobs without a key, such as those of commands, were not started by it."""
+        for _ in range(2):
+            upload(signed_in, [make_record(1)], project, launch_key=key)
+        assert Job.objects.filter(launch_key=None).count() == 2
+
     def test_options_reach_the_job(self, signed_in: Client, project: Project) -> None:
         upload(
             signed_in,
