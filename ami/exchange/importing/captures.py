@@ -66,6 +66,7 @@ def ensure_captures(
     _tell_odd_times(untold, parents, plan)
     moved = _compare(known, untold, parents, plan, update=options.update)
     missing = [key for key in found if key not in known]
+    parents.ensure_nights((found[key].capture for key in missing), plan)
     ids = next_ids(SourceImage, len(missing))
     new = {
         key: SourceImage(

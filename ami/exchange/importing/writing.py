@@ -115,7 +115,7 @@ class Portion:
     def _find_parents(self) -> None:
         places: dict[str, str] = {}
         algorithms: dict[AlgorithmRecord, dict[str, None]] = defaultdict(dict)
-        captures = self._find_deployments()
+        self._find_deployments()
         for item in self.items:
             if isinstance(item, Skipped):
                 place, name, reason = item
@@ -133,12 +133,11 @@ class Portion:
                 places.setdefault(record.label, record.place)
             for said in record.identifications:
                 places.setdefault(said.label, record.place)
-        self.parents.ensure_nights(captures, self.plan)
         self.parents.ensure_taxa(places, self.plan)
         self.parents.ensure_algorithms(algorithms, self.plan)
 
-    def _find_deployments(self) -> list[CaptureRecord]:
-        """Find or create the deployments; returns all captures of the batch."""
+    def _find_deployments(self) -> None:
+        """Find or create the deployments of all captures of the batch."""
         captures: list[CaptureRecord] = []
         places: dict[str, str] = {}
         for item in self.items:
@@ -151,7 +150,6 @@ class Portion:
         self.moved |= self.parents.ensure_deployments(
             places, self.plan, local=local, update=self.options.update
         )
-        return captures
 
     def _find_captures(self) -> None:
         found: dict[CaptureKey, Placed] = {}

@@ -9,7 +9,7 @@ from django.core.management import CommandError
 from ami.base.tests.factories import make_project
 from ami.exchange.tests.exports import make_example, make_record
 from ami.exchange.tests.present import detection, occurrence
-from ami.main.models import Deployment, SourceImage
+from ami.main.models import Deployment, Event, SourceImage
 
 pytestmark = pytest.mark.django_db
 Import = Callable[..., str]
@@ -89,3 +89,13 @@ def test_names_of_nights_without_a_plausible_date_tell_none(
     import_export([occurrence(event={"id": 1, "name": name})])
 
     assert str(SourceImage.objects.get().event) == "2022-06-20"
+
+
+def test_a_capture_that_exists_brings_no_other_night(import_export: Import) -> None:
+    """Its night stays, so the one of the file would have no captures."""
+    import_export([make_record(1, captures=1)])
+    other = make_record(1, captures=1, event={"id": 1, "day": "2021-01-01T00:00:00.000"})
+    text = import_export([other])
+
+    assert "is more than a day away from the night of 2021-01-01" in text
+    assert Event.objects.count() == 1
