@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ami.base.words import counted
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
-from ami.jobs.engine.work import Planned, PlannedWork
+from ami.jobs.engine.work import Planned, PlannedWork, reading
 from ami.jobs.models import Job
 from ami.jobs.service import create_jobs
 from ami.jobs.states import JobFailedError
@@ -166,14 +166,9 @@ class ShiftWork(PlannedWork):
 
     def __init__(self, job: Job) -> None:
         super().__init__()
-        params: Any = job.params if isinstance(job.params, dict) else {}
-        try:
-            self.deployment_id = int(params["deployment"])
-            self.by = parse_shift(str(params["by"]))
-        except (KeyError, TypeError, ValueError, ShiftRefusedError):
-            raise JobFailedError(
-                f"The parameters of the shift are invalid: {job.params!r}."
-            ) from None
+        with reading(job.params, ShiftRefusedError, of="shift"):
+            self.deployment_id = int(job.params["deployment"])
+            self.by = parse_shift(str(job.params["by"]))
 
     def decisions(self) -> list[str]:
         return self.shift().sentences()

@@ -13,10 +13,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import slugify
-from pydantic import ValidationError
 
 from ami.base.audit import Kind
-from ami.base.registry import UnknownKeyError
 from ami.base.words import counted
 from ami.exchange.export.registry import FORMATS, ExportError, ExportOptions, Format, parse_options
 from ami.exchange.export.run import Written, write_file
@@ -24,7 +22,7 @@ from ami.exchange.export.scope import Scope
 from ami.exchange.models import Export, Import, expiry
 from ami.exchange.uploads import delete_forgotten
 from ami.jobs.engine.registry import JOB_TYPES, RUNS_AGAIN
-from ami.jobs.engine.work import WholeWork
+from ami.jobs.engine.work import WholeWork, reading
 from ami.jobs.models import Job
 from ami.jobs.service import create_jobs
 from ami.jobs.states import JobFailedError
@@ -134,15 +132,9 @@ class ExportWork(WholeWork):
         super().__init__()
         self.job = job
         self._told_at = 0.0
-        try:
+        with reading(job.params, of="export"):
             self.form = FORMATS[job.params["format"]]
             self.options = parse_options(job.params["options"])
-        except (KeyError, TypeError, ValidationError) as odd:
-            if isinstance(odd, UnknownKeyError):
-                raise
-            raise JobFailedError(
-                f"The parameters of the export are invalid: {job.params!r}."
-            ) from None
         self.export = Export.objects.filter(job=job).first()
 
     def decisions(self) -> list[str]:

@@ -9,13 +9,12 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from ami.base.ids import MAX_ID
-from ami.base.registry import UnknownKeyError
 from ami.integrity import finding
 from ami.integrity.finding import Found, Scope, Survey
 from ami.integrity.models import IntegrityResult, IntegrityRun
 from ami.integrity.runner import end, examine, first_line, new_result
 from ami.jobs.engine.faults import is_programming_error, sqlstate
-from ami.jobs.engine.work import SAMPLES, Planned, PlannedWork
+from ami.jobs.engine.work import SAMPLES, Planned, PlannedWork, reading
 from ami.jobs.models import Job
 from ami.jobs.states import JobFailedError
 from ami.main.checks.declarations import CHECKS, Check, Pair, chosen_checks
@@ -84,16 +83,10 @@ class Repair(PlannedWork):
         on_check: Callable[[IntegrityResult], object] = nothing,
     ) -> None:
         super().__init__()
-        try:
+        with reading(job.params, of="repair"):
             self.checks = chosen_checks(keys=job.params["checks"])
             tables = {**job.params["tables"]} if "tables" in job.params else None
             self.scope = Scope(job.project_id, job.params["job"], tables)
-        except (KeyError, TypeError) as odd:
-            if isinstance(odd, UnknownKeyError):
-                raise
-            raise JobFailedError(
-                f"The parameters of the repair are invalid: {job.params!r}."
-            ) from None
         self.job = job
         self.on_batch = on_batch
         self.on_check = on_check

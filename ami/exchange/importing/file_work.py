@@ -4,16 +4,15 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from ami.base.registry import UnknownKeyError
 from ami.exchange.importing.compared import rows_there
 from ami.exchange.importing.files import LocalFile, digest
 from ami.exchange.models import Import
 from ami.exchange.plan import ImportPlan
 from ami.exchange.reading.registry import format_named
 from ami.jobs.engine.heart import beating
-from ami.jobs.engine.work import PlannedWork
+from ami.jobs.engine.work import PlannedWork, reading
 from ami.jobs.models import Job
 from ami.jobs.states import JobFailedError
 
@@ -41,17 +40,10 @@ class FileWork(PlannedWork):
     def __init__(self, job: Job) -> None:
         super().__init__()
         self.job = job
-        params: Any = job.params if isinstance(job.params, dict) else {}
-        try:
-            self.form = format_named(params["format"])
-            self.options: Any = self.schema.parse_obj(params["options"])
-            self.project_name = str(params["project"])
-        except (KeyError, TypeError, ValidationError) as odd:
-            if isinstance(odd, UnknownKeyError):
-                raise
-            raise JobFailedError(
-                f"The parameters of the import are invalid: {job.params!r}."
-            ) from None
+        with reading(job.params, of="import"):
+            self.form = format_named(job.params["format"])
+            self.options: Any = self.schema.parse_obj(job.params["options"])
+            self.project_name = str(job.params["project"])
         self._plan = ImportPlan()
         self._local: LocalFile | None = None
 

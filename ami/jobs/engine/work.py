@@ -2,16 +2,34 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from django.db.models import QuerySet
 
+from ami.base.registry import UnknownKeyError
+from ami.jobs.states import JobFailedError
 from ami.main.models import Detection
 
 SAMPLES = 20
+
+
+@contextmanager
+def reading(params: Any, *others: type[Exception], of: str) -> Iterator[None]:
+    """Raise JobFailedError if the parameters `of` a Job's work do not fit, or for `others`.
+
+    The key of a registry that is unknown keeps its error, which lists the known ones.
+    """
+    unfit = (KeyError, TypeError, ValueError, *others)
+    try:
+        yield
+    except UnknownKeyError:
+        raise
+    except unfit:
+        raise JobFailedError(f"The parameters of the {of} are invalid: {params!r}.") from None
 
 
 class Planned(NamedTuple):
