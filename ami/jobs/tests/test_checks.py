@@ -13,7 +13,6 @@ from django.db import connection
 from ami.jobs.engine import parts
 
 BROKER: dict[str, Any] = settings.CELERY_BROKER_TRANSPORT_OPTIONS
-TIMEOUTS: dict[str, Any] = settings.CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS
 BROKEN = [
     ("E001", {"task_soft_time_limit": 2 * parts.PART_SECONDS - 1}),
     ("E002", {"task_soft_time_limit": settings.CELERY_TASK_TIME_LIMIT}),
