@@ -23,7 +23,7 @@ def reading(params: Any, *others: type[Exception], of: str) -> Iterator[None]:
 
     The key of a registry that is unknown keeps its error, which lists the known ones.
     """
-    unfit = (KeyError, TypeError, ValueError, *others)
+    unfit: tuple[type[Exception], ...] = (KeyError, TypeError, ValueError, *others)
     try:
         yield
     except UnknownKeyError:
