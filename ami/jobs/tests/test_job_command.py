@@ -140,21 +140,19 @@ BAD = [
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-@pytest.mark.parametrize(("command", "arguments"), BAD)
-def test_bad_usage_is_one_sentence_on_stderr(
-    command: str, arguments: list[str], as_json: bool, shell: Shell
-) -> None:
+def test_bad_usage_is_one_sentence_on_stderr(as_json: bool, shell: Shell) -> None:
     make_job(status=JobState.SUCCESS, finished_at=timezone.now() - timedelta(days=9999))
     before = snapshot(Job)
-    ended = shell(*(["--format", "json"] if as_json else []), *arguments, command=command)
-    assert ended.code == 2, ended
-    assert ended.err.count("\n") == 1
-    assert len(ended.err) < 500
-    assert ended.err.strip().endswith(".")
-    assert snapshot(Job) == before
-    if as_json:
-        assert conforms(ended.json, schema=command)
-        assert ended.json["error"] == ended.err.strip()
+    for command, arguments in BAD:
+        ended = shell(*(["--format", "json"] if as_json else []), *arguments, command=command)
+        assert ended.code == 2, (arguments, ended)
+        assert ended.err.count("\n") == 1, arguments
+        assert len(ended.err) < 500, arguments
+        assert ended.err.strip().endswith("."), arguments
+        assert snapshot(Job) == before, arguments
+        if as_json:
+            assert conforms(ended.json, schema=command), arguments
+            assert ended.json["error"] == ended.err.strip(), arguments
 
 
 @pytest.mark.parametrize("arguments", [[], ["--dry-run"]])
