@@ -83,8 +83,8 @@ KEYS_OF_SUGGESTIONS = ("app_label", "model_name", "field_name", "term", "page")
 TRIES = 4
 
 
-@pytest.fixture
-def rows() -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def rows(module_db: None) -> dict[str, Any]:
     project = make_project()
     return {**populate(project), "users.user": make_member(project, Role.MANAGER)}
 
