@@ -2,8 +2,9 @@
 """The project of detections, classifications and identifications, in a column of their own.
 
 It is always that of the capture or of the occurrence. Lists of a project then read one range of an
-index. Triggers fill the column of every new row and keep it, so that no code writes it, and the
-journal omits it.
+index. Triggers fill the column of every new row and keep it, so that no code has to write it, and
+the journal omits it. Statements that insert many rows may give the project, which saves a look-up
+per row; a wrong one is corrected.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from typing import Any
 
 from django.db import models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+from ami.main.count_triggers import BY_INDEX
 
 # Each table, with the column that refers to the table from which it has the project.
 PARENTS = {
@@ -20,22 +23,30 @@ PARENTS = {
 }
 AT_FIRST = ("main_detection", "main_classification")  # the tables of the first migration
 
-# PostgreSQL plans the look-up once per session, perhaps for a table with few rows.
 FUNCTION = """
 CREATE FUNCTION {table}_project_{verb}() RETURNS trigger LANGUAGE plpgsql
-SET enable_seqscan = off AS $project$
+{plans} AS $project$
 DECLARE
     parents bigint;
 BEGIN
     {body}
 END $project$
 """
-# The lock makes changes of the parent's project wait for this transaction, which the change would
-# not see. They change a column of a unique index, so that they conflict with FOR KEY SHARE.
-READ = "SELECT project_id INTO parents FROM {parent} WHERE id = NEW.{link} FOR KEY SHARE;"
-FILL = f"""{READ}
-    NEW.project_id := parents;
+# PostgreSQL plans a look-up once per session, perhaps for a table with few rows. A function that is
+# called for each row has one setting only, since each costs as much as a part of the look-up.
+LOOK_UP = "SET enable_seqscan = off"
+
+FILL = """NEW.project_id := (SELECT project_id FROM {parent} WHERE id = NEW.{link});
     RETURN NEW;"""
+# The locks make changes of the parent's project wait for this transaction, which the change would
+# not see. They change a column of a unique index, so that they conflict with FOR KEY SHARE.
+CHECK = """PERFORM FROM {parent} WHERE id = ANY(ARRAY(SELECT {link} FROM written))
+        ORDER BY id FOR KEY SHARE;
+    UPDATE {table} t SET project_id = p.project_id
+    FROM written w JOIN {parent} p ON p.id = w.{link}
+    WHERE t.id = w.id AND w.project_id IS DISTINCT FROM p.project_id;
+    RETURN NULL;"""
+READ = "SELECT project_id INTO parents FROM {parent} WHERE id = NEW.{link} FOR KEY SHARE;"
 KEEP = f"""{READ}
     UPDATE {{table}} SET project_id = parents
     WHERE id = NEW.id AND project_id IS DISTINCT FROM parents;
@@ -46,13 +57,20 @@ FOLLOW = """UPDATE {table} SET project_id = NEW.project_id
 
 # A BEFORE trigger for updates would lock every row of every UPDATE a second time.
 TRIGGERS = {
-    "fill": (FILL, "BEFORE INSERT ON {table} FOR EACH ROW"),
+    "fill": (LOOK_UP, FILL, "BEFORE INSERT ON {table} FOR EACH ROW WHEN (NEW.project_id IS NULL)"),
+    "check": (
+        BY_INDEX,
+        CHECK,
+        "AFTER INSERT ON {table} REFERENCING NEW TABLE AS written FOR EACH STATEMENT",
+    ),
     "keep": (
+        LOOK_UP,
         KEEP,
         "AFTER UPDATE OF {link}, project_id ON {table} FOR EACH ROW WHEN "
         "((OLD.{link}, OLD.project_id) IS DISTINCT FROM (NEW.{link}, NEW.project_id))",
     ),
     "follow": (
+        LOOK_UP,
         FOLLOW,
         "AFTER UPDATE OF project_id ON {parent} FOR EACH ROW "
         "WHEN (OLD.project_id IS DISTINCT FROM NEW.project_id)",
@@ -80,6 +98,10 @@ class ProjectColumn(models.ForeignKey[Any, Any]):
         }
         super().__init__(to, **fixed | kwargs)
 
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        """Let the trigger fill it, so that the instance gets the right one, whatever it has."""
+        return None if add else super().pre_save(model_instance, add)
+
 
 def install_triggers(
     apps: Any, schema_editor: BaseDatabaseSchemaEditor, tables: Iterable[str] = AT_FIRST
@@ -88,9 +110,9 @@ def install_triggers(
     for table in tables:
         link, parent = PARENTS[table]
         names = {"table": table, "link": link, "parent": parent}
-        for verb, (body, event) in TRIGGERS.items():
+        for verb, (plans, body, event) in TRIGGERS.items():
             schema_editor.execute(
-                FUNCTION.format(table=table, verb=verb, body=body.format(**names))
+                FUNCTION.format(table=table, verb=verb, plans=plans, body=body.format(**names))
             )
             schema_editor.execute(
                 f"CREATE TRIGGER {table}_project_{verb} {event.format(**names)} "

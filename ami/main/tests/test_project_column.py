@@ -62,13 +62,17 @@ class TestInsert:
 
         assert detection.project_id == row.project_id == capture.project_id
 
-    def test_given_project_is_not_used(self, capture: SourceImage) -> None:
-        other = make_project().pk
+    @pytest.mark.parametrize("is_right", [True, False])
+    def test_given_project_is_checked(self, capture: SourceImage, is_right: bool) -> None:
+        given = capture.project_id if is_right else make_project().pk
         with connection.cursor() as cursor:
-            for given in (None, other):
-                cursor.execute(INSERT, [capture.pk, given])
-                assert cursor.fetchone() == (capture.project_id,)
-        detection = make_detection(source_image=capture, project_id=other)
+            cursor.execute(INSERT, [capture.pk, given])
+            assert cursor.fetchone() == (given,)  # it is not looked up first
+
+        assert Detection.objects.get().project_id == capture.project_id
+
+    def test_project_given_to_an_instance_is_not_used(self, capture: SourceImage) -> None:
+        detection = make_detection(source_image=capture, project_id=make_project().pk)
 
         assert detection.project_id == capture.project_id
 

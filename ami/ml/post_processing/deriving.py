@@ -45,13 +45,17 @@ class HasVectors(Protocol):
 
 
 class Source(NamedTuple):
-    """A classification from which another may be derived, without its vectors."""
+    """A classification from which another may be derived, without its vectors.
+
+    If the project is given, PostgreSQL need not look it up for the derived one.
+    """
 
     pk: int
     detection_id: int
     occurrence_id: int | None
     taxon_id: int | None
     category_map_id: int | None
+    project_id: int | None = None
 
 
 class Derived(NamedTuple):
@@ -152,10 +156,11 @@ def read_sources(rows: ClassificationQuerySet, maps: CategoryMaps) -> list[Sourc
         "taxon_id",
         "category_map_id",
         "algorithm_id",
+        "project_id",
     )
     return [
-        Source(pk, detection, occurrence, taxon, own or maps.by_algorithm.get(algorithm or 0))
-        for pk, detection, occurrence, taxon, own, algorithm in columns
+        Source(pk, detection, occurrence, taxon, own or maps.by_algorithm.get(by or 0), project)
+        for pk, detection, occurrence, taxon, own, by, project in columns
     ]
 
 
@@ -295,6 +300,7 @@ def write(derived: Derived, *, author: Algorithm, job: Job | None) -> None:
     }
     columns: dict[str, Collection[Any]] = {
         "detection_id": [row.detection_id for row in rows],
+        "project_id": [row.project_id for row in rows],
         "taxon_id": derived.taxon_ids,
         "score": derived.score,
         "applied_to_id": [row.pk for row in rows],

@@ -26,7 +26,7 @@ WITH standing AS MATERIALIZED (
     SELECT detection_id, algorithm_id = %(author)s AND taxon_id = %(taxon)s AS is_flag
     FROM main_classification WHERE detection_id = ANY(%(detections)s::bigint[]) AND terminal
 ), flagged AS MATERIALIZED (
-    SELECT id, occurrence_id FROM main_detection
+    SELECT id, project_id, occurrence_id FROM main_detection
     WHERE id = ANY(%(detections)s::bigint[])
       AND id NOT IN (SELECT detection_id FROM standing WHERE is_flag)
 ), former AS (
@@ -38,10 +38,10 @@ WITH standing AS MATERIALIZED (
     ORDER BY detection_id, taxon_id IS NULL, score DESC NULLS LAST, timestamp DESC, id DESC
 ), flag AS (
     INSERT INTO main_classification (
-        created_at, updated_at, timestamp, detection_id, taxon_id, score, terminal,
+        created_at, updated_at, timestamp, detection_id, project_id, taxon_id, score, terminal,
         algorithm_id, applied_to_id, job_id, metadata
     )
-    SELECT now(), now(), now(), flagged.id, %(taxon)s, 1.0, true,
+    SELECT now(), now(), now(), flagged.id, flagged.project_id, %(taxon)s, 1.0, true,
            %(author)s, superseded.id, %(job)s, %(metadata)s::jsonb
     FROM flagged LEFT JOIN superseded ON superseded.detection_id = flagged.id
     ORDER BY flagged.id
