@@ -22,9 +22,10 @@ PARENTS = {
     "main_identification": ("occurrence_id", "main_occurrence"),
 }
 AT_FIRST = ("main_detection", "main_classification")  # the tables of the first migration
+# After a change of the triggers, a migration must call `install_triggers` again, for all tables.
 
 FUNCTION = """
-CREATE FUNCTION {table}_project_{verb}() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION {table}_project_{verb}() RETURNS trigger LANGUAGE plpgsql
 {plans} AS $project$
 DECLARE
     parents bigint;
@@ -115,7 +116,7 @@ def install_triggers(
                 FUNCTION.format(table=table, verb=verb, plans=plans, body=body.format(**names))
             )
             schema_editor.execute(
-                f"CREATE TRIGGER {table}_project_{verb} {event.format(**names)} "
+                f"CREATE OR REPLACE TRIGGER {table}_project_{verb} {event.format(**names)} "
                 f"EXECUTE FUNCTION {table}_project_{verb}()"
             )
 
