@@ -18,7 +18,7 @@ from ami.integrity.models import (
 from ami.integrity.runner import run_checks
 from ami.main.checks.declarations import CHECKS, Check
 from ami.main.checks.tests.faults.captures import corners_swapped, of_another_project
-from ami.main.checks.tests.world import FAULTS, make_world
+from ami.main.checks.tests.world import FAULTS, World, make_world
 
 EMPTY = CHECKS["occurrence_without_detections"]
 BOX = CHECKS["invalid_box"]
@@ -81,12 +81,10 @@ class TestAcknowledgement:
         assert result.status == IntegrityStatus.FOUND
 
     @pytest.mark.parametrize("key", sorted(CHECKS))
-    def test_every_check_counts_what_is_known(self, key: str) -> None:
-        worlds = [make_world() for _ in range(3)]
-        for world in worlds:
-            FAULTS[key][0](world)
-        for world in worlds[:2]:
-            self.acknowledge(key=key, project=world.project)
+    def test_every_check_counts_what_is_known(self, key: str, world: World, other: World) -> None:
+        for one in (world, other):
+            FAULTS[key][0](one)
+        self.acknowledge(key=key, project=world.project)
 
         result = only(CHECKS[key])
 
