@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from django.core.management import call_command
 from PIL import Image
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
@@ -15,6 +14,7 @@ from ami.base.links import change_url
 from ami.base.tests.factories import make_capture, make_capture_set, make_user
 from ami.jobs.models import Job
 from ami.main.models import Classification, Detection
+from ami.main.tests.demo import make_demo_project
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
@@ -56,7 +56,7 @@ def screenshots(tmp_path: Path) -> Path:
 def test_operator_tries_the_small_size_filter_and_applies_it(
     operator: Page, screenshots: Path
 ) -> None:
-    call_command("create_demo_project", verbosity=0)
+    make_demo_project()
     page = operator
     page.get_by_role("link", name="Capture sets").first.click()
     page.locator("tr", has_text="Demo captures").get_by_role("checkbox").check()

@@ -1,11 +1,11 @@
 """The preview in a real browser."""
 
 import pytest
-from django.core.management import call_command
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from ami.jobs.models import Job
+from ami.main.tests.demo import make_demo_project
 from ami.ml.post_processing.tests.test_browser import operator
 
 __all__ = ["operator"]
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_previewed_run_is_five_clicks_from_signing_in_and_the_threshold_moves(
     operator: Page,
 ) -> None:
-    call_command("create_demo_project", verbosity=0)
+    make_demo_project()
     page = operator
     clicks = [
         page.get_by_role("link", name="Capture sets", exact=True).first,
@@ -40,7 +40,7 @@ def test_previewed_run_is_five_clicks_from_signing_in_and_the_threshold_moves(
 
 
 def test_preview_works_without_a_script(operator: Page, live_server: LiveServer) -> None:
-    call_command("create_demo_project", verbosity=0)
+    make_demo_project()
     browser = operator.context.browser
     assert browser
     context = browser.new_context(

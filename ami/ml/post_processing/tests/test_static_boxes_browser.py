@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from ami.jobs.models import Job
 from ami.main.models import Deployment, Detection
+from ami.main.tests.demo import make_demo_project
 from ami.ml.post_processing.tests.test_browser import operator
 
 __all__ = ["operator"]
@@ -19,7 +19,7 @@ SPECKS = ((900, 80, 960, 130), (120, 500, 150, 560))
 
 def make_specks() -> None:
     """Boxes that stay on every capture of each trap of the demo."""
-    call_command("create_demo_project", verbosity=0)
+    make_demo_project()
     for deployment in Deployment.objects.all():
         Detection.objects.bulk_create(
             Detection(source_image=capture, bbox=list(box))
