@@ -15,6 +15,9 @@ from ami.jobs.models import Job, JobChange, JobPart
 
 # A worker that was stopped in the middle of a batch must not hold its locks forever.
 IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '5min'"
+# PostgreSQL plans the checks of foreign keys, which a commit makes row by row, once per session. By
+# default, each reads small tables, such as those of taxa and algorithms, from the start.
+KEYS_BY_INDEX = "SET LOCAL enable_seqscan = off"
 # The last id of the journal before a batch: the batch's own changes have higher ids.
 LAST_CHANGE = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq"
 # The journal of a dry run is copied to a file, because the rollback would delete it.
@@ -85,7 +88,7 @@ def _try(part: JobPart, work: PlannedWork, batch: Planned) -> None:
                     work.prepare()
                 last = _value(cursor, LAST_CHANGE)
                 work.work_on(batch)
-                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                cursor.execute(f"{KEYS_BY_INDEX}; SET CONSTRAINTS ALL IMMEDIATE")
                 _keep_journal(cursor, part.job, last, journal)
             transaction.set_rollback(True)
         work.rolled_back()
@@ -117,6 +120,7 @@ def _transaction(job: Job) -> Iterator[None]:
     with journaled(job), connection.cursor() as cursor:
         cursor.execute(IDLE_TIMEOUT)
         yield
+        cursor.execute(KEYS_BY_INDEX)
 
 
 @contextmanager
