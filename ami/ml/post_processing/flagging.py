@@ -19,16 +19,17 @@ from ami.ml.post_processing.scopes import existing_row
 TAXON = f"Taxon “{NOT_IDENTIFIABLE}”"
 
 # Demote the current classifications, and record the best of them as the one that the flag is
-# applied to. A detection that already has this flag is left alone. `standing` is read by detection;
-# in a join, PostgreSQL might read every flag that the method ever wrote, for each batch.
+# applied to. A detection that already has this flag is left alone. No index serves the comparison
+# of algorithm and taxon, so flags are read by detection. Otherwise, PostgreSQL might read all flags
+# that the method ever wrote, for each batch.
 FLAG = """
-WITH standing AS MATERIALIZED (
-    SELECT detection_id, algorithm_id = %(author)s AND taxon_id = %(taxon)s AS is_flag
-    FROM main_classification WHERE detection_id = ANY(%(detections)s::bigint[]) AND terminal
-), flagged AS MATERIALIZED (
+WITH flagged AS MATERIALIZED (
     SELECT id, project_id, occurrence_id FROM main_detection
-    WHERE id = ANY(%(detections)s::bigint[])
-      AND id NOT IN (SELECT detection_id FROM standing WHERE is_flag)
+    WHERE id = ANY(%(detections)s::bigint[]) AND id NOT IN (
+        SELECT detection_id FROM main_classification
+        WHERE detection_id = ANY(%(detections)s::bigint[]) AND terminal
+          AND (algorithm_id, taxon_id) IS NOT DISTINCT FROM (%(author)s, %(taxon)s)
+    )
 ), former AS (
     UPDATE main_classification SET terminal = false, updated_at = now()
     WHERE detection_id IN (SELECT id FROM flagged) AND terminal
