@@ -1,5 +1,7 @@
 """The foreign keys of the rows that a batch writes are checked through indexes."""
 
+from typing import Any
+
 import pytest
 from django.db import connection
 
@@ -29,7 +31,7 @@ def test_checks_do_not_read_small_tables_for_each_row(dry_run: bool) -> None:
     former, rows = full_scans(), Classification.objects.count()
 
     job = make_job(dry_run=dry_run)
-    options = {"source_image_collection_id": scope.pk, "size_threshold": 0.99}
+    options: dict[str, Any] = {"source_image_collection_id": scope.pk, "size_threshold": 0.99}
     SmallSizeFilterTask(job=job, **options).run()
 
     assert job.changes.filter(kind="created", model="main.classification").count() == 64
