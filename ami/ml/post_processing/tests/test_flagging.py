@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -9,7 +10,7 @@ from ami.base.tests.factories import (
     make_taxon,
 )
 from ami.main.models import Classification, Detection, Occurrence, Taxon
-from ami.ml.post_processing.flagging import flag_detections
+from ami.ml.post_processing.flagging import compare_flags, flag_detections
 from ami.ml.post_processing.tests.methods import CountingTask, make_scope
 
 pytestmark = pytest.mark.django_db
@@ -78,3 +79,23 @@ def test_number_of_queries_does_not_grow(task: CountingTask, blurred: Taxon) -> 
             assert flag_detections(task, ids, taxon=blurred) == size
         numbers.append(len(queries))
     assert numbers[0] == numbers[1]
+
+
+def test_a_comparison_tells_what_flagging_would_change(task: CountingTask, blurred: Taxon) -> None:
+    flagged, *others = [make_classified() for _ in range(3)]
+    flag_detections(task, [flagged.pk], taxon=blurred)
+    ids = np.array([others[1].pk, flagged.pk, others[0].pk])
+    choices = [
+        np.array(choice) for choice in ([False, True, True], [True, True, True], [False] * 3)
+    ]
+    changes = list(compare_flags(task, ids, choices, taxon=blurred))
+    assert [change.detections.tolist() for change in changes] == [
+        [others[0].pk],
+        [others[1].pk, others[0].pk],
+        [],
+    ]
+    for change in changes:
+        current = Classification.objects.filter(detection__in=change.detections, terminal=True)
+        assert set(change.superseded.tolist()) == set(current.values_list("pk", flat=True))
+        assert change.taxa.tolist() == [blurred.pk] * len(change.detections)
+        assert change.scores.tolist() == [1.0] * len(change.detections)
