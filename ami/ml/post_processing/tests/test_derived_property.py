@@ -159,6 +159,7 @@ def test_masking_does_as_the_plain_one(
 )
 @example(SIMPLE, THREE, [0.1, 0.3, 0.2], {"SPECIES": 0.3}, (True, False))  # at the threshold
 @example(SIMPLE, THREE, [0.1, 0.3, 0.2], {"GENUS": 0.1}, (False, False))  # others have no genus
+@example(SIMPLE, THREE, [0.2, 0.2, 0.1], {"SPECIES": 0.1}, (True, False))  # of two, the first
 @example(SIMPLE, [*THREE, Label("nobody")], [0.1] * 3 + [0.5], {"SPECIES": 0.1}, (True, False))
 def test_rollup_does_as_the_plain_one(
     tree: list[Name],
