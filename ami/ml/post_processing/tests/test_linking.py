@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ami.ml.post_processing.tracking.links import (
     assign,
     direction_of,
     link_detections,
+    link_within_each,
 )
 
 GEOMETRY = Limits(cost=0.2, geometry_cost=0.8)
@@ -78,17 +80,21 @@ limits = st.builds(
 )
 
 
-@settings(max_examples=300, derandomize=True)
-@given(night=captures, limits=limits)
-def test_links_are_one_to_one_within_limits_and_optimal(
-    night: list[list[tuple[tuple[float, float, float, float], tuple[float, ...]]]],
-    limits: plain.Limits,
-) -> None:
-    boxes = [
+Night: TypeAlias = list[list[tuple[tuple[float, float, float, float], tuple[float, ...]]]]
+
+
+def boxes_of(night: Night) -> list[Box]:
+    return [
         Box(place, place * 60, corners, vector, frame=FRAMES[place % 2])
         for place, capture in enumerate(night)
         for corners, vector in capture
     ]
+
+
+@settings(max_examples=300, derandomize=True)
+@given(night=captures, limits=limits)
+def test_links_are_one_to_one_within_limits_and_optimal(night: Night, limits: plain.Limits) -> None:
+    boxes = boxes_of(night)
     links = link(*boxes, limits=Limits(*limits))
     assert len({one.former for one in links}) == len({one.latter for one in links}) == len(links)
     for one in links:
@@ -99,6 +105,16 @@ def test_links_are_one_to_one_within_limits_and_optimal(
         assert reachable(former, latter, limits)
     check_optimal(boxes, links, limits)
     assert links == link(*boxes, limits=Limits(*limits))
+
+
+@settings(max_examples=300, derandomize=True)
+@given(night=captures, several=st.lists(limits, min_size=2, max_size=4))
+def test_several_limits_give_the_links_within_each(
+    night: Night, several: list[plain.Limits]
+) -> None:
+    boxes, each = boxes_of(night), [Limits(*one) for one in several]
+    found = link_within_each(sightings_of(boxes), each)
+    assert found == [link(*boxes, limits=one) for one in each]
 
 
 def test_nothing_makes_no_links() -> None:
