@@ -67,6 +67,12 @@ class FarFromNight(Func):
         super().__init__(time, night, zone, starts)
 
 
+def far_from_night(time: str) -> str:
+    """Return this condition as SQL, with the columns of the night and of its deployment."""
+    columns = f"{time}, group_by, time_zone, night_starts"
+    return FarFromNight.template % {"expressions": columns}
+
+
 class OfAnotherLength(Func):
     """Whether the length of a classification's vector differs from the number of its map's labels.
 

@@ -6,12 +6,35 @@ from datetime import UTC, datetime
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
-from ami.main.checks.expressions import FarFromNight
+from ami.main.checks.declarations import Check, OnePass, Pair, Severity, Tag, reconciler, register
+from ami.main.checks.expressions import FarFromNight, far_from_night
 from ami.main.checks.scopes import in_scope
 from ami.main.models import SourceImage
 
 FIRST_CAMERAS = datetime(1990, 1, 1, tzinfo=UTC)
+
+# Of each night, the first and the last capture are examined, with a margin for the change to
+# daylight saving time. The others lie between, and are examined only if one of the two is at fault.
+FAULTS = f"""
+WITH night AS MATERIALIZED (
+    SELECT event_id, deployment_id, min(timestamp) AS first, max(timestamp) AS last
+    FROM main_sourceimage GROUP BY event_id, deployment_id
+), doubtful AS MATERIALIZED (
+    SELECT COALESCE(event_id, 0) AS event, COALESCE(n.deployment_id, 0) AS deployment,
+           group_by, time_zone, night_starts
+    FROM night n
+    LEFT JOIN main_event e ON e.id = n.event_id
+    LEFT JOIN main_deployment d ON d.id = n.deployment_id
+    WHERE first < '{FIRST_CAMERAS.isoformat()}' OR last > statement_timestamp()
+       OR {far_from_night("first - interval '3 hours'")}
+       OR {far_from_night("last + interval '3 hours'")}
+)
+SELECT '', s.id
+FROM doubtful JOIN main_sourceimage s
+     ON COALESCE(s.event_id, 0) = event AND COALESCE(s.deployment_id, 0) = deployment
+WHERE timestamp < '{FIRST_CAMERAS.isoformat()}' OR timestamp > statement_timestamp()
+   OR {far_from_night("timestamp")}
+"""  # noqa: S608 -- constants
 
 
 def get_captures_outside_their_night(
@@ -26,7 +49,7 @@ def get_captures_outside_their_night(
     return in_scope(rows, project_id, job_id, capture_ids)
 
 
-PAIR = Pair(get_captures_outside_their_night)
+PAIR = Pair(get_captures_outside_their_night, one_pass=OnePass(FAULTS, ""))
 reconcile_captures_outside_their_night = reconciler("reconcile_captures_outside_their_night", PAIR)
 
 register(
