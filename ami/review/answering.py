@@ -88,6 +88,7 @@ def hand_out(sample: Sample, user: User, number: int) -> list[SampleItem]:
     with transaction.atomic():
         items = list(
             _free(sample, user)
+            .annotate(is_seen=_seen(user))
             .select_related("taxon")
             .select_for_update(skip_locked=True, no_key=True, of=("self",))
             .order_by("position")[:number]
@@ -105,12 +106,10 @@ def _claim(items: list[int], user: User) -> None:
     )
 
 
-def upcoming(
-    sample: Sample, user: User, *, after: list[SampleItem], number: int
-) -> list[SampleItem]:
-    """Return the items that the person would get next, without a claim on them."""
+def upcoming(sample: Sample, user: User, *, after: list[SampleItem], number: int) -> list[int]:
+    """Return the occurrences that the person would get next, without a claim on their items."""
     items = _free(sample, user).exclude(pk__in=[item.pk for item in after])
-    return list(items.order_by("position")[:number])
+    return list(items.order_by("position").values_list("occurrence_id", flat=True)[:number])
 
 
 def handed_to_others(sample: Sample, user: User) -> int:
@@ -145,9 +144,7 @@ def _open(sample: Sample) -> QuerySet[Any]:
 def _free(sample: Sample, user: User) -> QuerySet[Any]:
     """The items that the person can get now: nobody else holds them."""
     free = Q(claimed_by=None) | Q(claimed_by=user) | Q(claimed_at__lte=timezone.now() - CLAIM)
-    unsaid = _open(sample).exclude(pk__in=_said_of(sample, user))
-    items: QuerySet[Any] = unsaid.annotate(is_seen=_seen(user))
-    return items.filter(free)
+    return _open(sample).exclude(pk__in=_said_of(sample, user)).filter(free)
 
 
 def _seen(user: User) -> Any:

@@ -166,7 +166,7 @@ def _shown(sample: Sample, items: list[SampleItem]) -> list[Shown]:
 
 def _ahead(sample: Sample, person: User, items: list[SampleItem]) -> list[str]:
     following = upcoming(sample, person, after=items, number=AHEAD)
-    return crop_urls([item.occurrence_id for item in following]) if following else []
+    return crop_urls(following) if following else []
 
 
 def _end(sample: Sample, person: User) -> dict[str, Any]:
