@@ -32,6 +32,18 @@ class NotDistinct(Func):
     output_field = BooleanField()
 
 
+class InArray(Func):
+    """Whether a value is in an array.
+
+    PostgreSQL looks up the rows of an array with an index. For a subquery that it expects to return
+    much more than it does, it would read the whole table.
+    """
+
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY ("
+    output_field = BooleanField()
+
+
 class SoundBox(Func):
     """Whether a box is four finite numbers in order: x1 < x2, y1 < y2. NaN is above infinity."""
 

@@ -15,9 +15,9 @@ WITH odd AS MATERIALIZED (
            d.project_id, s.project_id AS project_of_capture
     FROM main_detection d JOIN main_sourceimage s ON s.id = d.source_image_id
     WHERE d.project_id IS DISTINCT FROM s.project_id OR bbox IS NOT NULL AND (
-        cardinality(bbox) = 4
-        AND bbox[1] >= 0 AND bbox[1] + 1 < bbox[3] AND bbox[3] <= COALESCE(NULLIF(width, 0), 1e9)
-        AND bbox[2] >= 0 AND bbox[2] + 1 < bbox[4] AND bbox[4] <= COALESCE(NULLIF(height, 0), 1e9)
+        cardinality(bbox) = 4 AND 0 <= ALL (bbox)
+        AND bbox[1] + 1 < bbox[3] AND bbox[3] <= COALESCE(NULLIF(width, 0), 1e9)
+        AND bbox[2] + 1 < bbox[4] AND bbox[4] <= COALESCE(NULLIF(height, 0), 1e9)
     ) IS NOT TRUE
 )
 SELECT 'invalid', id FROM odd WHERE NOT is_sound AND bbox IS NOT NULL

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, F, Max, Min, Q, QuerySet
 
 from ami.main.checks.declarations import Check, Pair, Severity, Tag, reconciler, register
+from ami.main.checks.expressions import InArray
 from ami.main.checks.scopes import in_scope
 from ami.main.models import Detection, Occurrence
 
@@ -19,7 +21,7 @@ def get_split_occurrences(
     detected = Detection.objects.filter(occurrence__isnull=False).values("occurrence")
     several = detected.alias(seen=Count("*")).filter(seen__gt=1)
     torn = (
-        detected.filter(occurrence__in=several)
+        detected.filter(InArray("occurrence", ArraySubquery(several)))
         .annotate(
             seen=Count("pk"),
             captures=Count("source_image", distinct=True),
