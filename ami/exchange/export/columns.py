@@ -69,12 +69,8 @@ NAMES = tuple(column.name for column in COLUMNS)
 def cells(
     source: Source, time: Callable[[datetime | None, str], Any]
 ) -> Callable[[Occurrence], tuple[Any, ...]]:
-    """Return what makes the values of :data:`COLUMNS`; None where nothing is known.
-
-    `time` makes the value of a time in a time zone.
-    """
+    """Return what makes the values of :data:`COLUMNS`, with `time` for those of times in a zone."""
     catalogue, project, software = source.catalogue, source.project, source.software
-    url = source.url
 
     def of(one: Occurrence) -> tuple[Any, ...]:
         answer, best, shown = one.answer, one.prediction, one.best
@@ -113,8 +109,8 @@ def cells(
             best.job_id,
             run.taxa_list,
             software,
-            url(shown.crop),
-            url(shown.capture),
+            source.url(shown.crop),
+            source.url(shown.capture),
             *(shown.box or (None, None, None, None)),
         )
 
