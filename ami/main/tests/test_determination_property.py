@@ -100,7 +100,7 @@ people_rows = st.lists(
 @pytest.mark.django_db
 @given(machine=machine_rows, people=people_rows, before=st.sampled_from([None, 0, 1]))
 @settings(
-    max_examples=50,
+    max_examples=120,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 SIZE = 7
 RANKS = ("FAMILY", "TRIBE", "GENUS", "SPECIES", "UNKNOWN")
 whole = settings(
-    max_examples=50,
+    max_examples=150,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

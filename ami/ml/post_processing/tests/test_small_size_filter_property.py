@@ -44,7 +44,7 @@ def reference(bbox: Box, frame: Frame, threshold: float) -> str:
 
 @pytest.mark.django_db
 @settings(
-    max_examples=50,
+    max_examples=150,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

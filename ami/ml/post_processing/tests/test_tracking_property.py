@@ -121,7 +121,7 @@ def check_keepers(
 
 @pytest.mark.django_db
 @settings(
-    max_examples=50,
+    max_examples=120,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
