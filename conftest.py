@@ -87,20 +87,19 @@ def django_db_modify_db_settings(
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Let every test start with empty tables, whatever ran before it."""
+    """Let every test start with empty tables without statistics, whatever ran before it."""
+    prepare: Any = TransactionTestCase.setUpClass
+
+    def begin(case: type[TransactionTestCase]) -> None:
+        forget_statistics()  # before the transaction of the test, which is rolled back
+        prepare.__func__(case)
+
     with django_db_blocker.unblock():
         empty_tables()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "setUpClass", classmethod(begin))
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty_tables())
         yield
-
-
-@pytest.fixture(autouse=True)
-def statistics(request: pytest.FixtureRequest) -> None:
-    """Let every test start with tables that PostgreSQL has not analyzed, whatever ran before it."""
-    if request.node.get_closest_marker("django_db"):
-        request.getfixturevalue("db")
-        forget_statistics()
 
 
 @pytest.fixture(scope="module")
