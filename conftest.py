@@ -1,6 +1,7 @@
 """Fixtures for all tests. The session uses real servers, by default embedded ones."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -111,6 +112,12 @@ def module_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
     with django_db_blocker.unblock(), transaction.atomic():
         yield
         transaction.set_rollback(True)
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run show its progress at its end only: a slow one would execute more statements."""
+    monkeypatch.setattr("ami.jobs.engine.parts.PROGRESS_SECONDS", math.inf)
 
 
 @pytest.fixture(scope="session", autouse=True)

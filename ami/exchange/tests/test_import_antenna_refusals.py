@@ -145,9 +145,9 @@ def test_rows_here_that_contradict_are_listed(antenna: Antenna) -> None:
     with pytest.raises(CopyRefusedError) as refused:
         copy_antenna(antenna.dsn, UTC)
     assert [str(one) for one in refused.value.report.refused] == [
-        'main_project: a project of the same name exists here ("Vermont"), in 1 row (id 21). A copy '
-        "is always a new project: rename or delete the one that is here, or pass --project to copy "
-        "another one.",
+        'main_project: a project of the same name exists here ("Vermont"), in 1 row (id 21). A '
+        "copy is always a new project: rename or delete the one that is here, or pass --project to "
+        "copy another one.",
         "ml_algorithm: another algorithm here has this key, in 1 row (id 41). Change the key of "
         "one of the two.",
         "main_taxon: the taxon of this name here has another rank, in 1 row (id 52). Correct the "

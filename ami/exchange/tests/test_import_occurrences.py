@@ -203,6 +203,7 @@ def test_project_is_created_and_said_so(import_export: Callable[..., str]) -> No
     assert "new project 'Vermont'" in import_export([make_record(1)])
 
 
+@pytest.mark.usefixtures("untimed")
 def test_queries_do_not_grow_with_rows(import_export: Callable[..., str]) -> None:
     def queries(records: int, project: str) -> int:
         data = [make_record(number, captures=4) for number in range(records)]

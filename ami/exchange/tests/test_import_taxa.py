@@ -303,6 +303,7 @@ def test_absent_file_is_refused(tmp_path: Path) -> None:
         import_file(tmp_path / "none.csv")
 
 
+@pytest.mark.usefixtures("untimed")
 def test_queries_do_not_grow_with_rows(run: Callable[..., str]) -> None:
     def queries(prefix: str, rows: int) -> int:
         with CaptureQueriesContext(connection) as context:

@@ -257,6 +257,7 @@ def state() -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("untimed")
 def test_queries_of_a_batch_do_not_grow_with_its_rows(broker: Broker) -> None:
     """Measured over a whole run or dry run of one batch."""
     counted = {}

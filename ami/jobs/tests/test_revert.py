@@ -249,6 +249,7 @@ def test_rolled_back_batch_leaves_no_journal() -> None:
     assert not JobChange.objects.exists()
 
 
+@pytest.mark.usefixtures("untimed")
 def test_queries_do_not_grow_with_the_rows(django_assert_max_num_queries: Any) -> None:
     capture_set = make_scope(*[1] * 60)
     Detection.objects.update(bbox=[1, 1, 3, 3])

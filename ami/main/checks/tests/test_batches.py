@@ -80,6 +80,7 @@ def test_only_the_first_hundred_reasons_are_kept() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("untimed")
 def test_queries_of_a_batch_do_not_grow_with_its_rows() -> None:
     def queries(count: int) -> int:
         make_undetermined(count)
