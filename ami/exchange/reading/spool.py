@@ -81,7 +81,8 @@ class Spool:
     @classmethod
     @contextmanager
     def opened(cls) -> Iterator["Spool"]:
-        with closing(sqlite3.connect("", isolation_level=None)) as db:
+        # The garbage collector closes a reader that was not read to its end, in any thread.
+        with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as db:
             db.executescript(START)
             yield cls(db)
 
