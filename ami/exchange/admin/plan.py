@@ -21,7 +21,7 @@ from ami.exchange.importing.options import ImportOptions, NameListOptions
 from ami.exchange.importing.rights import list_of, may_run
 from ami.exchange.importing.service import apply, can_apply, refused, stored_file
 from ami.exchange.models import Import
-from ami.exchange.plan import Entry, ImportPlan, Outcome
+from ami.exchange.plan import TITLES, Entry, ImportPlan, Outcome
 from ami.exchange.taxa import OF_LIST
 from ami.jobs.admin.offers import OFFERS, JobOffers
 from ami.jobs.admin.pages import LIVE_SECTIONS
@@ -35,14 +35,7 @@ from ami.users.models import User
 SHOWN = 100
 APPLY = "“Apply this dry run” imports the file as shown here."
 OTHERS_APPLY = "A manager of the project who may import can apply this dry run."
-TITLES = {
-    Outcome.CREATED: "Created",
-    Outcome.CHANGED: "Changed",
-    Outcome.DIFFERS: "Different in the file, and left as it is",
-    Outcome.UNCHANGED: "Unchanged",
-    Outcome.CONTRADICTION: "Contradictions",
-    Outcome.SKIPPED: "Skipped",
-}
+HEADINGS = TITLES | {Outcome.DIFFERS: "Different in the file, and left as it is"}
 
 
 class ImportOffers(JobOffers):
@@ -141,7 +134,7 @@ def _plan(request: HttpRequest, job: Job) -> dict[str, Any]:
 
 
 def _lists(plan: ImportPlan) -> Iterator[dict[str, Any]]:
-    for outcome, title in TITLES.items():
+    for outcome, title in HEADINGS.items():
         entries = plan.listed(outcome)
         shown = [_placed(entry) for entry in entries[:SHOWN]]
         if shown:
