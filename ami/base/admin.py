@@ -1,6 +1,6 @@
 """Admin pages that stay fast on tables with millions of rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
 from django.contrib import admin, messages
@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import F, Model, QuerySet
 from django.db.models.fields.related import RelatedField
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 
@@ -20,6 +21,18 @@ from ami.base.links import EMPTY
 from ami.base.scoped import ScopedAdminMixin
 
 M = TypeVar("M", bound=Model)
+
+
+def own_paths(
+    model_admin: admin.ModelAdmin[Any], views: Mapping[str, Callable[..., Any]]
+) -> list[URLPattern]:
+    """The paths of further views of an admin, by their routes; their names omit `_view`."""
+    opts, wrapped = model_admin.opts, model_admin.admin_site.admin_view
+    prefix = f"{opts.app_label}_{opts.model_name}"
+    return [
+        path(route, wrapped(view), name=f"{prefix}_{view.__name__.removesuffix('_view')}")
+        for route, view in views.items()
+    ]
 
 
 class IdSearchAdminMixin(admin.ModelAdmin[Any]):

@@ -7,11 +7,11 @@ from django.core.files.storage import default_storage
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.defaultfilters import filesizeformat
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import LargeTableAdmin, own_paths
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
 from ami.base.next_steps import NextStep
@@ -59,16 +59,11 @@ class ExportAdmin(AutocompleteFilterMixin, LargeTableAdmin[Export]):
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        views = {"file": self.file_view, "problems": self.problems_view}
-        own = [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(view),
-                name=f"exchange_export_{name}",
-            )
-            for name, view in views.items()
-        ]
-        return [*own, *super().get_urls()]
+        views = {
+            "<path:object_id>/file/": self.file_view,
+            "<path:object_id>/problems/": self.problems_view,
+        }
+        return [*own_paths(self, views), *super().get_urls()]
 
     def file_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """The file, for those who may see the export. Raises Http404, also after it expired."""

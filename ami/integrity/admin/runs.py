@@ -7,13 +7,14 @@ from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from kombu.exceptions import OperationalError as BrokerError
 
+from ami.base.admin import own_paths
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
 from ami.base.next_steps import NextStep
@@ -74,15 +75,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
             "repair/": self.repair_view,
             "schedule/": self.schedule_view,
         }
-        own = [
-            path(
-                name,
-                self.admin_site.admin_view(view),
-                name=f"integrity_integrityrun_{view.__name__.removesuffix('_view')}",
-            )
-            for name, view in views.items()
-        ]
-        return [*own, *super().get_urls()]
+        return [*own_paths(self, views), *super().get_urls()]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from ami.base.admin import LargeTableChangeList
+from ami.base.admin import LargeTableChangeList, own_paths
 from ami.base.audit import reasons_of
 from ami.base.links import EMPTY, change_link
 from ami.base.next_steps import NextStep
@@ -115,22 +115,17 @@ class JobAdmin(ControlMixin, ExportMixin, RevertMixin, LogMixin, AgainMixin):
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        views = {
-            "live/": self.live_view,
-            "log/": self.log_view,
-            "changes.csv": self.changes_view,
-            "revert/": self.revert_view,
-            "again/": self.again_view,
-            "run-again/": self.run_again_view,
-        }
-        own = [
-            path(
-                f"<path:object_id>/{name}",
-                self.admin_site.admin_view(view),
-                name=f"jobs_job_{view.__name__.removesuffix('_view')}",
-            )
-            for name, view in views.items()
-        ]
+        own = own_paths(
+            self,
+            {
+                "<path:object_id>/live/": self.live_view,
+                "<path:object_id>/log/": self.log_view,
+                "<path:object_id>/changes.csv": self.changes_view,
+                "<path:object_id>/revert/": self.revert_view,
+                "<path:object_id>/again/": self.again_view,
+                "<path:object_id>/run-again/": self.run_again_view,
+            },
+        )
         plugged = [
             path(
                 f"<path:object_id>/{name}/",

@@ -9,11 +9,11 @@ from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.html import format_html
 
-from ami.base.admin import LargeTableAdmin, ReadOnlyAdminMixin
+from ami.base.admin import LargeTableAdmin, ReadOnlyAdminMixin, own_paths
 from ami.base.links import change_link
 from ami.base.next_steps import NextStep
 from ami.base.spreadsheets import csv_lines
@@ -56,8 +56,7 @@ class AuditNoteAdmin(ReadOnlyAdminMixin, AutocompleteFilterMixin, LargeTableAdmi
     readonly_fields = ()
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.csv_view)
-        return [path("csv/", view, name="main_auditnote_csv"), *super().get_urls()]
+        return [*own_paths(self, {"csv/": self.csv_view}), *super().get_urls()]
 
     def csv_view(self, request: HttpRequest) -> HttpResponseBase:
         """Every entry that the filters of the list find, as CSV, streamed."""

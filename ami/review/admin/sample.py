@@ -8,11 +8,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.html import format_html
 
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import LargeTableAdmin, own_paths
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link, list_url
 from ami.base.next_steps import NextStep
@@ -66,9 +66,8 @@ class SampleAdmin(AutocompleteFilterMixin, DrawMixin, LargeTableAdmin[Sample]):
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.answers_view)
-        own = path("<path:object_id>/answers.csv", view, name="review_sample_answers")
-        return [own, *super().get_urls()]
+        views = {"<path:object_id>/answers.csv": self.answers_view}
+        return [*own_paths(self, views), *super().get_urls()]
 
     def change_view(
         self,
