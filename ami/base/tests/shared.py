@@ -21,6 +21,7 @@ SHARED: Path = settings.ROOT.parent / "shared/data"
 EXPORT = SHARED / "vermont-occurrences.json"
 CHECKLIST = SHARED / "quebec-vermont-moths.csv"
 HIERARCHY = SHARED / "quebec-vermont-hierarchy.json"
+CASES: Path = settings.ROOT.parent / "shared/cases"
 
 
 def third_party(value: Any, *files: Path) -> ParameterSet:
@@ -35,3 +36,14 @@ def third_party(value: Any, *files: Path) -> ParameterSet:
     path = os.path.relpath(absent, settings.ROOT)
     reason = f"{path} is absent; put the folder shared beside the project."
     return pytest.param(value, id=files[0].stem, marks=pytest.mark.skip(reason=reason))
+
+
+def third_party_files(*files: Path) -> Any:
+    """Return a fixture, whose value is the path of each of these files in turn."""
+
+    @pytest.fixture(params=[third_party(file, file) for file in files])
+    def path(request: pytest.FixtureRequest) -> Path:
+        found: Path = request.param
+        return found
+
+    return path

@@ -5,17 +5,15 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 
-from ami.base.tests.shared import third_party
+from ami.base.tests.shared import CASES, third_party_files
 from ami.main.models import Taxon
 from ami.main.names import read_name
 from ami.main.resolver import resolve_names
 
 pytestmark = pytest.mark.django_db
 
-CASES: Path = settings.ROOT.parent / "shared/cases"
 CSV = CASES / "16-csv-from-excel"
 
 
@@ -31,10 +29,7 @@ FILES = [
 ]
 
 
-@pytest.fixture(params=[third_party(CSV / name, CSV / name) for name in FILES])
-def table(request: pytest.FixtureRequest) -> Path:
-    found: Path = request.param
-    return found
+table = third_party_files(*(CSV / name for name in FILES))
 
 
 def test_tables_of_spreadsheets_are_read(table: Path) -> None:
@@ -44,13 +39,7 @@ def test_tables_of_spreadsheets_are_read(table: Path) -> None:
     assert set(names) == {"Zzmoth prima", "Zzmoth secunda"}
 
 
-GBIF = CSV / "g1_gbif_specieslist.csv"
-
-
-@pytest.fixture(params=[third_party(GBIF, GBIF)])
-def gbif(request: pytest.FixtureRequest) -> Path:
-    found: Path = request.param
-    return found
+gbif = third_party_files(CSV / "g1_gbif_specieslist.csv")
 
 
 def test_gbif_list_is_read(gbif: Path) -> None:
@@ -60,13 +49,7 @@ def test_gbif_list_is_read(gbif: Path) -> None:
     assert synonym.synonym_of == Taxon.objects.get(name="Zzg dua", gbif_taxon_key=2)
 
 
-HETEROTYPIC = CASES / "19-heterotypic-synonym/heterotypic_synonym.csv"
-
-
-@pytest.fixture(params=[third_party(HETEROTYPIC, HETEROTYPIC)])
-def heterotypic(request: pytest.FixtureRequest) -> Path:
-    found: Path = request.param
-    return found
+heterotypic = third_party_files(CASES / "19-heterotypic-synonym/heterotypic_synonym.csv")
 
 
 def test_kind_of_synonym_does_not_lose_the_file(heterotypic: Path) -> None:
@@ -76,13 +59,7 @@ def test_kind_of_synonym_does_not_lose_the_file(heterotypic: Path) -> None:
     assert set(names) == {"Agrotis spinifera", "Mythimna obsoleta"}
 
 
-SPELLING = CASES / "04-spelling-variant-splits-taxon/m.csv"
-
-
-@pytest.fixture(params=[third_party(SPELLING, SPELLING)])
-def spelling(request: pytest.FixtureRequest) -> Path:
-    found: Path = request.param
-    return found
+spelling = third_party_files(CASES / "04-spelling-variant-splits-taxon/m.csv")
 
 
 def test_other_spelling_is_found(spelling: Path) -> None:
@@ -92,16 +69,12 @@ def test_other_spelling_is_found(spelling: Path) -> None:
     assert resolve_names(["Xxm prymus"]).taxa == {"Xxm prymus": taxon.pk}
 
 
-INDET = CASES / "08-indet-as-species/o16b_indet.json"
+indet = third_party_files(CASES / "08-indet-as-species/o16b_indet.json")
 
 
-@pytest.fixture(params=[third_party(INDET, INDET)])
-def labels(request: pytest.FixtureRequest) -> list[str]:
-    records = json.loads(request.param.read_text())
-    return [example["label"] for record in records for example in record["examples"]]
-
-
-def test_labels_without_a_species_name_none(labels: list[str]) -> None:
+def test_labels_without_a_species_name_none(indet: Path) -> None:
+    records = json.loads(indet.read_text())
+    labels = [example["label"] for record in records for example in record["examples"]]
     species = {read_name(label).text for label in labels if read_name(label).rank == "SPECIES"}
 
     assert species == {"Zzmoth prima", "Zzmoth secunda", "Zzmoth × tertia"}

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from ami.base.tests.shared import third_party
+from ami.base.tests.shared import CASES, third_party
 from ami.base.tests.snapshots import snapshot
 from ami.exchange.tests import present
 from ami.exchange.tests.exports import MODELS, make_example, make_record
@@ -18,7 +17,6 @@ from ami.main.models import Classification, Detection, Identification, Occurrenc
 from ami.users.models import User
 
 pytestmark = pytest.mark.django_db
-CASES: Path = settings.ROOT.parent / "shared/cases"
 Import = Callable[..., str]
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 
 from ami.base.tests.factories import make_algorithm, make_classification, make_detection
-from ami.base.tests.shared import third_party
+from ami.base.tests.shared import CASES, third_party_files
 from ami.base.tests.snapshots import snapshot
 from ami.exchange.importing import survey, work
 from ami.exchange.tests.export_world import World, exported
@@ -29,7 +28,6 @@ from ami.main.models import (
 pytestmark = pytest.mark.django_db
 Run = Callable[..., str]
 ADDRESS = "https://images.example.org/"
-CASE = settings.ROOT.parent / "shared/cases/03-other-crop-path-doubles/k3_dupbox.json"
 
 
 def plan_of(text: str) -> Any:
@@ -147,15 +145,16 @@ def test_boxes_in_shares_that_only_round_to_the_same_are_two(import_export: Run)
     assert Detection.objects.count() == 2
 
 
-@pytest.fixture(params=[third_party(CASE, CASE)])
-def doubled(request: pytest.FixtureRequest) -> Any:
-    return json.loads(request.param.read_text())
+doubled = third_party_files(CASES / "03-other-crop-path-doubles/k3_dupbox.json")
 
 
-def test_a_file_with_two_crops_of_each_box_is_not_doubled(import_export: Run, doubled: Any) -> None:
-    import_export(doubled)
+def test_a_file_with_two_crops_of_each_box_is_not_doubled(
+    import_export: Run, doubled: Path
+) -> None:
+    records = json.loads(doubled.read_text())
+    import_export(records)
 
-    assert len(doubled) == 6
+    assert len(records) == 6
     assert Detection.objects.count() == Occurrence.objects.count() == 3
 
 

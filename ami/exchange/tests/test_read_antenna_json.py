@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 
+from ami.base.tests.shared import CASES, third_party_files
 from ami.exchange.base import ImportRefusedError
 from ami.exchange.reading.records import AlgorithmRecord, IdentificationRecord, Item
 from ami.exchange.reading.registry import READERS, reader_of
@@ -25,7 +25,6 @@ from ami.exchange.tests.reading import (
 from ami.main.models import Classification, Identification
 
 SAMPLE = SAMPLES / "antenna_json.json"
-CASE = settings.ROOT.parent / "shared" / "cases" / "17-export-of-today" / "o33_api_export.json"
 DETECTION = (0, "detections", 0)
 CLASSIFICATION = (*DETECTION, "classifications", 1)
 ADA = (0, "identifications", 1)
@@ -289,9 +288,11 @@ def test_the_older_export_is_told_apart() -> None:
     assert reader_of(SAMPLES / "antenna_examples.json").key == "antenna_examples"
 
 
-@pytest.mark.skipif(not CASE.exists(), reason="needs the cases that are shared")
-def test_an_export_of_today_is_read() -> None:
-    [one] = occurrences(items(CASE, "antenna_json"))
+export_of_today = third_party_files(CASES / "17-export-of-today/o33_api_export.json")
+
+
+def test_an_export_of_today_is_read(export_of_today: Path) -> None:
+    [one] = occurrences(items(export_of_today, "antenna_json"))
 
     assert (one.key, one.label) == ("11", "Zzmoth prima")
     assert one.detections[0].capture.path == "n/a.jpg"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 
+from ami.base.tests.shared import CASES, third_party_files
 from ami.exchange.base import ImportRefusedError
 from ami.exchange.reading.records import AlgorithmRecord, Item
 from ami.exchange.reading.registry import READERS, reader_of
@@ -27,9 +27,6 @@ from ami.main.models import Classification, SourceImage
 
 KEY = "pipeline_results"
 SAMPLE = SAMPLES / f"{KEY}.json"
-CASE = (
-    settings.ROOT.parent / "shared" / "cases" / "17-export-of-today" / "o34_pipeline_results.json"
-)
 LABELS = ("Noctua pronuba", "Noctua comes", "Noctua fimbriata")
 NET = ("algorithms", "moth-net-3")
 DETECTION = ("detections", 0)
@@ -309,9 +306,11 @@ def test_detections_are_read_one_at_a_time(document: Any, tmp_path: Path) -> Non
         next(found)
 
 
-@pytest.mark.skipif(not CASE.exists(), reason="needs the cases that are shared")
-def test_results_of_today_are_read() -> None:
-    [one] = detections(items(CASE, KEY))
+results_of_today = third_party_files(CASES / "17-export-of-today/o34_pipeline_results.json")
+
+
+def test_results_of_today_are_read(results_of_today: Path) -> None:
+    [one] = detections(items(results_of_today, KEY))
 
     assert one.capture.path == "http://x/a.jpg"
     assert one.bbox == [1, 2, 3, 4]
