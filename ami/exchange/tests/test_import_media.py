@@ -9,14 +9,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import boto3
 import pytest
 from django.conf import settings
 from django.core.management import CommandError
 from django.test import override_settings
-from moto.server import ThreadedMotoServer
 from PIL import Image
 
+from ami.base.tests.buckets import bucket_server, bucket_variables, new_bucket
 from ami.exchange.importing import media as pictures
 from ami.main.models import Deployment, Detection, Occurrence, SourceImage
 from ami.main.pictures import ORIENTATION
@@ -65,36 +64,19 @@ def server(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with bucket_server() as url:
+        yield url
 
 
 @pytest.fixture
 def bucket(moto: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    named = {
-        "S3_BUCKET": "elsewhere",
-        "S3_ENDPOINT_URL": moto,
-        "S3_ACCESS_KEY": "reader",
-        "S3_SECRET_KEY": "secret",
-    }
-    for name, value in named.items():
+    for name, value in bucket_variables(moto, "elsewhere").items():
         monkeypatch.setenv(name, value)
-    client = boto3.client(
-        "s3",
-        endpoint_url=moto,
-        region_name="us-east-1",
-        aws_access_key_id="writer",
-        aws_secret_access_key="secret",
-    )
-    client.create_bucket(Bucket="frames")
-    for path in filter(Path.is_file, folder.rglob("*")):
-        client.upload_file(str(path), "frames", f"2022/{path.relative_to(folder)}")
-    with override_settings(STORAGES=settings.STORAGES | s3()):
-        yield "s3://frames/2022/"
-    client.close()
+    with new_bucket(moto, "frames") as client:
+        for path in filter(Path.is_file, folder.rglob("*")):
+            client.upload_file(str(path), "frames", f"2022/{path.relative_to(folder)}")
+        with override_settings(STORAGES=settings.STORAGES | s3()):
+            yield "s3://frames/2022/"
 
 
 @pytest.fixture(params=["folder", "server", "bucket"])

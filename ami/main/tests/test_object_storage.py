@@ -9,14 +9,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import requests
 from django.conf import settings
 from django.test import Client, override_settings
-from moto.server import ThreadedMotoServer
 from PIL import Image
 
+from ami.base.tests.buckets import bucket_server, bucket_variables, new_bucket
 from ami.base.tests.factories import (
     make_capture,
     make_deployment,
@@ -50,22 +49,14 @@ print(len(b"".join(serve(request, frame(capture, 96)).streaming_content)))
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
+    with bucket_server() as url:
+        yield url
 
 
 @pytest.fixture
 def named(server: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment that names the bucket."""
-    named = {
-        "S3_BUCKET": "captures",
-        "S3_ENDPOINT_URL": server,
-        "S3_ACCESS_KEY": "reader",
-        "S3_SECRET_KEY": "secret",
-    }
+    named = bucket_variables(server, "captures")
     for name, value in named.items():
         monkeypatch.setenv(name, value)
     return named
@@ -74,19 +65,11 @@ def named(server: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 @pytest.fixture
 def bucket(server: str, named: dict[str, str], tmp_path: Path) -> Iterator[Any]:
     requests.post(f"{server}/moto-api/reset", timeout=30)
-    client = boto3.client(
-        "s3",
-        endpoint_url=server,
-        region_name="us-east-1",
-        aws_access_key_id="writer",
-        aws_secret_access_key="secret",
-    )
-    client.create_bucket(Bucket="captures")
-    draw(tmp_path / "frame.jpg", (400, 300), MOTH)
-    client.upload_file(str(tmp_path / "frame.jpg"), "captures", NAME)
-    with override_settings(MEDIA_ROOT=tmp_path / "media", STORAGES=settings.STORAGES | s3()):
-        yield client
-    client.close()
+    with new_bucket(server, "captures") as client:
+        draw(tmp_path / "frame.jpg", (400, 300), MOTH)
+        client.upload_file(str(tmp_path / "frame.jpg"), "captures", NAME)
+        with override_settings(MEDIA_ROOT=tmp_path / "media", STORAGES=settings.STORAGES | s3()):
+            yield client
 
 
 @pytest.fixture
