@@ -8,7 +8,7 @@ from playwright.sync_api import ConsoleMessage, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from ami.base.links import change_url
-from ami.base.tests.browser import sign_in
+from ami.base.tests.browser import sign_in, without_script
 from ami.main.models import Identification
 from ami.review.models import Judgement, Sample
 from ami.review.tests.samples import make_sample, make_species
@@ -82,11 +82,7 @@ def test_long_names_do_not_widen_the_pages(opened: Any) -> None:
 def test_keys_are_not_offered_without_scripts(opened: Any) -> None:
     sample = make_sample(items=1, blind=False)
     signed_in = opened(sample)
-    browser = signed_in.context.browser
-    with browser.new_context(
-        java_script_enabled=False, storage_state=signed_in.context.storage_state()
-    ) as context:
-        page = context.new_page()
+    with without_script(signed_in) as page:
         page.goto(signed_in.url)
         expect(page.get_by_text("Show or hide the whole frame")).to_be_hidden()
         expect(page.locator("kbd").first).to_be_hidden()

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from ami.base.tests.browser import without_script
 from ami.jobs.models import Job
 from ami.main.tests.demo import make_demo_project
 from ami.ml.post_processing.tests.test_browser import operator
@@ -41,17 +42,11 @@ def test_previewed_run_is_five_clicks_from_signing_in_and_the_threshold_moves(
 
 def test_preview_works_without_a_script(operator: Page, live_server: LiveServer) -> None:
     make_demo_project()
-    browser = operator.context.browser
-    assert browser
-    context = browser.new_context(
-        java_script_enabled=False, storage_state=operator.context.storage_state()
-    )
-    page = context.new_page()
-    page.goto(f"{live_server.url}/admin/main/sourceimagecollection/")
-    page.get_by_role("link", name="Demo captures", exact=True).click()
-    page.get_by_role("button", name="Small size filter…").click()
-    page.get_by_label("Size threshold").fill("0.01")
-    page.get_by_role("button", name="Preview").click()
-    expect(page.locator("#preview-extent")).to_be_visible(timeout=30_000)
-    expect(page.get_by_label("Size threshold")).to_have_value("0.01")
-    context.close()
+    with without_script(operator) as page:
+        page.goto(f"{live_server.url}/admin/main/sourceimagecollection/")
+        page.get_by_role("link", name="Demo captures", exact=True).click()
+        page.get_by_role("button", name="Small size filter…").click()
+        page.get_by_label("Size threshold").fill("0.01")
+        page.get_by_role("button", name="Preview").click()
+        expect(page.locator("#preview-extent")).to_be_visible(timeout=30_000)
+        expect(page.get_by_label("Size threshold")).to_have_value("0.01")

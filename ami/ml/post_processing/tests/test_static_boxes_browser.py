@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from ami.base.tests.browser import without_script
 from ami.jobs.models import Job
 from ami.main.models import Deployment, Detection
 from ami.main.tests.demo import make_demo_project
@@ -52,21 +53,15 @@ def test_tiles_are_ticked_previewed_and_launched(operator: Page) -> None:
 
 def test_tiles_work_without_a_script(operator: Page, live_server: LiveServer) -> None:
     make_specks()
-    browser = operator.context.browser
-    assert browser
-    context = browser.new_context(
-        java_script_enabled=False, storage_state=operator.context.storage_state()
-    )
-    page = context.new_page()
-    page.goto(f"{live_server.url}/admin/main/sourceimagecollection/")
-    page.get_by_role("link", name="Demo captures", exact=True).click()
-    page.get_by_role("button", name="Static boxes…").click()
-    page.get_by_label("Captures", exact=False).first.fill("5")
-    page.get_by_role("button", name="Look for places again").click()
-    page.locator(".tiles input[type=checkbox]").first.check()
-    page.get_by_role("button", name="Preview").click()
-    expect(page.locator("#preview-extent")).to_be_visible(timeout=30_000)
-    expect(page.locator(".tiles input:checked")).to_have_count(1)
-    page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.get_by_text("Static boxes: queued 1 Job")).to_be_visible()
-    context.close()
+    with without_script(operator) as page:
+        page.goto(f"{live_server.url}/admin/main/sourceimagecollection/")
+        page.get_by_role("link", name="Demo captures", exact=True).click()
+        page.get_by_role("button", name="Static boxes…").click()
+        page.get_by_label("Captures", exact=False).first.fill("5")
+        page.get_by_role("button", name="Look for places again").click()
+        page.locator(".tiles input[type=checkbox]").first.check()
+        page.get_by_role("button", name="Preview").click()
+        expect(page.locator("#preview-extent")).to_be_visible(timeout=30_000)
+        expect(page.locator(".tiles input:checked")).to_have_count(1)
+        page.get_by_role("button", name="Run", exact=True).click()
+        expect(page.get_by_text("Static boxes: queued 1 Job")).to_be_visible()
