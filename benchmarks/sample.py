@@ -78,7 +78,7 @@ def _answered(project: int, *, rounds: int) -> Iterator[Figure]:
         for name, measure in measures.items():
             with QueryCounter() as counter:
                 measure()
-            yield Figure(f"{name}: queries", counter.count, at_most=36)
+            yield Figure(f"{name}: queries", counter.count, at_most=35)
             yield Figure(name, 1000 * times[name].cpu, "ms", at_most=50)
         transaction.set_rollback(True)
 

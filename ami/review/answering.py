@@ -330,13 +330,12 @@ def progress(sample: Sample) -> Progress:
     return Progress(number, done, gone, readers)
 
 
-def recent_taxa(user: User, number: int) -> list[Taxon]:
-    """Return the taxa that the person named last in any review, the latest first.
+def recent_taxa(user: User, number: int) -> list[tuple[int, str]]:
+    """Return the taxa, id and name, that the person named last in any review, the latest first.
 
     A name that the page showed, and that they confirmed, is not one of them.
     """
     own = Judgement.objects.filter(user=user, withdrawn=False, taxon__isnull=False)
     own = own.exclude(blind=False, taxon=F("item__taxon"))
-    latest = own.order_by("-pk").select_related("taxon")[: 20 * number]
-    taxa = {said.taxon_id: said.taxon for said in latest if said.taxon}
-    return list(taxa.values())[:number]
+    latest = own.order_by("-pk").values_list("taxon", "taxon__name")[: 20 * number]
+    return list(dict(latest).items())[:number]

@@ -1,6 +1,6 @@
 """The pictures of an individual that a person judges."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -46,22 +46,28 @@ def best_detections(occurrences: Collection[int]) -> dict[int, int]:
     return dict(one.values_list("detection__occurrence", "detection"))
 
 
-def crop_urls(occurrences: Collection[int]) -> list[str]:
-    """Return the addresses of their best crops, to load them ahead."""
-    best = best_detections(occurrences)
-    return [crop_url(best[pk], LARGE) for pk in occurrences if pk in best]
+def looks_of(
+    occurrences: Collection[int], *, ahead: Collection[int] = ()
+) -> tuple[dict[int, Look], list[str]]:
+    """Return the pictures by occurrence, and the addresses of the best crops of those `ahead`.
+
+    Executes two queries at most. Occurrences without a detection are missing.
+    """
+    if not (occurrences or ahead):
+        return {}, []
+    best = best_detections([*occurrences, *ahead])
+    urls = [crop_url(best[pk], LARGE) for pk in ahead if pk in best]
+    return _looks(occurrences, best) if occurrences else {}, urls
 
 
-def looks_of(occurrences: Collection[int]) -> dict[int, Look]:
-    """Return the pictures by occurrence, in two queries; those without a detection are missing."""
-    best = best_detections(occurrences)
+def _looks(occurrences: Collection[int], best: Mapping[int, int]) -> dict[int, Look]:
     own: dict[str, Any] = {"partition_by": F("occurrence")}
     by_time = [F("source_image__timestamp").asc(nulls_last=True), F("pk").asc()]
     number = Window(RowNumber(), order_by=by_time, **own)
     rows: Iterable[Any] = (
         Detection.objects.filter(occurrence__in=occurrences)
         .annotate(number=number, total=Window(Count("pk"), **own))
-        .filter(Q(number__lte=FRAMES) | Q(pk__in=best.values()))
+        .filter(Q(number__lte=FRAMES) | Q(pk__in=[best[pk] for pk in occurrences if pk in best]))
         .select_related("source_image__deployment")
         .only(
             "bbox",

@@ -4,7 +4,7 @@ It needs the permission to answer in the project of the sample, and no staff sta
 script, each button submits a form to the same address and leads back to the page.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, NamedTuple, cast
 
@@ -28,7 +28,7 @@ from ami.main.admin.identify import IDENTIFY
 from ami.main.admin.search import UnknownNameError, named
 from ami.main.models import Taxon
 from ami.review.admin.acts import ACTS, Done, item_of, keep_answer, may_put_back
-from ami.review.admin.looks import Look, crop_urls, looks_of
+from ami.review.admin.looks import Look, looks_of
 from ami.review.answering import (
     GoneError,
     NotAnsweredError,
@@ -95,6 +95,8 @@ def review_page(request: HttpRequest, sample: Sample) -> HttpResponse:
     asked = parse_id(request.GET.get("item", ""))
     if asked and (chosen := item_for(sample, person, asked)):
         items = [chosen, *(item for item in items if item.pk != chosen.pk)]
+    ahead = upcoming(sample, person, after=items, number=AHEAD)
+    shown, crops = _shown(sample, items, ahead=ahead)
     context = {
         **admin.site.each_context(request),
         "title": f"Review: {sample}",
@@ -102,10 +104,10 @@ def review_page(request: HttpRequest, sample: Sample) -> HttpResponse:
         "sample": sample,
         "is_grid": is_grid,
         "size": GRID if is_grid else 1,
-        "shown": _shown(sample, items),
+        "shown": shown,
         "kept": "?grid=1" if is_grid else "",
         "may_put_back": may_put_back(request, sample),
-        "ahead": {"urls": _ahead(sample, person, items)},
+        "ahead": {"urls": crops},
         "progress": progress(sample),
         "recent": recent_taxa(person, RECENT),
         **({} if items else _end(sample, person)),
@@ -156,17 +158,16 @@ def _is_grid(request: HttpRequest) -> bool:
     return request.GET.get("grid") == "1"
 
 
-def _shown(sample: Sample, items: list[SampleItem]) -> list[Shown]:
-    looks = looks_of([item.occurrence_id for item in items]) if items else {}
-    return [
+def _shown(
+    sample: Sample, items: list[SampleItem], *, ahead: Collection[int] = ()
+) -> tuple[list[Shown], list[str]]:
+    """The items as the page shows them, and the crops of the occurrences `ahead`."""
+    looks, urls = looks_of([item.occurrence_id for item in items], ahead=ahead)
+    shown = [
         Shown(item, looks.get(item.occurrence_id), not sample.blind or cast(Any, item).is_seen)
         for item in items
     ]
-
-
-def _ahead(sample: Sample, person: User, items: list[SampleItem]) -> list[str]:
-    following = upcoming(sample, person, after=items, number=AHEAD)
-    return crop_urls(following) if following else []
+    return shown, urls
 
 
 def _end(sample: Sample, person: User) -> dict[str, Any]:
@@ -194,24 +195,25 @@ def _next(request: HttpRequest, sample: Sample, done: Done) -> JsonResponse:
     def rendered(template: str, **further: Any) -> str:
         return render_to_string(f"admin/review/{template}", context | further, request)
 
-    def parts(items: list[SampleItem]) -> list[dict[str, Any]]:
-        shown = _shown(sample, items)
+    def parts(shown: list[Shown]) -> list[dict[str, Any]]:
         return [{"id": one.item.pk, "html": rendered("_item.html", one=one)} for one in shown]
 
     reply: dict[str, Any] = {
         "told": conditional_escape(done.told),
         "failed": done.level == messages.ERROR,
-        "item": parts([done.item])[0] if done.item else None,
-        "recent": [[one.pk, one.name] for one in recent_taxa(person, RECENT)],
+        "item": parts(_shown(sample, [done.item])[0])[0] if done.item else None,
+        "recent": recent_taxa(person, RECENT),
         "progress": rendered("_progress.html", progress=progress(sample)),
     }
     if request.POST.get("more"):
         known = {parse_id(pk) for pk in request.POST.get("has", "").split(",")}
         held = hand_out(sample, person, GRID + HELD if _is_grid(request) else HELD)
         fresh = [item for item in held if item.pk not in known and item != done.item]
+        ahead = upcoming(sample, person, after=held, number=AHEAD)
+        shown, crops = _shown(sample, fresh, ahead=ahead)
         reply |= {
-            "items": parts(fresh),
-            "ahead": _ahead(sample, person, held),
+            "items": parts(shown),
+            "ahead": crops,
             "end": "" if held else rendered("_end.html", **_end(sample, person)),
         }
     return JsonResponse(reply)

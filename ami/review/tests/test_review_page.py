@@ -267,7 +267,7 @@ def test_an_answer_takes_few_queries(client: Client, project: Project) -> None:
     assert len(context) <= 26, [query["sql"] for query in context]
     with CaptureQueriesContext(connection) as context:
         send(client, sample, item=item(sample, 3), answer="named", taxon_id=named.pk, more="1")
-    assert len(context) <= 36, [query["sql"] for query in context]
+    assert len(context) <= 35, [query["sql"] for query in context]
     with CaptureQueriesContext(connection) as context:
         client.get(address(sample) + "?grid=1")
     assert len(context) <= 25, [query["sql"] for query in context]
