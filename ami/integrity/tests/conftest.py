@@ -1,19 +1,10 @@
 import pytest
-from django.test import Client
 
-from ami.base.tests.factories import make_user
 from ami.jobs.tests.conftest import published
 from ami.main.checks.tests.faults.occurrences import classified_and_undetermined
 from ami.main.checks.tests.world import World, make_world
 
 __all__ = ["published"]
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    """Return the client of a superuser."""
-    client.force_login(make_user(is_staff=True, is_superuser=True))
-    return client
 
 
 @pytest.fixture

@@ -41,55 +41,55 @@ def acknowledge(key: str = KEY, *, days: int = 1, **fields: Any) -> None:
 
 
 class TestList:
-    def test_runs_are_told_by_scope_and_outcome(self, operator: Client) -> None:
+    def test_runs_are_told_by_scope_and_outcome(self, admin_client: Client) -> None:
         world = make_world()
         corners_swapped(world)
         run_checks(chosen_checks(), scope=Scope(world.project.pk, world.job.pk))
         repair([CHECKS["taxon_loop"]])
 
-        said = text_of(operator.get(LIST))
+        said = text_of(admin_client.get(LIST))
 
         assert f"{world.project}" in said
         assert f"Job {world.job.pk} Found 1 error" in said
         assert "Repair Everything Clean" in said
 
-    def test_run_that_was_cut_off_says_so(self, operator: Client) -> None:
+    def test_run_that_was_cut_off_says_so(self, admin_client: Client) -> None:
         IntegrityRun.objects.create()
-        assert "Running" in text_of(operator.get(LIST))
+        assert "Running" in text_of(admin_client.get(LIST))
         IntegrityRun.objects.update(created_at=timezone.now() - timedelta(hours=2))
-        assert "Interrupted" in text_of(operator.get(LIST))
+        assert "Interrupted" in text_of(admin_client.get(LIST))
 
-    def test_repair_whose_job_has_ended_is_cut_off(self, operator: Client) -> None:
+    def test_repair_whose_job_has_ended_is_cut_off(self, admin_client: Client) -> None:
         job = make_job(status=JobState.STARTED)
         IntegrityRun.objects.create(dry_run=False, repair_job=job)
-        assert "Running" in text_of(operator.get(LIST))
+        assert "Running" in text_of(admin_client.get(LIST))
         Job.objects.update(status=JobState.REVOKED)
-        assert "Interrupted" in text_of(operator.get(LIST))
+        assert "Interrupted" in text_of(admin_client.get(LIST))
 
-    def test_check_that_could_not_run_is_no_clean_run(self, operator: Client) -> None:
+    def test_check_that_could_not_run_is_no_clean_run(self, admin_client: Client) -> None:
         run = run_checks([CHECKS["taxon_loop"]])
         run.results.update(error="It broke.")
-        assert "1 could not run" in text_of(operator.get(LIST))
+        assert "1 could not run" in text_of(admin_client.get(LIST))
 
-    def test_empty_history_offers_to_begin_one(self, operator: Client) -> None:
-        said = text_of(operator.get(LIST))
+    def test_empty_history_offers_to_begin_one(self, admin_client: Client) -> None:
+        said = text_of(admin_client.get(LIST))
         assert "No schedule" in said
         assert "Beat has not reported yet." in said
         assert "Check now" in said
 
-    def test_beat_is_told_of(self, operator: Client) -> None:
+    def test_beat_is_told_of(self, admin_client: Client) -> None:
         Pulse.record(Pulse.Name.TICK)
-        assert "Last report from beat: now." in text_of(operator.get(LIST))
-        assert "Celery beat" in text_of(operator.get("/admin/jobs/pulse/"))
+        assert "Last report from beat: now." in text_of(admin_client.get(LIST))
+        assert "Celery beat" in text_of(admin_client.get("/admin/jobs/pulse/"))
 
     @pytest.mark.parametrize("path", [LIST, "/admin/integrity/integrityacknowledgement/"])
-    def test_queries_do_not_grow_with_the_rows(self, operator: Client, path: str) -> None:
+    def test_queries_do_not_grow_with_the_rows(self, admin_client: Client, path: str) -> None:
         def queries() -> int:
             world = make_world()
             run_checks(chosen_checks(), scope=Scope(world.project.pk), user=make_user())
             acknowledge(project=world.project, user=make_user())
             with CaptureQueriesContext(connection) as context:
-                assert operator.get(path).status_code == 200
+                assert admin_client.get(path).status_code == 200
             return len(context)
 
         queries()
@@ -104,70 +104,72 @@ class TestList:
 
 
 class TestPage:
-    def test_rows_at_fault_are_a_click_away(self, operator: Client) -> None:
+    def test_rows_at_fault_are_a_click_away(self, admin_client: Client) -> None:
         ids = make_undetermined(120)
         run = run_checks([CHECKS[KEY]])
 
-        link = link_of(page(operator, run), "first 100 occurrences")
-        listed = operator.get(link).context["cl"]
+        link = link_of(page(admin_client, run), "first 100 occurrences")
+        listed = admin_client.get(link).context["cl"]
         assert listed.result_count == 100
         assert {row.pk for row in listed.queryset} == set(ids[:100])
 
-    def test_every_table_has_its_link(self, operator: Client) -> None:
+    def test_every_table_has_its_link(self, admin_client: Client) -> None:
         everything_counted_wrong(make_world())
         run = run_checks([CHECKS["stale_counts"]])
-        said = text_of(page(operator, run))
+        said = text_of(page(admin_client, run))
         assert "1 night 1 deployment 1 capture" in said
 
     @pytest.mark.parametrize("key", sorted(CHECKS))
-    def test_links_of_every_check_open(self, operator: Client, key: str) -> None:
+    def test_links_of_every_check_open(self, admin_client: Client, key: str) -> None:
         for pair in CHECKS[key].pairs:
             label = pair.get(None, None).model._meta.label_lower
             run = IntegrityRun.objects.create(finished_at=timezone.now())
             IntegrityResult.objects.create(
                 run=run, key=key, severity="error", remaining=2, samples={label: [1, 2]}
             )
-            row = BeautifulSoup(page(operator, run).text, "html.parser")
+            row = BeautifulSoup(page(admin_client, run).text, "html.parser")
             link = row.select_one(".integrity-results .text a")
             assert link is not None
-            assert operator.get(str(link["href"])).status_code == 200
+            assert admin_client.get(str(link["href"])).status_code == 200
 
-    def test_what_could_not_be_repaired_says_why(self, operator: Client) -> None:
+    def test_what_could_not_be_repaired_says_why(self, admin_client: Client) -> None:
         ids = make_undetermined(30)
         poison(*ids[:12])
         run = repair([CHECKS[KEY]])
 
-        said = text_of(page(operator, run))
+        said = text_of(page(admin_client, run))
 
         assert f"Row {ids[0]} is poisoned. Occurrence {ids[0]}" in said
         assert "and 2 more" in said
 
-    def test_error_is_shown(self, operator: Client) -> None:
+    def test_error_is_shown(self, admin_client: Client) -> None:
         run = run_checks([CHECKS["taxon_loop"]])
         run.results.update(error="DataError: <b>division</b> by zero")
-        assert "DataError: <b>division</b> by zero" in text_of(page(operator, run))
+        assert "DataError: <b>division</b> by zero" in text_of(page(admin_client, run))
 
-    def test_check_that_is_declared_no_longer_is_shown_by_its_key(self, operator: Client) -> None:
+    def test_check_that_is_declared_no_longer_is_shown_by_its_key(
+        self, admin_client: Client
+    ) -> None:
         run = run_checks([CHECKS["taxon_loop"]])
         run.results.update(key="former_check")
         acknowledge("former_check")
-        assert "former_check" in text_of(page(operator, run))
-        assert "former_check" in operator.get("/admin/integrity/integrityacknowledgement/").text
+        assert "former_check" in text_of(page(admin_client, run))
+        assert "former_check" in admin_client.get("/admin/integrity/integrityacknowledgement/").text
 
-    def test_trend_is_that_of_the_same_scope(self, operator: Client) -> None:
+    def test_trend_is_that_of_the_same_scope(self, admin_client: Client) -> None:
         run_checks([CHECKS[KEY]])
         run_checks([CHECKS[KEY]], scope=Scope(make_project().pk))
         make_undetermined(2)
         last = run_checks([CHECKS[KEY]])
         run_checks([CHECKS[KEY]])
 
-        assert "Last 2 runs: 0, 2" in page(operator, last).text
+        assert "Last 2 runs: 0, 2" in page(admin_client, last).text
 
-    def test_queries_do_not_grow_with_checks_and_runs(self, operator: Client) -> None:
+    def test_queries_do_not_grow_with_checks_and_runs(self, admin_client: Client) -> None:
         def queries(*keys: str) -> int:
             run = run_checks(chosen_checks(keys=keys))
             with CaptureQueriesContext(connection) as context:
-                assert page(operator, run).status_code == 200
+                assert page(admin_client, run).status_code == 200
             return len(context)
 
         few = queries("taxon_loop")
@@ -176,8 +178,8 @@ class TestPage:
         assert queries() == queries() == few
 
     @pytest.mark.parametrize("pk", ["0", "999999", "x", "9" * 40, "-1"])
-    def test_odd_id_is_not_found(self, operator: Client, pk: str) -> None:
-        assert operator.get(f"{LIST}{pk}/change/").status_code == 404
+    def test_odd_id_is_not_found(self, admin_client: Client, pk: str) -> None:
+        assert admin_client.get(f"{LIST}{pk}/change/").status_code == 404
 
 
 class TestAcknowledgement:
@@ -185,32 +187,33 @@ class TestAcknowledgement:
         day = timezone.localdate() + timedelta(days=7)
         return {"key": KEY, "reason": "Known.", "expires_on": str(day), **others}
 
-    def test_operator_acknowledges_from_the_page_of_a_run(self, operator: Client) -> None:
+    def test_operator_acknowledges_from_the_page_of_a_run(self, admin_client: Client) -> None:
         make_undetermined(1)
         run = run_checks([CHECKS[KEY]])
-        link = link_of(page(operator, run), "Acknowledge…")
-        assert "selected>Occurrence without a determination" in operator.get(link).text
+        link = link_of(page(admin_client, run), "Acknowledge…")
+        assert "selected>Occurrence without a determination" in admin_client.get(link).text
 
-        assert operator.post(link, self.fields()).status_code == 302
+        assert admin_client.post(link, self.fields()).status_code == 302
 
         known = IntegrityAcknowledgement.objects.get()
         assert known.user is not None
         again = run_checks([CHECKS[KEY]])
-        said = text_of(page(operator, again))
+        said = text_of(page(admin_client, again))
         assert f"1 occurrence Known until {known.expires_on}: Known." in said
         assert "Acknowledged 1" in said
         assert "Acknowledge…" not in said
 
-    def test_one_that_has_expired_says_so(self, operator: Client) -> None:
+    def test_one_that_has_expired_says_so(self, admin_client: Client) -> None:
         make_undetermined(1)
         acknowledge(days=-1)
         day = timezone.localdate() - timedelta(days=1)
         run = run_checks([CHECKS[KEY]])
-        assert f"The acknowledgement expired on {day}" in text_of(page(operator, run))
+        assert f"The acknowledgement expired on {day}" in text_of(page(admin_client, run))
         IntegrityAcknowledgement.objects.update(reason="Long. " * 1_000)
-        assert "Long. " * 60 not in text_of(page(operator, run))
+        assert "Long. " * 60 not in text_of(page(admin_client, run))
         assert (
-            f"Expired on {day}" in operator.get("/admin/integrity/integrityacknowledgement/").text
+            f"Expired on {day}"
+            in admin_client.get("/admin/integrity/integrityacknowledgement/").text
         )
 
     @pytest.mark.parametrize(
@@ -225,18 +228,18 @@ class TestAcknowledgement:
         ],
     )
     def test_bad_value_is_refused(
-        self, operator: Client, field: str, value: str, said: str
+        self, admin_client: Client, field: str, value: str, said: str
     ) -> None:
-        response = operator.post(ADD, self.fields(**{field: value}))
+        response = admin_client.post(ADD, self.fields(**{field: value}))
         assert said in response.text
         assert not IntegrityAcknowledgement.objects.exists()
 
-    def test_expired_one_can_be_kept_as_it_is(self, operator: Client) -> None:
+    def test_expired_one_can_be_kept_as_it_is(self, admin_client: Client) -> None:
         acknowledge(days=-1)
         known = IntegrityAcknowledgement.objects.get()
         fields = self.fields(reason="Other words.", expires_on=str(known.expires_on))
         path = f"/admin/integrity/integrityacknowledgement/{known.pk}/change/"
-        assert operator.post(path, fields).status_code == 302
+        assert admin_client.post(path, fields).status_code == 302
 
 
 def test_sparkline_of_one_run_is_none() -> None:

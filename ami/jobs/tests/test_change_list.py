@@ -12,7 +12,6 @@ from ami.base.tests.factories import (
     make_occurrence,
     make_project,
     make_taxon,
-    make_user,
 )
 from ami.jobs.journal.triggers import journaled
 from ami.jobs.models import Job, JobChange, JobState
@@ -23,12 +22,6 @@ from ami.main.pictures import SMALL, crop_url
 
 pytestmark = pytest.mark.django_db
 CHANGES = "/admin/jobs/jobchange/"
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(make_user(is_staff=True, is_superuser=True))
-    return client
 
 
 def make_run(**fields: Any) -> Job:
@@ -61,9 +54,9 @@ def taxon(name: str) -> Taxon:
     return Taxon.objects.get(name=f"Noctua {name}")
 
 
-def test_every_change_shows_its_crop_and_occurrence(operator: Client) -> None:
+def test_every_change_shows_its_crop_and_occurrence(admin_client: Client) -> None:
     job = make_run()
-    page = operator.get(CHANGES, {"job__id__exact": job.pk}).text
+    page = admin_client.get(CHANGES, {"job__id__exact": job.pk}).text
     for detection in Detection.objects.all():
         assert f'src="{crop_url(detection.pk, SMALL)}"' in page
         assert f"/admin/main/occurrence/{detection.occurrence_id}/change/" in page
@@ -71,31 +64,31 @@ def test_every_change_shows_its_crop_and_occurrence(operator: Client) -> None:
     assert page.count('class="job-crop"') == named
 
 
-def test_list_is_filtered_by_transition(operator: Client) -> None:
+def test_list_is_filtered_by_transition(admin_client: Client) -> None:
     job = make_run()
     former, present = taxon("janthe"), taxon("pronuba")
     renamed = of(Occurrence.objects.filter(determination=present))
     key = f"{former.pk}-{present.pk}"
-    assert set(listed(operator, job, transition=key)) == renamed
-    assert set(listed(operator, job, transition=f"{former.pk}-0")) == of(
+    assert set(listed(admin_client, job, transition=key)) == renamed
+    assert set(listed(admin_client, job, transition=f"{former.pk}-0")) == of(
         Occurrence.objects.filter(determination=None)
     )
-    assert listed(operator, job, transition=f"{present.pk}-{former.pk}") == []
+    assert listed(admin_client, job, transition=f"{present.pk}-{former.pk}") == []
     for odd in ("x", "1-", "1-2-3", "-", f"{2**70}-1"):
-        assert listed(operator, job, transition=odd) == []
-    page = operator.get(CHANGES, {"job__id__exact": job.pk}).text
+        assert listed(admin_client, job, transition=odd) == []
+    page = admin_client.get(CHANGES, {"job__id__exact": job.pk}).text
     assert "\u2068Noctua janthe\u2069 → \u2068Noctua pronuba\u2069 (2)" in page
 
 
-def test_page_of_the_job_links_transitions_and_shows_their_crops(operator: Client) -> None:
+def test_page_of_the_job_links_transitions_and_shows_their_crops(admin_client: Client) -> None:
     job = make_run()
-    first, second = operator.get(page_of(job)).context["journal"]["rows"]
+    first, second = admin_client.get(page_of(job)).context["journal"]["rows"]
     for row, number in ((first, 2), (second, 1)):
         assert row["crops"].count("<img") == number
-        assert operator.get(row["url"]).context["cl"].result_count == number
+        assert admin_client.get(row["url"]).context["cl"].result_count == number
 
 
-def test_crops_of_a_job_are_at_most_24(operator: Client) -> None:
+def test_crops_of_a_job_are_at_most_24(admin_client: Client) -> None:
     job = make_run()
     rows = [make_occurrence() for _ in range(40)]
     for row in rows:
@@ -104,41 +97,41 @@ def test_crops_of_a_job_are_at_most_24(operator: Client) -> None:
         Occurrence.objects.filter(pk__in=[row.pk for row in rows]).update(
             determination=taxon("pronuba")
         )
-    shown = operator.get(page_of(job)).context["journal"]["rows"]
+    shown = admin_client.get(page_of(job)).context["journal"]["rows"]
     assert sum(row["crops"].count("<img") for row in shown) == 24
     assert all(row["crops"] for row in shown)
 
 
-def test_list_is_searched_by_taxon_and_by_id(operator: Client) -> None:
+def test_list_is_searched_by_taxon_and_by_id(admin_client: Client) -> None:
     job = make_run()
-    assert set(listed(operator, job, q="PRONUBA")) == of(
+    assert set(listed(admin_client, job, q="PRONUBA")) == of(
         Occurrence.objects.filter(determination=taxon("pronuba"))
     )
-    assert set(listed(operator, job, q="janthe")) == of(Occurrence.objects.all())
-    assert listed(operator, job, q="nothing") == []
+    assert set(listed(admin_client, job, q="janthe")) == of(Occurrence.objects.all())
+    assert listed(admin_client, job, q="nothing") == []
     classification = Classification.objects.first()
     assert classification
-    assert ("main.classification", classification.pk) in listed(operator, q=classification.pk)
-    assert listed(operator, q=2**70) == []
+    assert ("main.classification", classification.pk) in listed(admin_client, q=classification.pk)
+    assert listed(admin_client, q=2**70) == []
 
 
-def test_changes_are_grouped_by_occurrence(operator: Client) -> None:
+def test_changes_are_grouped_by_occurrence(admin_client: Client) -> None:
     job = make_run()
-    assert set(listed(operator, job, occurrence="each")) == of(Occurrence.objects.all())
+    assert set(listed(admin_client, job, occurrence="each")) == of(Occurrence.objects.all())
     occurrence = Occurrence.objects.filter(determination=taxon("pronuba")).first()
     assert occurrence
-    found = listed(operator, job, occurrence=occurrence.pk)
+    found = listed(admin_client, job, occurrence=occurrence.pk)
     made = Classification.objects.filter(detection__occurrence=occurrence)
     assert set(found) == of([occurrence, *made])
-    assert listed(operator, job, occurrence="x") == []
+    assert listed(admin_client, job, occurrence="x") == []
 
 
-def test_rows_that_are_gone_keep_what_the_journal_knows(operator: Client) -> None:
+def test_rows_that_are_gone_keep_what_the_journal_knows(admin_client: Client) -> None:
     job = make_run()
     Occurrence.objects.all().delete()
     Classification.objects.all().delete()
-    assert len(listed(operator, job)) == 5
-    assert operator.get(page_of(job)).status_code == 200
+    assert len(listed(admin_client, job)) == 5
+    assert admin_client.get(page_of(job)).status_code == 200
 
 
 def test_foreign_changes_are_found_by_no_filter(client: Client) -> None:
@@ -154,9 +147,9 @@ def test_foreign_changes_are_found_by_no_filter(client: Client) -> None:
     assert f"Changes of Job {job.pk}" not in response.text
 
 
-def test_export_tells_names_places_crops_options_and_run(operator: Client) -> None:
+def test_export_tells_names_places_crops_options_and_run(admin_client: Client) -> None:
     job = make_run(name="=A run", params={"threshold": 0.5})
-    response: Any = operator.get(page_of(job, "changes.csv"))
+    response: Any = admin_client.get(page_of(job, "changes.csv"))
     lines = list(csv.DictReader(b"".join(response.streaming_content).decode().splitlines()))
     assert len(lines) == JobChange.objects.count()
     renamed = Occurrence.objects.filter(determination=taxon("pronuba")).earliest("pk")

@@ -19,14 +19,8 @@ from ami.jobs.tests.reverting import make_night, revert, run
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(make_user(is_staff=True, is_superuser=True))
-    return client
-
-
-def listed(operator: Client, **filters: str) -> list[int]:
-    return [job.pk for job in operator.get(LIST, filters).context["cl"].result_list]
+def listed(admin_client: Client, **filters: str) -> list[int]:
+    return [job.pk for job in admin_client.get(LIST, filters).context["cl"].result_list]
 
 
 def make_warned(value: int) -> Job:
@@ -37,10 +31,10 @@ def make_warned(value: int) -> Job:
     return job
 
 
-def test_row_tells_method_scope_counters_and_date(operator: Client) -> None:
+def test_row_tells_method_scope_counters_and_date(admin_client: Client) -> None:
     capture_set, _ = make_night()
     job = run(capture_set)
-    page = operator.get(LIST).text
+    page = admin_client.get(LIST).text
     for text in (
         "<bdi>Small size filter</bdi>",
         f'/admin/main/sourceimagecollection/{capture_set.pk}/change/">Capture set',
@@ -51,47 +45,49 @@ def test_row_tells_method_scope_counters_and_date(operator: Client) -> None:
         assert text in page
 
 
-def test_running_job_has_a_bar(operator: Client) -> None:
+def test_running_job_has_a_bar(admin_client: Client) -> None:
     job = make_job(status=JobState.STARTED, started_at=timezone.now() - timedelta(seconds=5))
     job.progress.add_stage("Stage").progress = 0.42
     job.save()
     bar = f'<progress max="100" value="42" aria-label="Progress of Job {job.pk}"></progress> 42%'
-    assert bar in operator.get(LIST).text
+    assert bar in admin_client.get(LIST).text
 
 
-def test_reverted_job_says_so_in_the_list_and_on_its_page(operator: Client) -> None:
+def test_reverted_job_says_so_in_the_list_and_on_its_page(admin_client: Client) -> None:
     job = run(make_night()[0])
     undoing = revert(job)
     told = f'<span class="job-reverted">Reverted by <a href="{page_of(undoing)}">'
-    assert operator.get(LIST).text.count(told) == 1
-    assert told in operator.get(page_of(job)).text
+    assert admin_client.get(LIST).text.count(told) == 1
+    assert told in admin_client.get(page_of(job)).text
     again = revert(undoing)
-    assert told not in operator.get(LIST).text
-    assert told not in operator.get(page_of(job)).text
-    assert listed(operator, notice="reverted") == [undoing.pk]
-    assert listed(operator, method="revert") == [again.pk, undoing.pk]
+    assert told not in admin_client.get(LIST).text
+    assert told not in admin_client.get(page_of(job)).text
+    assert listed(admin_client, notice="reverted") == [undoing.pk]
+    assert listed(admin_client, method="revert") == [again.pk, undoing.pk]
 
 
-def test_list_is_filtered_by_method_scope_and_warnings(operator: Client) -> None:
+def test_list_is_filtered_by_method_scope_and_warnings(admin_client: Client) -> None:
     capture_set, _ = make_night()
     job, warned, other = run(capture_set), make_warned(3), make_warned(0)
-    assert listed(operator, method="small_size_filter") == [job.pk]
-    assert listed(operator, method="tracking") == []
-    assert listed(operator, scope="source_image_collection_id") == [job.pk]
-    assert listed(operator, scope="occurrence_id") == []
-    assert listed(operator, notice="warnings") == [warned.pk]
-    assert listed(operator) == [other.pk, warned.pk, job.pk]
+    assert listed(admin_client, method="small_size_filter") == [job.pk]
+    assert listed(admin_client, method="tracking") == []
+    assert listed(admin_client, scope="source_image_collection_id") == [job.pk]
+    assert listed(admin_client, scope="occurrence_id") == []
+    assert listed(admin_client, notice="warnings") == [warned.pk]
+    assert listed(admin_client) == [other.pk, warned.pk, job.pk]
 
 
-def test_list_is_filtered_by_project_person_and_date(operator: Client) -> None:
+def test_list_is_filtered_by_project_person_and_date(admin_client: Client) -> None:
     here, there = make_project(), make_project()
     rosa, maria = make_user(), make_user()
     first = make_job(project=here, user=rosa)
     second = make_job(project=there, user=maria)
     Job.objects.filter(pk=first.pk).update(created_at=timezone.now() - timedelta(days=30))
-    assert listed(operator, project=str(here.pk)) == [first.pk]
-    assert listed(operator, user=str(maria.pk)) == [second.pk]
-    assert listed(operator, created_at__gte=str(timezone.now() - timedelta(days=1))) == [second.pk]
+    assert listed(admin_client, project=str(here.pk)) == [first.pk]
+    assert listed(admin_client, user=str(maria.pk)) == [second.pk]
+    assert listed(admin_client, created_at__gte=str(timezone.now() - timedelta(days=1))) == [
+        second.pk
+    ]
 
 
 def test_filters_name_only_projects_and_people_of_visible_jobs(client: Client) -> None:
@@ -105,14 +101,14 @@ def test_filters_name_only_projects_and_people_of_visible_jobs(client: Client) -
     assert "Foreign" not in page
 
 
-def test_queries_do_not_grow_with_the_rows(operator: Client) -> None:
+def test_queries_do_not_grow_with_the_rows(admin_client: Client) -> None:
     capture_set, _ = make_night()
     revert(run(capture_set))
     counts = []
     for _ in range(2):
-        operator.get(LIST)
+        admin_client.get(LIST)
         with CaptureQueriesContext(connection) as queries:
-            operator.get(LIST)
+            admin_client.get(LIST)
         counts.append(len(queries))
         for _ in range(3):
             revert(run(capture_set))
@@ -120,12 +116,14 @@ def test_queries_do_not_grow_with_the_rows(operator: Client) -> None:
 
 
 @pytest.mark.parametrize("params", [[], {"task": 7}, {"task": "x", "config": {"event_ids": "a"}}])
-def test_list_shows_malformed_parameters(operator: Client, params: Any) -> None:
+def test_list_shows_malformed_parameters(admin_client: Client, params: Any) -> None:
     make_job(job_type_key="post_processing", params=params)
-    assert operator.get(LIST).status_code == 200
+    assert admin_client.get(LIST).status_code == 200
 
 
-def test_empty_list_says_what_to_do_next(operator: Client) -> None:
-    assert "There are no jobs yet. Select rows in the list of <a href" in operator.get(LIST).text
-    assert "No jobs match." in operator.get(LIST, {"q": "x"}).text
-    assert "There are no changes yet. " in operator.get("/admin/jobs/jobchange/").text
+def test_empty_list_says_what_to_do_next(admin_client: Client) -> None:
+    assert (
+        "There are no jobs yet. Select rows in the list of <a href" in admin_client.get(LIST).text
+    )
+    assert "No jobs match." in admin_client.get(LIST, {"q": "x"}).text
+    assert "There are no changes yet. " in admin_client.get("/admin/jobs/jobchange/").text

@@ -9,7 +9,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from ami.base.tests.factories import make_user
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.admin import make_parts, page_of
@@ -24,12 +23,6 @@ DONE, RUNNING, QUEUED, FAILED = (
 )
 
 
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(make_user(is_staff=True, is_superuser=True))
-    return client
-
-
 def make_running(*states: PartState, **fields: Any) -> Job:
     """A running Job whose running parts process 5 rows per second."""
     now = timezone.now()
@@ -41,12 +34,12 @@ def make_running(*states: PartState, **fields: Any) -> Job:
     return job
 
 
-def live(operator: Client, job: Job) -> Any:
-    return operator.get(page_of(job, "live/"))
+def live(admin_client: Client, job: Job) -> Any:
+    return admin_client.get(page_of(job, "live/"))
 
 
-def test_progress_tells_rows_rate_time_left_parts_and_heartbeat(operator: Client) -> None:
-    part = live(operator, make_running(DONE, RUNNING, RUNNING, QUEUED))
+def test_progress_tells_rows_rate_time_left_parts_and_heartbeat(admin_client: Client) -> None:
+    part = live(admin_client, make_running(DONE, RUNNING, RUNNING, QUEUED))
     progress = part.context["progress"]
     assert (progress.percent, progress.rows, progress.rate) == (50, "200 of 400 rows", 10)
     assert progress.left == "0:00:20"
@@ -55,43 +48,43 @@ def test_progress_tells_rows_rate_time_left_parts_and_heartbeat(operator: Client
         assert text in part.text
 
 
-def test_failed_rows_are_shown(operator: Client) -> None:
+def test_failed_rows_are_shown(admin_client: Client) -> None:
     job = make_running(RUNNING, QUEUED)
     job.parts.filter(state=RUNNING).update(rows_failed=3)
-    assert "3 rows" in live(operator, job).text
+    assert "3 rows" in live(admin_client, job).text
 
 
-def test_job_of_one_part_lists_none(operator: Client) -> None:
-    part = live(operator, make_running(RUNNING))
+def test_job_of_one_part_lists_none(admin_client: Client) -> None:
+    part = live(admin_client, make_running(RUNNING))
     assert part.context["parts"] is None
     assert part.context["progress"].parts is None
 
 
-def test_parts_that_are_not_done_are_listed_the_waiting_ones_last(operator: Client) -> None:
+def test_parts_that_are_not_done_are_listed_the_waiting_ones_last(admin_client: Client) -> None:
     job = make_running(DONE, QUEUED, RUNNING, FAILED, QUEUED)
-    listed = live(operator, job).context["parts"]["listed"]
+    listed = live(admin_client, job).context["parts"]["listed"]
     assert [part.number for part in listed] == [3, 4, 2, 5]
 
 
-def test_list_of_parts_is_cut(operator: Client) -> None:
-    parts = live(operator, make_running(*[QUEUED] * 60)).context["parts"]
+def test_list_of_parts_is_cut(admin_client: Client) -> None:
+    parts = live(admin_client, make_running(*[QUEUED] * 60)).context["parts"]
     assert (len(parts["listed"]), parts["more"]) == (20, 40)
 
 
-def test_live_part_costs_the_same_for_any_number_of_parts(operator: Client) -> None:
+def test_live_part_costs_the_same_for_any_number_of_parts(admin_client: Client) -> None:
     method: dict[str, Any] = {
         "job_type_key": "post_processing",
         "params": {"task": "small_size_filter", "config": {"occurrence_id": 1}},
     }
     few = make_running(RUNNING, QUEUED, **method)
     many = make_running(*[RUNNING, QUEUED] * 100, **method)
-    live(operator, few)
+    live(admin_client, few)
     counts = []
     for job in (few, many):
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            assert live(operator, job).status_code == 200
+            assert live(admin_client, job).status_code == 200
         counts.append(len(queries))
         for query in queries:
             for column in ("batches", "counts", "skipped"):
@@ -100,10 +93,10 @@ def test_live_part_costs_the_same_for_any_number_of_parts(operator: Client) -> N
     assert counts[0] == counts[1] <= signing_in + 3
 
 
-def test_page_reloads_itself_without_scripts_until_the_job_has_ended(operator: Client) -> None:
+def test_page_reloads_itself_without_scripts_until_the_job_has_ended(admin_client: Client) -> None:
     reload = '<noscript><meta http-equiv="refresh" content="10"></noscript>'
-    assert reload in operator.get(page_of(make_running(RUNNING))).text
-    assert reload not in operator.get(page_of(make_job(status=JobState.SUCCESS))).text
+    assert reload in admin_client.get(page_of(make_running(RUNNING))).text
+    assert reload not in admin_client.get(page_of(make_job(status=JobState.SUCCESS))).text
 
 
 @pytest.mark.parametrize(
@@ -120,7 +113,7 @@ def test_page_reloads_itself_without_scripts_until_the_job_has_ended(operator: C
     ],
 )
 def test_outcomes_are_told_apart(
-    operator: Client, outcome: Outcome, error: str, texts: list[str]
+    admin_client: Client, outcome: Outcome, error: str, texts: list[str]
 ) -> None:
     status = {
         Outcome.SUCCEEDED: JobState.SUCCESS,
@@ -128,7 +121,7 @@ def test_outcomes_are_told_apart(
     }.get(outcome, JobState.FAILURE)
     job = make_job(status=status, outcome=outcome, error=error)
     make_parts(job, DONE, DONE if outcome == Outcome.SUCCEEDED else QUEUED)
-    page = operator.get(page_of(job)).text
+    page = admin_client.get(page_of(job)).text
     assert f"job-status-{outcome}" in page
     for text in texts:
         assert text in page
@@ -136,21 +129,21 @@ def test_outcomes_are_told_apart(
     assert ("The run committed" in page) == (outcome != Outcome.SUCCEEDED)
 
 
-def test_problems_are_counted_with_their_first_examples(operator: Client) -> None:
+def test_problems_are_counted_with_their_first_examples(admin_client: Client) -> None:
     job = make_job(status=JobState.SUCCESS, outcome=Outcome.PROBLEMS)
     stage = job.progress.add_stage("Stage")
     stage.skipped = {"no box": 3}
     job.save()
     make_parts(job, DONE, skipped={"no box": [3, [7, 8]]})
-    page = operator.get(page_of(job)).text
+    page = admin_client.get(page_of(job)).text
     assert "Succeeded with problems" in page
     assert "3 rows were skipped." in page
     assert "Skipped 3: no box. Ids: 7, 8, …" in page
 
 
-def test_waiting_job_leads_to_the_one_it_waits_for(operator: Client) -> None:
+def test_waiting_job_leads_to_the_one_it_waits_for(admin_client: Client) -> None:
     former = make_job()
-    page = operator.get(page_of(make_job(waits_for=former))).text
+    page = admin_client.get(page_of(make_job(waits_for=former))).text
     assert f'Waits for <a href="{page_of(former)}">Job {former.pk}</a>' in page
 
 
@@ -162,22 +155,22 @@ def test_waiting_job_leads_to_the_one_it_waits_for(operator: Client) -> None:
         (JobState.REVOKED, "The dry run processed 100 of 200 rows and wrote nothing."),
     ],
 )
-def test_dry_run_is_badged(operator: Client, status: JobState, text: str) -> None:
+def test_dry_run_is_badged(admin_client: Client, status: JobState, text: str) -> None:
     job = make_job(status=status, dry_run=True)
     make_parts(job, DONE, QUEUED)
-    page = operator.get(page_of(job)).text
+    page = admin_client.get(page_of(job)).text
     assert "job-dry-run" in page
     assert text in page
     assert "Wrote:" not in page
 
 
-def test_figures_to_be_heeded_are_warned_of(operator: Client) -> None:
+def test_figures_to_be_heeded_are_warned_of(admin_client: Client) -> None:
     job = make_running(RUNNING)
     stage = job.progress.add_stage("Stage")
     for name, value in (("Off the list", 1200), ("In doubt", 0)):
         figure = job.progress.add_or_update_stage_param(stage, name, value)
         figure.warning = "These names are <wrong>."
     job.save()
-    page = live(operator, job).text
+    page = live(admin_client, job).text
     assert '<li class="warning">Off the list: 1,200. These names are &lt;wrong&gt;. <a' in page
     assert page.count("These names are") == 1

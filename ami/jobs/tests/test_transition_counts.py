@@ -6,7 +6,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from ami.base.tests.factories import make_user
 from ami.jobs.journal import transitions
 from ami.jobs.journal.triggers import journaled
 from ami.jobs.models import Job, JobState
@@ -15,12 +14,6 @@ from ami.jobs.tests.test_journal_pages import CHANGES, make_run
 from ami.main.models import Occurrence, Taxon
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(make_user(is_staff=True, is_superuser=True))
-    return client
 
 
 def counting(queries: CaptureQueriesContext) -> int:
@@ -40,32 +33,32 @@ class TestCountsOfALargeJob:
         Job.objects.filter(pk=job.pk).update(finished_at=timezone.now())
         return job
 
-    def offered(self, operator: Client, job: Job) -> tuple[bool, int]:
+    def offered(self, admin_client: Client, job: Job) -> tuple[bool, int]:
         with CaptureQueriesContext(connection) as queries:
-            page = operator.get(CHANGES, {"job__id__exact": job.pk}).text
+            page = admin_client.get(CHANGES, {"job__id__exact": job.pk}).text
         return "Noctua pronuba\u2069 (3)" in page, counting(queries)
 
     def test_are_kept_with_the_present_names_until_the_journal_is_deleted(
-        self, operator: Client, job: Job
+        self, admin_client: Client, job: Job
     ) -> None:
-        assert self.offered(operator, job) == (True, 1)
-        assert self.offered(operator, job) == (True, 0)
+        assert self.offered(admin_client, job) == (True, 1)
+        assert self.offered(admin_client, job) == (True, 0)
         Taxon.objects.filter(name="Noctua pronuba").update(name="Noctua renamed")
-        assert self.offered(operator, job) == (False, 0)
+        assert self.offered(admin_client, job) == (False, 0)
         Job.objects.filter(pk=job.pk).update(pruned_at=timezone.now())
-        assert self.offered(operator, job) == (False, 1)
+        assert self.offered(admin_client, job) == (False, 1)
 
-    def test_of_a_running_job_are_not_kept(self, operator: Client, job: Job) -> None:
+    def test_of_a_running_job_are_not_kept(self, admin_client: Client, job: Job) -> None:
         Job.objects.update(finished_at=None)
-        assert [self.offered(operator, job) for _ in range(2)] == [(True, 1)] * 2
+        assert [self.offered(admin_client, job) for _ in range(2)] == [(True, 1)] * 2
 
     def test_of_a_few_jobs_are_kept(
-        self, operator: Client, job: Job, monkeypatch: pytest.MonkeyPatch
+        self, admin_client: Client, job: Job, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(transitions, "KEPT_JOBS", 1)
         other = make_job(status=JobState.SUCCESS, finished_at=timezone.now())
         with journaled(other):
             Occurrence.objects.update(determination=None)
-        assert self.offered(operator, job) == (True, 1)
-        assert self.offered(operator, other) == (False, 1)
-        assert self.offered(operator, job) == (True, 1)
+        assert self.offered(admin_client, job) == (True, 1)
+        assert self.offered(admin_client, other) == (False, 1)
+        assert self.offered(admin_client, job) == (True, 1)

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from ami.base.tests.factories import make_project, make_user
+from ami.base.tests.factories import make_project
 from ami.jobs.models import Job
 from ami.jobs.tests.admin import page_of, sign_in
 from ami.jobs.tests.job_types import make_job, run_to_end
@@ -21,28 +21,22 @@ from ami.ml.post_processing.tests.vectors import (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(make_user(is_staff=True, is_superuser=True))
-    return client
-
-
 def make_run(task: str, **config: object) -> Job:
     return make_job(job_type_key=JOB_TYPE, params={"task": task, "config": config})
 
 
-def shown(operator: Client, job: Job) -> dict[str, str]:
-    return dict(operator.get(page_of(job)).context["parameters"])
+def shown(admin_client: Client, job: Job) -> dict[str, str]:
+    return dict(admin_client.get(page_of(job)).context["parameters"])
 
 
-def test_options_have_labels_and_values_as_people_write_them(operator: Client) -> None:
+def test_options_have_labels_and_values_as_people_write_them(admin_client: Client) -> None:
     job = make_run(
         "rank_rollup",
         source_image_collection_id=(capture_set := make_scope(1)).pk,
         thresholds={"GENUS": 0.6, "FAMILY": 0.4},
         lineage="global",
     )
-    told = shown(operator, job)
+    told = shown(admin_client, job)
     assert told["Method"] == "Rank rollup"
     assert told["Thresholds"] == "genus 0.6, family 0.4"
     assert told["Lineage"] == "global"
@@ -50,7 +44,7 @@ def test_options_have_labels_and_values_as_people_write_them(operator: Client) -
     assert f"/admin/main/sourceimagecollection/{capture_set.pk}/change/" in told["Scope"]
 
 
-def test_lists_and_algorithms_are_links_with_names(operator: Client) -> None:
+def test_lists_and_algorithms_are_links_with_names(admin_client: Client) -> None:
     taxa_list = TaxaList.objects.create(name="Moths <of> Vermont")
     algorithm = Algorithm.objects.create(name="Classifier", key="classifier")
     job = make_run(
@@ -60,7 +54,7 @@ def test_lists_and_algorithms_are_links_with_names(operator: Client) -> None:
         algorithm_id=algorithm.pk,
         reweight=False,
     )
-    told = shown(operator, job)
+    told = shown(admin_client, job)
     url = f"/admin/main/taxalist/{taxa_list.pk}/change/"
     assert told["Taxa list"] == f'<a href="{url}">Moths &lt;of&gt; Vermont</a>'
     assert f">{algorithm}</a>" in told["Algorithm"]

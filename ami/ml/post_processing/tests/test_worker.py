@@ -10,7 +10,6 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from ami.base.tests.factories import make_user
 from ami.base.tests.shared import EXPORT, OWN_EXPORT, third_party
 from ami.jobs.models import Job, JobState
 from ami.main.models import Classification, Occurrence, SourceImageCollection
@@ -41,17 +40,11 @@ def export(request: pytest.FixtureRequest) -> Export:
     return found
 
 
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(make_user(is_staff=True, is_superuser=True))
-    return client
-
-
-def launch(operator: Client, capture_set: SourceImageCollection, **options: Any) -> Job:
+def launch(admin_client: Client, capture_set: SourceImageCollection, **options: Any) -> Job:
     selection = {"action": "run_small_size_filter", "_selected_action": [capture_set.pk]}
-    page = operator.post(reverse(CHANGELIST), selection)
+    page = admin_client.post(reverse(CHANGELIST), selection)
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)">', page.text))
-    answer = operator.post(reverse(CHANGELIST), {**hidden, **options}, follow=True)
+    answer = admin_client.post(reverse(CHANGELIST), {**hidden, **options}, follow=True)
     (pk,) = re.findall(r"Job (\d+)</a>", answer.text)
     return Job.objects.get(pk=pk)
 
@@ -67,11 +60,11 @@ def figures(job: Job) -> dict[str, Any]:
     return {p.key: p.value for p in job.progress.get_stage("small_size_filter").params}
 
 
-def test_filter_runs_on_the_export(operator: Client, export: Export) -> None:
+def test_filter_runs_on_the_export(admin_client: Client, export: Export) -> None:
     call_command("import_occurrences", str(export.path), project="Vermont", verbosity=0)
     capture_set = SourceImageCollection.objects.get()
 
-    job = ended(launch(operator, capture_set, size_threshold="0.003"))
+    job = ended(launch(admin_client, capture_set, size_threshold="0.003"))
     assert (job.status, job.error) == (JobState.SUCCESS, "")
     assert {
         "detections_checked": export.checked,
@@ -86,7 +79,7 @@ def test_filter_runs_on_the_export(operator: Client, export: Export) -> None:
     assert set(flags.values_list("job", flat=True)) == {job.pk}
     assert flags.count() == export.flagged
 
-    again = ended(launch(operator, capture_set, size_threshold="0.003"))
+    again = ended(launch(admin_client, capture_set, size_threshold="0.003"))
     assert again.status == JobState.SUCCESS
     assert figures(again)["detections_checked"] == export.checked
     assert figures(again)["detections_flagged"] == 0
