@@ -43,7 +43,7 @@ def queue_exports(
     scopes: Sequence[tuple[str, Scope]],
     *,
     user: User | None = None,
-    launch_key: str = "",
+    launch_key: str | None = None,
 ) -> list[Job]:
     """Queue one Job for each named scope, all or none.
 

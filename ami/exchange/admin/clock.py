@@ -16,7 +16,6 @@ from django.utils.html import format_html
 from ami.base.access import visible_rows_of
 from ami.base.audit import reason_of
 from ami.base.links import change_link, change_url
-from ami.base.storable import storable_text
 from ami.exchange.admin.again import again_context
 from ami.exchange.clock import (
     CHANGE,
@@ -30,6 +29,7 @@ from ami.exchange.clock import (
 )
 from ami.jobs.admin.again import record_run_again
 from ami.jobs.admin.offers import OFFERS, JobOffers
+from ami.jobs.admin.pages import LAUNCH_KEY, launch_key_of
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError, RunAgainRefusedError
 from ami.jobs.states import JobFailedError
@@ -37,7 +37,6 @@ from ami.main.models import Deployment
 from ami.users.models import User
 
 CONFIRM, PLAN = "_shift", "_plan"
-KEY, KEY_LENGTH = "launch_key", 50
 
 
 class ShiftForm(forms.Form):
@@ -113,7 +112,7 @@ def _queue(request: HttpRequest, shift: Shift) -> HttpResponse:
             shift,
             user=cast(User, request.user),
             reason=reason_of(request),
-            launch_key=_key(request),
+            launch_key=launch_key_of(request),
         )
     except AlreadyLaunchedError as launched:
         (pk, *_), text, level = launched.job_ids, "submitted before, and", messages.WARNING
@@ -136,14 +135,10 @@ def _page(request: HttpRequest, job: Job, form: ShiftForm, *, site: AdminSite) -
             "sentences": form.shift.sentences() if form.shift else [],
             "confirm": CONFIRM,
             "plan": PLAN,
-            "key_name": KEY,
-            "key": _key(request),
+            "key_name": LAUNCH_KEY,
+            "key": launch_key_of(request) or uuid4(),
         },
     )
-
-
-def _key(request: HttpRequest) -> str:
-    return storable_text(request.POST.get(KEY, ""))[:KEY_LENGTH] or uuid4().hex
 
 
 def _params(job: Job) -> dict[str, Any]:

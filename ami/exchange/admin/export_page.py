@@ -13,18 +13,16 @@ from django.utils.html import format_html, format_html_join
 from pydantic import ValidationError
 
 from ami.base.links import change_link
-from ami.base.storable import storable_text
 from ami.exchange.export.registry import FORMATS, ExportError, ExportOptions, parse_options
 from ami.exchange.export.scope import Scope
 from ami.exchange.work import queue_exports
 from ami.jobs.admin.again import record_run_again
+from ami.jobs.admin.pages import LAUNCH_KEY, launch_key_of
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError
 from ami.users.models import User
 
 CONFIRM = "_export"
-KEY = "launch_key"
-KEY_LENGTH = 50
 SHOWN = 10
 
 Named = tuple[str, Scope]
@@ -66,7 +64,7 @@ def queue(request: HttpRequest, form: ExportForm, scopes: Sequence[Named]) -> li
             form.options(),
             scopes,
             user=cast(User, request.user),
-            launch_key=_key(request),
+            launch_key=launch_key_of(request),
         )
         ids = [job.pk for job in jobs]
         record_run_again(request, ids)
@@ -98,12 +96,8 @@ def page(
             "scopes": [name for name, _ in scopes[:SHOWN]],
             "more": max(0, len(scopes) - SHOWN),
             "confirm": CONFIRM,
-            "key_name": KEY,
-            "key": _key(request),
+            "key_name": LAUNCH_KEY,
+            "key": launch_key_of(request) or uuid4(),
             **context,
         },
     )
-
-
-def _key(request: HttpRequest) -> str:
-    return storable_text(request.POST.get(KEY, ""))[:KEY_LENGTH] or uuid4().hex

@@ -1,7 +1,7 @@
 """The page that adds an import: an upload, whose format is recognised at once, and a dry run."""
 
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.contrib import messages
 from django.contrib.admin.helpers import AdminForm
@@ -26,12 +26,12 @@ from ami.exchange.importing.service import again, new_import, queue_import, stor
 from ami.exchange.models import Import
 from ami.exchange.reading.registry import NAME_LIST, READERS
 from ami.exchange.uploads import store
+from ami.jobs.admin.pages import LAUNCH_KEY, launch_key_of
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError
 from ami.jobs.states import JobFailedError
 from ami.users.models import User
 
-KEY = "launch_key"
 AGAIN = "again"
 FIELDSETS = {
     "File": ("file", "project"),
@@ -57,14 +57,14 @@ class UploadMixin(LargeTableAdmin[Import]):
         if former := _former(request):
             return self._again(request, former)
         posted = (request.POST, request.FILES) if request.method == "POST" else ()
-        form = UploadForm(*posted, request=request, initial={KEY: uuid4()})
+        form = UploadForm(*posted, request=request)
         if posted and form.is_valid():
             return self._queue(request, form)
         return self._page(request, form)
 
     def _queue(self, request: HttpRequest, form: UploadForm) -> HttpResponse:
         """Store the file and queue its dry run, unless this form was submitted before."""
-        key = _launch_key(request)
+        key = launch_key_of(request)
         if key and (launched := Job.objects.filter(launch_key=key).first()):
             return self._lead_to(request, launched, is_new=False)
         file, project = form.cleaned_data["file"], form.cleaned_data["project"]
@@ -111,7 +111,7 @@ class UploadMixin(LargeTableAdmin[Import]):
                 cast(User, request.user),
                 dry_run=True,
                 options=form.options(),
-                launch_key=_launch_key(request),
+                launch_key=launch_key_of(request),
                 reason=reason_of(request),
             )
         except AlreadyLaunchedError as launched:
@@ -150,8 +150,8 @@ class UploadMixin(LargeTableAdmin[Import]):
             "readers": [*READERS.values(), NAME_LIST],
             "former": former,
             "row": row,
-            "key_name": KEY,
-            "key": _launch_key(request) or uuid4(),
+            "key_name": LAUNCH_KEY,
+            "key": launch_key_of(request) or uuid4(),
         }
         return TemplateResponse(request, "admin/exchange/upload.html", context)
 
@@ -160,11 +160,3 @@ def _former(request: HttpRequest) -> Job | None:
     """The Job whose file is read again; None if the address names none that the person sees."""
     pk = parse_id(request.GET.get(AGAIN, ""))
     return Job.objects.for_user(request.user).filter(pk=pk).first() if pk else None
-
-
-def _launch_key(request: HttpRequest) -> str | None:
-    """The key of the submitted form; None if it is missing or malformed."""
-    try:
-        return str(UUID(request.POST.get(KEY, "")))
-    except ValueError:
-        return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef
@@ -19,6 +20,8 @@ from ami.users.models import User
 
 # Returns a page about a Job, with the context that all pages of a Job share.
 JobView: TypeAlias = Callable[[HttpRequest, Job, dict[str, Any]], HttpResponse]
+
+LAUNCH_KEY = "launch_key"
 
 # Further parts of a Job's page, those of them that change while the Job runs, and further pages by
 # the last part of their address, by higher layers.
@@ -68,6 +71,14 @@ def job_link(job: Job) -> SafeString:
 
 def operator_of(request: HttpRequest) -> User:
     return cast(User, request.user)
+
+
+def launch_key_of(request: HttpRequest) -> str | None:
+    """The key of the submitted form; None if it is missing or malformed."""
+    try:
+        return str(UUID(request.POST.get(LAUNCH_KEY, "")))
+    except ValueError:
+        return None
 
 
 def state_of(job: Job) -> str:

@@ -17,11 +17,11 @@ from ami.base.links import change_link
 from ami.base.registry import Registry
 from ami.base.words import counted
 from ami.jobs.admin.again import record_run_again
+from ami.jobs.admin.pages import LAUNCH_KEY, launch_key_of
 from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError
 from ami.ml.post_processing.admin.builds import (
     DRY_RUN,
-    LAUNCH_KEY,
     BuildJobs,
     JobsByProject,
     NameResolver,
@@ -29,7 +29,6 @@ from ami.ml.post_processing.admin.builds import (
     ScopeResolver,
     default_build_jobs,
     default_project_resolver,
-    launch_key_of,
 )
 from ami.ml.post_processing.admin.forms import FILL, BasePostProcessingActionForm
 from ami.ml.post_processing.admin.preview import preview_page

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from ami.jobs.admin.pages import launch_key_of
 from ami.main.models import Project
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import Scope, scope_options
@@ -16,7 +16,6 @@ from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
 
-LAUNCH_KEY = "launch_key"
 DRY_RUN = "_dry_run"
 
 ScopeResolver: TypeAlias = Callable[[Any], dict[str, Any]]
@@ -117,11 +116,3 @@ def _launch(
             [(name if name in form_field_names else None, text) for name, text in invalid.errors]
         ) from None
     return [job.pk for job in jobs]
-
-
-def launch_key_of(request: HttpRequest) -> str | None:
-    """The key of the submitted form; None if it is missing or malformed."""
-    try:
-        return str(UUID(request.POST.get(LAUNCH_KEY, "")))
-    except ValueError:
-        return None
