@@ -89,7 +89,7 @@ def queue_exports(
 
 def scope_of(job: Job) -> tuple[str, Scope]:
     """Return name and scope of the export of `job`. Raises JobFailedError if they are gone."""
-    params: Any = job.params if isinstance(job.params, dict) else {}
+    params = job.named_params
     if job.project is None:
         raise JobFailedError(f"Job {job.pk} has no project, from which rows could be exported.")
     if (number := params.get("occurrences")) is not None:

@@ -68,7 +68,7 @@ class ShiftOffers(JobOffers):
     name = "Shift of a clock"
 
     def scopes(self, jobs: Sequence[Job], user: Any) -> dict[int, str]:
-        asked = {job.pk: _params(job).get("deployment") for job in jobs}
+        asked = {job.pk: job.named_params.get("deployment") for job in jobs}
         rows = visible_rows_of(Deployment, user).in_bulk(
             [pk for pk in asked.values() if isinstance(pk, int)]
         )
@@ -80,7 +80,7 @@ class ShiftOffers(JobOffers):
     def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
         return [
             ("Deployment", self.scopes([job], user)[job.pk]),
-            ("Shifted by", _params(job).get("by", "")),
+            ("Shifted by", job.named_params.get("by", "")),
         ]
 
     def may_run_again(self, job: Job, user: Any) -> bool:
@@ -100,7 +100,7 @@ class ShiftOffers(JobOffers):
         if not request.user.has_perm(CHANGE, deployment):
             raise PermissionDenied
         posted = {CONFIRM, PLAN} & request.POST.keys()
-        form = ShiftForm(request.POST if posted else _params(job), deployment=deployment)
+        form = ShiftForm(request.POST if posted else job.named_params, deployment=deployment)
         if form.is_valid() and form.shift and CONFIRM in posted:
             return _queue(request, form.shift)
         return _page(request, job, form, site=site)
@@ -139,10 +139,6 @@ def _page(request: HttpRequest, job: Job, form: ShiftForm, *, site: AdminSite) -
             "key": launch_key_of(request) or uuid4(),
         },
     )
-
-
-def _params(job: Job) -> dict[str, Any]:
-    return job.params if isinstance(job.params, dict) else {}
 
 
 OFFERS.register(JOB_TYPE, ShiftOffers())

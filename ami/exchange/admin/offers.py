@@ -32,7 +32,7 @@ class ExportOffers(JobOffers):
     def scopes(self, jobs: Sequence[Job], user: Any) -> dict[int, str]:
         named: dict[tuple[str, int], str] = {}
         for key, model in LIMITS.items():
-            ids = {job.params.get(key) for job in jobs if isinstance(job.params, dict)}
+            ids = {job.named_params.get(key) for job in jobs}
             rows = visible_rows_of(model, user).filter(pk__in=ids - {None})
             named |= {(key, row.pk): change_link(model, row.pk, row) for row in rows}
         return {job.pk: _scope(job, named) for job in jobs}
@@ -87,7 +87,7 @@ class ExportOffers(JobOffers):
 
 
 def _scope(job: Job, named: dict[tuple[str, int], str]) -> str:
-    params = job.params if isinstance(job.params, dict) else {}
+    params = job.named_params
     if (number := params.get("occurrences")) is not None:
         return counted(number, "selected occurrence")
     for key, model in LIMITS.items():

@@ -47,7 +47,7 @@ class ImportOffers(JobOffers):
         return {
             job.pk: change_link(Project, job.project_id, job.project)
             if job.project_id
-            else list_of(job) or str(_params(job).get("project", ""))
+            else list_of(job) or str(job.named_params.get("project", ""))
             for job in jobs
         }
 
@@ -59,7 +59,7 @@ class ImportOffers(JobOffers):
         told: list[tuple[str, Any]] = []
         if row := Import.objects.filter(job=job).defer("plan").first():
             told.append(("File", format_html("<bdi>{}</bdi>", row.name)))
-        told.append(("Format", reader_name(str(_params(job).get("format", "")))))
+        told.append(("Format", reader_name(str(job.named_params.get("format", "")))))
         if job.project_id or list_of(job) is None:
             told.append(("Project", self.scopes([job], user)[job.pk]))
         return [*told, *_options(job)]
@@ -96,13 +96,9 @@ class ImportOffers(JobOffers):
         return apply(job, user=user, confirmed=confirmed)
 
 
-def _params(job: Job) -> dict[str, Any]:
-    return job.params if isinstance(job.params, dict) else {}
-
-
 def _options(job: Job) -> Iterator[tuple[str, Any]]:
     """The options that differ from the default."""
-    options = _params(job).get("options")
+    options = job.named_params.get("options")
     schema = ImportOptions if list_of(job) is None else NameListOptions
     for name, value in options.items() if isinstance(options, dict) else ():
         if value in (None, "", False) or name not in schema.__fields__:
@@ -180,10 +176,10 @@ def _nothing_to_write(job: Job, plan: ImportPlan) -> str:
 
 def _command(job: Job, row: Import) -> str:
     """The command that imports the file, as it was run for the dry run."""
-    options = _params(job).get("options")
+    options = job.named_params.get("options")
     given = options if isinstance(options, dict) else {}
     if (list_name := list_of(job)) is None:
-        words = ["import_occurrences", row.name, "--project", str(_params(job)["project"])]
+        words = ["import_occurrences", row.name, "--project", str(job.named_params["project"])]
     else:
         words = ["import_taxa", row.name, "--list", list_name]
     for name in ("deployment", "boxes", "media", "encoding"):

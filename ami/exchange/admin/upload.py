@@ -98,7 +98,7 @@ class UploadMixin(LargeTableAdmin[Import]):
             return HttpResponseRedirect(change_url(Job, former.pk))
         if not may_run(request.user, former):
             raise PermissionDenied
-        initial = former.params.get("options") if isinstance(former.params, dict) else {}
+        initial = former.named_params.get("options", {})
         kind = OccurrencesForm if list_of(former) is None else NameListForm
         form = kind(request.POST if request.method == "POST" else None, initial=initial)
         if request.method == "POST" and form.is_valid() and isinstance(form, NameListForm):

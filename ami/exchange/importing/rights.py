@@ -59,7 +59,7 @@ def may_run(user: Any, job: Job) -> bool:
 
 def list_of(job: Job) -> str | None:
     """Return the name of the taxa list of a Job that imports a name list, and otherwise None."""
-    params: Any = job.params if isinstance(job.params, dict) else {}
+    params = job.named_params
     if params.get("format") != NAME_LIST.key:
         return None
     options = params.get("options")

@@ -42,7 +42,7 @@ class RevertOffers(JobOffers):
 
     def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
         told: list[tuple[str, Any]] = [("Job", change_link(Job, _reverted(job)))]
-        only = job.params.get("occurrences", []) if isinstance(job.params, dict) else []
+        only = job.named_params.get("occurrences", [])
         return told + [("Only", change_link(Occurrence, pk)) for pk in only]
 
     def may_revert(self, job: Job, user: Any) -> bool:
@@ -55,7 +55,7 @@ OFFERS.register(JOB_TYPE, RevertOffers())
 
 def _reverted(job: Job) -> Any:
     """The id of the Job that a revert undoes, or would undo; None if it was deleted."""
-    return job.reverts_id or (job.params.get("job") if isinstance(job.params, dict) else None)
+    return job.reverts_id or job.named_params.get("job")
 
 
 class RevertMixin(JobPagesMixin):

@@ -1,6 +1,6 @@
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
@@ -151,6 +151,11 @@ class Job(BaseModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def named_params(self) -> dict[str, Any]:
+        """The parameters by name; none if the column holds something else."""
+        return self.params if isinstance(self.params, dict) else {}
 
     @cached_property
     def logger(self) -> JobLogger:

@@ -50,9 +50,9 @@ def describe_runs(jobs: Iterable[Job], *, user: Any) -> dict[int, Run]:
 
 def _config(job: Job) -> dict[str, Any]:
     """Return the options of a run of a known method, else none."""
-    if job.job_type_key != JOB_TYPE or not isinstance(job.params, dict):
+    if job.job_type_key != JOB_TYPE:
         return {}
-    key, config = job.params.get("task"), job.params.get("config")
+    key, config = job.named_params.get("task"), job.named_params.get("config")
     is_known = isinstance(key, str) and key in POSTPROCESSING_TASKS
     return config if is_known and isinstance(config, dict) else {}
 

@@ -31,7 +31,7 @@ LINKED = 5  # the rows of a scope that a page links to
 
 def method_of(job: Job) -> str:
     """The name of the method, its key if it is not registered, or else the name of the Job."""
-    key = job.params.get("task") if isinstance(job.params, dict) else None
+    key = job.named_params.get("task")
     task_cls = POSTPROCESSING_TASKS.get(key) if isinstance(key, str) else None
     return task_cls.name if task_cls else str(key or job.name)
 
@@ -76,7 +76,7 @@ def parameters(job: Job, user: Any) -> list[tuple[str, Any]]:
     chosen = _chosen(job)
     task_cls = POSTPROCESSING_TASKS.get(job.params["task"]) if chosen else None
     if task_cls is None:
-        return _stored(job.params)
+        return _stored(job.named_params)
     return [
         ("Method", task_cls.name),
         ("Scope", scope_links([job], user)[job.pk]),
@@ -101,8 +101,8 @@ def _names(scope: Scope) -> list[str]:
 
 def _chosen(job: Job) -> tuple[Scope, list[int]] | None:
     """The scope and the ids of its rows; None if the parameters are malformed."""
-    params = job.params if isinstance(job.params, dict) else {}
-    return stored_scope(params) if isinstance(params.get("task"), str) else None
+    is_run = isinstance(job.named_params.get("task"), str)
+    return stored_scope(job.params) if is_run else None
 
 
 def _links(model: type[Model], ids: list[int], rows: dict[int, Any], *, with_noun: bool) -> str:
@@ -131,9 +131,7 @@ def _value(option: ModelField, value: Any, user: Any) -> str:
     return _links(model, ids, visible_rows_of(model, user).in_bulk(ids), with_noun=False)
 
 
-def _stored(params: Any) -> list[tuple[str, Any]]:
-    if not isinstance(params, dict):
-        return []
+def _stored(params: dict[str, Any]) -> list[tuple[str, Any]]:
     config = params.get("config")
     if not isinstance(config, dict):
         return list(params.items())
