@@ -35,6 +35,18 @@ def own_paths(
     ]
 
 
+def page_context(
+    model_admin: admin.ModelAdmin[Any], request: HttpRequest, *, title: str
+) -> dict[str, Any]:
+    """What the templates of all further pages of an admin need."""
+    return {
+        **model_admin.admin_site.each_context(request),
+        "title": title,
+        "opts": model_admin.opts,
+        "media": model_admin.media,
+    }
+
+
 class IdSearchAdminMixin(admin.ModelAdmin[Any]):
     """Searches digits as an id, in `id_lookup`, and any other text in `search_fields`."""
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import LargeTableAdmin, page_context
 from ami.base.audit import reason_of
 from ami.base.ids import parse_id
 from ami.base.links import change_link, change_url
@@ -141,11 +141,9 @@ class UploadMixin(LargeTableAdmin[Import]):
             for title, names in FIELDSETS.items()
             if (fields := [name for name in names if name in form.fields])
         ]
+        title = f"Import {row.name} again" if row else "Import a file"
         context = {
-            **self.admin_site.each_context(request),
-            "title": f"Import {row.name} again" if row else "Import a file",
-            "opts": self.opts,
-            "media": self.media,
+            **page_context(self, request, title=title),
             "adminform": AdminForm(form, fieldsets, {}),  # type: ignore[arg-type]
             "readers": [*READERS.values(), NAME_LIST],
             "former": former,

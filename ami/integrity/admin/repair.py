@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import LargeTableAdmin, page_context
 from ami.base.audit import Kind, reason_of
 from ami.base.storable import storable_text
 from ami.base.widgets import IdSelect
@@ -81,9 +81,7 @@ class RepairMixin(LargeTableAdmin[IntegrityRun]):
         if request.method == "POST" and form.is_valid():
             return self._start(request, form, launch_key)
         context = {
-            **self.admin_site.each_context(request),
-            "title": "Repair",
-            "opts": self.opts,
+            **page_context(self, request, title="Repair"),
             "media": self.media + form.media,
             "form": form,
             "launch_key": launch_key,

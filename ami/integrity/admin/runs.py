@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from kombu.exceptions import OperationalError as BrokerError
 
-from ami.base.admin import own_paths
+from ami.base.admin import own_paths, page_context
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link
 from ami.base.next_steps import NextStep
@@ -106,11 +106,8 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
         rows = result_rows(run)
         keys = [row.result.key for row in rows if row.repair]
         context = {
-            **self.admin_site.each_context(request),
+            **page_context(self, request, title=f"{self.kind(run)} of {self.started(run)}"),
             **self._permissions(request),
-            "title": f"{self.kind(run)} of {self.started(run)}",
-            "opts": self.opts,
-            "media": self.media,
             "run": run,
             "state": self.state(run),
             "scope": self.scope(run),

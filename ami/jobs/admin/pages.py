@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import LargeTableAdmin, page_context
 from ami.base.ids import parse_id
 from ami.base.links import change_url
 from ami.base.sections import Section
@@ -52,10 +52,7 @@ class JobPagesMixin(LargeTableAdmin[Job]):
 
     def _frame(self, request: HttpRequest, job: Job, *, title: str) -> dict[str, Any]:
         return {
-            **self.admin_site.each_context(request),
-            "title": title,
-            "opts": self.opts,
-            "media": self.media,
+            **page_context(self, request, title=title),
             "original": job,
             "page_url": page_url(job),
         }

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from ami.base.access import visible
+from ami.base.admin import page_context
 from ami.base.links import list_url
 from ami.base.sections import Section, sections_of
 from ami.jobs.admin.pages import page_url
@@ -102,10 +103,7 @@ class OverviewMixin(admin.ModelAdmin[Any]):
         self, request: HttpRequest, template: str, title: str, context: dict[str, Any]
     ) -> HttpResponse:
         frame = {
-            **self.admin_site.each_context(request),
-            "title": title,
-            "opts": self.opts,
-            "media": self.media,
+            **page_context(self, request, title=title),
             "is_nav_sidebar_enabled": False,
         }
         return render(request, f"admin/main/project/{template}", frame | context)

@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html_join
 
 from ami.base.access import visible, visible_rows_of
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import LargeTableAdmin, page_context
 from ami.base.links import list_url
 from ami.base.next_steps import NextStep
 from ami.base.words import counted
@@ -120,10 +120,7 @@ class CalibrationAdmin(LargeTableAdmin[Calibration]):
                 return self._stored(request, found, asked["algorithm"])
         fieldsets: Any = [(None, {"fields": list(form.fields)})]
         context = {
-            **self.admin_site.each_context(request),
-            "title": "Calibrate an algorithm",
-            "opts": self.opts,
-            "media": self.media,
+            **page_context(self, request, title="Calibrate an algorithm"),
             "form": form,
             "errors": form.errors,
             "adminform": AdminForm(form, fieldsets, {}),  # type: ignore[arg-type]

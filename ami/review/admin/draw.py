@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 
-from ami.base.admin import LargeTableAdmin
+from ami.base.admin import LargeTableAdmin, page_context
 from ami.base.audit import reason_of
 from ami.base.ids import parse_id
 from ami.base.links import change_url, list_url
@@ -150,10 +150,7 @@ class DrawMixin(LargeTableAdmin[Sample]):
     ) -> HttpResponse:
         """The form, filled in with proposals if it was not sent. Raises DrawingRefusedError."""
         context = {
-            **self.admin_site.each_context(request),
-            "title": "Draw a sample",
-            "opts": self.opts,
-            "media": self.media,
+            **page_context(self, request, title="Draw a sample"),
             "refusal": refusal,
             "origin": origin,
             "starts": [(model._meta.verbose_name_plural, list_url(model)) for model in STARTS],

@@ -12,7 +12,7 @@ from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.html import format_html
 
-from ami.base.admin import LargeTableAdmin, own_paths
+from ami.base.admin import LargeTableAdmin, own_paths, page_context
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link, list_url
 from ami.base.next_steps import NextStep
@@ -81,10 +81,7 @@ class SampleAdmin(AutocompleteFilterMixin, DrawMixin, LargeTableAdmin[Sample]):
         if request.method == "POST":
             raise PermissionDenied
         context = {
-            **self.admin_site.each_context(request),
-            "title": sample.name,
-            "opts": self.opts,
-            "media": self.media,
+            **page_context(self, request, title=sample.name),
             "original": sample,
             "sample": sample,
             "origin": self.origin(sample),

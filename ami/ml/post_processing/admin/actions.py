@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 
+from ami.base.admin import page_context
 from ami.base.links import change_link
 from ami.base.registry import Registry
 from ami.base.words import counted
@@ -231,12 +232,10 @@ class PostProcessingAction:
             request,
             self._templates("confirmation.html"),
             {
-                **model_admin.admin_site.each_context(request),
-                "title": self.title,
+                **page_context(model_admin, request, title=self.title),
                 "action_name": self.__name__,
                 "description": self.task_cls.description,
                 "submit_label": self.submit_label,
-                "opts": model_admin.opts,
                 "media": model_admin.media + form.media,
                 "adminform": AdminForm(form, [("Options", {"fields": list(form.fields)})], {}),  # type: ignore[arg-type]
                 "form_fieldset": self._templates("_form_fieldset.html"),
