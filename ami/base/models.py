@@ -18,14 +18,14 @@ class BaseModel(models.Model):
         abstract = True
 
 
-def change_rows(rows: Sequence[BaseModel], names: Sequence[str], *, at_once: int = 1000) -> None:
+def change_rows(rows: Sequence[BaseModel], names: Sequence[str]) -> None:
     """Write the attributes `names` of rows of one model, and the time of the change."""
     if rows:
         now = timezone.now()
         for row in rows:
             row.updated_at = now
         manager = type(rows[0])._base_manager
-        manager.bulk_update(rows, [*names, "updated_at"], batch_size=at_once)
+        manager.bulk_update(rows, [*names, "updated_at"], batch_size=1000)
 
 
 class ScoreField(models.FloatField[float | None, float | None]):

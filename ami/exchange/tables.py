@@ -108,7 +108,7 @@ def open_table(
 
 
 @contextmanager
-def open_member(name: str, file: IO[bytes], *, encoding: str | None = None) -> Iterator[Table]:
+def open_member(name: str, file: IO[bytes], *, encoding: str | None) -> Iterator[Table]:
     """Open a table of an archive; raises what open_table does.
 
     `encoding` is any that Python knows. The file is closed at the end.

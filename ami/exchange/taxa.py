@@ -149,7 +149,7 @@ def _refuse_loops(ids: list[int]) -> None:
         raise ImportRefusedError(*faults)
 
 
-def lists_named(name: str, project: Project | None = None) -> list[TaxaList]:
+def lists_named(name: str, project: Project | None) -> list[TaxaList]:
     """Return the taxa lists of a name: those of a project and shared ones, or all of them."""
     lists = TaxaList.objects.filter(name=name.strip()).order_by("pk")
     return list(lists.of_projects(frozenset({project.pk})) if project else lists)

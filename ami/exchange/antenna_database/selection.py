@@ -157,7 +157,7 @@ class _Maps:
         self.joins: list[str] = []
         self.conditions: list[str] = []
 
-    def translated(self, name: str, key: str, *, own: bool = False) -> str:
+    def translated(self, name: str, key: str, *, own: bool) -> str:
         """Our id of the row with Antenna's id `key`. With `own`, leave out rows that are reused."""
         shift = self.selection.shifts.get(name, 0)
         shifted = f"{key} + {shift}" if shift else key

@@ -56,8 +56,8 @@ class Parents:
         places: Mapping[str, str],
         plan: ImportPlan,
         *,
-        local: Collection[str] = (),
-        update: bool = False,
+        local: Collection[str],
+        update: bool,
     ) -> set[int]:
         """Find or create the deployments of names, whose places in the file `places` holds.
 

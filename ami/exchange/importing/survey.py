@@ -120,9 +120,7 @@ class Survey:
         return self.repeated[start : bisect_left(self.repeated, first + items, key=itemgetter(0))]
 
 
-def survey(
-    reader: Reader, path: Path, options: ImportOptions, *, project_id: int | None = None
-) -> Survey:
+def survey(reader: Reader, path: Path, options: ImportOptions, *, project_id: int | None) -> Survey:
     """Read the whole file, write nothing, and return what it contains.
 
     Raises ImportRefusedError with the first ten faults and the number of the others.

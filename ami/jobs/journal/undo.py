@@ -71,7 +71,7 @@ def plan_portions(job: Job, occurrences: Collection[int] = ()) -> list[Portion]:
     return found
 
 
-def touched_by(job: Job, occurrences: Collection[int] = ()) -> QuerySet[Detection]:
+def touched_by(job: Job, occurrences: Collection[int]) -> QuerySet[Detection]:
     """The detections to which the rows that `job` changed belong now.
 
     If only some `occurrences` are to be undone, those that it changed in the same batches.

@@ -153,9 +153,7 @@ def _steps(sizes: Sizes, params: dict[str, Any]) -> dict[str, Callable[[], int]]
     def insert(statement: str) -> Callable[[], int]:
         return partial(_execute, statement, params)
 
-    def in_chunks(verb: Callable[[range], object], first: str, size: int) -> Callable[[], int]:
-        return partial(_in_steps, verb, range(params[first], params[first] + size))
-
+    first = params["occurrence"]
     return {
         "taxa": insert(scale_sql.TAXA),
         "projects": insert(scale_sql.PROJECTS),
@@ -171,7 +169,7 @@ def _steps(sizes: Sizes, params: dict[str, Any]) -> dict[str, Callable[[], int]]
         "capture sets": insert(scale_sql.CAPTURE_SETS),
         "captures of capture sets": insert(scale_sql.CAPTURE_SET_IMAGES),
         "sequences and statistics": _reset_sequences_and_analyze,
-        "determinations": in_chunks(update_determinations, "occurrence", sizes.occurrences),
+        "determinations": partial(_determine, range(first, first + sizes.occurrences)),
     }
 
 
@@ -205,7 +203,7 @@ def _reset_sequences_and_analyze() -> int:
     return len(statements)
 
 
-def _in_steps(verb: Callable[[range], object], ids: range) -> int:
+def _determine(ids: range) -> int:
     for start in range(0, len(ids), ROWS_AT_ONCE):
-        verb(ids[start : start + ROWS_AT_ONCE])
+        update_determinations(ids[start : start + ROWS_AT_ONCE])
     return len(ids)

@@ -159,7 +159,7 @@ class DrawMixin(LargeTableAdmin[Sample]):
         if origin is None and request.GET.get("source") == Sample.Source.OCCURRENCES:
             context |= {"projects": _projects(request), "query": request.GET.get("query", "")}
         if origin:
-            population = _population(origin, Sample.Strata.NONE)
+            population = _population(origin)
             form = form or DrawForm(initial=_initial(origin, population), origin=origin)
             context |= _shown(origin, form, population)
         return render(request, "admin/review/sample/draw.html", context)
@@ -208,7 +208,8 @@ def _projects(request: HttpRequest) -> list[Project]:
     return list(projects)
 
 
-def _population(origin: Origin, strata: Sample.Strata) -> int:
+def _population(origin: Origin) -> int:
+    strata = Sample.Strata.NONE
     return sum(stratum.population for stratum in strata_of(origin.population(strata), strata))
 
 

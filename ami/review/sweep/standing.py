@@ -41,7 +41,7 @@ class Standing:
     """
 
     def __init__(
-        self, occurrences: NDArray[np.int64], movable: Iterable[tuple[int, int | None]] = ()
+        self, occurrences: NDArray[np.int64], movable: Iterable[tuple[int, int | None]]
     ) -> None:
         pairs = list(movable)
         homes = {*occurrences.tolist(), *(home for _, home in pairs if home is not None)}

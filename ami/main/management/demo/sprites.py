@@ -279,7 +279,7 @@ def _wing(
         tone += 0.5 * strength * _bump(along + wobble, place + 0.045, 0.022)
     if rng.random() < 0.5:
         tone -= rng.uniform(0.1, 0.26) * ((along > 0.36) & (along + wobble < 0.58))
-    tone -= 0.5 * _spot(grid, outline, root, reach=0.5, radius=rng.uniform(0.025, 0.05))
+    tone -= 0.5 * _spot(grid, outline, radius=rng.uniform(0.025, 0.05))
     inner = _blur(mask, 5)
     tone *= np.where(inner < 0.72, 0.72, 1.0)  # margin
     tone = np.where(inner < 0.58, 0.95 + 0.2 * np.sign(np.sin(angle * 60)), tone)  # fringe
@@ -292,12 +292,9 @@ def _bump(values: Floats, centre: float, width: float) -> Floats:
     return bump
 
 
-def _spot(
-    grid: Grid, outline: tuple[Point, ...], root: Point, *, reach: float, radius: float
-) -> Floats:
-    """A soft dot between the root and the middle of the outline."""
+def _spot(grid: Grid, outline: tuple[Point, ...], *, radius: float) -> Floats:
+    """A soft dot in the middle of the outline."""
     x, y = np.mean(outline, axis=0)
-    x, y = root[0] + (x - root[0]) * 2 * reach, root[1] + (y - root[1]) * 2 * reach
     spot: Floats = np.exp(-((grid.x - x) ** 2 + (grid.y - y) ** 2) / radius**2)
     return spot
 
