@@ -130,6 +130,11 @@ class JobProgress(BaseModel):
         return stage
 
     @property
+    def figures(self) -> dict[str, Any]:
+        """The figures of all stages, by the title that a page shows."""
+        return {title: value for stage in self.stages for title, value in stage.figures}
+
+    @property
     def skipped(self) -> int:
         """The number of rows that were skipped."""
         return sum(rows for stage in self.stages for rows in stage.skipped.values())

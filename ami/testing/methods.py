@@ -31,7 +31,7 @@ from ami.ml.post_processing.validation import ConfigValidationErrors, parse_conf
 from ami.testing.foretelling import announced, known_rows, tables
 from ami.testing.likeness import Likeness, highest_ids
 from ami.testing.messages import KilledError, Messages
-from ami.testing.records import exactly, figures, left, rows, stale_counts
+from ami.testing.records import exactly, left, rows, stale_counts
 from ami.users.models import User
 
 LONG = 1e6  # seconds, so that a busy machine gets no sample
@@ -108,11 +108,11 @@ class MethodTests:
         real = self._run(messages, made)
         assert tables() != before
         assert announced(dry, known) == announced(real, known)
-        assert (figures(dry), dry.outcome) == (figures(real), real.outcome)
+        assert (dry.progress.figures, dry.outcome) == (real.progress.figures, real.outcome)
         assert dry.parts.count() == real.parts.count() > 1
         skipped = {f"Skipped: {reason}": rows for reason, rows in foretold.skipped.items()}
         counts = {name.replace("_", " ").capitalize(): n for name, n in foretold.counts.items()}
-        assert counts | skipped == figures(real)
+        assert counts | skipped == real.progress.figures
         assert foretold.transitions == transitions(real.pk)
         assert foretold.extent.is_whole
 
@@ -154,7 +154,8 @@ class MethodTests:
         made = self._made()
         job = self._run(messages, made)
         assert job.outcome == (Outcome.PROBLEMS if made.faults else Outcome.SUCCEEDED)
-        told = {name: count for name, count in figures(job).items() if name[:9] == "Skipped: "}
+        figures = job.progress.figures
+        told = {name: count for name, count in figures.items() if name[:9] == "Skipped: "}
         assert told == {f"Skipped: {reason}": count for reason, count in made.faults.items()}
         log = "\n".join(job.logs.values_list("message", flat=True))
         for reason, count in made.faults.items():

@@ -30,11 +30,6 @@ def stale_counts() -> list[Any]:
     return [row for pair in CHECKS["stale_counts"].pairs for row in pair.get(None, None)]
 
 
-def figures(job: Job) -> dict[str, Any]:
-    """The counters of a Job, by the label that its page shows."""
-    return {name: value for stage in job.progress.stages for name, value in stage.figures}
-
-
 def left(job: Job) -> list[tuple[str, int, str]]:
     """The rows that a revert left alone, each with the reason."""
     changes = job.changes.filter(kind=JobChange.Kind.LEFT).order_by("model", "object_id")

@@ -95,7 +95,7 @@ def assert_like(job: Job, undisturbed: tuple[Any, dict[str, int]]) -> None:
     assert job.status == JobState.SUCCESS
     assert plan_of(job).as_json()["counts"] == plan
     assert {name: number // 3 for name, number in counts().items()} == rows
-    figures = dict(job.progress.stages[0].figures)
+    figures = job.progress.figures
     assert figures["Detections created"] == rows["Detection"]
     captures = SourceImageCollection.objects.get(project=job.project).images
     assert captures.count() == rows["SourceImage"]

@@ -64,7 +64,7 @@ class TestUpload:
         apply(signed_in, job)
         applied = run_to_end(Job.objects.latest("pk"))
         assert applied.outcome == Outcome.SUCCEEDED
-        figures = dict(applied.progress.stages[0].figures)
+        figures = applied.progress.figures
         assert (figures["Taxa created"], figures["Taxa changed"]) == (6, 1)
         assert figures["Taxa added to list"] == 4
         moths = TaxaList.objects.get()

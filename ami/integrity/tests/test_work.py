@@ -28,7 +28,6 @@ from ami.main.checks.tests.test_batches import make_undetermined, poison
 from ami.main.checks.tests.world import FAULTS, TABLES, Rows, World, make_world
 from ami.main.determinations import update_determinations
 from ami.main.models import Occurrence
-from ami.testing.records import figures
 
 pytestmark = pytest.mark.django_db
 __all__ = ["faults"]  # which declare themselves
@@ -45,7 +44,7 @@ def test_worker_repairs_and_tells(world: World) -> None:
     job = run_to_end(queue(user=user))
 
     assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.SUCCEEDED)
-    assert figures(job) == {"Rows found": 1, "Rows repaired": 1, "Rows remaining": 0}
+    assert job.progress.figures == {"Rows found": 1, "Rows repaired": 1, "Rows remaining": 0}
     assert job.progress.fraction == 1
     lines = list(job.logs.values_list("message", flat=True))
     assert lines[-1] == f"Integrity run {IntegrityRun.objects.get().pk} lists the rows."
@@ -76,8 +75,8 @@ def test_row_that_cannot_be_repaired_is_a_problem() -> None:
     job = run_to_end(queue("missing_determination"))
 
     assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.PROBLEMS)
-    assert figures(job)["Skipped: could not be repaired"] == 1
-    assert figures(job)["Rows repaired"] == 19
+    assert job.progress.figures["Skipped: could not be repaired"] == 1
+    assert job.progress.figures["Rows repaired"] == 19
 
 
 def test_error_of_the_program_crashes_the_repair_after_the_other_checks(world: World) -> None:
@@ -117,14 +116,14 @@ def test_repair_is_paused_canceled_and_resumed_between_batches(
 
     with another_fix(monkeypatch, KEY, fix_and_stop):
         assert run_to_end(job).status == JobState.PAUSED
-        assert figures(job)["Rows repaired"] == 10
+        assert job.progress.figures["Rows repaired"] == 10
         assert job.resume()
         assert run_to_end(job).status == JobState.REVOKED
-        assert figures(job)["Rows repaired"] == 20
+        assert job.progress.figures["Rows repaired"] == 20
         assert job.resume()
         assert run_to_end(job).status == JobState.SUCCESS
 
-    assert figures(job) == {"Rows found": 30, "Rows repaired": 30, "Rows remaining": 0}
+    assert job.progress.figures == {"Rows found": 30, "Rows repaired": 30, "Rows remaining": 0}
     assert job.changes.count() == 30
     result = IntegrityResult.objects.get()
     assert (result.found, result.fixed, result.remaining) == (30, 30, 0)
@@ -143,8 +142,8 @@ def test_dry_run_announces_what_the_repair_does_and_writes_nothing() -> None:
     assert (report.dry_run, report.repair_job, bool(report.finished_at)) == (True, tried, True)
     assert report.results.get().fixed == 0
     job = run_to_end(queue(KEY))
-    assert figures(tried) == figures(job)
-    assert figures(job) == {
+    assert tried.progress.figures == job.progress.figures
+    assert job.progress.figures == {
         "Rows found": 25,
         "Rows repaired": 24,
         "Rows remaining": 1,
@@ -181,7 +180,7 @@ def test_repair_that_is_interrupted_keeps_what_it_has_done() -> None:
 
     job.refresh_from_db()
     assert job.status == JobState.REVOKED
-    assert figures(job) == {"Rows found": 25, "Rows repaired": 10, "Rows remaining": 15}
+    assert job.progress.figures == {"Rows found": 25, "Rows repaired": 10, "Rows remaining": 15}
     result = IntegrityResult.objects.get(key=KEY)
     assert (result.found, result.fixed, result.remaining) == (25, 10, 15)
     assert job.resume()

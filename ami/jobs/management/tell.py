@@ -36,7 +36,7 @@ def outcome_of(job: Job) -> dict[str, Any]:
             "failed": summary.rows_failed,
         },
         "skipped": job.progress.skipped,
-        "figures": _figures(job),
+        "figures": job.progress.figures,
         "warnings": warnings_of(job),
         "error": job.error or job.waits,
     }
@@ -50,14 +50,10 @@ def write_outcome(job: Job, out: OutputWrapper, err: OutputWrapper) -> None:
         err.write(reason)
     for warning in warnings_of(job):
         err.write(warning)
-    for name, value in _figures(job).items():
+    for name, value in job.progress.figures.items():
         out.write(f"  {name}: {value}")
 
 
 def warnings_of(job: Job) -> list[str]:
     """The warnings of a run, as sentences."""
     return [*job.progress.warnings, *job.basis_changes]
-
-
-def _figures(job: Job) -> dict[str, Any]:
-    return {name: value for stage in job.progress.stages for name, value in stage.figures}

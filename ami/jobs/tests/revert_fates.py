@@ -5,7 +5,6 @@ from collections import Counter
 from ami.jobs.journal.revert import COUNTERS, foretell
 from ami.jobs.models import Job, JobChange
 from ami.testing.foretelling import tables
-from ami.testing.records import figures
 
 # The table, the reason, and the Job or the user because of whom.
 Cause = tuple[str, str, int | None, int | None]
@@ -27,7 +26,7 @@ def foretold(job: Job) -> tuple[dict[str, int], Counter[Cause]]:
 
 def done(job: Job) -> tuple[dict[str, int], Counter[Cause]]:
     """The same for a revert that has ended, from its counters and its journal."""
-    told = figures(job)
+    told = job.progress.figures
     counters = {name: told[name.capitalize().replace("_", " ")] for name in COUNTERS.values()}
     left: Counter[Cause] = Counter()
     for change in job.changes.filter(kind=JobChange.Kind.LEFT):

@@ -34,7 +34,6 @@ from ami.ml.post_processing.batches import EVENT, Batch, Unit
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import MergingTask, registered
 from ami.testing.foretelling import announced, known_rows, tables
-from ami.testing.records import figures
 
 __all__ = ["broker"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,7 +105,7 @@ def test_dry_run_announces_what_the_run_does(
     assert tables() != before
     assert announced(dry, known) == announced(real, known)
     assert dry.changes.count() > 0
-    assert (figures(dry), dry.outcome) == (figures(real), real.outcome)
+    assert (dry.progress.figures, dry.outcome) == (real.progress.figures, real.outcome)
     assert batches_of(dry) == batches_of(real) > 1
 
 
@@ -137,7 +136,7 @@ def test_dry_run_with_a_bad_row_announces_the_rest(
     real = run(broker, task_cls, scope)
     assert dry.outcome == real.outcome == Outcome.PROBLEMS
     assert announced(dry, known) == announced(real, known)
-    assert figures(dry) == figures(real)
+    assert dry.progress.figures == real.progress.figures
 
 
 @pytest.mark.parametrize("stop", [Job.pause, Job.cancel])
@@ -172,7 +171,7 @@ def test_dry_run_that_is_stopped_in_the_middle_changes_nothing(
     assert tables() == before
     real = run(broker, task_cls, scope)
     assert announced(dry, known) == announced(real, known)
-    assert figures(dry) == figures(real)
+    assert dry.progress.figures == real.progress.figures
 
 
 def test_dry_run_is_not_reverted(broker: Broker, scope: SourceImageCollection) -> None:

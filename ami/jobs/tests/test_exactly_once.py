@@ -33,7 +33,6 @@ from ami.jobs.tests.workers import (
 from ami.main.models import Classification, Detection
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.tests.methods import make_scope
-from ami.testing.records import figures
 
 __all__ = ["broker", "seeing"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("seeing")]
@@ -83,7 +82,7 @@ def test_lost_connection_is_no_fault_of_the_rows(
     monkeypatch.setattr(SeeingTask, "process", losing)
     job = worked(broker, scope, dry_run=dry_run)
     assert (job.outcome, job.changes.count()) == (Outcome.SUCCEEDED, 64)
-    assert figures(job) == {"Seen": 64}
+    assert job.progress.figures == {"Seen": 64}
     assert job.logs.filter(message__endswith="the batch is retried.").count() == 2
     assert job.logs.filter(message="Before.").count() == 6
 
@@ -113,7 +112,7 @@ def test_commit_whose_answer_was_lost_is_not_done_again(
     monkeypatch.setattr(parts, "do_batch", answerless)
     job = worked(broker, scope, dry_run=dry_run, workers=1)
     assert job.outcome == Outcome.SUCCEEDED
-    assert figures(job) == {"Seen": 64}
+    assert job.progress.figures == {"Seen": 64}
     assert job.changes.count() == 64
     assert len(done) == 4
 
@@ -143,7 +142,7 @@ def test_worker_that_is_overtaken_within_a_batch_commits_nothing_of_it(
 
     run_part(part)
     assert assert_sound(job).outcome == Outcome.SUCCEEDED
-    assert figures(fresh(job)) == {"Seen": 32}
+    assert fresh(job).progress.figures == {"Seen": 32}
     assert job.changes.count() == 32
 
 
@@ -183,7 +182,7 @@ def test_slices_go_on_exactly_where_they_ended(
     monkeypatch.setattr(JobPart, "seconds_since_claim", property(batches_since_claim))
     job = worked(broker, scope)
     assert (job.outcome, unseen()) == (Outcome.SUCCEEDED, [])
-    assert figures(job) == {"Seen": 64}
+    assert job.progress.figures == {"Seen": 64}
     assert job.changes.count() == 64
     assert len(broker.sent) == 2 * 6  # the message of the Job runs the first slice
     assert set(job.parts.values_list("attempts", flat=True)) == {0}

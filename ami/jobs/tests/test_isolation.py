@@ -20,7 +20,6 @@ from ami.jobs.tests.seeing import (
 from ami.jobs.tests.workers import Broker
 from ami.main.models import Detection
 from ami.ml.post_processing.tests.methods import make_scope
-from ami.testing.records import figures
 
 __all__ = ["broker", "seeing"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("seeing")]
@@ -60,7 +59,7 @@ def test_units_that_raise_are_left_out_alone(broker: Broker, places: list[int]) 
     job = worked(broker, scope)
     assert job.outcome == Outcome.PROBLEMS
     assert unseen() == odd
-    assert figures(job) == {
+    assert job.progress.figures == {
         "Seen": 64 - len(odd),
         "Skipped: failed with ValueError": len(odd),
     }
@@ -85,7 +84,7 @@ def test_unit_that_the_database_refuses_is_left_out_alone(
     assert unseen() == (detections() if dry_run else [odd])
     changed = job.changes.order_by("object_id").values_list("object_id", flat=True)
     assert list(changed) == [pk for pk in detections() if pk != odd]
-    assert figures(job)["Seen"] == 39
+    assert job.progress.figures["Seen"] == 39
 
 
 def test_unit_is_left_out_whole(broker: Broker) -> None:
@@ -94,7 +93,7 @@ def test_unit_is_left_out_whole(broker: Broker) -> None:
     SeeingTask.odd.add(odd)
     job = worked(broker, scope)
     assert unseen() == detections()[3:6]
-    assert figures(job) == {"Seen": 6, "Skipped: failed with ValueError": 3}
+    assert job.progress.figures == {"Seen": 6, "Skipped: failed with ValueError": 3}
 
 
 def test_scope_that_fails_whole_has_crashed(broker: Broker) -> None:
@@ -195,6 +194,6 @@ def test_programming_error_ends_the_run_on_its_first_occurrence(
     assert job.error.startswith("The run crashed: ")
     assert len(met) == 1
     assert unseen() == detections()[16:]
-    assert figures(job) == {"Seen": 16}
+    assert job.progress.figures == {"Seen": 16}
     assert job.changes.count() == 16
     assert "Traceback" in job.logs.get(level="ERROR").message

@@ -45,7 +45,7 @@ def run(*, sizes: tuple[int, ...], by_hand: bool) -> Job:
 def test_what_is_counted_in_planning_is_counted_once(sizes: tuple[int, ...], by_hand: bool) -> None:
     job = run(sizes=sizes, by_hand=by_hand)
     assert job.parts.count() == (3 if sizes and not by_hand else 1)
-    assert dict(job.progress.stages[0].figures) == {
+    assert job.progress.figures == {
         "Planned": 7,
         "Never": 0,
         "Seen": len(sizes),

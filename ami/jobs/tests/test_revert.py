@@ -46,7 +46,7 @@ from ami.ml.post_processing.tests.methods import (
 )
 from ami.review.models import SampleItem
 from ami.review.tests.samples import sample_of
-from ami.testing.records import exactly, figures, left, rows
+from ami.testing.records import exactly, left, rows
 
 __all__ = ["methods"]
 pytestmark = pytest.mark.django_db
@@ -86,7 +86,7 @@ def test_run_of_the_filter_is_reverted_exactly() -> None:
     assert rows() != former
     reverting = revert(job)
     assert rows() == former
-    assert figures(reverting) == {
+    assert reverting.progress.figures == {
         "Former values restored": 3,
         "Created rows deleted": 2,
         "Deleted rows inserted": 0,
@@ -162,8 +162,8 @@ def test_revert_that_is_stopped_between_two_batches_goes_on(
     runner.run(reverting.pk)
     ended(reverting)
     assert exactly(rows()) == former
-    assert figures(reverting)["Rows left alone"] == 0
-    assert sum(figures(reverting).values()) == net_rows(job)
+    assert reverting.progress.figures["Rows left alone"] == 0
+    assert sum(reverting.progress.figures.values()) == net_rows(job)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -259,7 +259,7 @@ def test_queries_do_not_grow_with_the_rows(django_assert_max_num_queries: Any) -
     reverting = request_revert(job)
     with django_assert_max_num_queries(100):
         runner.run(reverting.pk)
-    assert figures(ended(reverting))["Created rows deleted"] == 60
+    assert ended(reverting).progress.figures["Created rows deleted"] == 60
 
 
 @settings(

@@ -33,7 +33,7 @@ from ami.main.models import (
     SourceImage,
 )
 from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
-from ami.testing.records import figures, left, rows
+from ami.testing.records import left, rows
 
 __all__ = ["methods"]
 pytestmark = pytest.mark.django_db
@@ -88,7 +88,7 @@ def test_run_that_a_newer_one_has_built_on_is_left_alone() -> None:
         "changed since",
         "its occurrence was left alone",
     }
-    assert figures(reverting)["Rows left alone"] == job.changes.count()
+    assert reverting.progress.figures["Rows left alone"] == job.changes.count()
     assert reverting.logs.filter(level="WARNING").exists()
 
     revert(newer)
@@ -221,7 +221,7 @@ def test_row_left_alone_in_one_portion_is_left_in_those_that_follow(
     other.refresh_from_db()
     assert (edited.path, other.path) == ("first.jpg", "")
     assert left(reverting) == [("main.detection", edited.pk, "changed since")]
-    assert figures(reverting)["Former values restored"] == 2
+    assert reverting.progress.figures["Former values restored"] == 2
 
 
 @pytest.mark.django_db(transaction=True)

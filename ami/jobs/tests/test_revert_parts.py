@@ -27,7 +27,7 @@ from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import MergingTask, registered
-from ami.testing.records import exactly, figures, left, rows
+from ami.testing.records import exactly, left, rows
 from config.tests.tally import note
 
 __all__ = ["broker"]
@@ -139,7 +139,7 @@ def check(broker: Broker, task_cls: type[BasePostProcessingTask], night: list[An
     again = apply(job, user=None)
     broker.work(2)
     again = assert_sound(again)
-    assert (effect(again), figures(again)) == (effect(job), figures(job))
+    assert (effect(again), again.progress.figures) == (effect(job), job.progress.figures)
     assert left(revert(broker, again)) == []
     assert exactly(rows()) == former
 

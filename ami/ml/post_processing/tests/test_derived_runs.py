@@ -32,7 +32,7 @@ from ami.ml.post_processing.tests.vectors import (
     make_ranks,
     make_source,
 )
-from ami.testing.records import exactly, figures, rows
+from ami.testing.records import exactly, rows
 
 pytestmark = pytest.mark.django_db
 
@@ -86,7 +86,7 @@ def test_masking_and_rollup_are_reverted_one_after_the_other(
     masking = mask(night)
     between = exactly(rows())
     rollup = roll_up(night)
-    assert figures(rollup)["Classifications rolled up"] > 0
+    assert rollup.progress.figures["Classifications rolled up"] > 0
     revert(rollup)
     assert exactly(rows()) == between
     revert(masking)
@@ -103,7 +103,7 @@ def test_what_labels_lack_is_told_once_a_run(
     for job in (masking, rollup):
         assert job.parts.count() > 1
         assert job.logs.filter(message__endswith="stand for no taxon: nobody.").count() == 1
-    assert figures(masking)["Labels unresolved"] == 1
+    assert masking.progress.figures["Labels unresolved"] == 1
     for rank in ("species", "genus", "family"):
         assert rollup.logs.filter(message__contains=f"1 of 4 labels lie under no {rank}").get()
 

@@ -119,7 +119,7 @@ def test_consensus_of_individuals_without_a_classification_to_fuse(classifier: A
     make_source(classifier, detection=detection, logits=[1.0, 2.0, 3.0])
     job = run(TrackConsensusTask, scope)
     assert job.outcome == Outcome.SUCCEEDED
-    assert dict(job.progress.stages[0].figures)["Occurrences checked"] == 1
+    assert job.progress.figures["Occurrences checked"] == 1
 
 
 def test_classifier_that_gave_nothing(classifier: Algorithm) -> None:

@@ -66,9 +66,9 @@ def run_job(task_cls: type[BasePostProcessingTask], capture_set: SourceImageColl
         return run_to_end(job)
 
 
-def figures(job: Job) -> dict[str, Any]:
+def figures(job: Job) -> Any:
     job.refresh_from_db()
-    return {name: value for stage in job.progress.stages for name, value in stage.figures}
+    return job.progress.figures
 
 
 def in_trouble(at: int, act: Any) -> type[WritingTask]:

@@ -81,7 +81,7 @@ class Command(BaseCommand):
         )
         job = _wait_for_job(job_id(url), children)
         self.stdout.write(f"\n{job.name}: {job.get_status_display()}")
-        for name, value in (figure for stage in job.progress.stages for figure in stage.figures):
+        for name, value in job.progress.figures.items():
             self.stdout.write(f"    {name}: {value}")
         self.stdout.write(f"\nJob:    {url}\nAdmin:  {site}/admin/")
         self.stdout.write(f"Log in: {EMAIL}, password {PASSWORD}\n")
