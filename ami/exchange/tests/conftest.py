@@ -11,6 +11,7 @@ from django.test import Client, override_settings
 from pytest_django import DjangoDbBlocker
 
 from ami.base.tests.factories import make_member, make_project
+from ami.exchange.importing import survey, work
 from ami.exchange.tests.antenna import Antenna, filled, made_antenna
 from ami.main.access import Role
 from ami.main.models import Project
@@ -71,3 +72,11 @@ def own_folder(tmp_path: Path) -> Iterator[None]:
     """Keeps the uploads of a test apart."""
     with override_settings(MEDIA_ROOT=tmp_path):
         yield
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports in batches of two rows, however small the file is."""
+    monkeypatch.setattr(survey, "BATCH", 2)
+    monkeypatch.setattr(work, "BATCH", 2)
+    monkeypatch.setattr(work, "ATOMIC_BELOW", 0)

@@ -1,5 +1,6 @@
 """Minimal occurrence exports."""
 
+import json
 from typing import Any
 
 from django.db.models import Model
@@ -62,3 +63,10 @@ def make_example(number: int, capture: int, **fields: Any) -> dict[str, Any]:
         "timestamp": f"2022-06-21T03:{capture:02d}:00.000Z",
         "bbox": [10 + number, 20, 110 + number, 220],
     } | fields
+
+
+def plan_in(printed: str) -> Any:
+    """The plan that a command printed as JSON, without the id of its Job."""
+    plan = json.loads(printed)
+    del plan["job"]
+    return plan

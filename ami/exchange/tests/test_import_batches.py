@@ -1,6 +1,5 @@
 """Imports that are written in several batches."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from ami.base.tests.snapshots import snapshot
 from ami.exchange.importing import survey, work
 from ami.exchange.importing.keys import TOLERANCE, box_key, box_keys
 from ami.exchange.models import Import
-from ami.exchange.tests.exports import MODELS, make_example, make_record
+from ami.exchange.tests.exports import MODELS, make_example, make_record, plan_in
 from ami.jobs.models import JobPart
 from ami.main.models import Detection, Occurrence, SourceImage
 
@@ -18,44 +17,31 @@ pytestmark = pytest.mark.django_db
 Run = Callable[..., str]
 
 
-@pytest.fixture
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "BATCH", 2)
-    monkeypatch.setattr(work, "BATCH", 2)
-    monkeypatch.setattr(work, "ATOMIC_BELOW", 0)
-
-
-def records(number: int = 7) -> list[dict[str, Any]]:
-    """Records that share captures, one of which has an odd time."""
-    data = [make_record(one, captures=3) for one in range(number)]
+def records() -> list[dict[str, Any]]:
+    """Seven records that share captures, one of which has an odd time."""
+    data = [make_record(one, captures=3) for one in range(7)]
     for place, record in enumerate(data):
         box = [place, 300, 400, 500]
         record["examples"].append(make_example(99, 50, timestamp="1970-01-01T00:00:00Z", bbox=box))
     return data
 
 
-def plan_of(text: str) -> Any:
-    found = json.loads(text)
-    del found["job"]
-    return found
-
-
 def test_batches_do_not_change_what_is_told_or_written(
     import_export: Run, monkeypatch: pytest.MonkeyPatch, small_batches: None
 ) -> None:
-    in_batches = plan_of(import_export(records(), format="json"))
+    in_batches = plan_in(import_export(records(), format="json"))
     assert len(JobPart.objects.get().batches) == 4
     assert in_batches["counts"]["contradiction"] == {"sourceimage": 1}
     first = {model.__name__: model._default_manager.count() for model in MODELS}
     before = snapshot(Detection, SourceImage, Occurrence)
-    again = plan_of(import_export(records(), format="json"))
+    again = plan_in(import_export(records(), format="json"))
     assert again["counts"]["created"] == {}
     assert again["counts"]["unchanged"]["sourceimage"] == 4
     assert again["counts"]["unchanged"]["detection"] == 28
     assert snapshot(Detection, SourceImage, Occurrence) == before
 
     monkeypatch.setattr(work, "ATOMIC_BELOW", 50_000)
-    at_once = plan_of(import_export(records(), project="Other", format="json"))
+    at_once = plan_in(import_export(records(), project="Other", format="json"))
     in_batches["counts"]["created"].pop("taxon")
     in_batches["counts"]["created"].pop("algorithm")
     assert at_once["counts"]["created"] == in_batches["counts"]["created"]

@@ -1,12 +1,11 @@
 """From an upload to its rows, in a browser."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from ami.base.tests.browser import sign_in
@@ -29,20 +28,6 @@ def file(tmp_path: Path) -> Path:
     examples = [make_example(1, 0, score=0.75), make_example(1, 1)]
     path.write_text(json.dumps([make_record(1, examples=examples), make_record(2)]))
     return path
-
-
-@pytest.fixture(autouse=True)
-def safe(page: Page) -> Iterator[None]:
-    """A breach of the policy on content fails the test."""
-    broken: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if "Content Security" in message.text:
-            broken.append(message.text)
-
-    page.on("console", note)
-    yield
-    assert not broken
 
 
 def upload(page: Page, url: str, file: Path) -> None:

@@ -9,7 +9,6 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from ami.base.tests.factories import make_taxon
-from ami.exchange.importing import survey, work
 from ami.exchange.importing.decided import ALGORITHMS, TAXA
 from ami.exchange.importing.writing import Portion
 from ami.exchange.tests.exports import make_record
@@ -37,18 +36,14 @@ from ami.users.models import User
 from config.tests.access_tables import IMPORTS
 
 __all__ = ["planned", "send"]
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_folder")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("own_folder", "small_batches"),
+]
 
 MOTH = "Actias luna"
 RECORDS = [make_record(number) for number in range(9)]
 CHANGED = f"{TAXA}: changed since it was planned."
-
-
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "BATCH", 2)
-    monkeypatch.setattr(work, "BATCH", 2)
-    monkeypatch.setattr(work, "ATOMIC_BELOW", 0)
 
 
 def elsewhere(act: Callable[[], object]) -> None:

@@ -16,7 +16,7 @@ from django.db import OperationalError, connection, transaction
 
 from ami.base.tests.factories import make_project
 from ami.exchange.base import known_rows, wait_for_turn
-from ami.exchange.importing import survey, work
+from ami.exchange.importing import work
 from ami.exchange.importing.options import ImportOptions
 from ami.exchange.importing.service import import_here, new_import
 from ami.exchange.importing.writing import Portion
@@ -43,19 +43,15 @@ from ami.main.models import (
 )
 from config.tests.processes import wait_until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_folder")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("own_folder", "small_batches"),
+]
 
 RECORDS = [
     make_record(number, label="Noctua pronuba" if number % 3 == 0 else "Actias luna")
     for number in range(9)
 ]
-
-
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "BATCH", 2)
-    monkeypatch.setattr(work, "BATCH", 2)
-    monkeypatch.setattr(work, "ATOMIC_BELOW", 0)
 
 
 @contextmanager

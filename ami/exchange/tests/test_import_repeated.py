@@ -15,7 +15,7 @@ from ami.base.tests.shared import CASES, third_party_files
 from ami.base.tests.snapshots import snapshot
 from ami.exchange.importing import survey, work
 from ami.exchange.tests.export_world import World, exported
-from ami.exchange.tests.exports import MODELS, ROWS, make_record
+from ami.exchange.tests.exports import MODELS, ROWS, make_record, plan_in
 from ami.exchange.tests.present import results
 from ami.main.models import (
     Classification,
@@ -28,12 +28,6 @@ from ami.main.models import (
 pytestmark = pytest.mark.django_db
 Run = Callable[..., str]
 ADDRESS = "https://images.example.org/"
-
-
-def plan_of(text: str) -> Any:
-    found = json.loads(text)
-    del found["job"]
-    return found
 
 
 def told(plan: Any) -> list[tuple[str, str, str]]:
@@ -62,7 +56,7 @@ REPEATED = [
 
 
 def test_a_repeated_box_is_one_detection_and_is_listed(import_export: Run) -> None:
-    plan = plan_of(import_export(twins(), format="json"))
+    plan = plan_in(import_export(twins(), format="json"))
 
     assert told(plan) == REPEATED
     reasons = [one["reason"] for one in plan["entries"] if one["outcome"] == "skipped"]
@@ -88,7 +82,7 @@ def test_the_second_import_changes_nothing_even_with_update(import_export: Run) 
     import_export(data)
     before = snapshot(*MODELS, Identification)
 
-    again = plan_of(import_export(data, "--update", format="json"))
+    again = plan_in(import_export(data, "--update", format="json"))
 
     assert not again["counts"]["created"]
     assert not again["counts"]["changed"]
@@ -101,13 +95,13 @@ def test_batches_do_not_change_what_is_told_or_written(
     import_export: Run, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     data = [*twins(), make_record(4), *(one | {"id": f"{one['id']}b"} for one in twins())]
-    at_once = plan_of(import_export(data, format="json"))
+    at_once = plan_in(import_export(data, format="json"))
     first = {model: model._default_manager.count() for model in ROWS}
     for module in (survey, work):
         monkeypatch.setattr(module, "BATCH", size)
     monkeypatch.setattr(work, "ATOMIC_BELOW", 0)
 
-    in_batches = plan_of(import_export(data, project="Other", format="json"))
+    in_batches = plan_in(import_export(data, project="Other", format="json"))
 
     assert told(in_batches) == told(at_once)
     assert {model: model._default_manager.count() / 2 for model in ROWS} == first
@@ -139,7 +133,7 @@ def test_boxes_in_shares_that_only_round_to_the_same_are_two(import_export: Run)
     record["examples"][0]["bbox"] = [0.1, 0.1, 0.2, 0.2]
     other["examples"][0]["bbox"] = [0.100001, 0.1, 0.2, 0.2]
 
-    plan = plan_of(import_export([record, other], "--boxes=fractions", format="json"))
+    plan = plan_in(import_export([record, other], "--boxes=fractions", format="json"))
 
     assert told(plan) == []
     assert Detection.objects.count() == 2
@@ -179,7 +173,7 @@ def test_an_export_of_such_rows_comes_back(key: str, tmp_path: Path) -> None:
             format="json",
             stdout=out,
         )
-        return plan_of(out.getvalue())
+        return plan_in(out.getvalue())
 
     first = load()
     assert {place for model, place, _ in told(first) if model == "detection"}
