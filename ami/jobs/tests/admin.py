@@ -13,6 +13,7 @@ from ami.main.access import Role
 from ami.main.models import Project
 
 LIST = "/admin/jobs/job/"
+CHANGES = "/admin/jobs/jobchange/"
 
 
 def sign_in(

@@ -8,15 +8,10 @@ from django.utils import timezone
 from ami.base.tests.factories import make_project, make_user
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
-from ami.jobs.tests.admin import sign_in
+from ami.jobs.tests.admin import LIST, page_of, sign_in
 from ami.jobs.tests.job_types import make_job
 
 pytestmark = pytest.mark.django_db
-LIST = "/admin/jobs/job/"
-
-
-def page_of(job: Job) -> str:
-    return f"{LIST}{job.pk}/change/"
 
 
 def make_run(**fields: Any) -> Job:

@@ -15,13 +15,12 @@ from ami.base.tests.factories import (
 )
 from ami.jobs.journal.triggers import journaled
 from ami.jobs.models import Job, JobChange, JobState
-from ami.jobs.tests.admin import page_of, sign_in
+from ami.jobs.tests.admin import CHANGES, page_of, sign_in
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import Classification, Detection, Occurrence, Taxon
 from ami.main.pictures import SMALL, crop_url
 
 pytestmark = pytest.mark.django_db
-CHANGES = "/admin/jobs/jobchange/"
 
 
 def make_run(**fields: Any) -> Job:

@@ -17,13 +17,11 @@ from ami.base.tests.factories import (
 )
 from ami.jobs.journal.triggers import journaled
 from ami.jobs.models import Job, JobChange, JobState
-from ami.jobs.tests.admin import sign_in
+from ami.jobs.tests.admin import CHANGES, LIST, page_of, sign_in
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import Classification, Occurrence, Taxon
 
 pytestmark = pytest.mark.django_db
-LIST = "/admin/jobs/job/"
-CHANGES = "/admin/jobs/jobchange/"
 
 
 def make_run(*, occurrences: int = 3) -> Job:
@@ -37,10 +35,6 @@ def make_run(*, occurrences: int = 3) -> Job:
         make_classification(detection=detection, taxon=present, scores=[0.25, 0.5])
         Occurrence.objects.update(determination=present)
     return job
-
-
-def page_of(job: Job, part: str = "change/") -> str:
-    return f"{LIST}{job.pk}/{part}"
 
 
 def pieces(admin_client: Client, job: Job) -> list[bytes]:

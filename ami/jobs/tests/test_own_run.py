@@ -21,15 +21,12 @@ from ami.jobs.models import Job, JobPart, JobState
 from ami.jobs.states import Outcome, StillRunsError
 from ami.jobs.tests.job_types import Idle, job_type, work_type
 from ami.jobs.tests.rows import held_part, queued_job, silence
+from ami.jobs.tests.workers import fresh
 from ami.jobs.transitions import carrier
 from config.tests.processes import wait_until
 
 Messages = list[tuple[str, list[Any]]]
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
-
-
-def fresh(job: Job) -> Job:
-    return Job.objects.get(pk=job.pk)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from django.utils import timezone
 from ami.jobs.journal import transitions
 from ami.jobs.journal.triggers import journaled
 from ami.jobs.models import Job, JobState
+from ami.jobs.tests.admin import CHANGES
 from ami.jobs.tests.job_types import make_job
-from ami.jobs.tests.test_journal_pages import CHANGES, make_run
+from ami.jobs.tests.test_journal_pages import make_run
 from ami.main.models import Occurrence, Taxon
 
 pytestmark = pytest.mark.django_db

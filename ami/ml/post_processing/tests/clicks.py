@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.messages import get_messages
-from django.http import HttpResponse
 from django.test import Client
 
 SETS = "/admin/main/sourceimagecollection/"
@@ -22,7 +20,3 @@ def post(
 
 def confirm(client: Client, ids: Iterable[Any], **fields: Any) -> Any:
     return post(client, ids, **{"launch_key": KEY, "size_threshold": "0.003", **fields})
-
-
-def told(response: HttpResponse) -> list[str]:
-    return [str(message) for message in get_messages(response.wsgi_request)]  # type: ignore[attr-defined]

@@ -8,10 +8,10 @@ from django.contrib.messages import get_messages
 from django.test import Client
 
 from ami.jobs.models import Job
-from ami.jobs.tests.admin import sign_in
+from ami.jobs.tests.admin import sign_in, told
 from ami.main.access import Role
 from ami.main.models import Project, SourceImageCollection
-from ami.ml.post_processing.tests.clicks import RUN, SETS, confirm, post, told
+from ami.ml.post_processing.tests.clicks import RUN, SETS, confirm, post
 from ami.ml.post_processing.tests.methods import make_scope
 from ami.users.models import User
 

@@ -12,9 +12,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from ami.base.tests.factories import make_capture, make_capture_set, make_detection
 from ami.jobs.models import Job, JobState
+from ami.jobs.tests.admin import told
 from ami.main.models import Occurrence
 from ami.ml.post_processing.scopes import ScopedConfig
-from ami.ml.post_processing.tests.clicks import KEY, OCCURRENCES, RUN, SETS, confirm, post, told
+from ami.ml.post_processing.tests.clicks import KEY, OCCURRENCES, RUN, SETS, confirm, post
 from ami.ml.post_processing.tests.methods import (
     CountingTask,
     make_scope,

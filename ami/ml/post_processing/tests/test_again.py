@@ -23,18 +23,8 @@ from ami.main.models import Detection, Identification, Occurrence, SourceImageCo
 from ami.ml.post_processing.again import apply, can_apply
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
-from ami.ml.post_processing.tests.methods import make_scope
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def capture_set() -> SourceImageCollection:
-    capture_set = make_scope(2, 1)
-    Detection.objects.update(bbox=[1, 1, 3, 3])
-    for detection in Detection.objects.all():
-        make_classification(detection=detection)
-    return capture_set
 
 
 def run(capture_set: SourceImageCollection, *, dry_run: bool) -> Job:

@@ -1,5 +1,4 @@
 import math
-from typing import Any
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
@@ -19,6 +18,7 @@ from ami.main.models import Classification, Identification, Occurrence, TaxaList
 from ami.ml.models import Algorithm, AlgorithmCategoryMap
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.tests.derived_reference import plain_softmax
+from ami.ml.post_processing.tests.masking import classifier, mask, result, some
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
@@ -29,29 +29,8 @@ from ami.ml.post_processing.tests.vectors import (
     run,
 )
 
+__all__ = ["classifier", "some"]
 pytestmark = pytest.mark.django_db
-
-
-def mask(taxa_list: TaxaList, algorithm: Algorithm, **options: Any) -> dict[str, int]:
-    return run(ClassMaskingTask, taxa_list_id=taxa_list.pk, algorithm_id=algorithm.pk, **options)
-
-
-def result(source: Classification) -> Classification:
-    """The classification that superseded `source`."""
-    return Classification.objects.get(applied_to=source, terminal=True)
-
-
-@pytest.fixture
-def classifier() -> Algorithm:
-    """A classifier of three species a, b and c that exist as taxa."""
-    make_species("a", "b", "c")
-    return make_classifier("a", "b", "c", name="Moths", version=2)
-
-
-@pytest.fixture
-def some(classifier: Algorithm) -> TaxaList:
-    """A taxa list with a and b only."""
-    return make_list(*Taxon.objects.filter(name__in=["a", "b"]))
 
 
 def test_classes_off_the_list_are_excluded(classifier: Algorithm, some: TaxaList) -> None:

@@ -9,26 +9,17 @@ from ami.base.tests.snapshots import snapshot
 from ami.jobs.states import JobFailedError
 from ami.main.models import Classification, Occurrence, TaxaList, Taxon
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.class_masking import ClassMaskingTask
+from ami.ml.post_processing.tests.masking import classifier, mask, result, some
 from ami.ml.post_processing.tests.vectors import (
     make_classifier,
     make_list,
     make_map,
     make_source,
     make_species,
-    run,
 )
 
+__all__ = ["classifier", "some"]
 pytestmark = pytest.mark.django_db
-
-
-def mask(taxa_list: TaxaList, algorithm: Algorithm, **options: Any) -> dict[str, int]:
-    return run(ClassMaskingTask, taxa_list_id=taxa_list.pk, algorithm_id=algorithm.pk, **options)
-
-
-def result(source: Classification) -> Classification:
-    """The classification that superseded `source`."""
-    return Classification.objects.get(applied_to=source, terminal=True)
 
 
 def test_higher_ranks_on_the_list_keep_what_lies_under_them() -> None:
@@ -122,19 +113,6 @@ def test_blank_labels_are_quoted(caplog: pytest.LogCaptureFixture) -> None:
     assert mask(make_list(known), classifier)["labels_unresolved"] == 3
     assert "3 of 4 labels stand for no taxon: '', ' ', None." in caplog.text
     assert result(source).scores == [1.0, 0.0, 0.0, 0.0]
-
-
-@pytest.fixture
-def classifier() -> Algorithm:
-    """A classifier of three species a, b and c that exist as taxa."""
-    make_species("a", "b", "c")
-    return make_classifier("a", "b", "c", name="Moths", version=2)
-
-
-@pytest.fixture
-def some(classifier: Algorithm) -> TaxaList:
-    """A taxa list with a and b only."""
-    return make_list(*Taxon.objects.filter(name__in=["a", "b"]))
 
 
 def test_nothing_is_written_where_no_class_stays(classifier: Algorithm) -> None:

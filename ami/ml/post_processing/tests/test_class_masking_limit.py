@@ -9,28 +9,13 @@ from ami.main.models import Classification, Occurrence, TaxaList, Taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.tests.derived_reference import plain_softmax
-from ami.ml.post_processing.tests.test_class_masking import mask, result
+from ami.ml.post_processing.tests.masking import classifier, mask, result, some
 from ami.ml.post_processing.tests.vectors import (
-    make_classifier,
-    make_list,
     make_source,
-    make_species,
 )
 
+__all__ = ["classifier", "some"]
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def classifier() -> Algorithm:
-    """A classifier of three species a, b and c that exist as taxa."""
-    make_species("a", "b", "c")
-    return make_classifier("a", "b", "c")
-
-
-@pytest.fixture
-def some(classifier: Algorithm) -> TaxaList:
-    """A taxa list with a and b only."""
-    return make_list(*Taxon.objects.filter(name__in=["a", "b"]))
 
 
 def test_rows_above_the_limit_of_removed_probability_keep_their_name(

@@ -12,12 +12,12 @@ from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
 from ami.jobs.tests.admin import page_of, sign_in, told
 from ami.jobs.tests.job_types import make_job, run_to_end
-from ami.main.models import Classification, Detection, Occurrence, SourceImageCollection
+from ami.main.models import Classification, Occurrence, SourceImageCollection
 from ami.ml.post_processing.admin import make_post_processing_action
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.clicks import confirm, post
-from ami.ml.post_processing.tests.methods import ScopeConfig, make_scope, registered
+from ami.ml.post_processing.tests.methods import ScopeConfig, registered
 from ami.users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -33,15 +33,6 @@ class OwnRunTask(BasePostProcessingTask):
 
     def run(self) -> None:
         self.logger.info("Ran.")
-
-
-@pytest.fixture
-def capture_set() -> SourceImageCollection:
-    capture_set = make_scope(2, 1)
-    Detection.objects.update(bbox=[1, 1, 3, 3])
-    for detection in Detection.objects.all():
-        make_classification(detection=detection)
-    return capture_set
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from django.urls import path
 from ami.base.tests.factories import make_user
 from ami.jobs.admin import JobAdmin
 from ami.jobs.models import Job
+from ami.jobs.tests.admin import told
 from ami.main.models import Occurrence, Project
 from ami.ml.post_processing.admin import (
     ConfigValidationErrors,
@@ -19,7 +20,7 @@ from ami.ml.post_processing.admin import (
 )
 from ami.ml.post_processing.admin.small_size_filter_form import SmallSizeFilterActionForm
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
-from ami.ml.post_processing.tests.clicks import RUN, confirm, post, told
+from ami.ml.post_processing.tests.clicks import RUN, confirm, post
 from ami.ml.post_processing.tests.methods import make_scope
 from ami.users.models import User
 

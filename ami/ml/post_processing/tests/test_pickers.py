@@ -15,6 +15,7 @@ from ami.base.tests.factories import (
     make_taxon,
 )
 from ami.jobs.models import Job
+from ami.jobs.tests.admin import told
 from ami.main.models import (
     Classification,
     Occurrence,
@@ -32,7 +33,7 @@ from ami.ml.post_processing.class_masking import ClassMaskingConfig, ClassMaskin
 from ami.ml.post_processing.class_masking.form import ClassMaskingActionForm
 from ami.ml.post_processing.rank_rollup import RankRollupConfig, RankRollupTask
 from ami.ml.post_processing.rank_rollup.form import RankRollupActionForm
-from ami.ml.post_processing.tests.clicks import KEY, OCCURRENCES, SETS, post, told
+from ami.ml.post_processing.tests.clicks import KEY, OCCURRENCES, SETS, post
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,

@@ -15,7 +15,7 @@ from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.derived_reference import plain_softmax
-from ami.ml.post_processing.tests.rollups import name_of, result, roll_up
+from ami.ml.post_processing.tests.rollups import classifier, name_of, result, roll_up
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
@@ -27,15 +27,8 @@ from ami.ml.post_processing.tests.vectors import (
     run,
 )
 
+__all__ = ["classifier"]
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def classifier() -> Algorithm:
-    """A classifier of two families, each with one genus of two species."""
-    make_ranks("F", "G", "a", "b")
-    make_ranks("H", "I", "c", "d")
-    return make_classifier("a", "b", "c", "d")
 
 
 def test_first_rank_that_is_sure_enough_wins(classifier: Algorithm) -> None:

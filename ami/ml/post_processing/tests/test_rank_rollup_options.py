@@ -13,24 +13,16 @@ from ami.jobs.states import JobFailedError
 from ami.main.models import TaxonRank
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.rank_rollup import RankRollupConfig
-from ami.ml.post_processing.tests.rollups import name_of, roll_up
+from ami.ml.post_processing.tests.rollups import classifier, name_of, roll_up
 from ami.ml.post_processing.tests.vectors import (
     make_classifier,
-    make_ranks,
     make_source,
     make_species,
 )
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config, stored_config
 
+__all__ = ["classifier"]
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def classifier() -> Algorithm:
-    """A classifier of two families, each with one genus of two species."""
-    make_ranks("F", "G", "a", "b")
-    make_ranks("H", "I", "c", "d")
-    return make_classifier("a", "b", "c", "d")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from django.test import Client
 
 from ami.base.tests.commands import Ended, run_command
-from ami.base.tests.factories import make_classification
 from ami.base.tests.snapshots import snapshot
 from ami.integrity.finding import Scope
 from ami.integrity.service import new_repair
@@ -17,7 +16,7 @@ from ami.jobs.models import Job, JobChange, JobLog, JobPart, JobState
 from ami.jobs.tests.admin import LIST, page_of, sign_in, told
 from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.main.checks.declarations import chosen_checks
-from ami.main.models import Detection, Event, SourceImageCollection
+from ami.main.models import Event, SourceImageCollection
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.clicks import SETS
@@ -27,15 +26,6 @@ from ami.ml.post_processing.tracking import TrackingTask
 from ami.users.models import User
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def capture_set() -> SourceImageCollection:
-    capture_set = make_scope(2, 1)
-    Detection.objects.update(bbox=[1, 1, 3, 3])
-    for detection in Detection.objects.all():
-        make_classification(detection=detection)
-    return capture_set
 
 
 def ended(capture_set: SourceImageCollection, threshold: float = 0.25, **launched: Any) -> Job:

@@ -9,6 +9,7 @@ from django.test import Client
 from ami.base.tests.factories import make_classification, make_deployment, make_taxon, make_user
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
+from ami.jobs.tests.admin import told
 from ami.jobs.tests.job_types import run_to_end
 from ami.jobs.tests.reverting import (
     revert,
@@ -17,7 +18,7 @@ from ami.jobs.tests.workers import race
 from ami.main.models import Detection, Event, Identification, Occurrence
 from ami.ml.post_processing.again import apply
 from ami.ml.post_processing.service import LaunchRow, launch
-from ami.ml.post_processing.tests.clicks import KEY, post, told
+from ami.ml.post_processing.tests.clicks import KEY, post
 from ami.ml.post_processing.tests.nights import (
     A,
     B,
