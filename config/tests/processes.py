@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -114,3 +115,10 @@ def bare_environment() -> dict[str, str]:
     """Return the environment of a machine without variables for servers and settings."""
     named = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "MEDIA_ROOT"}
     return {name: value for name, value in os.environ.items() if name not in named}
+
+
+def free_port() -> int:
+    """A port on which nothing listens now."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])

@@ -32,13 +32,6 @@ KEY = "missing_determination"
 
 
 @pytest.fixture
-def operator(client: Client) -> User:
-    user = make_user(is_staff=True, is_superuser=True)
-    client.force_login(user)
-    return user
-
-
-@pytest.fixture
 def capture_set() -> SourceImageCollection:
     capture_set = make_scope(2)
     Detection.objects.update(bbox=[1, 1, 3, 3])
@@ -64,45 +57,45 @@ def launched(client: Client, capture_set: SourceImageCollection, **options: Any)
 
 
 def test_a_run_and_its_revert(
-    client: Client, operator: User, capture_set: SourceImageCollection
+    admin_client: Client, admin_user: User, capture_set: SourceImageCollection
 ) -> None:
-    job = launched(client, capture_set)
-    assert 'name="reason"' in client.get(page_of(job, "revert/")).text
-    client.post(page_of(job, "revert/"), {"reason": "Wrong <threshold>."})
+    job = launched(admin_client, capture_set)
+    assert 'name="reason"' in admin_client.get(page_of(job, "revert/")).text
+    admin_client.post(page_of(job, "revert/"), {"reason": "Wrong <threshold>."})
     revert = run_to_end(Job.objects.get(reverts=job))
 
-    who, why = operator.email, "Wrong <threshold>."
+    who, why = admin_user.email, "Wrong <threshold>."
     assert audit(job) == [
         ("start", who, "Started.", ""),
         ("revert", who, f"Reverted by Job {revert.pk}.", why),
     ]
     assert audit(revert) == [("start", who, "Started.", why)]
     for page in (page_of(job), page_of(revert), page_of(job, "history/")):
-        assert "Wrong &lt;threshold&gt;." in client.get(page).text
+        assert "Wrong &lt;threshold&gt;." in admin_client.get(page).text
     assert AuditNote.objects.filter(project=capture_set.project).count() == 3
 
 
 def test_a_dry_run_and_what_applies_it(
-    client: Client, operator: User, capture_set: SourceImageCollection
+    admin_client: Client, admin_user: User, capture_set: SourceImageCollection
 ) -> None:
-    dry = launched(client, capture_set, _dry_run="on")
-    client.post(page_of(dry, "again/"))
+    dry = launched(admin_client, capture_set, _dry_run="on")
+    admin_client.post(page_of(dry, "again/"))
     applying = Job.objects.get(applies=dry)
     assert audit(dry) == [
-        ("dry_run", operator.email, "Started as a dry run.", ""),
-        ("apply", operator.email, f"Applied by Job {applying.pk}.", ""),
+        ("dry_run", admin_user.email, "Started as a dry run.", ""),
+        ("apply", admin_user.email, f"Applied by Job {applying.pk}.", ""),
     ]
     run_to_end(applying)
-    again = run_again(applying, user=operator)
-    told = ("run_again", operator.email, f"Run again as Job {again.pk}.", "")
+    again = run_again(applying, user=admin_user)
+    told = ("run_again", admin_user.email, f"Run again as Job {again.pk}.", "")
     assert audit(applying)[-1] == told
 
 
 def test_run_again_is_recorded_from_the_page(
-    client: Client, operator: User, capture_set: SourceImageCollection
+    admin_client: Client, admin_user: User, capture_set: SourceImageCollection
 ) -> None:
-    job = launched(client, capture_set)
-    page = BeautifulSoup(client.get(page_of(job, "run-again/")).text, "html.parser")
+    job = launched(admin_client, capture_set)
+    page = BeautifulSoup(admin_client.get(page_of(job, "run-again/")).text, "html.parser")
     form: Any = page.find("form", action=True, attrs={"novalidate": True})
     fields = {
         field["name"]: field.get("value", "on")
@@ -110,36 +103,36 @@ def test_run_again_is_recorded_from_the_page(
         if field["type"] not in {"submit", "checkbox"}
     }
     # The page with an error keeps the Job.
-    refused = client.post(form["action"], {**fields, "size_threshold": "7"}).text
+    refused = admin_client.post(form["action"], {**fields, "size_threshold": "7"}).text
     assert f'name="again" value="{job.pk}"' in refused
-    client.post(form["action"], {**fields, "size_threshold": "0.4"})
+    admin_client.post(form["action"], {**fields, "size_threshold": "0.4"})
     again = Job.objects.latest("pk")
     assert again != job
-    told = ("run_again", operator.email, f"Run again as Job {again.pk}.", "")
+    told = ("run_again", admin_user.email, f"Run again as Job {again.pk}.", "")
     assert audit(job)[-1] == told
 
 
 @pytest.mark.parametrize("odd", ["x", "\x00", f"{2**62},,-2", "9" * 30])
 def test_an_odd_former_job_is_ignored(
-    client: Client, operator: User, capture_set: SourceImageCollection, odd: str
+    admin_client: Client, admin_user: User, capture_set: SourceImageCollection, odd: str
 ) -> None:
-    job = launched(client, capture_set, again=odd)
-    assert audit(job) == [("start", operator.email, "Started.", "")]
+    job = launched(admin_client, capture_set, again=odd)
+    assert audit(job) == [("start", admin_user.email, "Started.", "")]
 
 
 def test_a_refused_start_records_nothing(
-    client: Client, operator: User, capture_set: SourceImageCollection
+    admin_client: Client, capture_set: SourceImageCollection
 ) -> None:
-    confirm(client, [capture_set.pk], size_threshold="7")
+    confirm(admin_client, [capture_set.pk], size_threshold="7")
     assert not AuditNote.objects.exists()
 
 
-def test_many_jobs_are_canceled_in_one_record(client: Client, operator: User) -> None:
+def test_many_jobs_are_canceled_in_one_record(admin_client: Client, admin_user: User) -> None:
     jobs = [make_job() for _ in range(3)]
     asked = {"action": "cancel_jobs", "_selected_action": [job.pk for job in jobs]}
-    client.post(reverse("admin:jobs_job_changelist"), asked)
+    admin_client.post(reverse("admin:jobs_job_changelist"), asked)
     for job in jobs:
-        assert audit(job) == [("cancel", operator.email, "Canceled.", "")]
+        assert audit(job) == [("cancel", admin_user.email, "Canceled.", "")]
 
 
 def test_a_command_records_who_typed_it(
@@ -151,11 +144,13 @@ def test_a_command_records_who_typed_it(
     assert audit(job) == [("cancel", NOBODY, "Canceled by ann at the command line.", "")]
 
 
-def test_a_repair_has_a_reason(client: Client, operator: User) -> None:
+def test_a_repair_has_a_reason(admin_client: Client, admin_user: User) -> None:
     url = reverse("admin:integrity_integrityrun_repair")
-    assert 'name="reason"' in client.get(url).text
-    client.post(url, {"checks": [KEY], "launch_key": "once", "reason": "After the import."})
-    assert audit(Job.objects.get()) == [("repair", operator.email, "Started.", "After the import.")]
+    assert 'name="reason"' in admin_client.get(url).text
+    admin_client.post(url, {"checks": [KEY], "launch_key": "once", "reason": "After the import."})
+    assert audit(Job.objects.get()) == [
+        ("repair", admin_user.email, "Started.", "After the import.")
+    ]
 
 
 def test_a_scheduled_check_and_a_scheduled_repair() -> None:
@@ -167,24 +162,25 @@ def test_a_scheduled_check_and_a_scheduled_repair() -> None:
     assert audit(run) == [("check", "eve@example.org", "Started.", "")]
 
 
-def test_an_acknowledgement_has_its_reason(client: Client, operator: User) -> None:
+def test_an_acknowledgement_has_its_reason(admin_client: Client, admin_user: User) -> None:
     day = f"{timezone.localdate()}"
     said = {"key": KEY, "reason": "Known.", "expires_on": day}
-    client.post(reverse("admin:integrity_integrityacknowledgement_add"), said)
+    admin_client.post(reverse("admin:integrity_integrityacknowledgement_add"), said)
     ((kind, who, _, why),) = audit(IntegrityAcknowledgement.objects.get())
-    assert (kind, who, why) == ("acknowledge", operator.email, "Known.")
+    assert (kind, who, why) == ("acknowledge", admin_user.email, "Known.")
 
 
 def test_histories_show_what_jobs_changed(
-    client: Client, operator: User, capture_set: SourceImageCollection
+    admin_client: Client, capture_set: SourceImageCollection
 ) -> None:
-    job = launched(client, capture_set)
+    job = launched(admin_client, capture_set)
     change = job.changes.filter(model="main.occurrence").latest("pk")
-    history = client.get(reverse("admin:main_occurrence_history", args=[change.object_id])).text
+    url = reverse("admin:main_occurrence_history", args=[change.object_id])
+    history = admin_client.get(url).text
     assert f"Job {job.pk}: {job.name}" in history
     assert "determination" in history
-    pk = capture_set.pk
+    url = reverse("admin:main_sourceimagecollection_history", args=[capture_set.pk])
     with CaptureQueriesContext(connection) as context:
-        history = client.get(reverse("admin:main_sourceimagecollection_history", args=[pk])).text
+        history = admin_client.get(url).text
     assert f"Job {job.pk}: {job.name}" in history
     assert len(context) <= 10

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connection
 from pytest_django.live_server_helper import LiveServer
 
-from config.tests.processes import wait_until
+from config.tests.processes import free_port, wait_until
 
 WORKERS = ("worker", "short-worker")
 OURS = ("web", *WORKERS, "beat", "flower")
@@ -89,12 +89,6 @@ def _run(command: list[str], environment: dict[str, str]) -> subprocess.Complete
     )
 
 
-def _free_port() -> str:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return str(server.getsockname()[1])
-
-
 def test_file_follows_the_compose_specification(compose: dict[str, Any]) -> None:
     schema = json.loads(Path(__file__).with_name("compose_schema.json").read_text())
     jsonschema.validate(compose, schema)
@@ -150,7 +144,7 @@ def test_proxy_is_trusted_and_reaches_web_alone(compose: dict[str, Any]) -> None
 
 
 def test_redis_needs_its_password(compose: dict[str, Any], tmp_path: Path) -> None:
-    port, secret = _free_port(), "only-this-test-has-it"
+    port, secret = str(free_port()), "only-this-test-has-it"
     _, *options = compose["services"]["redis"]["command"]
     assert options[-2] == "--requirepass"
     assert "REDIS_PASSWORD" in options[-1]
@@ -189,7 +183,7 @@ def test_command_becomes_healthy(
     name: str, compose: dict[str, Any], environment: dict[str, str], tmp_path: Path
 ) -> None:
     service = compose["services"][name]
-    ports = {"8000": _free_port(), "5555": _free_port()}
+    ports = {"8000": str(free_port()), "5555": str(free_port())}
     kind, *check = _here(service["healthcheck"]["test"], tmp_path, ports)
     if kind == "CMD-SHELL":
         check = ["sh", "-c", check[0].replace("$$", "$")]

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ from ami.base.tests.factories import (
 from ami.main.access import Role
 from ami.main.pictures import crop_url
 from ami.users.models import User
-from config.tests.processes import wait_until
+from config.tests.processes import free_port, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLIENT = "127.0.0.2"
@@ -45,7 +44,7 @@ def media(tmp_path: Path) -> Path:
 @pytest.fixture
 def proxy(live_server: LiveServer, media: Path, tmp_path: Path) -> Iterator[int]:
     """Run the proxy in front of the site; yields its port."""
-    port, health = _free_port(), _free_port()
+    port, health = free_port(), free_port()
     compose = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())
     text = compose["configs"]["caddyfile"]["content"].replace("$$", "$")
     for there, here in (
@@ -83,12 +82,6 @@ def proxy(live_server: LiveServer, media: Path, tmp_path: Path) -> Iterator[int]
     finally:
         server.terminate()
         server.wait(30)
-
-
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
 
 
 def _get(

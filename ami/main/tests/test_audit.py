@@ -17,6 +17,7 @@ from ami.base.tests.factories import make_project, make_taxon, make_user
 from ami.main.access import Role
 from ami.main.models import AuditNote, Identification, Occurrence, Project
 from ami.main.tests.projects import make_members, populate
+from ami.users.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -31,12 +32,6 @@ def audit(**filters: Any) -> list[tuple[str, str, str, str]]:
         (note.kind, note.entry.user.email, note.entry.get_change_message(), note.reason)
         for note in notes
     ]
-
-
-def as_superuser(client: Client) -> Any:
-    user = make_user(is_staff=True, is_superuser=True)
-    client.force_login(user)
-    return user
 
 
 def test_an_act_without_a_person_names_the_system() -> None:
@@ -59,70 +54,71 @@ def test_recording_many_rows_takes_few_queries() -> None:
 
 
 @pytest.mark.parametrize("bulk", [False, True])
-def test_a_deletion_has_a_reason(client: Client, bulk: bool) -> None:
-    user, project = as_superuser(client), make_project(name="Old moths")
+def test_a_deletion_has_a_reason(admin_client: Client, admin_user: User, bulk: bool) -> None:
+    project = make_project(name="Old moths")
     reason = {"post": "yes", "reason": " Entered twice.\x00 "}
     if bulk:
         url = reverse("admin:main_project_changelist")
         asked = {"action": "delete_selected", "_selected_action": project.pk}
-        assert 'name="reason"' in client.post(url, asked).text
-        client.post(url, {**asked, **reason})
+        assert 'name="reason"' in admin_client.post(url, asked).text
+        admin_client.post(url, {**asked, **reason})
     else:
         url = reverse("admin:main_project_delete", args=[project.pk])
-        assert 'name="reason"' in client.get(url).text
-        client.post(url, reason)
+        assert 'name="reason"' in admin_client.get(url).text
+        admin_client.post(url, reason)
     assert not Project.objects.exists()
-    assert audit() == [("delete", user.email, "Deleted.", "Entered twice.")]
-    page = client.get(reverse(LIST)).text
+    assert audit() == [("delete", admin_user.email, "Deleted.", "Entered twice.")]
+    page = admin_client.get(reverse(LIST)).text
     assert "Old moths" in page
     assert f"Project {project.pk}, deleted" in page
 
 
-def test_pages_of_other_apps_ask_for_a_reason(client: Client) -> None:
-    as_superuser(client)
+def test_pages_of_other_apps_ask_for_a_reason(admin_client: Client) -> None:
     url = reverse("admin:users_user_delete", args=[make_user().pk])
-    assert 'name="reason"' in client.get(url).text
+    assert 'name="reason"' in admin_client.get(url).text
 
 
-def test_a_person_whom_entries_name_cannot_be_deleted(client: Client) -> None:
-    as_superuser(client)
+def test_a_person_whom_entries_name_cannot_be_deleted(admin_client: Client) -> None:
     user = make_user()
     record([make_project()], kind=Kind.CHANGE, user=user)
     url = reverse("admin:users_user_delete", args=[user.pk])
-    assert "Audit entries name the person" in client.get(url).text
-    client.post(url, {"post": "yes"})
+    assert "Audit entries name the person" in admin_client.get(url).text
+    admin_client.post(url, {"post": "yes"})
     assert LogEntry.objects.filter(user=user).exists()
 
 
-def test_a_project_with_many_entries_can_be_deleted(client: Client) -> None:
-    user, project = as_superuser(client), make_project()
-    record([project] * 1_500, kind=Kind.CHANGE, user=user)
-    client.post(reverse("admin:main_project_delete", args=[project.pk]), {"post": "yes"})
+def test_a_project_with_many_entries_can_be_deleted(admin_client: Client, admin_user: User) -> None:
+    project = make_project()
+    record([project] * 1_500, kind=Kind.CHANGE, user=admin_user)
+    admin_client.post(reverse("admin:main_project_delete", args=[project.pk]), {"post": "yes"})
     assert not Project.objects.exists()
     assert AuditNote.objects.filter(project=project.pk).count() == 1_501
 
 
-def test_an_identification_is_recorded_of_the_occurrence(client: Client) -> None:
-    user, project, taxon = as_superuser(client), make_project(), make_taxon(name="Noctua pronuba")
+def test_an_identification_is_recorded_of_the_occurrence(
+    admin_client: Client, admin_user: User
+) -> None:
+    project, taxon = make_project(), make_taxon(name="Noctua pronuba")
     occurrence = Occurrence.objects.create(project=project)
-    said = {"occurrence": occurrence.pk, "taxon": taxon.pk, "user": user.pk, "comment": "Wings."}
-    client.post(reverse("admin:main_identification_add"), said)
+    said = {"occurrence": occurrence.pk, "taxon": taxon.pk, "comment": "Wings."}
+    admin_client.post(reverse("admin:main_identification_add"), {**said, "user": admin_user.pk})
     assert Identification.objects.exists()
-    about = ("identify", user.email, "Identified as Noctua pronuba.", "Wings.")
+    about = ("identify", admin_user.email, "Identified as Noctua pronuba.", "Wings.")
     assert audit(kind="identify") == [about]
-    history = client.get(reverse("admin:main_occurrence_history", args=[occurrence.pk])).text
+    url = reverse("admin:main_occurrence_history", args=[occurrence.pk])
+    history = admin_client.get(url).text
     assert "Identify: Identified as Noctua pronuba." in history
     assert "Wings." in history
 
 
-def test_recomputing_is_recorded_of_each_occurrence(client: Client) -> None:
-    user, project, taxon = as_superuser(client), make_project(), make_taxon()
+def test_recomputing_is_recorded_of_each_occurrence(admin_client: Client, admin_user: User) -> None:
+    project, taxon = make_project(), make_taxon()
     wrong, right = (Occurrence.objects.create(project=project) for _ in range(2))
     Occurrence.objects.filter(pk=wrong.pk).update(determination=taxon)
     asked = {"action": "recompute_determination", "_selected_action": [wrong.pk, right.pk]}
-    client.post(reverse("admin:main_occurrence_changelist"), asked)
+    admin_client.post(reverse("admin:main_occurrence_changelist"), asked)
     for row, told in ((wrong, "it changed"), (right, "it was correct")):
-        about = ("recompute", user.email, f"Recomputed; {told}.", "")
+        about = ("recompute", admin_user.email, f"Recomputed; {told}.", "")
         assert audit(entry__object_id=str(row.pk)) == [about]
     assert AuditNote.objects.filter(project=project).count() == 2
 
@@ -160,8 +156,7 @@ def test_others_see_no_entries(
     assert client.get(reverse("admin:main_auditnote_csv")).status_code == 403
 
 
-def test_filters(client: Client, two_projects: tuple[Project, Project]) -> None:
-    as_superuser(client)
+def test_filters(admin_client: Client, two_projects: tuple[Project, Project]) -> None:
     own, _ = two_projects
     person = make_user()
     record([own], kind=Kind.REVERT, user=person, message="The one.", reason="=1+1")
@@ -173,8 +168,8 @@ def test_filters(client: Client, two_projects: tuple[Project, Project]) -> None:
         {"kind__exact": "revert"},
         {"created_at__gte": today},
     ):
-        assert rows_of(client, **query) == ["The one."], query
-        lines = csv.DictReader(csv_of(client, **query).splitlines())
+        assert rows_of(admin_client, **query) == ["The one."], query
+        lines = csv.DictReader(csv_of(admin_client, **query).splitlines())
         assert [(line["what"], line["reason"]) for line in lines] == [("The one.", "'=1+1")]
 
 
@@ -203,7 +198,6 @@ def test_the_page_takes_few_queries(client: Client, two_projects: tuple[Project,
 @pytest.mark.parametrize(
     "odd", ["entry__user__id__exact=x", "kind__exact=%00", "created_at__gte=9"]
 )
-def test_odd_addresses_get_an_answer(client: Client, odd: str) -> None:
-    as_superuser(client)
+def test_odd_addresses_get_an_answer(admin_client: Client, odd: str) -> None:
     for name in (LIST, "admin:main_auditnote_csv"):
-        assert client.get(f"{reverse(name)}?{odd}").status_code in {200, 302}
+        assert admin_client.get(f"{reverse(name)}?{odd}").status_code in {200, 302}

@@ -13,7 +13,13 @@ from django.core.management import CommandError
 
 from ami.ml.post_processing.management.commands.demo import check_port
 from config.devservers.servers import Postgres, Redis
-from config.tests.processes import bare_environment, copy_project, has_stopped, wait_until
+from config.tests.processes import (
+    bare_environment,
+    copy_project,
+    free_port,
+    has_stopped,
+    wait_until,
+)
 
 pytestmark = pytest.mark.first
 
@@ -50,14 +56,8 @@ def _leaves_nothing_behind(project: Path) -> bool:
     return stopped
 
 
-def _free_port() -> str:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return str(server.getsockname()[1])
-
-
 def _serve(project: Path) -> subprocess.Popen[str]:
-    demo = _demo(project, "--port", _free_port())
+    demo = _demo(project, "--port", str(free_port()))
     assert demo.stdout is not None
     assert any("Serving until Ctrl-C." in line for line in demo.stdout)
     return demo
@@ -78,7 +78,7 @@ class Once:
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     project = copy_project(tmp_path_factory.mktemp("demo") / "project")
-    port = _free_port()
+    port = str(free_port())
     demo = _demo(project, "--once", "--port", port)
     told, errors = demo.communicate(timeout=180)
     return Once(project, port, demo.returncode, told, errors, clean=_leaves_nothing_behind(project))
@@ -109,7 +109,7 @@ def test_demo_serves_until_it_is_stopped_and_a_second_signal_is_left_in_peace(
 
 
 def test_demo_that_prepares_is_stopped(project: Path) -> None:
-    demo = _demo(project, "--port", _free_port())
+    demo = _demo(project, "--port", str(free_port()))
     assert demo.stdout is not None
     assert demo.stdout.readline().startswith("Preparing")
     demo.send_signal(signal.SIGTERM)
@@ -129,7 +129,7 @@ def test_unusable_folder_is_named(project: Path) -> None:
     folder = project / ".local" / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     folder.touch()
-    demo = _demo(project, "--once", "--port", _free_port())
+    demo = _demo(project, "--once", "--port", str(free_port()))
     _, errors = demo.communicate(timeout=60)
     folder.unlink()
     assert demo.returncode == 1
