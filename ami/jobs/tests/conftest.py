@@ -4,12 +4,9 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.signals import after_task_publish
-from django.test import Client
 
-from ami.base.tests.factories import make_user
 from ami.jobs.tests.queues import purge
 from ami.jobs.watch import broker, health, stale
-from ami.users.models import User
 from config.tests.tally import table
 
 
@@ -44,13 +41,6 @@ def empty_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     purge()
     yield
     purge()
-
-
-@pytest.fixture
-def operator(client: Client) -> User:
-    user = make_user(is_staff=True, is_superuser=True)
-    client.force_login(user)
-    return user
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -143,7 +143,9 @@ def test_determination_is_recomputed_where_what_it_rested_on_was_deleted() -> No
 
 
 @pytest.mark.usefixtures("methods")
-def test_causes_are_named(night: SourceImageCollection, operator: User, client: Client) -> None:
+def test_causes_are_named(
+    night: SourceImageCollection, admin_user: User, admin_client: Client
+) -> None:
     job = flag(night)
     written = list(Classification.objects.filter(job=job).order_by("pk"))
     changed = job.changes.filter(model="main.occurrence").values_list("object_id", flat=True)
@@ -155,18 +157,18 @@ def test_causes_are_named(night: SourceImageCollection, operator: User, client: 
     data = {"taxon": make_taxon().pk, "score": "0.5", "terminal": "on", "metadata": "{}"}
     data |= {"timestamp_0": "2022-06-20", "timestamp_1": "23:00:00"}
     data |= {"detection": edited.detection_id}
-    client.post(f"/admin/main/classification/{edited.pk}/change/", data)
+    admin_client.post(f"/admin/main/classification/{edited.pk}/change/", data)
     Classification.objects.filter(pk=gone.pk).delete()
-    page = client.get(page_of(job, "revert/"))
+    page = admin_client.get(page_of(job, "revert/"))
     reverting, left = revert_as_foretold(job)
     causes = {(model, reason, by_user) for model, reason, _, by_user in left}
     assert causes >= {
         ("main.occurrence", "changed since", person.pk),
-        ("main.classification", "changed since", operator.pk),
+        ("main.classification", "changed since", admin_user.pk),
         ("main.classification", "deleted since", None),
-        ("main.classification", "its occurrence was left alone", operator.pk),
+        ("main.classification", "its occurrence was left alone", admin_user.pk),
     }
-    for text in (page.text, client.get(page_of(reverting)).text):
+    for text in (page.text, admin_client.get(page_of(reverting)).text):
         assert f'<a href="/admin/users/user/{person.pk}/change/">Rosa</a>' in text
         assert "a change outside Jobs" in text
         assert f'href="/admin/main/classification/{edited.pk}/change/"' in text
@@ -222,34 +224,31 @@ def test_job_resumed_after_another_one_is_reverted_change_by_change(
         broker.work(1)
 
 
-@pytest.mark.usefixtures("operator")
 def test_many_changes_are_foretold_by_a_dry_run(
-    client: Client, night: SourceImageCollection, monkeypatch: pytest.MonkeyPatch
+    admin_client: Client, night: SourceImageCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ami.jobs.admin.revert.AT_ONCE", 3)
     monkeypatch.setattr(undo, "BATCH_SIZE", 5)
     job, tracking = flag(night), track(night)
-    assert "Count first (dry run)" in client.get(page_of(job, "revert/")).text
+    assert "Count first (dry run)" in admin_client.get(page_of(job, "revert/")).text
     before = exactly(rows())
-    client.post(page_of(job, "revert/"), {"_foretell": ""})
+    admin_client.post(page_of(job, "revert/"), {"_foretell": ""})
     dry_run = run_to_end(Job.objects.latest("pk"))
     assert exactly(rows()) == before
-    assert f"Job {dry_run.pk}</a>, succeeded" in client.get(page_of(job, "revert/")).text
-    page = client.get(page_of(dry_run)).text
+    assert f"Job {dry_run.pk}</a>, succeeded" in admin_client.get(page_of(job, "revert/")).text
+    page = admin_client.get(page_of(dry_run)).text
     assert f'<a href="{page_of(tracking)}">Job {tracking.pk} (a run)</a>' in page
     assert done(revert(job)) == done(dry_run)
     assert request_foretelling(tracking).dry_run
 
 
-def test_locked_rows_are_told_of(
-    client: Client, operator: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_locked_rows_are_told_of(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ami.jobs.journal.revert.PATIENCE", "SET LOCAL lock_timeout = '50ms'")
     capture_set, _ = make_night()
     job = run(capture_set)
     with transaction.atomic():
         Classification.objects.select_for_update().get(pk=Classification.objects.earliest("pk").pk)
-        (page,) = race(lambda: client.get(page_of(job, "revert/")))
+        (page,) = race(lambda: admin_client.get(page_of(job, "revert/")))
     assert "Another transaction is writing these rows." in page.text
 
 

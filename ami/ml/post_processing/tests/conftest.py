@@ -1,11 +1,11 @@
 import pytest
 
 from ami.base.tests.factories import make_classification
-from ami.jobs.tests.conftest import broker_down, operator, published
+from ami.jobs.tests.conftest import broker_down, published
 from ami.main.models import Detection, SourceImageCollection
 from ami.ml.post_processing.tests.methods import make_scope
 
-__all__ = ["broker_down", "operator", "published"]
+__all__ = ["broker_down", "published"]
 
 
 @pytest.fixture

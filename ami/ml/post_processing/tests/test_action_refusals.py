@@ -18,7 +18,6 @@ from ami.users.models import User
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("step", [post, confirm])
 class TestUnusableSelection:
     """Each step answers with a sentence on the list."""
@@ -29,17 +28,17 @@ class TestUnusableSelection:
         assert words in message
         assert not Job.objects.exists()
 
-    def test_empty(self, client: Client, step: Any) -> None:
-        self.refused(step(client, []), words="No capture sets are selected")
+    def test_empty(self, admin_client: Client, step: Any) -> None:
+        self.refused(step(admin_client, []), words="No capture sets are selected")
 
-    def test_vanished(self, client: Client, step: Any) -> None:
+    def test_vanished(self, admin_client: Client, step: Any) -> None:
         make_scope(1)
-        self.refused(step(client, [987654]), words="are no longer in this list")
+        self.refused(step(admin_client, [987654]), words="are no longer in this list")
 
-    def test_left_out_by_a_filter(self, client: Client, step: Any) -> None:
+    def test_left_out_by_a_filter(self, admin_client: Client, step: Any) -> None:
         row = make_scope(1)
         hiding = f"{SETS}?project__id__exact={row.project.pk + 1}"
-        response = step(client, [row.pk], url=hiding)
+        response = step(admin_client, [row.pk], url=hiding)
         assert (response.status_code, response.url) == (302, hiding)
         assert "the filters exclude them" in told(response)[0]
         assert not Job.objects.exists()
@@ -47,16 +46,18 @@ class TestUnusableSelection:
     @pytest.mark.parametrize(
         "pk", ["abc", "1e3", "-1", "1.5", "", " ", 2**63, 2**70, "9" * 5_000, "a\x00b", "²", "<b>"]
     )
-    def test_garbage(self, client: Client, step: Any, pk: Any) -> None:
+    def test_garbage(self, admin_client: Client, step: Any, pk: Any) -> None:
         row = make_scope(1)
-        self.refused(step(client, [row.pk, pk]), words="is not the id of one of the capture sets")
+        self.refused(
+            step(admin_client, [row.pk, pk]), words="is not the id of one of the capture sets"
+        )
 
-    def test_ten_thousand_rows(self, client: Client, step: Any) -> None:
-        self.refused(step(client, range(1, 10_001)), words="10,000 capture sets are selected")
+    def test_ten_thousand_rows(self, admin_client: Client, step: Any) -> None:
+        self.refused(step(admin_client, range(1, 10_001)), words="10,000 capture sets are selected")
 
-    def test_select_across(self, client: Client, step: Any) -> None:
+    def test_select_across(self, admin_client: Client, step: Any) -> None:
         row = make_scope(1)
-        response = step(client, [row.pk], select_across="1")
+        response = step(admin_client, [row.pk], select_across="1")
         self.refused(response, words="“Select all across pages” cannot be used here")
         (message,) = get_messages(response.wsgi_request)
         assert message.level_tag == "warning"

@@ -35,11 +35,10 @@ def counts() -> dict[str, int]:
     }
 
 
-@pytest.mark.usefixtures("operator")
-def test_first_post_shows_the_page_and_writes_nothing(client: Client) -> None:
+def test_first_post_shows_the_page_and_writes_nothing(admin_client: Client) -> None:
     capture_sets = [make_scope(2, loose=1), make_scope(1)]
     before = counts()
-    response = post(client, [row.pk for row in capture_sets])
+    response = post(admin_client, [row.pk for row in capture_sets])
     assert response.status_code == 200
     assert counts() == before
     page = re.sub(r"\s+", " ", response.text)
@@ -55,40 +54,38 @@ def test_first_post_shows_the_page_and_writes_nothing(client: Client) -> None:
     assert re.search(r'name="launch_key" value="[0-9a-f-]{36}"', page)
 
 
-@pytest.mark.usefixtures("operator")
-def test_page_shows_the_first_ten_rows_and_how_many_more(client: Client) -> None:
+def test_page_shows_the_first_ten_rows_and_how_many_more(admin_client: Client) -> None:
     capture = make_capture()
     ids = [make_capture_set([capture], name=f"Set {number}").pk for number in range(12)]
-    page = post(client, ids).text
+    page = post(admin_client, ids).text
     assert "Set 9<" in page
     assert "Set 10<" not in page
     assert "and 2 more" in page
     assert page.count('name="_selected_action"') == 12
 
 
-@pytest.mark.usefixtures("operator")
-def test_each_page_has_a_launch_key_of_its_own(client: Client) -> None:
+def test_each_page_has_a_launch_key_of_its_own(admin_client: Client) -> None:
     row = make_scope(1)
-    keys = {re.findall(r'name="launch_key" value="(.*?)"', post(client, [row.pk]).text)[0]}
-    keys |= {re.findall(r'name="launch_key" value="(.*?)"', post(client, [row.pk]).text)[0]}
+    keys = {re.findall(r'name="launch_key" value="(.*?)"', post(admin_client, [row.pk]).text)[0]}
+    keys |= {re.findall(r'name="launch_key" value="(.*?)"', post(admin_client, [row.pk]).text)[0]}
     assert len(keys) == 2
 
 
 def test_confirm_launches_a_job_a_row_and_links_them(
-    client: Client,
-    operator: User,
+    admin_client: Client,
+    admin_user: User,
     published: list[Any],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     capture_sets = [make_scope(1), make_scope(1)]
     with django_capture_on_commit_callbacks(execute=True):
-        response = confirm(client, [row.pk for row in capture_sets])
+        response = confirm(admin_client, [row.pk for row in capture_sets])
         assert not published
     assert (response.status_code, response.url) == (302, SETS)
     jobs = list(Job.objects.order_by("pk"))
     assert published == [(job.task_id, [job.pk]) for job in jobs]
     assert {(job.user, job.status, job.job_type_key) for job in jobs} == {
-        (operator, JobState.PENDING, "post_processing")
+        (admin_user, JobState.PENDING, "post_processing")
     }
     by_set = {job.params["config"]["source_image_collection_id"]: job for job in jobs}
     for row in capture_sets:
@@ -104,23 +101,21 @@ def test_confirm_launches_a_job_a_row_and_links_them(
     for job in jobs:
         url = reverse("admin:jobs_job_change", args=[job.pk])
         assert f'<a href="{url}">Job {job.pk}</a>' in message
-        assert client.get(url).status_code == 200
+        assert admin_client.get(url).status_code == 200
 
 
-@pytest.mark.usefixtures("operator")
-def test_occurrence_can_be_selected_too(client: Client) -> None:
+def test_occurrence_can_be_selected_too(admin_client: Client) -> None:
     make_scope(2)
     occurrence = Occurrence.objects.get()
-    page = post(client, [occurrence.pk], url=OCCURRENCES)
+    page = post(admin_client, [occurrence.pk], url=OCCURRENCES)
     assert "1 capture, 2 detections" in re.sub(r"\s+", " ", page.text)
-    confirm(client, [occurrence.pk], url=OCCURRENCES)
+    confirm(admin_client, [occurrence.pk], url=OCCURRENCES)
     assert Job.objects.get().params["config"] == {
         "occurrence_id": occurrence.pk,
         "size_threshold": 0.003,
     }
 
 
-@pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
@@ -132,10 +127,10 @@ def test_occurrence_can_be_selected_too(client: Client) -> None:
     ],
 )
 def test_fault_is_told_once_at_its_field_and_all_is_kept(
-    client: Client, typed: str, sentence: str
+    admin_client: Client, typed: str, sentence: str
 ) -> None:
     capture_sets = [make_scope(1) for _ in range(3)]
-    response = confirm(client, [row.pk for row in capture_sets], size_threshold=typed)
+    response = confirm(admin_client, [row.pk for row in capture_sets], size_threshold=typed)
     assert response.status_code == 200
     assert response.text.count(sentence) == 1
     assert response.context["adminform"].form.errors == {"size_threshold": [sentence]}
@@ -144,16 +139,15 @@ def test_fault_is_told_once_at_its_field_and_all_is_kept(
         assert f'name="_selected_action" value="{row.pk}"' in response.text
     assert f'name="launch_key" value="{KEY}"' in response.text
     assert not Job.objects.exists()
-    assert confirm(client, [row.pk for row in capture_sets]).status_code == 302
+    assert confirm(admin_client, [row.pk for row in capture_sets]).status_code == 302
     assert Job.objects.count() == 3
 
 
-@pytest.mark.usefixtures("operator")
-def test_double_submit_launches_once_and_links_the_first_jobs(client: Client) -> None:
+def test_double_submit_launches_once_and_links_the_first_jobs(admin_client: Client) -> None:
     row = make_scope(1)
-    confirm(client, [row.pk])
+    confirm(admin_client, [row.pk])
     job = Job.objects.get()
-    again = confirm(client, [row.pk])
+    again = confirm(admin_client, [row.pk])
     assert again.status_code == 302
     assert f">Job {job.pk}</a>" in told(again)[-1]
     assert "submitted before" in told(again)[-1]
@@ -161,63 +155,57 @@ def test_double_submit_launches_once_and_links_the_first_jobs(client: Client) ->
     assert Job.objects.count() == 1
 
 
-@pytest.mark.usefixtures("operator")
-def test_foreign_launch_key_is_not_taken_over(client: Client) -> None:
+def test_foreign_launch_key_is_not_taken_over(admin_client: Client) -> None:
     row = make_scope(1)
-    assert confirm(client, [row.pk], launch_key="x" * 9_000).status_code == 302
+    assert confirm(admin_client, [row.pk], launch_key="x" * 9_000).status_code == 302
     assert Job.objects.get().launch_key is None
 
 
-@pytest.mark.usefixtures("operator")
-def test_row_that_vanished_meanwhile_stops_the_launch(client: Client) -> None:
+def test_row_that_vanished_meanwhile_stops_the_launch(admin_client: Client) -> None:
     row, gone = make_scope(1), make_scope(1)
     ids = [row.pk, gone.pk]
     gone.delete()
-    response = confirm(client, ids, size_threshold="0.5")
+    response = confirm(admin_client, ids, size_threshold="0.5")
     assert response.status_code == 200
     assert "1 of the 2 selected capture sets are no longer in the list" in response.text
     assert 'value="0.5"' in response.text
     assert response.text.count('name="_selected_action"') == 1
     assert not Job.objects.exists()
-    confirm(client, [row.pk])
+    confirm(admin_client, [row.pk])
     assert Job.objects.count() == 1
 
 
-@pytest.mark.usefixtures("operator")
 def test_number_of_queries_does_not_grow_with_the_selection(
-    client: Client, django_assert_max_num_queries: Any
+    admin_client: Client, django_assert_max_num_queries: Any
 ) -> None:
     capture = make_capture()
     ids = [make_capture_set([capture]).pk for _ in range(100)]
     with django_assert_max_num_queries(17):
-        post(client, ids)
+        post(admin_client, ids)
     with django_assert_max_num_queries(17):
-        confirm(client, ids)
+        confirm(admin_client, ids)
     assert Job.objects.count() == 100
 
 
-@pytest.mark.usefixtures("operator")
-def test_filtered_list_keeps_its_address(client: Client) -> None:
+def test_filtered_list_keeps_its_address(admin_client: Client) -> None:
     row = make_scope(1)
     url = f"{SETS}?method=manual"
-    assert post(client, [row.pk], url=url).status_code == 200
-    assert confirm(client, [row.pk], url=url).url == url
+    assert post(admin_client, [row.pk], url=url).status_code == 200
+    assert confirm(admin_client, [row.pk], url=url).url == url
 
 
-@pytest.mark.usefixtures("operator")
-def test_names_are_escaped(client: Client) -> None:
+def test_names_are_escaped(admin_client: Client) -> None:
     capture = make_capture()
     row = make_capture_set([capture], name="<script>alert(1)</script>")
     make_detection(source_image=capture)
-    assert "<script>alert(1)" not in post(client, [row.pk]).text
-    confirm(client, [row.pk])
-    assert "<script>alert(1)" not in client.get(SETS).text
+    assert "<script>alert(1)" not in post(admin_client, [row.pk]).text
+    confirm(admin_client, [row.pk])
+    assert "<script>alert(1)" not in admin_client.get(SETS).text
 
 
-@pytest.mark.usefixtures("operator")
-def test_popup_offers_no_action(client: Client) -> None:
+def test_popup_offers_no_action(admin_client: Client) -> None:
     make_scope(1)
-    assert RUN not in client.get(f"{SETS}?_popup=1").text
+    assert RUN not in admin_client.get(f"{SETS}?_popup=1").text
 
 
 class SetsOnlyConfig(ScopedConfig):
@@ -231,22 +219,21 @@ class SetsOnlyTask(CountingTask):
     config_schema = SetsOnlyConfig
 
 
-@pytest.mark.usefixtures("operator")
-def test_new_method_appears_where_its_scopes_allow(client: Client) -> None:
+def test_new_method_appears_where_its_scopes_allow(admin_client: Client) -> None:
     row = make_scope(1)
     label = "Run Sets &amp; more post-processing task (async)"
-    assert label not in client.get(SETS).text
+    assert label not in admin_client.get(SETS).text
     with registered(SetsOnlyTask):
-        assert f'<option value="run_sets_only">{label}</option>' in client.get(SETS).text
-        assert label not in client.get(OCCURRENCES).text
-        page = post(client, [row.pk], action="run_sets_only").text
+        assert f'<option value="run_sets_only">{label}</option>' in admin_client.get(SETS).text
+        assert label not in admin_client.get(OCCURRENCES).text
+        page = post(admin_client, [row.pk], action="run_sets_only").text
         assert "How deep to look." in page
         assert "size_threshold" not in page
-        refused = confirm(client, [row.pk], action="run_sets_only", depth="0")
+        refused = confirm(admin_client, [row.pk], action="run_sets_only", depth="0")
         assert "Depth must be at least 1, got 0." in refused.text
-        confirm(client, [row.pk], action="run_sets_only", depth="5")
+        confirm(admin_client, [row.pk], action="run_sets_only", depth="5")
     assert Job.objects.get().params == {
         "task": "sets_only",
         "config": {"source_image_collection_id": row.pk, "depth": 5},
     }
-    assert label not in client.get(SETS).text
+    assert label not in admin_client.get(SETS).text

@@ -44,12 +44,11 @@ def capture_set(monkeypatch: pytest.MonkeyPatch) -> SourceImageCollection:
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("operator")
 class TestPage:
     def test_is_shown_without_counts(
-        self, client: Client, capture_set: SourceImageCollection
+        self, admin_client: Client, capture_set: SourceImageCollection
     ) -> None:
-        page = post(client, [capture_set.pk], action=MASK).text
+        page = post(admin_client, [capture_set.pk], action=MASK).text
         assert 'data-counts="_counts"' in page
         assert "Busy v1</option>" in page
         assert "Idle v1</option>" in page
@@ -65,10 +64,10 @@ class TestPage:
         assert "Moths of the region" not in page
 
     def test_counts_when_it_is_asked_to_and_keeps_what_was_typed(
-        self, client: Client, capture_set: SourceImageCollection
+        self, admin_client: Client, capture_set: SourceImageCollection
     ) -> None:
         typed = {"taxa_list_id": "x", "algorithm_id": "", "launch_key": KEY, "_dry_run": "on"}
-        page = post(client, [capture_set.pk], action=MASK, _counts="1", **typed).text
+        page = post(admin_client, [capture_set.pk], action=MASK, _counts="1", **typed).text
         assert "data-counts" not in page
         assert "1 capture, 1 detection" in page
         assert "Busy v1: 1 classification</option>" in page
@@ -77,22 +76,22 @@ class TestPage:
         assert f'name="launch_key" value="{KEY}"' in page
         assert re.search(r'name="_dry_run" [^>]*checked', page)
         page = post(
-            client, [capture_set.pk], _counts="1", launch_key=KEY, size_threshold="0.07"
+            admin_client, [capture_set.pk], _counts="1", launch_key=KEY, size_threshold="0.07"
         ).text
         assert re.search(r'name="size_threshold" value="0.07"', page)
         assert not Job.objects.exists()
 
     def test_says_after_counting_that_there_is_nothing_to_do(
-        self, client: Client, capture_set: SourceImageCollection
+        self, admin_client: Client, capture_set: SourceImageCollection
     ) -> None:
         capture_set.images.clear()
-        page = post(client, [capture_set.pk], action=MASK, _counts="1").text
+        page = post(admin_client, [capture_set.pk], action=MASK, _counts="1").text
         assert "Nothing to do: There is no detection in scope." in page
 
     def test_launches_before_anything_is_counted(
-        self, client: Client, capture_set: SourceImageCollection
+        self, admin_client: Client, capture_set: SourceImageCollection
     ) -> None:
-        post(client, [capture_set.pk], launch_key=KEY, size_threshold="0.07")
+        post(admin_client, [capture_set.pk], launch_key=KEY, size_threshold="0.07")
         assert Job.objects.get().params["config"]["size_threshold"] == 0.07
 
 

@@ -147,25 +147,23 @@ def test_of_several_forms_none_is_chosen(drop: Drop) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("operator")
-def test_confirm_takes_the_place_of_the_key_of_a_form(client: Client, drop: Drop) -> None:
+def test_confirm_takes_the_place_of_the_key_of_a_form(admin_client: Client, drop: Drop) -> None:
     drop("dust.py", METHOD)
     drop("admin/dust_form.py", FORM)
     start()
     row = make_scope(1)
-    assert "Lenient" in post(client, [row.pk], action="run_dust").text
+    assert "Lenient" in post(admin_client, [row.pk], action="run_dust").text
     sent = {"action": "run_dust", "strictness": "0.75"}
-    assert post(client, [row.pk], **sent, confirm="").status_code == 200
-    assert post(client, [row.pk], **sent, confirm="yes").url == SETS
+    assert post(admin_client, [row.pk], **sent, confirm="").status_code == 200
+    assert post(admin_client, [row.pk], **sent, confirm="yes").url == SETS
     job = Job.objects.get()
     assert job.params["config"] == {"source_image_collection_id": row.pk, "strictness": 0.75}
     assert job.launch_key is None
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("operator")
 def test_method_overrides_a_piece_of_its_page(
-    client: Client, drop: Drop, tmp_path: Path, settings: Any
+    admin_client: Client, drop: Drop, tmp_path: Path, settings: Any
 ) -> None:
     folder = tmp_path / "admin" / "post_processing" / "dust"
     folder.mkdir(parents=True)
@@ -178,21 +176,20 @@ def test_method_overrides_a_piece_of_its_page(
     drop("dust.py", METHOD.replace('name = "Dust"', 'name = "Dust"; description = "Dusts."'))
     start()
     row = make_scope(1)
-    page = post(client, [row.pk], action="run_dust").text
+    page = post(admin_client, [row.pk], action="run_dust").text
     for text in ("<p>Mind the dust.</p><p>Dusts.</p>", "<b>Nothing to choose.</b>", "1 selected"):
         assert text in page
     assert "strictness" not in page
-    other = post(client, [row.pk]).text
+    other = post(admin_client, [row.pk]).text
     assert "Mind the dust" not in other
     assert "size_threshold" in other
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("operator")
-def test_form_without_options_draws_no_empty_box(client: Client, drop: Drop) -> None:
+def test_form_without_options_draws_no_empty_box(admin_client: Client, drop: Drop) -> None:
     drop("dust.py", METHOD)
     drop("admin/dust_form.py", FORM.replace("    strictness = forms", "    pass\n\nODD = forms"))
     start()
-    page = post(client, [make_scope(1).pk], action="run_dust").text
+    page = post(admin_client, [make_scope(1).pk], action="run_dust").text
     assert ">Selection</h2>" in page
     assert ">Options</h2>" not in page

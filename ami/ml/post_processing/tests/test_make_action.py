@@ -78,7 +78,7 @@ urlpatterns = [path("own/", site.urls), path("custom/", custom_site.urls)]
 
 
 @pytest.fixture
-def occurrence(operator: User) -> Occurrence:
+def occurrence(admin_user: User) -> Occurrence:
     CALLS.clear()
     make_scope(1)
     return Occurrence.objects.get()
@@ -102,10 +102,10 @@ def test_admins_with_the_action_pass_djangos_checks() -> None:
     assert CustomAdmin(Occurrence, custom_site).check() == []
 
 
-def test_action_works_without_the_mixin(client: Client, occurrence: Occurrence) -> None:
-    assert PLAIN.short_description in client.get(OCCURRENCES).text
-    assert "Run Small size filter" in post(client, [occurrence.pk], url=OCCURRENCES).text
-    response = confirm(client, [occurrence.pk], url=OCCURRENCES)
+def test_action_works_without_the_mixin(admin_client: Client, occurrence: Occurrence) -> None:
+    assert PLAIN.short_description in admin_client.get(OCCURRENCES).text
+    assert "Run Small size filter" in post(admin_client, [occurrence.pk], url=OCCURRENCES).text
+    response = confirm(admin_client, [occurrence.pk], url=OCCURRENCES)
     job = Job.objects.get()
     assert (job.name, job.project) == (f"small_size_filter {occurrence.pk}", None)
     assert f'<a href="/own/jobs/job/{job.pk}/change/">Job {job.pk}</a>' in told(response)[0]
@@ -113,18 +113,18 @@ def test_action_works_without_the_mixin(client: Client, occurrence: Occurrence) 
 
 @pytest.mark.parametrize("step", [post, confirm])
 def test_select_across_is_refused_without_the_mixin(
-    client: Client, occurrence: Occurrence, step: Any
+    admin_client: Client, occurrence: Occurrence, step: Any
 ) -> None:
-    response = step(client, [occurrence.pk], url=OCCURRENCES, select_across="1")
+    response = step(admin_client, [occurrence.pk], url=OCCURRENCES, select_across="1")
     assert response.status_code == 302
     assert "“Select all across pages” cannot be used here" in told(response)[0]
 
 
 @pytest.mark.parametrize("pk", [2**63, 2**70, 987654])
 def test_unknown_ids_are_refused_without_the_mixin(
-    client: Client, occurrence: Occurrence, pk: int
+    admin_client: Client, occurrence: Occurrence, pk: int
 ) -> None:
-    assert post(client, [pk], url=OCCURRENCES).status_code == 302
+    assert post(admin_client, [pk], url=OCCURRENCES).status_code == 302
     assert not Job.objects.exists()
 
 
@@ -135,13 +135,15 @@ def test_permission_is_asked_for_without_the_mixin(occurrence: Occurrence) -> No
         PLAIN(admin.ModelAdmin(Occurrence, admin.site), request, Occurrence.objects.all())
 
 
-def test_custom_build_jobs_gets_the_same_keywords(client: Client, occurrence: Occurrence) -> None:
+def test_custom_build_jobs_gets_the_same_keywords(
+    admin_client: Client, occurrence: Occurrence
+) -> None:
     """The site has no page for Jobs, so the message names the Job without a link."""
     url = "/custom/main/occurrence/"
-    page = post(client, [occurrence.pk], url=url).text
+    page = post(admin_client, [occurrence.pk], url=url).text
     assert "By hand" in page
     assert 'value="Go ahead"' in page
-    response = confirm(client, [occurrence.pk], url=url)
+    response = confirm(admin_client, [occurrence.pk], url=url)
     (keywords,) = CALLS
     assert set(keywords) == {
         "model_admin",
@@ -160,9 +162,9 @@ def test_custom_build_jobs_gets_the_same_keywords(client: Client, occurrence: Oc
     assert f"Job {Job.objects.get().pk}" in told(response)[0]
 
 
-def test_custom_build_jobs_may_refuse(client: Client, occurrence: Occurrence) -> None:
+def test_custom_build_jobs_may_refuse(admin_client: Client, occurrence: Occurrence) -> None:
     response = confirm(
-        client, [occurrence.pk], url="/custom/main/occurrence/", size_threshold="0.95"
+        admin_client, [occurrence.pk], url="/custom/main/occurrence/", size_threshold="0.95"
     )
     assert response.status_code == 200
     assert response.context["adminform"].form.errors == {
@@ -172,7 +174,7 @@ def test_custom_build_jobs_may_refuse(client: Client, occurrence: Occurrence) ->
     assert RUN in response.text
 
 
-def test_scope_resolver_is_handed_on_where_given(operator: User) -> None:
+def test_scope_resolver_is_handed_on_where_given(admin_user: User) -> None:
     action = make_post_processing_action(
         SmallSizeFilterTask,
         SmallSizeFilterActionForm,

@@ -21,22 +21,21 @@ PAGE = "/admin/post-processing/"
 ROOT: Path = settings.ROOT
 
 
-@pytest.mark.usefixtures("operator", "published")
-def test_every_method_is_listed_with_its_last_runs(client: Client) -> None:
+@pytest.mark.usefixtures("published")
+def test_every_method_is_listed_with_its_last_runs(admin_client: Client) -> None:
     row = make_scope(1)
     config = {"source_image_collection_id": row.pk}
     launch(SmallSizeFilterTask, [LaunchRow("A dusty night", row.project, config)])
-    text = client.get(PAGE).text
+    text = admin_client.get(PAGE).text
     for task_cls in POSTPROCESSING_TASKS.values():
         assert f"<h2>{task_cls.name}</h2>" in text
         assert task_cls.description in text
     assert text.count("A dusty night") == 1
     assert "Above 0, below 1." in text
-    assert PAGE in client.get(reverse("admin:index")).text
+    assert PAGE in admin_client.get(reverse("admin:index")).text
 
 
 class TestDocs:
-    @pytest.mark.usefixtures("operator")
     @pytest.mark.parametrize(
         ("docs", "address"),
         [
@@ -44,17 +43,16 @@ class TestDocs:
             ("https://example.org/a", "https://example.org/a"),
         ],
     )
-    def test_method_leads_to_its_page(self, client: Client, docs: str, address: str) -> None:
+    def test_method_leads_to_its_page(self, admin_client: Client, docs: str, address: str) -> None:
         with (
             override_settings(DOCS_URL="https://docs.example.org/ami/"),
             patch.object(SmallSizeFilterTask, "docs", docs),
         ):
-            text = client.get(PAGE).text
+            text = admin_client.get(PAGE).text
         assert f'<a href="{address}">Documentation of Small size filter</a>' in text
 
-    @pytest.mark.usefixtures("operator")
-    def test_without_an_address_there_is_no_link(self, client: Client) -> None:
-        assert "Documentation of" not in client.get(PAGE).text
+    def test_without_an_address_there_is_no_link(self, admin_client: Client) -> None:
+        assert "Documentation of" not in admin_client.get(PAGE).text
 
     @pytest.mark.parametrize("task_cls", POSTPROCESSING_TASKS.values())
     def test_page_of_each_method_exists(self, task_cls: Any) -> None:
@@ -77,14 +75,14 @@ def test_stranger_signs_in_first(client: Client) -> None:
     assert client.get(PAGE).url.startswith("/admin/login/")  # type: ignore[attr-defined]
 
 
-def test_page_of_a_row_starts_the_methods_of_its_scope(client: Client, operator: Any) -> None:
+def test_page_of_a_row_starts_the_methods_of_its_scope(admin_client: Client) -> None:
     row = make_scope(1)
     url = reverse("admin:main_sourceimagecollection_change", args=[row.pk])
-    text = client.get(url).text
+    text = admin_client.get(url).text
     for key in POSTPROCESSING_TASKS:
         assert f'name="action" value="run_{key}"' in text
     started = {"action": "run_tracking", "_selected_action": row.pk}
-    answer = client.post(reverse("admin:main_sourceimagecollection_changelist"), started)
+    answer = admin_client.post(reverse("admin:main_sourceimagecollection_changelist"), started)
     assert "<title>Run Tracking" in answer.text
 
 

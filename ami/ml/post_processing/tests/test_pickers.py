@@ -44,7 +44,6 @@ from ami.ml.post_processing.tests.vectors import (
     run,
 )
 from ami.ml.post_processing.validation import parse_config
-from ami.users.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -263,16 +262,16 @@ def test_thresholds_are_a_number_a_rank() -> None:
 
 
 def test_masking_is_launched_from_the_list_of_occurrences(
-    operator: User, client: Client, classifier: Algorithm
+    admin_client: Client, classifier: Algorithm
 ) -> None:
     source = make_source(classifier, logits=[1.0, 2.0, 3.0])
     taxa_list = make_list(Taxon.objects.get(name="a"))
     ids = [source.detection.occurrence_id]
-    page = post(client, ids, url=OCCURRENCES, action="run_class_masking").content.decode()
+    page = post(admin_client, ids, url=OCCURRENCES, action="run_class_masking").content.decode()
     assert "Moths v1: 1 classification" in page
     sent = {"taxa_list_id": taxa_list.pk, "algorithm_id": classifier.pk, "reweight": "on"}
     response = post(
-        client, ids, url=OCCURRENCES, action="run_class_masking", launch_key=KEY, **sent
+        admin_client, ids, url=OCCURRENCES, action="run_class_masking", launch_key=KEY, **sent
     )
     assert "Class masking: queued 1 Job for 1 occurrence: " in told(response)[0]
     assert Job.objects.get().params["config"] == {
@@ -285,16 +284,16 @@ def test_masking_is_launched_from_the_list_of_occurrences(
 
 
 def test_rollup_is_launched_from_the_list_of_capture_sets(
-    operator: User, client: Client, classifier: Algorithm
+    admin_client: Client, classifier: Algorithm
 ) -> None:
     make_source(classifier, scores=[1.0, 0.0, 0.0])
     capture_set = everything()
     sent = {"thresholds_GENUS": "2", "lineage": "constrained"}
     options = {"action": "run_rank_rollup", "launch_key": KEY}
-    page = post(client, [capture_set.pk], url=SETS, **options, **sent).content.decode()
+    page = post(admin_client, [capture_set.pk], url=SETS, **options, **sent).content.decode()
     assert "Thresholds (Genus) must be at most 1, got 2." in page
     assert not Job.objects.exists()
-    post(client, [capture_set.pk], url=SETS, **options, **sent | {"thresholds_GENUS": "0.5"})
+    post(admin_client, [capture_set.pk], url=SETS, **options, **sent | {"thresholds_GENUS": "0.5"})
     assert Job.objects.get().params["config"]["thresholds"] == {"GENUS": 0.5}
 
 

@@ -38,13 +38,12 @@ def captures() -> SourceImageCollection:
     return SourceImageCollection.objects.get()
 
 
-@pytest.mark.usefixtures("operator")
 class TestPage:
     def test_it_shows_counters_taxa_histogram_and_crops_and_writes_nothing(
-        self, client: Client, captures: SourceImageCollection
+        self, admin_client: Client, captures: SourceImageCollection
     ) -> None:
         before = Classification.objects.count()
-        text = page(client, captures).text
+        text = page(admin_client, captures).text
         assert "on all 39 detections in scope" in text
         assert '<th scope="row">Detections flagged</th><td class="number">24</td>' in text
         assert "<bdi>Not identifiable</bdi>" in text
@@ -56,52 +55,52 @@ class TestPage:
         assert not JobChange.objects.exists()
 
     def test_it_keeps_the_options_and_the_key_of_the_form(
-        self, client: Client, captures: SourceImageCollection
+        self, admin_client: Client, captures: SourceImageCollection
     ) -> None:
-        text = page(client, captures, size_threshold="0.5", _dry_run="on").text
+        text = page(admin_client, captures, size_threshold="0.5", _dry_run="on").text
         assert re.search(r'name="size_threshold" value="0.5"', text)
         assert 'id="id_dry_run" checked' in text
         assert f'name="launch_key" value="{KEY}"' in text
         assert "27 of 27 values in scope: flagged." in text
 
     def test_bad_options_are_refused_at_their_field(
-        self, client: Client, captures: SourceImageCollection
+        self, admin_client: Client, captures: SourceImageCollection
     ) -> None:
-        text = page(client, captures, size_threshold="7").text
+        text = page(admin_client, captures, size_threshold="7").text
         assert "Size threshold must be below 1, got 7" in text
         assert "preview-data" not in text
 
-    def test_empty_scope_has_a_preview_without_drawings(self, client: Client) -> None:
+    def test_empty_scope_has_a_preview_without_drawings(self, admin_client: Client) -> None:
         empty = make_scope(0)
-        text = page(client, empty).text
+        text = page(admin_client, empty).text
         assert "Nothing to do: There is no detection in scope." in text
         assert "<svg class=" not in text
 
     def test_method_that_fails_is_told_in_a_sentence(
-        self, client: Client, captures: SourceImageCollection, monkeypatch: pytest.MonkeyPatch
+        self, admin_client: Client, captures: SourceImageCollection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(SmallSizeFilterTask, "process", lambda *_: 1 / 0)
-        assert "The method stopped with ZeroDivisionError." in page(client, captures).text
+        assert "The method stopped with ZeroDivisionError." in page(admin_client, captures).text
 
     def test_method_without_a_measure_shows_its_counters(
-        self, client: Client, captures: SourceImageCollection
+        self, admin_client: Client, captures: SourceImageCollection
     ) -> None:
         with registered(CountingTask):
-            text = post(client, [captures.pk], action="run_counting", _preview="Preview").text
+            text = post(admin_client, [captures.pk], action="run_counting", _preview="Preview").text
         assert '<th scope="row">Seen</th><td class="number">39</td>' in text
         assert "preview-series" not in text
 
     def test_number_of_queries_does_not_grow_with_the_rows(
-        self, client: Client, django_assert_max_num_queries: Any
+        self, admin_client: Client, django_assert_max_num_queries: Any
     ) -> None:
         make_rows_for("small_size_filter", nights=1)
         few = SourceImageCollection.objects.get()
         with django_assert_max_num_queries(200) as first:
-            page(client, few)
+            page(admin_client, few)
         few.delete()
         make_rows_for("small_size_filter", nights=6)
         with django_assert_max_num_queries(len(first) + 8):  # more batches, not more per row
-            page(client, SourceImageCollection.objects.get())
+            page(admin_client, SourceImageCollection.objects.get())
 
 
 def test_viewer_has_no_preview(client: Client, captures: SourceImageCollection) -> None:
@@ -111,9 +110,9 @@ def test_viewer_has_no_preview(client: Client, captures: SourceImageCollection) 
 
 
 def test_values_do_not_end_the_script_block(
-    client: Client, operator: Any, captures: SourceImageCollection
+    admin_client: Client, captures: SourceImageCollection
 ) -> None:
-    text = page(client, captures).text
+    text = page(admin_client, captures).text
     stored = re.search(r'<script id="preview-data" type="application/json">(.*?)</script>', text)
     assert stored
     data = json.loads(stored[1])

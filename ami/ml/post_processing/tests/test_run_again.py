@@ -55,16 +55,15 @@ def select(client: Client, *jobs: Job) -> Any:
     return client.post(LIST, {"action": "run_jobs_again", "_selected_action": ids, "index": 0})
 
 
-@pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("from_list", [False, True])
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_page_is_filled_in_and_launches_a_new_job(
-    client: Client, capture_set: SourceImageCollection, from_list: bool, dry_run: bool
+    admin_client: Client, capture_set: SourceImageCollection, from_list: bool, dry_run: bool
 ) -> None:
     job = ended(capture_set, dry_run=dry_run)
     before = record()
-    assert f'href="{page_of(job, "run-again/")}"' in client.get(page_of(job)).text
-    page = select(client, job) if from_list else client.get(page_of(job, "run-again/"))
+    assert f'href="{page_of(job, "run-again/")}"' in admin_client.get(page_of(job)).text
+    page = select(admin_client, job) if from_list else admin_client.get(page_of(job, "run-again/"))
     assert page.status_code == 200
     assert record() == before
     assert 'name="size_threshold" value="0.25"' in page.text
@@ -73,7 +72,7 @@ def test_page_is_filled_in_and_launches_a_new_job(
     sent = fields_of(page.text)
     assert sent["_selected_action"] == [str(capture_set.pk)]
 
-    response = client.post(SETS, sent)
+    response = admin_client.post(SETS, sent)
     again = Job.objects.latest("pk")
     assert f"Job {again.pk}" in told(response)[0]
     assert (again.params, again.dry_run) == (job.params, dry_run)
@@ -84,21 +83,19 @@ def test_page_is_filled_in_and_launches_a_new_job(
         assert [row for row in after[name] if row["job_id"] == job.pk] == before[name]
 
 
-@pytest.mark.usefixtures("operator")
 def test_several_jobs_with_the_same_options_share_a_page(
-    client: Client, capture_set: SourceImageCollection
+    admin_client: Client, capture_set: SourceImageCollection
 ) -> None:
     other = make_scope(1)
     jobs = [ended(capture_set), ended(other)]
-    sent = fields_of(select(client, *jobs).text)
+    sent = fields_of(select(admin_client, *jobs).text)
     assert sent["_selected_action"] == [str(capture_set.pk), str(other.pk)]
-    client.post(SETS, sent)
+    admin_client.post(SETS, sent)
     assert Job.objects.count() == 4
 
 
-@pytest.mark.usefixtures("operator")
 def test_what_cannot_be_asked_for_on_one_page_is_refused_with_a_sentence(
-    client: Client, capture_set: SourceImageCollection
+    admin_client: Client, capture_set: SourceImageCollection
 ) -> None:
     job, finer = ended(capture_set), ended(capture_set, 0.125)
     unfinished, unknown = make_job(status=JobState.STARTED), make_job(status=JobState.SUCCESS)
@@ -111,7 +108,7 @@ def test_what_cannot_be_asked_for_on_one_page_is_refused_with_a_sentence(
         ([unknown], f"Job {unknown.pk} has the type 'test_type', which cannot be run again."),
         ([gone], f"Job {gone.pk} cannot be run again: "),
     ]:
-        assert told(select(client, *jobs))[-1].startswith(sentence)
+        assert told(select(admin_client, *jobs))[-1].startswith(sentence)
     assert record() == before
 
 
@@ -126,17 +123,16 @@ def test_who_may_launch_nothing_runs_nothing_again(
     assert client.get(page_of(job, "run-again/")).status_code == 403  # nor may run the method
 
 
-@pytest.mark.usefixtures("operator")
-def test_repair_opens_its_own_page(client: Client) -> None:
+def test_repair_opens_its_own_page(admin_client: Client) -> None:
     checks = chosen_checks(keys=["stale_score", "stale_counts"])
     repair = new_repair(checks, scope=Scope(None, None))
     repair.status = JobState.SUCCESS
     repair.save()
-    response = client.get(page_of(repair, "run-again/"))
+    response = admin_client.get(page_of(repair, "run-again/"))
     assert response["Location"] == (
         "/admin/integrity/integrityrun/repair/?check=stale_score&check=stale_counts"
     )
-    page = client.get(response["Location"]).text
+    page = admin_client.get(response["Location"]).text
     assert len(re.findall(r'name="checks"[^>]* checked', page)) == 2
 
 
@@ -148,9 +144,9 @@ def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("name", ["run-again", "retry"])
 def test_command_line_makes_a_new_job(
-    shell: Callable[..., Ended], capture_set: SourceImageCollection, name: str, operator: User
+    shell: Callable[..., Ended], capture_set: SourceImageCollection, name: str, admin_user: User
 ) -> None:
-    job = ended(capture_set, user=operator)
+    job = ended(capture_set, user=admin_user)
     before = record()
     ended_with = shell(name, job.pk)
     again = Job.objects.latest("pk")
@@ -178,15 +174,14 @@ def test_command_line_refuses_with_a_sentence(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("operator")
-def test_job_on_several_nights_is_one_job_again(client: Client) -> None:
+def test_job_on_several_nights_is_one_job_again(admin_client: Client) -> None:
     make_rows_for("tracking")
     events = Event.objects.filter(project__isnull=False)
     config = {"event_ids": list(events.order_by("pk").values_list("pk", flat=True))}
     row = LaunchRow("Nights", None, config | {"cost_threshold": 0.5})
     job = run_to_end(launch(TrackingTask, [row])[0])
-    sent = fields_of(client.get(page_of(job, "run-again/")).text)
+    sent = fields_of(admin_client.get(page_of(job, "run-again/")).text)
     assert sent["cost_threshold"] == ["0.5"]
-    client.post("/admin/main/event/", sent)
+    admin_client.post("/admin/main/event/", sent)
     again = Job.objects.exclude(pk=job.pk).get()
     assert again.params["config"]["event_ids"] == config["event_ids"]

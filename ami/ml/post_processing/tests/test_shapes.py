@@ -32,7 +32,7 @@ from config.tests.processes import wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("celery_worker", "operator", "shapes"),
+    pytest.mark.usefixtures("celery_worker", "shapes"),
 ]
 EVENTS = "/admin/main/event/"
 TINY = [700, 700, 702, 702]
@@ -113,64 +113,66 @@ def hold(
     assert job.changes.exists()
 
 
-def test_size_filter(client: Client, night: Event) -> None:
+def test_size_filter(admin_client: Client, night: Event) -> None:
     before = rows()
-    job = click(client, *whole_set(night), "run_tiny", smallest_share="0.001")
-    hold(client, TinyTask, job, {"detections_checked": 4, "detections_flagged": 1})
+    job = click(admin_client, *whole_set(night), "run_tiny", smallest_share="0.001")
+    hold(admin_client, TinyTask, job, {"detections_checked": 4, "detections_flagged": 1})
     flag = Classification.objects.get(algorithm__key="tiny")
     assert flag.detection == detections(night)[2]
-    revert(client, job)
+    revert(admin_client, job)
     assert exactly(rows()) == exactly(before)
 
 
-def test_class_masking(client: Client, night: Event) -> None:
+def test_class_masking(admin_client: Client, night: Event) -> None:
     before = rows()
     fimbriata = Taxon.objects.get(name="Noctua fimbriata")
     job = click(
-        client,
+        admin_client,
         *whole_set(night),
         "run_listed",
         taxa_list_id=make_list(fimbriata).pk,
         algorithm_id=Algorithm.objects.get(name="Moths").pk,
     )
-    hold(client, ListedTask, job, {"Classifications found": 4, "classifications_masked": 4})
+    hold(admin_client, ListedTask, job, {"Classifications found": 4, "classifications_masked": 4})
     for made in Classification.objects.filter(algorithm__key="listed"):
         assert (made.taxon, made.scores) == (fimbriata, [0.0, 1.0])
         assert not made.applied_to.terminal  # type: ignore[union-attr]
     names = set(Occurrence.objects.values_list("determination__name", flat=True))
     assert names == {"Noctua fimbriata", "Lynx"}
-    revert(client, job)
+    revert(admin_client, job)
     assert exactly(rows()) == exactly(before)
 
 
-def test_rank_rollup(client: Client, night: Event) -> None:
+def test_rank_rollup(admin_client: Client, night: Event) -> None:
     before = rows()
     occurrence = detections(night)[1].occurrence
     assert occurrence
-    job = click(client, OCCURRENCES, occurrence.pk, "run_coarser", thresholds='{"GENUS": 0.9}')
-    hold(client, CoarserTask, job, {"Rolled up": 1, "Classifications checked": 1})
+    job = click(
+        admin_client, OCCURRENCES, occurrence.pk, "run_coarser", thresholds='{"GENUS": 0.9}'
+    )
+    hold(admin_client, CoarserTask, job, {"Rolled up": 1, "Classifications checked": 1})
     occurrence.refresh_from_db()
     assert (str(occurrence.determination), occurrence.determination_score) == ("Noctua", 1.0)
-    revert(client, job)
+    revert(admin_client, job)
     assert exactly(rows()) == exactly(before)
 
 
-def test_tracking(client: Client, night: Event) -> None:
+def test_tracking(admin_client: Client, night: Event) -> None:
     before = rows()
-    job = click(client, EVENTS, night.pk, "run_followed", farthest="50")
+    job = click(admin_client, EVENTS, night.pk, "run_followed", farthest="50")
     hold(
-        client,
+        admin_client,
         FollowedTask,
         job,
         {"events_tracked": 1, "links_created": 1, "occurrences_merged": 1},
     )
     assert tracks(night) == {(0, 3), (1,), (2,)}
     assert job.params["config"] == {"event_ids": [night.pk], "farthest": 50.0}
-    revert(client, job)
+    revert(admin_client, job)
     assert exactly(rows()) == exactly(before)
 
 
-def test_tracking_of_another_projects_events(client: Client, night: Event) -> None:
+def test_tracking_of_another_projects_events(admin_client: Client, night: Event) -> None:
     other = make_night([A], [A], event=make_event())
     config = {"event_ids": [night.pk, other.pk]}
     job = launch(FollowedTask, [LaunchRow("Followed", night.project, config)])[0]

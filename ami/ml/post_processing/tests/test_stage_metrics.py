@@ -46,11 +46,10 @@ def figures(job: Job, key: str) -> dict[str, Any]:
     return {param.name: param.value for param in job.progress.get_stage(key).params}
 
 
-@pytest.mark.usefixtures("operator")
-def test_figure_keeps_its_name_and_has_a_title_on_the_page(client: Client) -> None:
+def test_figure_keeps_its_name_and_has_a_title_on_the_page(admin_client: Client) -> None:
     with registered(ReportingTask):
         job = run_to_end(job_of(ReportingTask, make_scope(1)))
-        text = client.get(reverse("admin:jobs_job_change", args=[job.pk])).text
+        text = admin_client.get(reverse("admin:jobs_job_change", args=[job.pk])).text
     assert figures(job, "reporting") == {
         "never_counted": 0,
         "detections_checked": 3,

@@ -198,7 +198,7 @@ def test_places_are_stored_once_and_in_order() -> None:
 
 
 @pytest.fixture
-def dirty(client: Client, operator: Any) -> SourceImageCollection:
+def dirty(admin_client: Client) -> SourceImageCollection:
     captures = make_captures(make_deployment(name="Trap"), nights=2, captures=6)
     put(captures, DIRT)
     return captures
@@ -211,11 +211,11 @@ def page_of(client: Client, captures: SourceImageCollection, **fields: Any) -> s
 
 
 def test_page_shows_a_tile_for_each_place_and_none_is_ticked(
-    client: Client, dirty: SourceImageCollection
+    admin_client: Client, dirty: SourceImageCollection
 ) -> None:
-    assert "No box stays in place" in page_of(client, dirty)  # on 20 captures
+    assert "No box stays in place" in page_of(admin_client, dirty)  # on 20 captures
     sent = {"launch_key": uuid4(), "_counts": "1", "min_nights": "2", "iou": "0.9"}
-    text = page_of(client, dirty, **sent, min_captures="10")
+    text = page_of(admin_client, dirty, **sent, min_captures="10")
     (tile,) = re.findall(r'<input type="checkbox" name="places"[^>]*>', text)
     assert "checked" not in tile
     assert "Trap: 12 captures on 2 nights" in text
@@ -223,21 +223,27 @@ def test_page_shows_a_tile_for_each_place_and_none_is_ticked(
     value = re.findall(r'value="([^"]+)"', tile)[0]
     # A tick stays, even if the place is not found any more; odd limits are the defaults.
     for limits in ({"min_captures": "10"}, {"min_captures": "many"}):
-        assert f'value="{value}" checked' in page_of(client, dirty, **sent, **limits, places=value)
+        assert f'value="{value}" checked' in page_of(
+            admin_client, dirty, **sent, **limits, places=value
+        )
 
 
-def test_ticks_are_the_options_of_the_run(client: Client, dirty: SourceImageCollection) -> None:
+def test_ticks_are_the_options_of_the_run(
+    admin_client: Client, dirty: SourceImageCollection
+) -> None:
     place = found_in(dirty)[0].place
     sent = {"launch_key": uuid4(), "min_captures": "10", "min_nights": "2", "iou": "0.9"}
     answer = post(
-        client, [dirty.pk], url=SETS, action="run_static_boxes", **sent, places=[str(place)]
+        admin_client, [dirty.pk], url=SETS, action="run_static_boxes", **sent, places=[str(place)]
     )
     assert answer.status_code == 302
     assert Job.objects.get().params["config"]["places"] == [str(place)]
 
 
-def test_odd_place_is_refused_on_the_page(client: Client, dirty: SourceImageCollection) -> None:
+def test_odd_place_is_refused_on_the_page(
+    admin_client: Client, dirty: SourceImageCollection
+) -> None:
     sent = {"launch_key": uuid4(), "min_captures": "10", "min_nights": "2", "iou": "0.9"}
-    text = page_of(client, dirty, **sent, places=["7:nowhere"])
+    text = page_of(admin_client, dirty, **sent, places=["7:nowhere"])
     assert "must be a deployment&#x27;s id and a box in whole pixels" in text
     assert not Job.objects.exists()

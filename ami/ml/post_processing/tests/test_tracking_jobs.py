@@ -70,13 +70,13 @@ def make_busy_night() -> Event:
     return event
 
 
-@pytest.mark.usefixtures("operator", "published")
-def test_selected_events_make_one_job_a_project(client: Client) -> None:
+@pytest.mark.usefixtures("published")
+def test_selected_events_make_one_job_a_project(admin_client: Client) -> None:
     trap, other = make_deployment(), make_deployment()
     nights = [make_event(deployment=place) for place in (trap, trap, other)]
-    page = post(client, [night.pk for night in nights], url=EVENTS, action="run_tracking")
+    page = post(admin_client, [night.pk for night in nights], url=EVENTS, action="run_tracking")
     assert "Run Tracking" in page.text
-    click(client, nights)
+    click(admin_client, nights)
     several, single = Job.objects.order_by("params__config__event_id")[::-1]
     if several.project != trap.project:
         several, single = single, several
@@ -87,19 +87,18 @@ def test_selected_events_make_one_job_a_project(client: Client) -> None:
     assert single.params["config"]["event_id"] == nights[2].pk
 
 
-@pytest.mark.usefixtures("operator", "published")
-def test_selected_events_can_be_tried(client: Client) -> None:
+@pytest.mark.usefixtures("published")
+def test_selected_events_can_be_tried(admin_client: Client) -> None:
     trap = make_deployment()
     nights = [make_night([A], [A], event=make_event(deployment=trap)) for _ in range(2)]
-    page = post(client, [night.pk for night in nights], url=EVENTS, action="run_tracking")
+    page = post(admin_client, [night.pk for night in nights], url=EVENTS, action="run_tracking")
     assert 'name="_dry_run"' in page.text
-    click(client, nights, _dry_run="on")
+    click(admin_client, nights, _dry_run="on")
     assert Job.objects.get().dry_run
 
 
-@pytest.mark.usefixtures("operator")
-def test_option_out_of_range_is_told_at_its_field(client: Client) -> None:
-    response = click(client, [make_event()], cost_threshold="0")
+def test_option_out_of_range_is_told_at_its_field(admin_client: Client) -> None:
+    response = click(admin_client, [make_event()], cost_threshold="0")
     assert "Cost threshold must be above 0, got 0." in response.text
     assert not told(response)
     assert not Job.objects.exists()
