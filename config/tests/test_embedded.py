@@ -25,14 +25,7 @@ from config.devservers.servers import (
     as_owner,
     run_folder,
 )
-from config.tests.processes import (
-    User,
-    has_stopped,
-    is_held,
-    kill_keeper,
-    server_pid,
-    wait_until,
-)
+from config.tests.processes import User, has_stopped, is_held, kill_keeper, server_pid, wait_until
 from config.tests.tally import note
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="Only root may become another user.")

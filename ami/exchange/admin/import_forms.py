@@ -11,11 +11,7 @@ from django.template.defaultfilters import filesizeformat
 
 from ami.exchange.base import ImportRefusedError, check_text
 from ami.exchange.importing.options import Boxes, ImportOptions, NameListOptions
-from ami.exchange.importing.rights import (
-    lacking_for_names,
-    may_import,
-    projects_to_import_into,
-)
+from ami.exchange.importing.rights import lacking_for_names, may_import, projects_to_import_into
 from ami.exchange.reading.registry import NAME_LIST, Format, format_of
 from ami.exchange.tables import ENCODINGS
 from ami.exchange.uploads import is_too_large

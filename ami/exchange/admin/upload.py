@@ -16,12 +16,7 @@ from ami.base.audit import reason_of
 from ami.base.ids import parse_id
 from ami.base.links import change_link, change_url
 from ami.exchange.admin.import_forms import NameListForm, OccurrencesForm, UploadForm, refuse_list
-from ami.exchange.importing.rights import (
-    list_of,
-    may_import,
-    may_import_names,
-    may_run,
-)
+from ami.exchange.importing.rights import list_of, may_import, may_import_names, may_run
 from ami.exchange.importing.service import again, new_import, queue_import, stored_file
 from ami.exchange.models import Import
 from ami.exchange.reading.registry import NAME_LIST, READERS

@@ -4,12 +4,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from ami.main.models import (
-    Detection,
-    Occurrence,
-    SourceImage,
-    SourceImageCollection,
-)
+from ami.main.models import Detection, Occurrence, SourceImage, SourceImageCollection
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,7 @@ from ami.exchange.reading.records import Item, OccurrenceRecord
 from ami.exchange.reading.registry import READERS
 from ami.jobs.engine.work import Planned
 from ami.jobs.models import Job
-from ami.main.models import (
-    Classification,
-    Detection,
-    Occurrence,
-    Project,
-    SourceImageCollection,
-)
+from ami.main.models import Classification, Detection, Occurrence, Project, SourceImageCollection
 
 CAPTURE_SET = "All captures"
 LATE = "late"  # of the plan: what batches have decided

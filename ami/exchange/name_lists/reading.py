@@ -8,13 +8,7 @@ from typing import NamedTuple
 
 from ami.exchange.base import ImportRefusedError
 from ami.exchange.name_lists import checklist, darwin_core, gbif, plain  # noqa: F401 -- registers
-from ami.exchange.name_lists.base import (
-    LIST_FORMATS,
-    ListedName,
-    ListFormat,
-    Row,
-    SkippedName,
-)
+from ami.exchange.name_lists.base import LIST_FORMATS, ListedName, ListFormat, Row, SkippedName
 from ami.exchange.reading.dwca import META, TAXON, tables_of
 from ami.exchange.reading.files import Files
 from ami.exchange.reading.start import start_of

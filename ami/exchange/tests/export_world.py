@@ -23,14 +23,7 @@ from ami.exchange.export.registry import FORMATS, ExportOptions
 from ami.exchange.export.run import Written, write_file
 from ami.exchange.export.scope import Scope
 from ami.jobs.models import Job
-from ami.main.models import (
-    Event,
-    Identification,
-    Occurrence,
-    Project,
-    TaxaList,
-    TaxonRank,
-)
+from ami.main.models import Event, Identification, Occurrence, Project, TaxaList, TaxonRank
 
 
 class World:

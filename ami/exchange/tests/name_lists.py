@@ -8,9 +8,7 @@ from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django.test import Client
 
-from ami.base.tests.factories import (
-    make_member,
-)
+from ami.base.tests.factories import make_member
 from ami.base.tests.snapshots import snapshot
 from ami.exchange.tests.test_import_taxa import HEADER, make_row
 from ami.exchange.tests.uploads import apply, upload

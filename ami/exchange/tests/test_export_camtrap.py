@@ -9,12 +9,7 @@ import jsonschema
 import pytest
 from frictionless import Package, system
 
-from ami.base.tests.factories import (
-    make_capture,
-    make_deployment,
-    make_detection,
-    make_occurrence,
-)
+from ami.base.tests.factories import make_capture, make_deployment, make_detection, make_occurrence
 from ami.exchange import camtrap
 from ami.exchange.export.formats import camtrap_dp
 from ami.exchange.export.run import Written

@@ -33,14 +33,7 @@ from ami.jobs.states import Outcome as Ending
 from ami.jobs.tests.job_types import Killed, run_to_end
 from ami.jobs.tests.rows import silence
 from ami.main.determinations import update_determinations
-from ami.main.models import (
-    Deployment,
-    Detection,
-    Occurrence,
-    Project,
-    SourceImageCollection,
-    Taxon,
-)
+from ami.main.models import Deployment, Detection, Occurrence, Project, SourceImageCollection, Taxon
 from config.tests.processes import wait_until
 
 pytestmark = [

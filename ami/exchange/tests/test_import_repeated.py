@@ -17,13 +17,7 @@ from ami.exchange.importing import survey, work
 from ami.exchange.tests.export_world import World, exported
 from ami.exchange.tests.exports import MODELS, ROWS, make_record, plan_in
 from ami.exchange.tests.present import results
-from ami.main.models import (
-    Classification,
-    Detection,
-    Identification,
-    Occurrence,
-    SourceImage,
-)
+from ami.main.models import Classification, Detection, Identification, Occurrence, SourceImage
 
 pytestmark = pytest.mark.django_db
 Run = Callable[..., str]

@@ -10,11 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from ami.base.tests.factories import (
-    make_member,
-    make_project,
-    make_taxon,
-)
+from ami.base.tests.factories import make_member, make_project, make_taxon
 from ami.base.tests.snapshots import snapshot
 from ami.exchange.models import Import
 from ami.exchange.taxa import import_taxa

@@ -8,21 +8,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from ami.base.tests.factories import (
-    make_classification,
-    make_occurrence,
-    make_project,
-    make_taxon,
-)
-from ami.exchange.tests.name_lists import (
-    MOTHS,
-    imported,
-    person,
-    planned,
-    revert,
-    send,
-    values,
-)
+from ami.base.tests.factories import make_classification, make_occurrence, make_project, make_taxon
+from ami.exchange.tests.name_lists import MOTHS, imported, person, planned, revert, send, values
 from ami.exchange.tests.test_import_taxa import make_row
 from ami.jobs.models import Job
 from ami.jobs.states import Outcome

@@ -7,11 +7,7 @@ import pytest
 from django.db import connection
 from django.db.models import QuerySet
 
-from ami.base.tests.factories import (
-    make_classification,
-    make_taxon,
-    make_user,
-)
+from ami.base.tests.factories import make_classification, make_taxon, make_user
 from ami.jobs.engine import runner
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
@@ -28,12 +24,7 @@ from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.service import JOB_TYPE
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
-from ami.ml.post_processing.tests.methods import (
-    CountingTask,
-    MergingTask,
-    make_scope,
-    registered,
-)
+from ami.ml.post_processing.tests.methods import CountingTask, MergingTask, make_scope, registered
 
 
 def net_rows(job: Job) -> int:

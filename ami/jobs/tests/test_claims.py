@@ -9,14 +9,7 @@ from ami.jobs.engine import runner
 from ami.jobs.models import JobPart, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.seeing import broker
-from ami.jobs.tests.workers import (
-    Broker,
-    assert_sound,
-    fresh,
-    handed_out,
-    queued,
-    run_part,
-)
+from ami.jobs.tests.workers import Broker, assert_sound, fresh, handed_out, queued, run_part
 from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered
 

@@ -23,21 +23,8 @@ from ami.jobs.models import Job
 from ami.jobs.states import Outcome
 from ami.jobs.tests.rows import claim
 from ami.jobs.tests.seeing import broker
-from ami.jobs.tests.workers import (
-    Broker,
-    assert_sound,
-    fresh,
-    handed_out,
-    queued,
-    run_part,
-)
-from ami.main.models import (
-    Classification,
-    Detection,
-    Event,
-    Occurrence,
-    Taxon,
-)
+from ami.jobs.tests.workers import Broker, assert_sound, fresh, handed_out, queued, run_part
+from ami.main.models import Classification, Detection, Event, Occurrence, Taxon
 from ami.main.tests.test_determination_locks import (
     run_in_thread,
     wait_until_someone_waits_for_a_lock,

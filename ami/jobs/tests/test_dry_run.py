@@ -12,22 +12,9 @@ from ami.jobs.journal.revert import refusal
 from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
 from ami.jobs.tests.reverting import SupersedingTask, make_tracks
-from ami.jobs.tests.seeing import (
-    broker,
-)
-from ami.jobs.tests.workers import (
-    Broker,
-    assert_sound,
-    fresh,
-    queued,
-    race,
-)
-from ami.main.models import (
-    Detection,
-    Event,
-    Occurrence,
-    SourceImageCollection,
-)
+from ami.jobs.tests.seeing import broker
+from ami.jobs.tests.workers import Broker, assert_sound, fresh, queued, race
+from ami.main.models import Detection, Event, Occurrence, SourceImageCollection
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import EVENT, Batch, Unit

@@ -15,21 +15,8 @@ from ami.jobs.models import JobPart, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import Killed
 from ami.jobs.tests.rows import claim
-from ami.jobs.tests.seeing import (
-    SeeingTask,
-    broker,
-    seeing,
-    unseen,
-    worked,
-)
-from ami.jobs.tests.workers import (
-    Broker,
-    assert_sound,
-    fresh,
-    queued,
-    race,
-    run_part,
-)
+from ami.jobs.tests.seeing import SeeingTask, broker, seeing, unseen, worked
+from ami.jobs.tests.workers import Broker, assert_sound, fresh, queued, race, run_part
 from ami.main.models import Classification, Detection
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.tests.methods import make_scope

@@ -9,14 +9,7 @@ import pytest
 from django.db import connection
 
 from ami.jobs.states import JobState, Outcome
-from ami.jobs.tests.seeing import (
-    SeeingTask,
-    broker,
-    detections,
-    seeing,
-    unseen,
-    worked,
-)
+from ami.jobs.tests.seeing import SeeingTask, broker, detections, seeing, unseen, worked
 from ami.jobs.tests.workers import Broker
 from ami.main.models import Detection
 from ami.ml.post_processing.tests.methods import make_scope

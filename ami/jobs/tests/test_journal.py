@@ -18,13 +18,7 @@ from ami.base.tests.factories import (
     make_user,
 )
 from ami.jobs.journal import triggers
-from ami.jobs.journal.triggers import (
-    JOURNALED,
-    columns_of,
-    function_sql,
-    journaled,
-    narrow,
-)
+from ami.jobs.journal.triggers import JOURNALED, columns_of, function_sql, journaled, narrow
 from ami.jobs.models import Job, JobChange
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import (

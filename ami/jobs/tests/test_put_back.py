@@ -17,12 +17,7 @@ from ami.jobs.tests.reverting import (
     revert,
     run,
 )
-from ami.main.models import (
-    Detection,
-    Identification,
-    Occurrence,
-    SourceImageCollection,
-)
+from ami.main.models import Detection, Identification, Occurrence, SourceImageCollection
 from ami.ml.post_processing.tests.methods import make_scope
 from ami.testing.records import exactly, left, rows
 

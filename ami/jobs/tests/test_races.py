@@ -16,15 +16,7 @@ from ami.jobs.states import Outcome, PartState
 from ami.jobs.tests.job_types import Killed
 from ami.jobs.tests.rows import claim
 from ami.jobs.tests.seeing import broker
-from ami.jobs.tests.workers import (
-    Broker,
-    assert_sound,
-    fresh,
-    handed_out,
-    queued,
-    race,
-    run_part,
-)
+from ami.jobs.tests.workers import Broker, assert_sound, fresh, handed_out, queued, race, run_part
 from ami.main.models import SourceImageCollection
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.tests.methods import PartingTask, make_scope, registered

@@ -31,19 +31,10 @@ from ami.jobs.tests.reverting import (
     revert,
     run,
 )
-from ami.main.models import (
-    Classification,
-    Detection,
-    Identification,
-    Occurrence,
-)
+from ami.main.models import Classification, Detection, Identification, Occurrence
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
-from ami.ml.post_processing.tests.methods import (
-    CountingTask,
-    make_scope,
-    registered,
-)
+from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
 from ami.review.models import SampleItem
 from ami.review.tests.samples import sample_of
 from ami.testing.records import exactly, left, rows

@@ -16,14 +16,7 @@ from ami.jobs.models import Job, JobChange, JobState
 from ami.jobs.tests.admin import page_of
 from ami.jobs.tests.job_types import make_job, run_to_end
 from ami.jobs.tests.revert_fates import Cause, done, foretold
-from ami.jobs.tests.reverting import (
-    SupersedingTask,
-    ended,
-    make_night,
-    methods,
-    revert,
-    run,
-)
+from ami.jobs.tests.reverting import SupersedingTask, ended, make_night, methods, revert, run
 from ami.jobs.tests.seeing import broker
 from ami.jobs.tests.workers import Broker, fresh, queued, race
 from ami.main.determinations import score_is_stale, taxon_is_stale

@@ -20,12 +20,7 @@ from ami.main.admin.filters import (
     IdFilter,
     NumberRangeFilter,
 )
-from ami.main.admin.history import (
-    CropColumnMixin,
-    DetailsMixin,
-    format_box,
-    format_score,
-)
+from ami.main.admin.history import CropColumnMixin, DetailsMixin, format_box, format_score
 from ami.main.admin.identify import CHANGE
 from ami.main.admin.lineage import read_lineages
 from ami.main.admin.search import TaxonSearchMixin

@@ -1,11 +1,6 @@
 """A deployment with known counts, changes to it, and a check of its counts."""
 
-from ami.base.tests.factories import (
-    make_capture,
-    make_deployment,
-    make_detection,
-    make_occurrence,
-)
+from ami.base.tests.factories import make_capture, make_deployment, make_detection, make_occurrence
 from ami.main.counts import CACHED, refresh_counts
 from ami.main.models import Deployment, Detection, Event, Occurrence, SourceImage
 

@@ -2,15 +2,8 @@
 
 from typing import Any
 
-from ami.base.tests.factories import (
-    NIGHT,
-    make_classification,
-    make_detection,
-    make_taxon,
-)
-from ami.main.determinations import (
-    update_determinations,
-)
+from ami.base.tests.factories import NIGHT, make_classification, make_detection, make_taxon
+from ami.main.determinations import update_determinations
 from ami.main.models import Classification, Identification, Occurrence, Taxon, TaxonRank
 
 

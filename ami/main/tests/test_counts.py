@@ -9,11 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from ami.base.tests.factories import (
-    NIGHT,
-    make_capture,
-    make_deployment,
-)
+from ami.base.tests.factories import NIGHT, make_capture, make_deployment
 from ami.main.counts import (
     CACHED,
     refresh_counts,

@@ -4,12 +4,7 @@ from django.core.exceptions import ValidationError
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from ami.base.ids import RowId
-from ami.base.tests.factories import (
-    make_capture,
-    make_capture_set,
-    make_deployment,
-    make_project,
-)
+from ami.base.tests.factories import make_capture, make_capture_set, make_deployment, make_project
 from ami.main.models import SourceImageCollection
 from ami.main.tasks import regroup_events
 

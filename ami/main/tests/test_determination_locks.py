@@ -5,14 +5,8 @@ import pytest
 from django.db import close_old_connections, connection, transaction
 from django.test import Client
 
-from ami.base.tests.factories import (
-    make_occurrence,
-    make_taxon,
-    make_user,
-)
-from ami.main.determinations import (
-    update_determinations,
-)
+from ami.base.tests.factories import make_occurrence, make_taxon, make_user
+from ami.main.determinations import update_determinations
 from ami.main.models import Identification, Occurrence
 from ami.main.tests.determining import classify, identify
 

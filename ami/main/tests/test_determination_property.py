@@ -7,12 +7,7 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ami.base.tests.factories import (
-    NIGHT,
-    make_capture,
-    make_occurrence,
-    make_taxon,
-)
+from ami.base.tests.factories import NIGHT, make_capture, make_occurrence, make_taxon
 from ami.main.admin.why import Votes, reasons_of, why
 from ami.main.determinations import FAULTS, update_determinations
 from ami.main.models import Classification, Detection, Identification, Occurrence

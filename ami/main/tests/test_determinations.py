@@ -4,11 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ami.base.tests.factories import (
-    NIGHT,
-    make_occurrence,
-    make_taxon,
-)
+from ami.base.tests.factories import NIGHT, make_occurrence, make_taxon
 from ami.main.determinations import DeterminationChange, update_determinations
 from ami.main.models import (
     Classification,

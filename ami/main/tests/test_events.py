@@ -4,12 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ami.base.tests.factories import (
-    make_capture,
-    make_deployment,
-    make_detection,
-    make_occurrence,
-)
+from ami.base.tests.factories import make_capture, make_deployment, make_detection, make_occurrence
 from ami.base.tests.snapshots import snapshot
 from ami.main.models import Deployment, Event, Occurrence, SourceImage, group_images_into_events
 

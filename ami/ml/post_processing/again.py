@@ -15,12 +15,7 @@ from ami.jobs.models import Job
 from ami.jobs.service import AlreadyLaunchedError, ApplyRefusedError, ScopeChangedError
 from ami.jobs.states import JobFailedError
 from ami.main.models import Classification, Detection, Identification
-from ami.ml.post_processing.service import (
-    JOB_TYPE,
-    LaunchRow,
-    launch,
-    task_of,
-)
+from ami.ml.post_processing.service import JOB_TYPE, LaunchRow, launch, task_of
 from ami.ml.post_processing.validation import ConfigValidationErrors
 from ami.users.models import User
 

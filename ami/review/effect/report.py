@@ -13,12 +13,7 @@ from ami.main.models import Taxon, TaxonRank
 from ami.review.effect.machine import Names, names_of
 from ami.review.effect.outcomes import NONE, Judge, Outcome, Pairs
 from ami.review.statistics.hierarchy import HierarchicalScores, hierarchical_scores
-from ami.review.statistics.paired import (
-    Difference,
-    bootstrap_mean,
-    mcnemar,
-    paired_difference,
-)
+from ami.review.statistics.paired import Difference, bootstrap_mean, mcnemar, paired_difference
 from ami.review.statistics.shares import Estimate, estimate
 
 BANDS = 10

@@ -21,12 +21,7 @@ from ami.review.drawing import draw_rows
 from ami.review.models import Sample
 from ami.review.populations import DrawingRefusedError, find_origin
 from ami.review.strata import BAND, allocate, band_name, band_of, strata_of
-from ami.review.tests.drawn import (
-    changed_by_job,
-    draw_from,
-    make_occurrences,
-    occurrences_of,
-)
+from ami.review.tests.drawn import changed_by_job, draw_from, make_occurrences, occurrences_of
 
 pytestmark = pytest.mark.django_db
 

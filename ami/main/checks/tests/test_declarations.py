@@ -6,15 +6,7 @@ from typing import Any
 import pytest
 
 from ami.base.registry import UnknownKeyError
-from ami.main.checks.declarations import (
-    CHECKS,
-    Check,
-    Pair,
-    Severity,
-    Tag,
-    chosen_checks,
-    register,
-)
+from ami.main.checks.declarations import CHECKS, Check, Pair, Severity, Tag, chosen_checks, register
 
 TABLE = {  # as an operator knows them: key → severity, and whether a rule repairs it
     "missing_determination": ("error", True),

@@ -14,13 +14,7 @@ from ami.main.management.demo.frames import HEIGHT, WIDTH
 from ami.main.management.demo.identifications import identify
 from ami.main.management.demo.pictures import Crop, Frame, Studio
 from ami.main.management.demo.species import Species, load_species
-from ami.main.management.demo.story import (
-    NIGHTS,
-    TIME_ZONE,
-    TRAPS,
-    Moth,
-    tell_night,
-)
+from ami.main.management.demo.story import NIGHTS, TIME_ZONE, TRAPS, Moth, tell_night
 from ami.main.management.demo.taxonomy import ensure_classifier, ensure_detector, ensure_taxa
 from ami.main.models import (
     Classification,

@@ -6,24 +6,10 @@ from typing import Any
 
 import pytest
 
-from ami.base.tests.factories import (
-    NIGHT,
-    make_capture,
-    make_detection,
-    make_occurrence,
-)
-from ami.main.models import (
-    Classification,
-    Occurrence,
-    Taxon,
-)
+from ami.base.tests.factories import NIGHT, make_capture, make_detection, make_occurrence
+from ami.main.models import Classification, Occurrence, Taxon
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.tests.vectors import (
-    make_classifier,
-    make_ranks,
-    make_source,
-    run,
-)
+from ami.ml.post_processing.tests.vectors import make_classifier, make_ranks, make_source, run
 from ami.ml.post_processing.track_consensus import TrackConsensusTask
 
 FRAMES = ([0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.3, 0.65, 0.05])

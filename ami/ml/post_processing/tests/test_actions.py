@@ -16,11 +16,7 @@ from ami.jobs.tests.admin import told
 from ami.main.models import Occurrence
 from ami.ml.post_processing.scopes import ScopedConfig
 from ami.ml.post_processing.tests.clicks import KEY, OCCURRENCES, RUN, SETS, confirm, post
-from ami.ml.post_processing.tests.methods import (
-    CountingTask,
-    make_scope,
-    registered,
-)
+from ami.ml.post_processing.tests.methods import CountingTask, make_scope, registered
 from ami.users.models import User
 
 pytestmark = pytest.mark.django_db

@@ -15,12 +15,7 @@ from ami.ml.post_processing import batches
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, register_all
 from ami.ml.post_processing.tests.methods import told
-from ami.ml.post_processing.tests.vectors import (
-    make_classifier,
-    make_source,
-    make_species,
-    run,
-)
+from ami.ml.post_processing.tests.vectors import make_classifier, make_source, make_species, run
 
 pytestmark = pytest.mark.django_db
 REFERENCE = Path(__file__).parents[4] / "docs" / "reference" / "framework.md"

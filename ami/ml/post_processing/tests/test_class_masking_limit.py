@@ -10,9 +10,7 @@ from ami.ml.models import Algorithm
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.tests.derived_reference import plain_softmax
 from ami.ml.post_processing.tests.masking import classifier, mask, result, some
-from ami.ml.post_processing.tests.vectors import (
-    make_source,
-)
+from ami.ml.post_processing.tests.vectors import make_source
 
 __all__ = ["classifier", "some"]
 pytestmark = pytest.mark.django_db

@@ -16,9 +16,7 @@ from ami.jobs.models import Job
 from ami.jobs.service import ApplyRefusedError, ScopeChangedError
 from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import run_to_end
-from ami.jobs.tests.reverting import (
-    revert,
-)
+from ami.jobs.tests.reverting import revert
 from ami.main.models import Classification, SourceImageCollection, TaxaList, Taxon
 from ami.ml.post_processing.again import apply, scope_changes
 from ami.ml.post_processing.base import BasePostProcessingTask

@@ -16,9 +16,7 @@ from ami.main.models import (
     SourceImageCollection,
 )
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.admin import (
-    BasePostProcessingActionForm,
-)
+from ami.ml.post_processing.admin import BasePostProcessingActionForm
 from ami.ml.post_processing.class_masking.form import ClassMaskingActionForm
 from ami.ml.post_processing.rank_rollup.form import RankRollupActionForm
 from ami.ml.post_processing.tests.vectors import make_classifier

@@ -25,10 +25,7 @@ from ami.main.models import (
     TaxonRank,
 )
 from ami.ml.models import Algorithm
-from ami.ml.post_processing.admin import (
-    form_class_for,
-    offers,
-)
+from ami.ml.post_processing.admin import form_class_for, offers
 from ami.ml.post_processing.class_masking import ClassMaskingConfig, ClassMaskingTask
 from ami.ml.post_processing.class_masking.form import ClassMaskingActionForm
 from ami.ml.post_processing.rank_rollup import RankRollupConfig, RankRollupTask

@@ -5,20 +5,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ami.base.tests.factories import (
-    make_algorithm,
-    make_taxon,
-)
+from ami.base.tests.factories import make_algorithm, make_taxon
 from ami.jobs.states import JobFailedError
 from ami.main.models import TaxonRank
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.rank_rollup import RankRollupConfig
 from ami.ml.post_processing.tests.rollups import classifier, name_of, roll_up
-from ami.ml.post_processing.tests.vectors import (
-    make_classifier,
-    make_source,
-    make_species,
-)
+from ami.ml.post_processing.tests.vectors import make_classifier, make_source, make_species
 from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config, stored_config
 
 __all__ = ["classifier"]

@@ -7,11 +7,7 @@ import pytest
 
 from ami.base.registry import UnknownKeyError
 from ami.ml.post_processing.base import BasePostProcessingTask
-from ami.ml.post_processing.registry import (
-    POSTPROCESSING_TASKS,
-    get_postprocessing_task,
-    register,
-)
+from ami.ml.post_processing.registry import POSTPROCESSING_TASKS, get_postprocessing_task, register
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
 from ami.ml.post_processing.tests.methods import CountingTask, registered
 

@@ -15,12 +15,7 @@ from ami.main.models import Classification, Detection, SourceImageCollection, Ta
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.service import JOB_TYPE
-from ami.ml.post_processing.tests.methods import (
-    CountingTask,
-    ScopeConfig,
-    make_scope,
-    registered,
-)
+from ami.ml.post_processing.tests.methods import CountingTask, ScopeConfig, make_scope, registered
 
 pytestmark = pytest.mark.django_db
 

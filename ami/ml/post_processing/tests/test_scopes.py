@@ -3,21 +3,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from ami.base.tests.factories import (
-    make_capture,
-    make_capture_set,
-    make_detection,
-    make_occurrence,
-)
+from ami.base.tests.factories import make_capture, make_capture_set, make_detection, make_occurrence
 from ami.jobs.states import JobFailedError
 from ami.main.models import Event, Occurrence, SourceImageCollection
-from ami.ml.post_processing.scopes import (
-    SCOPES,
-    Chosen,
-    chosen_scope,
-    scope_options,
-    scopes_of,
-)
+from ami.ml.post_processing.scopes import SCOPES, Chosen, chosen_scope, scope_options, scopes_of
 from ami.ml.post_processing.tests.methods import ScopeConfig, make_scope
 from ami.ml.post_processing.tests.nights import make_event
 

@@ -10,13 +10,7 @@ import numpy as np
 import pytest
 
 from ami.base.tests.factories import make_capture, make_capture_set
-from ami.base.tests.shared import (
-    CHECKLIST,
-    HIERARCHY,
-    OWN_CHECKLIST,
-    OWN_HIERARCHY,
-    third_party,
-)
+from ami.base.tests.shared import CHECKLIST, HIERARCHY, OWN_CHECKLIST, OWN_HIERARCHY, third_party
 from ami.base.vectors import Vector
 from ami.exchange.name_lists.reading import read_name_list
 from ami.exchange.taxa import import_taxa

@@ -1,15 +1,8 @@
 import pytest
 
-from ami.base.tests.factories import (
-    make_algorithm,
-    make_taxon,
-)
+from ami.base.tests.factories import make_algorithm, make_taxon
 from ami.base.tests.snapshots import snapshot
-from ami.main.models import (
-    Classification,
-    Occurrence,
-    Taxon,
-)
+from ami.main.models import Classification, Occurrence, Taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.flagging import flag_detections
 from ami.ml.post_processing.preview import preview

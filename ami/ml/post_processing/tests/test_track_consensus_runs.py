@@ -3,21 +3,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from ami.base.tests.factories import (
-    make_capture_set,
-    make_detection,
-    make_taxon,
-    make_user,
-)
+from ami.base.tests.factories import make_capture_set, make_detection, make_taxon, make_user
 from ami.base.tests.shared import EXPORT, OWN_EXPORT, third_party
 from ami.base.tests.snapshots import snapshot
-from ami.main.models import (
-    Classification,
-    Detection,
-    Identification,
-    Occurrence,
-    Taxon,
-)
+from ami.main.models import Classification, Detection, Identification, Occurrence, Taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
@@ -29,12 +18,7 @@ from ami.ml.post_processing.tests.consensus import (
     name_of,
     result,
 )
-from ami.ml.post_processing.tests.vectors import (
-    everything,
-    make_list,
-    make_source,
-    run,
-)
+from ami.ml.post_processing.tests.vectors import everything, make_list, make_source, run
 from ami.ml.post_processing.track_consensus import TrackConsensusTask
 
 pytestmark = pytest.mark.django_db

@@ -11,9 +11,7 @@ from ami.jobs.models import Job, JobState
 from ami.jobs.states import Outcome
 from ami.jobs.tests.admin import told
 from ami.jobs.tests.job_types import run_to_end
-from ami.jobs.tests.reverting import (
-    revert,
-)
+from ami.jobs.tests.reverting import revert
 from ami.jobs.tests.workers import race
 from ami.main.models import Detection, Event, Identification, Occurrence
 from ami.ml.post_processing.again import apply

@@ -5,11 +5,7 @@ import pytest
 from pydantic import BaseModel, Field, confloat, root_validator
 
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterConfig
-from ami.ml.post_processing.validation import (
-    ConfigValidationErrors,
-    parse_config,
-    stored_config,
-)
+from ami.ml.post_processing.validation import ConfigValidationErrors, parse_config, stored_config
 
 
 class Lineage(StrEnum):

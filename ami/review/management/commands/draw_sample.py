@@ -5,14 +5,7 @@ from django.core.management.base import CommandError
 
 from ami.base.commands import BAD_USAGE, ScriptableCommand, whole_number
 from ami.base.storable import storable_text
-from ami.review.drawing import (
-    DOUBLE,
-    Design,
-    draw,
-    proposed_name,
-    proposed_seed,
-    proposed_size,
-)
+from ami.review.drawing import DOUBLE, Design, draw, proposed_name, proposed_seed, proposed_size
 from ami.review.management.arguments import seed_number
 from ami.review.models import Sample
 from ami.review.populations import DrawingRefusedError, Origin, find_origin

@@ -1,11 +1,6 @@
 from ami.base.tests.factories import make_detection
 from ami.main.models import Classification
-from ami.ml.post_processing.tests.vectors import (
-    make_classifier,
-    make_map,
-    make_ranks,
-    make_source,
-)
+from ami.ml.post_processing.tests.vectors import make_classifier, make_map, make_ranks, make_source
 from ami.testing import Rows
 
 LOGITS = ([1.0, 0.9, 0.8, 0.0], [-0.0, 5e-324, 9.0, 0.0], [0.0, 0.0, 0.0, 900.0])

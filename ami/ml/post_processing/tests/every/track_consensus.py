@@ -3,12 +3,7 @@ from typing import Any
 from ami.base.tests.factories import make_capture, make_detection, make_occurrence, make_taxon
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.tests.nights import make_event
-from ami.ml.post_processing.tests.vectors import (
-    make_classifier,
-    make_map,
-    make_ranks,
-    make_source,
-)
+from ami.ml.post_processing.tests.vectors import make_classifier, make_map, make_ranks, make_source
 from ami.testing import Rows
 
 SCORES = ([0.9, 0.1, 0.0, 0.0], [0.4, 0.6, 0.0, 0.0], [0.3, 0.65, 0.05, 0.0])
