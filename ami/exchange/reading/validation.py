@@ -1,35 +1,22 @@
-"""Checks of the values in a file; each raises ValueError with a predicate of the value.
-
-Readers of JSON describe a record as a pydantic model with these checks as validators.
-"""
+"""Checks of the values in a file; each raises ValueError with a predicate of the value."""
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 from django.utils.dateparse import parse_date, parse_datetime
-from pydantic import BaseModel, ValidationError
 
-from ami.exchange.base import check_text, shown
-from ami.exchange.reading.records import Fault
+from ami.exchange.base import check_text
 
-Model = TypeVar("Model", bound=BaseModel)
 Checked = TypeVar("Checked")
-Location = tuple[int | str, ...]
 MAX_PIXELS = 2**31 - 1
 MAX_PATH_BYTES = 2600  # in UTF-8; an index of PostgreSQL holds no longer ones
 MAX_NOTE = 10_000
 # Others are no times of cameras, and their neighbours may be out of the range of Python.
 YEARS = range(2, 9999)
-
-STANDARD_FAULTS = {
-    "type_error.dict": "must be an object",
-    "type_error.none.not_allowed": "must be an object",
-    "type_error.list": "must be a list",
-}
 
 EXIF_DAY = re.compile(r"^(\d{4}):(\d\d):(\d\d)(?= )")
 ROUNDING = 1e-3  # of boxes as fractions, which have few digits
@@ -148,29 +135,3 @@ def check_day(value: Any) -> date:
     if day is None or day.year not in YEARS:
         raise ValueError("must be a date, such as 2022-06-20")
     return day
-
-
-def parsed(model: type[Model], value: Any, place: str) -> Model | list[Fault]:
-    """Return the value as a model, or all of its faults, each with its place below `place`."""
-    try:
-        return model.parse_obj(value)
-    except ValidationError as error:
-        return [_fault(one, value, place) for one in error.errors()]
-
-
-def _fault(fault: Any, data: Any, place: str) -> Fault:
-    location: Location = fault["loc"]
-    if location == ("__root__",):  # the value itself is no object
-        return Fault(place, f"must be an object, got {shown(data)}.")
-    where = f"{place}{''.join(_steps(location))}".lstrip(".")
-    if fault["type"] == "value_error.missing":
-        return Fault(where, "is missing.")
-    value = data
-    for step in location:
-        value = value[step]
-    message = STANDARD_FAULTS.get(fault["type"], fault["msg"])
-    return Fault(where, f"{message}, got {shown(value)}.")
-
-
-def _steps(location: Location) -> Iterator[str]:
-    return (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)

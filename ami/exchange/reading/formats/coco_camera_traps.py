@@ -1,14 +1,12 @@
 """COCO Camera Traps: images, categories, and annotations that refer to them in any order."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime as time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, validator
-
 from ami.exchange.base import ImportRefusedError, shown
-from ami.exchange.reading import subjects, validation
+from ami.exchange.reading import subjects
+from ami.exchange.reading.json_row import JsonRow
 from ami.exchange.reading.json_stream import json_items
 from ami.exchange.reading.records import (
     WHOLE,
@@ -26,73 +24,33 @@ from ami.exchange.reading.records import (
 from ami.exchange.reading.registry import READERS, Reader
 from ami.exchange.reading.spool import Part, Said, Spool
 from ami.exchange.reading.start import Kind, Start
+from ami.exchange.reading.validation import (
+    check_camera_time,
+    check_corner_and_size,
+    check_file_name,
+    check_id,
+    check_name,
+    check_score,
+    check_share_box,
+    check_size,
+    optional,
+)
 
 EMPTY = "0"
 # The words for boxes that have no name; the second is our own.
 UNNAMED = frozenset({subjects.ANIMAL, "unnamed"})
 
-optional_id = validation.optional(validation.check_id)
-optional_name = validation.optional(validation.check_name)
-optional_time = validation.optional(validation.check_camera_time)
-
-
-class _Image(BaseModel):
-    id: str
-    file_name: str
-    width: int | None = None
-    height: int | None = None
-    datetime: time | None = None
-    date_captured: time | None = None  # the name of COCO
-    location: str | None = None
-    location_name: str | None = None  # our own
-    seq_id: str | None = None
-
-    _id = validator("id", pre=True, allow_reuse=True)(validation.check_id)
-    _file = validator("file_name", pre=True, allow_reuse=True)(validation.check_file_name)
-    _ids = validator("location", "seq_id", pre=True, allow_reuse=True)(optional_id)
-    _name = validator("location_name", pre=True, allow_reuse=True)(optional_name)
-    _time = validator("datetime", "date_captured", pre=True, allow_reuse=True)(optional_time)
-    _size = validator("width", "height", pre=True, allow_reuse=True)(
-        validation.optional(validation.check_size)
-    )
-
-
-class _Category(BaseModel):
-    id: str
-    name: str
-
-    _id = validator("id", pre=True, allow_reuse=True)(validation.check_id)
-    _name = validator("name", pre=True, allow_reuse=True)(validation.check_name)
+_optional_id = optional(check_id)
+_optional_name = optional(check_name)
+_optional_time = optional(check_camera_time)
 
 
 def _check_box(value: Any) -> list[float]:
-    return validation.check_corner_and_size(value) if value else []
+    return check_corner_and_size(value) if value else []
 
 
 def _check_share_box(value: Any) -> list[float]:
-    return validation.check_share_box(value) if value else []
-
-
-class _Annotation(BaseModel):
-    image_id: str
-    category_id: str
-    bbox: list[float] = []
-    bbox_relative: list[float] = []
-    # Our own, but for `score`, which detectors write.
-    individual_id: str | None = None
-    annotator: str | None = None
-    independent: bool | None = None
-    algorithm: str | None = None
-    score: float | None = None
-
-    _ids = validator("image_id", "category_id", pre=True, allow_reuse=True)(validation.check_id)
-    _box = validator("bbox", pre=True, allow_reuse=True)(_check_box)
-    _shares = validator("bbox_relative", pre=True, allow_reuse=True)(_check_share_box)
-    _individual = validator("individual_id", pre=True, allow_reuse=True)(optional_id)
-    _names = validator("annotator", "algorithm", pre=True, allow_reuse=True)(optional_name)
-    _score = validator("score", pre=True, allow_reuse=True)(
-        validation.optional(validation.check_score)
-    )
+    return check_share_box(value) if value else []
 
 
 class _Seen(NamedTuple):
@@ -132,11 +90,12 @@ def read(path: Path) -> Iterator[Item]:
         yield from _keep_categories(path, categories)
         number = -1
         for number, value in enumerate(json_items(path, "images.item")):
-            yield from _keep_image(value, f"images[{number}]", spool)
+            yield from _keep_image(JsonRow(value, f"images[{number}]", []), spool)
         if number < 0:
             raise ImportRefusedError(f"{path} must contain a list of at least one image as images.")
         for index, value in enumerate(json_items(path, "annotations.item")):
-            yield from _keep_annotation(value, f"annotations[{index}]", categories, spool)
+            row = JsonRow(value, f"annotations[{index}]", [])
+            yield from _keep_annotation(row, categories, spool)
         for parts in spool.bundles():
             yield from _occurrences(parts)
         for place, said, frame in spool.captures():
@@ -148,66 +107,79 @@ def read(path: Path) -> Iterator[Item]:
 
 def _keep_categories(path: Path, categories: dict[str, str]) -> Iterator[Item]:
     for index, value in enumerate(json_items(path, "categories.item")):
-        category = validation.parsed(_Category, value, f"categories[{index}]")
-        if isinstance(category, list):
-            yield from category
-        else:
-            categories[category.id] = category.name
+        row = JsonRow(value, f"categories[{index}]", [])
+        pk, name = row.need("id", check_id, ""), row.need("name", check_name, "")
+        yield from row.faults
+        if not row.faults:
+            categories[pk] = name
 
 
-def _keep_image(value: Any, place: str, spool: Spool) -> Iterator[Item]:
-    image = validation.parsed(_Image, value, place)
-    if isinstance(image, list):
-        yield from image
+def _keep_image(row: JsonRow, spool: Spool) -> Iterator[Item]:
+    pk, path = row.need("id", check_id, ""), row.need("file_name", check_file_name, "")
+    width, height = (row.get(key, optional(check_size), None) for key in ("width", "height"))
+    at = row.get("datetime", _optional_time, None)
+    captured = row.get("date_captured", _optional_time, None)  # the name of COCO
+    location = row.get("location", _optional_id, None)
+    name = row.get("location_name", _optional_name, None)  # our own
+    sequence = row.get("seq_id", _optional_id, None)
+    if row.faults:
+        yield from row.faults
         return
     capture = CaptureRecord(
-        deployment=image.location_name or image.location or "",
-        path=image.file_name,
-        timestamp=image.datetime or image.date_captured,
-        width=image.width,
-        height=image.height,
+        deployment=name or location or "",
+        path=path,
+        timestamp=at or captured,
+        width=width,
+        height=height,
     )
-    if not spool.add_capture(image.id, place, _Frame(capture, image.seq_id or "")):
-        yield Fault(f"{place}.id", f"stands twice, got {shown(image.id)}.")
+    if not spool.add_capture(pk, row.place, _Frame(capture, sequence or "")):
+        yield Fault(row.at("id"), f"stands twice, got {shown(pk)}.")
 
 
-def _keep_annotation(
-    value: Any, place: str, categories: Mapping[str, str], spool: Spool
-) -> Iterator[Item]:
-    one = validation.parsed(_Annotation, value, place)
-    if isinstance(one, list):
-        yield from one
-        return
-    category = categories.get(one.category_id)
-    if category is None:
-        sentence = f"must be the id of a category, got {shown(one.category_id)}."
-        yield Fault(f"{place}.category_id", sentence)
-        return
-    if one.category_id == EMPTY or category.lower() in subjects.EMPTY:
-        spool.say(one.image_id, Said.EMPTY)
-        return
-    spool.say(one.image_id, Said.SEEN)
-    if category.lower() in subjects.NOT_ANIMALS:
-        yield Skipped(place, category, subjects.NO_ANIMAL)
+def _keep_annotation(row: JsonRow, categories: Mapping[str, str], spool: Spool) -> Iterator[Item]:
+    image, pk = row.need("image_id", check_id, ""), row.need("category_id", check_id, "")
+    seen = _seen(row, image)
+    category = categories.get(pk)
+    if category is None and not row.faults:
+        row.refuse("category_id", f"must be the id of a category, got {shown(pk)}.")
+    if category is None or row.faults:
+        yield from row.faults
+    elif pk == EMPTY or category.lower() in subjects.EMPTY:
+        spool.say(image, Said.EMPTY)
     else:
-        _keep_seen(one, place, category, spool)
+        spool.say(image, Said.SEEN)
+        if category.lower() in subjects.NOT_ANIMALS:
+            yield Skipped(row.place, category, subjects.NO_ANIMAL)
+        else:
+            _keep(seen._replace(label="" if category.lower() in UNNAMED else category), spool)
 
 
-def _keep_seen(one: _Annotation, place: str, category: str, spool: Spool) -> None:
-    machine = bool({"algorithm", "score"} & one.__fields_set__)
-    seen = _Seen(
-        place=place,
-        image=one.image_id,
-        individual=one.individual_id or "",
-        box=one.bbox or one.bbox_relative,
-        fractions=not one.bbox,
-        label="" if category.lower() in UNNAMED else category,
+def _seen(row: JsonRow, image: str) -> _Seen:
+    """What an annotation says, without its label."""
+    box: list[float] = row.get("bbox", _check_box, [])
+    shares: list[float] = row.get("bbox_relative", _check_share_box, [])
+    # Our own, but for `score`, which detectors write.
+    individual = row.get("individual_id", _optional_id, None)
+    annotator = row.get("annotator", _optional_name, None)
+    algorithm = row.get("algorithm", _optional_name, None)
+    score = row.get("score", optional(check_score), None)
+    machine = bool({"algorithm", "score"} & row.values.keys())
+    return _Seen(
+        place=row.place,
+        image=image,
+        individual=individual or "",
+        box=box or shares,
+        fractions=not box,
+        label="",
         machine=machine,
-        by=(one.algorithm if machine else one.annotator) or "",
-        score=one.score,
+        by=(algorithm if machine else annotator) or "",
+        score=score,
     )
+
+
+def _keep(seen: _Seen, spool: Spool) -> None:
     # Several annotations may name the same box.
-    bundle = (seen.individual,) if seen.individual else (seen.image, repr(seen.box or place))
+    bundle = (seen.individual,) if seen.individual else (seen.image, repr(seen.box or seen.place))
     spool.add_part("\0".join(bundle), seen, capture=seen.image, whole=not seen.box)
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime as time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, validator
-
 from ami.exchange.base import ImportRefusedError, shown
-from ami.exchange.reading import subjects, validation
+from ami.exchange.reading import subjects
+from ami.exchange.reading.json_row import JsonRow
 from ami.exchange.reading.json_stream import json_items, json_value
 from ami.exchange.reading.records import (
     AlgorithmRecord,
@@ -24,6 +22,16 @@ from ami.exchange.reading.records import (
 )
 from ami.exchange.reading.registry import READERS, Reader
 from ami.exchange.reading.start import Kind, Start
+from ami.exchange.reading.validation import (
+    check_camera_time,
+    check_file_name,
+    check_id,
+    check_name,
+    check_score,
+    check_share_box,
+    check_size,
+    optional,
+)
 
 # What old files mean that do not name their categories.
 CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
@@ -34,42 +42,9 @@ Classes = list[tuple[str, float]]
 
 def _check_classes(value: Any) -> Classes:
     try:
-        return [
-            (validation.check_id(label), validation.check_score(score))
-            for label, score in value or []
-        ]
+        return [(check_id(label), check_score(score)) for label, score in value or []]
     except (TypeError, ValueError):
         raise ValueError('must be a list such as [["12", 0.87], ["7", 0.05]]') from None
-
-
-class _Detection(BaseModel):
-    category: str
-    conf: float
-    bbox: list[float]
-    classifications: list[tuple[str, float]] = []
-
-    _category = validator("category", pre=True, allow_reuse=True)(validation.check_id)
-    _conf = validator("conf", pre=True, allow_reuse=True)(validation.check_score)
-    _box = validator("bbox", pre=True, allow_reuse=True)(validation.check_share_box)
-    _classes = validator("classifications", pre=True, allow_reuse=True)(_check_classes)
-
-
-class _Image(BaseModel):
-    file: str
-    failure: Any = None
-    frame_rate: Any = None
-    datetime: time | None = None
-    width: int | None = None
-    height: int | None = None
-    detections: list[Any] | None = None
-
-    _file = validator("file", pre=True, allow_reuse=True)(validation.check_file_name)
-    _time = validator("datetime", pre=True, allow_reuse=True)(
-        validation.optional(validation.check_camera_time)
-    )
-    _size = validator("width", "height", pre=True, allow_reuse=True)(
-        validation.optional(validation.check_size)
-    )
 
 
 class _Names(NamedTuple):
@@ -91,12 +66,7 @@ def read(path: Path) -> Iterator[Item]:
     names = _names(path)
     number = -1
     for number, value in enumerate(json_items(path, "images.item")):
-        place = f"images[{number}]"
-        image = validation.parsed(_Image, value, place)
-        if isinstance(image, list):
-            yield from image
-        else:
-            yield from _seen(image, names, place)
+        yield from _seen(JsonRow(value, f"images[{number}]", []), names)
     if number < 0:
         raise ImportRefusedError(f"{path} must contain a list of at least one image as images.")
 
@@ -115,7 +85,7 @@ def _labels(names: dict[str, Any]) -> dict[str, str]:
     found = {}
     for key, name in names.items():
         with suppress(ValueError):  # told where it is used
-            found[key] = validation.check_name(name)
+            found[key] = check_name(name)
     return found
 
 
@@ -130,61 +100,68 @@ def _algorithm(name: Any, task_type: str) -> AlgorithmRecord | None:
     if not name or (isinstance(name, str) and name.strip().lower() in UNNAMED):
         return None
     try:
-        return AlgorithmRecord(validation.check_name(name), task_type=task_type)
+        return AlgorithmRecord(check_name(name), task_type=task_type)
     except ValueError as error:
         raise ImportRefusedError(
             f"info: the name of an algorithm {error}, got {shown(name)}."
         ) from None
 
 
-def _seen(image: _Image, names: _Names, place: str) -> Iterator[Item]:
-    capture = CaptureRecord(
-        deployment="",
-        path=image.file,
-        timestamp=image.datetime,
-        width=image.width,
-        height=image.height,
-    )
-    if image.failure:
-        yield Skipped(place, image.file, f"was not processed: {shown(image.failure)}")
-    elif image.frame_rate is not None:
-        yield Skipped(place, image.file, subjects.NO_PICTURE)
-    elif image.detections is None:
-        yield Fault(f"{place}.detections", "must be a list, which is empty without detections.")
-    elif not image.detections:
-        yield EmptyCapture(place, capture)
-    else:
-        for index, value in enumerate(image.detections):
-            yield from _detected(value, capture, names, f"{place}.detections[{index}]")
-
-
-def _detected(value: Any, capture: CaptureRecord, names: _Names, place: str) -> Iterator[Item]:
-    detection = validation.parsed(_Detection, value, place)
-    if isinstance(detection, list):
-        yield from detection
+def _seen(row: JsonRow, names: _Names) -> Iterator[Item]:
+    path = row.need("file", check_file_name, "")
+    at = row.get("datetime", optional(check_camera_time), None)
+    width, height = (row.get(key, optional(check_size), None) for key in ("width", "height"))
+    detections = row.values.get("detections")
+    if detections is not None and not isinstance(detections, list):
+        row.refuse("detections", f"must be a list, got {shown(detections)}.")
+    if row.faults:
+        yield from row.faults
         return
-    category = names.categories.get(detection.category)
-    best = max(detection.classifications, key=lambda one: one[1], default=None)
+    capture = CaptureRecord(deployment="", path=path, timestamp=at, width=width, height=height)
+    if failure := row.values.get("failure"):
+        yield Skipped(row.place, path, f"was not processed: {shown(failure)}")
+    elif row.values.get("frame_rate") is not None:
+        yield Skipped(row.place, path, subjects.NO_PICTURE)
+    elif detections is None:
+        sentence = "must be a list, which is empty without detections."
+        yield Fault(row.at("detections"), sentence)
+    elif not detections:
+        yield EmptyCapture(row.place, capture)
+    else:
+        for index, value in enumerate(detections):
+            one = JsonRow(value, f"{row.at('detections')}[{index}]", [])
+            yield from _detected(one, capture, names)
+
+
+def _detected(row: JsonRow, capture: CaptureRecord, names: _Names) -> Iterator[Item]:
+    pk, conf = row.need("category", check_id, ""), row.need("conf", check_score, 0.0)
+    box: list[float] = row.need("bbox", check_share_box, [])
+    classes: Classes = row.get("classifications", _check_classes, [])
+    if row.faults:
+        yield from row.faults
+        return
+    category = names.categories.get(pk)
+    best = max(classes, key=lambda one: one[1], default=None)
     if category is None:
-        yield Skipped(place, detection.category, "is not one of the file's detection_categories")
+        yield Skipped(row.place, pk, "is not one of the file's detection_categories")
     elif category.lower() in subjects.NOT_ANIMALS | subjects.EMPTY:
-        yield Skipped(place, category, subjects.NO_ANIMAL)
+        yield Skipped(row.place, category, subjects.NO_ANIMAL)
     elif best and best[0] not in names.classes:
         yield Fault(
-            f"{place}.classifications",
+            row.at("classifications"),
             f"must name one of the file's classification_categories, got {shown(best[0])}.",
         )
     else:
         record = DetectionRecord(
-            place=place,
+            place=row.place,
             capture=capture,
-            bbox=detection.bbox,
+            bbox=box,
             fractions=True,
-            score=detection.conf,
+            score=conf,
             algorithm=names.detector,
-            classifications=list(_classified(category, detection.conf, best, names)),
+            classifications=list(_classified(category, conf, best, names)),
         )
-        yield OccurrenceRecord(place=place, detections=[record])
+        yield OccurrenceRecord(place=row.place, detections=[record])
 
 
 def _classified(
