@@ -77,6 +77,10 @@ class Format:
 FORMATS: Registry[Format] = Registry("format")
 
 
+def register(form: Format) -> None:
+    FORMATS.register(form.key, form)
+
+
 def parse_options(values: Mapping[str, Any]) -> ExportOptions:
     """Raises pydantic's ValidationError."""
     return ExportOptions(**values)

@@ -50,6 +50,10 @@ class Reader(Format):
 READERS: Registry[Reader] = Registry("format that can be imported")
 
 
+def register(reader: Reader) -> None:
+    READERS.register(reader.key, reader)
+
+
 def _is_name_list(start: Start) -> bool:
     """Whether it is an archive of taxa, or a table with the columns of a list, or with names."""
     return start.core == TAXON or (

@@ -9,7 +9,7 @@ from django.utils.duration import duration_string
 
 from ami.base.spreadsheets import protected
 from ami.exchange.export.formats.plain_csv import write_csv
-from ami.exchange.export.registry import FORMATS, Format
+from ami.exchange.export.registry import Format, register
 from ami.exchange.export.rows import Occurrence
 from ami.exchange.export.source import TIMES, Source
 
@@ -102,8 +102,7 @@ def _text(value: str | None) -> str:
     return protected(value or "")
 
 
-FORMATS.register(
-    "antenna_csv",
+register(
     Format(
         key="antenna_csv",
         name="Antenna's CSV",
@@ -112,5 +111,5 @@ FORMATS.register(
         write=write,
         passes=("occurrences",),
         description="The columns of Antenna's CSV export, for scripts that read it.",
-    ),
+    )
 )

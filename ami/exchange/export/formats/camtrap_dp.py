@@ -17,7 +17,7 @@ from ami.exchange.base import NIGHT_STARTS, TIME_ZONE
 from ami.exchange.export.archive import Archive
 from ami.exchange.export.boxes import box_of, has_size
 from ami.exchange.export.catalogue import Taxon
-from ami.exchange.export.registry import FORMATS, Format
+from ami.exchange.export.registry import Format, register
 from ami.exchange.export.rows import Answer, Capture, Detection, Occurrence, Prediction, Span
 from ami.exchange.export.source import Source
 from ami.main.pictures import is_elsewhere
@@ -331,8 +331,7 @@ def _taxonomic(taxon: Taxon) -> dict[str, str]:
     }
 
 
-FORMATS.register(
-    "camtrap_dp",
+register(
     Format(
         key="camtrap_dp",
         name="Camtrap DP",
@@ -342,5 +341,5 @@ FORMATS.register(
         passes=("captures", "captures", "occurrences", "captures"),
         description="The exchange format for camera traps: deployments, media, observations, and "
         "the lineage of each detection.",
-    ),
+    )
 )

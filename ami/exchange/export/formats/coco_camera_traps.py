@@ -7,7 +7,7 @@ from typing import IO, Any
 from django.utils import timezone
 
 from ami.exchange.export.boxes import box_of, has_size
-from ami.exchange.export.registry import FORMATS, Format
+from ami.exchange.export.registry import Format, register
 from ami.exchange.export.rows import Capture, Detection
 from ami.exchange.export.source import Source
 from ami.exchange.export.streams import JsonDocument
@@ -120,8 +120,7 @@ class _Content:
         }
 
 
-FORMATS.register(
-    "coco_camera_traps",
+register(
     Format(
         key="coco_camera_traps",
         name="COCO Camera Traps",
@@ -130,5 +129,5 @@ FORMATS.register(
         write=write,
         passes=("captures", "captures"),
         description="Images, categories and boxes, for training and for LILA.",
-    ),
+    )
 )

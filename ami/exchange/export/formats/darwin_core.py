@@ -11,7 +11,7 @@ from django.utils import timezone
 from ami.exchange import darwin_core as dwc
 from ami.exchange.base import NIGHT_STARTS, TIME_ZONE
 from ami.exchange.export.archive import Archive
-from ami.exchange.export.registry import FORMATS, Format
+from ami.exchange.export.registry import Format, register
 from ami.exchange.export.rows import Occurrence, Place, Span
 from ami.exchange.export.source import Source
 
@@ -201,8 +201,7 @@ def _coordinates(place: Place) -> tuple[float, float] | None:
     return latitude, longitude
 
 
-FORMATS.register(
-    "darwin_core",
+register(
     Format(
         key="darwin_core",
         name="Darwin Core Archive",
@@ -211,5 +210,5 @@ FORMATS.register(
         write=write,
         passes=("occurrences", "captures", "occurrences"),
         description="Nights, occurrences, pictures and measurements, for GBIF.",
-    ),
+    )
 )

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from ami.exchange.export.boxes import box_of, has_size
 from ami.exchange.export.catalogue import Taxon
-from ami.exchange.export.registry import FORMATS, Format
+from ami.exchange.export.registry import Format, register
 from ami.exchange.export.rows import Capture, Detection
 from ami.exchange.export.source import Source
 from ami.exchange.export.streams import JsonDocument
@@ -106,8 +106,7 @@ class _Images:
             yield str(machine.taxon_id), machine.score or 0.0
 
 
-FORMATS.register(
-    "megadetector",
+register(
     Format(
         key="megadetector",
         name="MegaDetector",
@@ -116,5 +115,5 @@ FORMATS.register(
         write=write,
         passes=("captures",),
         description="Results in the format of MegaDetector 1.6, for tools such as Timelapse.",
-    ),
+    )
 )

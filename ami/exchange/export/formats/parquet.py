@@ -7,7 +7,7 @@ from itertools import islice
 from typing import IO, Any
 
 from ami.exchange.export.columns import COLUMNS, cells
-from ami.exchange.export.registry import FORMATS, Format
+from ami.exchange.export.registry import Format, register
 from ami.exchange.export.source import Source
 
 ROWS_AT_ONCE = 20_000
@@ -44,8 +44,7 @@ def _chunks(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
         yield chunk
 
 
-FORMATS.register(
-    "parquet",
+register(
     Format(
         key="parquet",
         name="Parquet",
@@ -55,5 +54,5 @@ FORMATS.register(
         passes=("occurrences",),
         description="The columns of CSV with their types, for pandas, R and DuckDB.",
         needs={"pyarrow": "pip install ami[parquet]"},
-    ),
+    )
 )

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from ami.base.spreadsheets import FIRST, protected
 from ami.exchange.export.columns import COLUMNS, NAMES, cells
-from ami.exchange.export.registry import FORMATS, Format
+from ami.exchange.export.registry import Format, register
 from ami.exchange.export.source import Source
 
 # Where values of a type stand: to ask each value for its type would take half of the time.
@@ -50,8 +50,7 @@ def texts(values: Iterable[Any]) -> list[Any]:
     return row
 
 
-FORMATS.register(
-    "csv",
+register(
     Format(
         key="csv",
         name="CSV for spreadsheets",
@@ -60,5 +59,5 @@ FORMATS.register(
         write=write,
         passes=("occurrences",),
         description="One row per occurrence, with readable names, who identified it, and the run.",
-    ),
+    )
 )

@@ -19,7 +19,7 @@ from ami.exchange.reading.records import (
     OccurrenceRecord,
     Skipped,
 )
-from ami.exchange.reading.registry import READERS, Reader
+from ami.exchange.reading.registry import Reader, register
 from ami.exchange.reading.start import Kind, Start
 from ami.exchange.reading.validation import (
     check_box,
@@ -172,13 +172,12 @@ def _check_score(value: str) -> float:
     raise ValueError("must be a number from 0 to 1")
 
 
-READERS.register(
-    "antenna_csv",
+register(
     Reader(
         key="antenna_csv",
         name="a CSV export of Antenna",
         description="One row per occurrence, with its best detection and who identified it.",
         recognises=recognises,
         read=read,
-    ),
+    )
 )

@@ -16,7 +16,7 @@ from ami.exchange.reading.records import (
     Item,
     OccurrenceRecord,
 )
-from ami.exchange.reading.registry import READERS, Reader
+from ami.exchange.reading.registry import Reader, register
 from ami.exchange.reading.start import Kind, Start
 from ami.exchange.reading.validation import (
     check_box,
@@ -103,13 +103,12 @@ def _check_crop(value: Any) -> str:
     return check_path(value) if value else ""
 
 
-READERS.register(
-    "antenna_examples",
+register(
     Reader(
         key="antenna_examples",
         name="an older JSON export of Antenna",
         description="A list of occurrences, each with examples of its detections.",
         recognises=recognises,
         read=read,
-    ),
+    )
 )

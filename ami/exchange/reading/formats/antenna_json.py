@@ -18,7 +18,7 @@ from ami.exchange.reading.records import (
     OccurrenceRecord,
     Skipped,
 )
-from ami.exchange.reading.registry import READERS, Reader
+from ami.exchange.reading.registry import Reader, register
 from ami.exchange.reading.start import Kind, Start
 from ami.exchange.reading.validation import (
     check_box,
@@ -174,13 +174,12 @@ def _reference(row: JsonRow, key: str) -> str:
     return row.get(key, check_id, "") or row.get(f"{key}_id", check_id, "")
 
 
-READERS.register(
-    "antenna_json",
+register(
     Reader(
         key="antenna_json",
         name="a JSON export of Antenna",
         description="A list of occurrences with all detections, classifications and names.",
         recognises=recognises,
         read=read,
-    ),
+    )
 )

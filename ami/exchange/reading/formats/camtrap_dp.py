@@ -27,7 +27,7 @@ from ami.exchange.reading.records import (
     OccurrenceRecord,
     Skipped,
 )
-from ami.exchange.reading.registry import READERS, Reader
+from ami.exchange.reading.registry import Reader, register
 from ami.exchange.reading.rows import Row, score, whole
 from ami.exchange.reading.spool import Part, Said, Spool
 from ami.exchange.reading.start import Kind, Start
@@ -279,13 +279,12 @@ def _captures(spool: Spool) -> Iterator[Item]:
             yield Skipped(place, record.path, "has no observation of its own")
 
 
-READERS.register(
-    "camtrap_dp",
+register(
     Reader(
         key="camtrap_dp",
         name="a Camtrap DP package",
         description="A folder or a zip with deployments, media and observations of camera traps.",
         recognises=recognises,
         read=read,
-    ),
+    )
 )

@@ -21,7 +21,7 @@ from ami.exchange.reading.records import (
     OccurrenceRecord,
     Skipped,
 )
-from ami.exchange.reading.registry import READERS, Reader
+from ami.exchange.reading.registry import Reader, register
 from ami.exchange.reading.spool import Part, Said, Spool
 from ami.exchange.reading.start import Kind, Start
 from ami.exchange.reading.validation import (
@@ -229,13 +229,12 @@ def _occurrence(where: str, several: list[tuple[_Seen, CaptureRecord, bool]]) ->
     )
 
 
-READERS.register(
-    "coco_camera_traps",
+register(
     Reader(
         key="coco_camera_traps",
         name="a COCO Camera Traps document",
         description="Images, categories and annotations with boxes, as LILA publishes them.",
         recognises=recognises,
         read=read,
-    ),
+    )
 )

@@ -28,7 +28,7 @@ from ami.exchange.reading.records import (
     OccurrenceRecord,
     Skipped,
 )
-from ami.exchange.reading.registry import READERS, Reader
+from ami.exchange.reading.registry import Reader, register
 from ami.exchange.reading.rows import Row
 from ami.exchange.reading.spool import Part, Spool
 from ami.exchange.reading.start import Start
@@ -200,8 +200,7 @@ def _moment(text: str) -> datetime | None:
     return None
 
 
-READERS.register(
-    "darwin_core",
+register(
     Reader(
         key="darwin_core",
         name="a Darwin Core Archive",
@@ -209,5 +208,5 @@ READERS.register(
         "are imported on demand only.",
         recognises=recognises,
         read=read,
-    ),
+    )
 )

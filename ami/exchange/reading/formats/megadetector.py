@@ -20,7 +20,7 @@ from ami.exchange.reading.records import (
     OccurrenceRecord,
     Skipped,
 )
-from ami.exchange.reading.registry import READERS, Reader
+from ami.exchange.reading.registry import Reader, register
 from ami.exchange.reading.start import Kind, Start
 from ami.exchange.reading.validation import (
     check_camera_time,
@@ -174,13 +174,12 @@ def _classified(
         yield ClassificationRecord(category, conf, names.detector)
 
 
-READERS.register(
-    "megadetector",
+register(
     Reader(
         key="megadetector",
         name="results of MegaDetector",
         description="Images with boxes and classes, as MegaDetector and SpeciesNet write them.",
         recognises=recognises,
         read=read,
-    ),
+    )
 )

@@ -26,7 +26,7 @@ from ami.exchange.reading.records import (
     OccurrenceRecord,
     Skipped,
 )
-from ami.exchange.reading.registry import READERS, Reader
+from ami.exchange.reading.registry import Reader, register
 from ami.exchange.reading.start import LOOKED_AT, Kind, Start, json_start, start_of
 from ami.exchange.reading.validation import (
     check_flag,
@@ -303,13 +303,12 @@ def _check_scores(value: Any) -> list[float]:
     return scores
 
 
-READERS.register(
-    "pipeline_results",
+register(
     Reader(
         key="pipeline_results",
         name="the results of a pipeline",
         description="Detections with all scores and logits, in one file, a folder, or its zip.",
         recognises=recognises,
         read=read,
-    ),
+    )
 )
