@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ami.exchange.export.problems import Problems
 from ami.exchange.export.rows import Capture, Detection
 
+NO_PATH = "A capture without a path is left out"
 NO_SIZE = "The detections of a capture without a size are left out"
 NO_BOX = "A detection without a valid box is left out"
 OUTSIDE = "A detection whose box is outside its capture is left out"

@@ -38,6 +38,11 @@ class Algorithm(NamedTuple):
     version: int | None
     key: str
 
+    @property
+    def title(self) -> str:
+        """Name and version; empty if there is no algorithm."""
+        return f"{self.name} v{self.version}" if self.id else ""
+
 
 class Taxon(NamedTuple):
     """A taxon; `lineage` has the names of it and its ancestors by rank, in lower case."""
@@ -48,6 +53,11 @@ class Taxon(NamedTuple):
     identifiable: bool
     gbif_key: int | None
     lineage: dict[str, str]
+
+    @property
+    def gbif_url(self) -> str:
+        """Its page at GBIF; empty without a key."""
+        return f"https://www.gbif.org/species/{self.gbif_key}" if self.gbif_key else ""
 
 
 class Run(NamedTuple):

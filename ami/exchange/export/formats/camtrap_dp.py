@@ -248,7 +248,7 @@ class _Package:
         algorithm = self._catalogue.algorithms[prediction.algorithm_id]
         how = {
             "classificationMethod": "machine",
-            "classifiedBy": f"{algorithm.name} v{algorithm.version}" if algorithm.id else "",
+            "classifiedBy": algorithm.title,
             "classificationTimestamp": self._time(prediction.at, place),
             "classificationProbability": prediction.score,
             "observationTags": f"run:{prediction.job_id}" if prediction.job_id else "",
@@ -325,7 +325,7 @@ def _taxonomic(taxon: Taxon) -> dict[str, str]:
     rank = taxon.rank.lower()
     return {
         "scientificName": taxon.name,
-        **({"taxonID": f"https://www.gbif.org/species/{taxon.gbif_key}"} if taxon.gbif_key else {}),
+        **({"taxonID": taxon.gbif_url} if taxon.gbif_url else {}),
         **({"taxonRank": rank} if rank in camtrap.RANKS else {}),
         **{name: taxon.lineage[name] for name in camtrap.RANKS[:6] if name in taxon.lineage},
     }

@@ -6,14 +6,13 @@ from typing import IO, Any
 
 from django.utils import timezone
 
-from ami.exchange.export.boxes import box_of, has_size
+from ami.exchange.export.boxes import NO_PATH, box_of, has_size
 from ami.exchange.export.registry import Format, register
 from ami.exchange.export.rows import Capture, Detection
 from ami.exchange.export.source import Source
 from ami.exchange.export.streams import JsonDocument
 
 EMPTY = 0
-NO_PATH = "A capture without a path is left out"
 NO_NAME = "A detection without a name is annotated as “Unnamed”"
 UNNAMED = "Unnamed"
 

@@ -95,7 +95,7 @@ class _Content:
                 self._source.iso(one.first, zone),
                 taxon.name,
                 taxon.rank.lower(),
-                f"https://www.gbif.org/species/{taxon.gbif_key}" if taxon.gbif_key else "",
+                taxon.gbif_url,
                 *(taxon.lineage.get(rank, "") for rank in dwc.RANKS),
                 answer.person,
                 self._source.iso(answer.at, zone),
@@ -141,9 +141,8 @@ class _Content:
         yield "number of detections", one.detections, "detections", "", "", "", ""
         best, zone = one.prediction, self._zone(one)
         if best.id is not None:
-            algorithm = self._catalogue.algorithms[best.algorithm_id]
+            by = self._catalogue.algorithms[best.algorithm_id].title
             run = self._catalogue.runs[best.job_id]
-            by = f"{algorithm.name} v{algorithm.version}" if algorithm.id else ""
             named = self._catalogue.taxa[best.taxon_id].name
             told = {
                 "run": best.job_id,

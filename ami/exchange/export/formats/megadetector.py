@@ -5,7 +5,7 @@ from typing import IO, Any
 
 from django.utils import timezone
 
-from ami.exchange.export.boxes import box_of, has_size
+from ami.exchange.export.boxes import NO_PATH, box_of, has_size
 from ami.exchange.export.catalogue import Taxon
 from ami.exchange.export.registry import Format, register
 from ami.exchange.export.rows import Capture, Detection
@@ -14,7 +14,6 @@ from ami.exchange.export.streams import JsonDocument
 
 ANIMAL = "1"
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
-NO_PATH = "A capture without a path is left out"
 NO_SCORE = "A detection without a score of its detector gets the confidence 1"
 PERSON = "The name that a person gave is written like a classification with the confidence 1"
 
