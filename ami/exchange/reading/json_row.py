@@ -4,10 +4,12 @@ For files of hundreds of thousands of nested objects: this takes an eighth of th
 models take.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
-from ami.exchange.base import shown
+from ami.exchange.base import ImportRefusedError, shown
+from ami.exchange.reading.json_stream import json_items
 from ami.exchange.reading.records import Fault
 
 Value = TypeVar("Value")
@@ -75,3 +77,17 @@ class JsonRow:
 
     def at(self, key: str) -> str:
         return f"{self.place}.{key}".lstrip(".")
+
+
+def json_rows(path: Path, key: str = "", *, noun: str = "") -> Iterator[JsonRow]:
+    """Yield the objects of the list with this key, or of the file if it is a list itself.
+
+    Each has its own faults. Raises what json_items raises, and ImportRefusedError if the list has
+    no `noun`, where that is given.
+    """
+    number = -1
+    for number, value in enumerate(json_items(path, f"{key}.item".lstrip("."))):
+        yield JsonRow(value, f"{key}[{number}]", [])
+    if noun and number < 0:
+        where = f" as {key}" if key else ", got []"
+        raise ImportRefusedError(f"{path} must contain a list of at least one {noun}{where}.")

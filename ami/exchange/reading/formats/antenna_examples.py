@@ -5,14 +5,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ami.exchange.base import ImportRefusedError, shown
-from ami.exchange.reading.json_row import JsonRow
-from ami.exchange.reading.json_stream import json_items
+from ami.exchange.base import shown
+from ami.exchange.reading.json_row import JsonRow, json_rows
 from ami.exchange.reading.records import (
     CaptureRecord,
     ClassificationRecord,
     DetectionRecord,
-    Fault,
     Item,
     OccurrenceRecord,
 )
@@ -36,16 +34,12 @@ def recognises(start: Start) -> bool:
 
 
 def read(path: Path) -> Iterator[Item]:
-    number = -1
-    for number, value in enumerate(json_items(path, "item")):
-        faults: list[Fault] = []
-        occurrence = _occurrence(JsonRow(value, f"[{number}]", faults))
-        if faults:
-            yield from faults
+    for row in json_rows(path, noun="occurrence"):
+        occurrence = _occurrence(row)
+        if row.faults:
+            yield from row.faults
         else:
             yield occurrence
-    if number < 0:
-        raise ImportRefusedError(f"{path} must contain a list of at least one occurrence, got [].")
 
 
 def _occurrence(row: JsonRow) -> OccurrenceRecord:

@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from ami.exchange.base import ImportRefusedError
 from ami.exchange.reading.antenna import algorithm_of, lasting, night_of
-from ami.exchange.reading.json_row import JsonRow
-from ami.exchange.reading.json_stream import json_items
+from ami.exchange.reading.json_row import JsonRow, json_rows
 from ami.exchange.reading.records import (
     CaptureRecord,
     ClassificationRecord,
     DetectionRecord,
-    Fault,
     IdentificationRecord,
     Item,
     OccurrenceRecord,
@@ -43,13 +40,9 @@ def recognises(start: Start) -> bool:
 
 
 def read(path: Path) -> Iterator[Item]:
-    number = -1
-    for number, value in enumerate(json_items(path, "item")):
-        faults: list[Fault] = []
-        occurrence = _Occurrence(JsonRow(value, f"[{number}]", faults))
-        yield from faults or occurrence.items()
-    if number < 0:
-        raise ImportRefusedError(f"{path} must contain a list of at least one occurrence, got [].")
+    for row in json_rows(path, noun="occurrence"):
+        occurrence = _Occurrence(row)
+        yield from row.faults or occurrence.items()
 
 
 class _Occurrence:

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ami.exchange.base import ImportRefusedError, shown
+from ami.exchange.base import shown
 from ami.exchange.reading import subjects
-from ami.exchange.reading.json_row import JsonRow
-from ami.exchange.reading.json_stream import json_items
+from ami.exchange.reading.json_row import JsonRow, json_rows
 from ami.exchange.reading.records import (
     WHOLE,
     AlgorithmRecord,
@@ -88,13 +87,9 @@ def read(path: Path) -> Iterator[Item]:
     with Spool.opened() as spool:
         categories: dict[str, str] = {}
         yield from _keep_categories(path, categories)
-        number = -1
-        for number, value in enumerate(json_items(path, "images.item")):
-            yield from _keep_image(JsonRow(value, f"images[{number}]", []), spool)
-        if number < 0:
-            raise ImportRefusedError(f"{path} must contain a list of at least one image as images.")
-        for index, value in enumerate(json_items(path, "annotations.item")):
-            row = JsonRow(value, f"annotations[{index}]", [])
+        for row in json_rows(path, "images", noun="image"):
+            yield from _keep_image(row, spool)
+        for row in json_rows(path, "annotations"):
             yield from _keep_annotation(row, categories, spool)
         for parts in spool.bundles():
             yield from _occurrences(parts)
@@ -106,8 +101,7 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def _keep_categories(path: Path, categories: dict[str, str]) -> Iterator[Item]:
-    for index, value in enumerate(json_items(path, "categories.item")):
-        row = JsonRow(value, f"categories[{index}]", [])
+    for row in json_rows(path, "categories"):
         pk, name = row.need("id", check_id, ""), row.need("name", check_name, "")
         yield from row.faults
         if not row.faults:

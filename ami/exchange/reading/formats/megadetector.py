@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ami.exchange.base import ImportRefusedError, shown
 from ami.exchange.reading import subjects
-from ami.exchange.reading.json_row import JsonRow
-from ami.exchange.reading.json_stream import json_items, json_value
+from ami.exchange.reading.json_row import JsonRow, json_rows
+from ami.exchange.reading.json_stream import json_value
 from ami.exchange.reading.records import (
     AlgorithmRecord,
     CaptureRecord,
@@ -64,11 +64,8 @@ def recognises(start: Start) -> bool:
 
 def read(path: Path) -> Iterator[Item]:
     names = _names(path)
-    number = -1
-    for number, value in enumerate(json_items(path, "images.item")):
-        yield from _seen(JsonRow(value, f"images[{number}]", []), names)
-    if number < 0:
-        raise ImportRefusedError(f"{path} must contain a list of at least one image as images.")
+    for row in json_rows(path, "images", noun="image"):
+        yield from _seen(row, names)
 
 
 def _names(path: Path) -> _Names:
