@@ -83,6 +83,20 @@ def proposed_seed() -> int:
     return randbelow(SEEDS)
 
 
+def how_drawn(origin: Origin, design: Design) -> dict[str, Any]:
+    """From where and how a sample is drawn, as its columns say."""
+    return {
+        "name": design.name,
+        "project": origin.project,
+        "user": origin.user,
+        "source": origin.source,
+        "source_id": origin.source_id,
+        "query": origin.query,
+        "strata": design.strata,
+        "seed": design.seed,
+    }
+
+
 def draw(origin: Origin, design: Design, *, reason: str = "") -> Sample:
     """Draw a sample and record that the person of `origin` did, for the `reason`.
 
@@ -95,14 +109,7 @@ def draw(origin: Origin, design: Design, *, reason: str = "") -> Sample:
     drawn = draw_rows(population, strata, sizes, strata_by=design.strata, seed=design.seed)
     with transaction.atomic():
         sample = Sample.objects.create(
-            name=design.name,
-            project=origin.project,
-            user=origin.user,
-            source=origin.source,
-            source_id=origin.source_id,
-            query=origin.query,
-            strata=design.strata,
-            seed=design.seed,
+            **how_drawn(origin, design),
             population=sum(stratum.population for stratum in strata),
             populations=_populations(strata) if design.strata else [],
             blind=design.blind,

@@ -24,6 +24,7 @@ from ami.review.drawing import (
     MOST,
     Design,
     draw,
+    how_drawn,
     proposed_name,
     proposed_seed,
     proposed_size,
@@ -187,16 +188,7 @@ def _origin(request: HttpRequest) -> Origin | None:
 
 def _former(origin: Origin, design: Design) -> Sample | None:
     """The sample that the person has drawn from there in the same way, if there is one."""
-    former = Sample.objects.filter(
-        user=origin.user,
-        project=origin.project,
-        source=origin.source,
-        source_id=origin.source_id,
-        query=origin.query,
-        name=design.name,
-        strata=design.strata,
-        seed=design.seed,
-    ).first()
+    former = Sample.objects.filter(**how_drawn(origin, design)).first()
     if former is None or former.items.count() != min(design.size, former.population):
         return None
     return former
