@@ -1,14 +1,11 @@
 """The answers to a sample as CSV."""
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
-from ami.base.spreadsheets import csv_lines
 from ami.review.models import Sample
 from ami.review.readings import Answer, Reading, read
 
-ROWS_AT_ONCE = 2_000
 COLUMNS = (
     "position",
     "occurrence",
@@ -29,18 +26,16 @@ COLUMNS = (
 OF_ANSWER = 7
 
 
-def csv_chunks(sample: Sample) -> Iterator[str]:
-    """One line per answer in the order of the sample, and one per item without any, streamed.
+def answer_rows(sample: Sample) -> Iterator[tuple[Any, ...]]:
+    """Yield a row per answer in the order of the sample, and one per item without any.
 
     `counts` tells whether the answer decides its item; see :mod:`ami.review.readings`.
     """
-    yield csv_lines([COLUMNS])
-    lines = (line for reading in read(sample) for line in _lines(sample, reading))
-    while some := list(islice(lines, ROWS_AT_ONCE)):
-        yield csv_lines(some)
+    for reading in read(sample):
+        yield from _rows(sample, reading)
 
 
-def _lines(sample: Sample, reading: Reading) -> Iterator[tuple[Any, ...]]:
+def _rows(sample: Sample, reading: Reading) -> Iterator[tuple[Any, ...]]:
     item = reading.item
     columns = (
         item.position,

@@ -10,7 +10,7 @@ from django.db.models.functions import Cast, Coalesce
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.html import strip_tags
 
-from ami.base.spreadsheets import csv_lines
+from ami.base.downloads import LINES_AT_ONCE, csv_response
 from ami.jobs.admin.known import known_rows
 from ami.jobs.admin.offers import offers_for
 from ami.jobs.admin.pages import JobPagesMixin
@@ -19,7 +19,6 @@ from ami.jobs.models.change import WARNINGS
 from ami.main.models import Taxon
 from ami.main.pictures import crop_url
 
-ROWS_AT_ONCE = 2_000
 COLUMNS = ("id", "created_at", "kind", "model", "object_id")
 SIDES = ("before", "after")  # as the text that PostgreSQL makes of JSON
 LINKED = ("detection_id", "occurrence_id")
@@ -36,24 +35,23 @@ class _Line(NamedTuple):
     warnings: list[str] | None
 
 
-def csv_chunks(job: Job, *, options: str = "", site: str = "") -> Iterator[str]:
-    """The journal of a Job as CSV: one line per change, the oldest first, 2,000 lines at a time.
+def csv_rows(job: Job, *, options: str, site: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the journal of a Job, the oldest change first.
 
     `warnings` names the figures that warn of a created row. `site` begins the URLs of crops.
     """
-    yield csv_lines([(*COLUMNS, *SIDES, *ADDED, *OF_JOB)])
-    of_job = (job.pk, job.name, options)
     for lines in _chunks(job):
-        yield csv_lines((*line, *of_job) for line in _told(lines, site))
+        for line in _told(lines, site):
+            yield (*line, job.pk, job.name, options)
 
 
 def _chunks(job: Job) -> Iterator[list[_Line]]:
     """Read by id, because a cursor would collect all rows before it returns the first."""
     rows, last = _rows(job), 0
-    while lines := [_line(row) for row in rows.filter(pk__gt=last)[:ROWS_AT_ONCE]]:
+    while lines := [_line(row) for row in rows.filter(pk__gt=last)[:LINES_AT_ONCE]]:
         yield lines
         last = lines[-1].columns[0]
-        if len(lines) < ROWS_AT_ONCE:
+        if len(lines) < LINES_AT_ONCE:
             return
 
 
@@ -108,8 +106,6 @@ class ExportMixin(JobPagesMixin):
         parameters = offers_for(job).parameters(job, request.user)
         options = "; ".join(f"{label}: {strip_tags(str(value))}" for label, value in parameters)
         site = request.build_absolute_uri("/").rstrip("/")
-        return StreamingHttpResponse(
-            csv_chunks(job, options=options, site=site),
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="job-{job.pk}-changes.csv"'},
-        )
+        rows = csv_rows(job, options=options, site=site)
+        columns = (*COLUMNS, *SIDES, *ADDED, *OF_JOB)
+        return csv_response(columns, rows, name=f"job-{job.pk}-changes.csv")

@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from django.contrib import admin
@@ -7,20 +5,19 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.html import format_html
 
 from ami.base.admin import LargeTableAdmin, ReadOnlyAdminMixin, own_paths
+from ami.base.downloads import LINES_AT_ONCE, csv_response
 from ami.base.links import change_link
 from ami.base.next_steps import NextStep
-from ami.base.spreadsheets import csv_lines
 from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin, DateRangeFilter
 from ami.main.models import AuditNote, Project
 
-ROWS_AT_ONCE = 2_000
 COLUMNS = {
     "time": "created_at",
     "user": "entry__user__email",
@@ -66,11 +63,8 @@ class AuditNoteAdmin(ReadOnlyAdminMixin, AutocompleteFilterMixin, LargeTableAdmi
             notes = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
             return HttpResponseRedirect(f"../?{ERROR_FLAG}=1")  # as the list does
-        return StreamingHttpResponse(
-            _csv_chunks(notes),
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": 'attachment; filename="audit.csv"'},
-        )
+        rows = notes.values_list(*COLUMNS.values()).iterator(chunk_size=LINES_AT_ONCE)
+        return csv_response(COLUMNS, map(_line, rows), name="audit.csv")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -103,13 +97,6 @@ class AuditNoteAdmin(ReadOnlyAdminMixin, AutocompleteFilterMixin, LargeTableAdmi
         if note.project_id is not None and note.project is None:
             return f"Project {note.project_id}, deleted"
         return change_link(Project, note.project_id, note.project)
-
-
-def _csv_chunks(notes: Any) -> Iterator[str]:
-    lines = notes.values_list(*COLUMNS.values()).iterator(chunk_size=ROWS_AT_ONCE)
-    yield csv_lines([COLUMNS])
-    while some := list(islice(lines, ROWS_AT_ONCE)):
-        yield csv_lines(map(_line, some))
 
 
 def _line(columns: tuple[Any, ...]) -> list[Any]:

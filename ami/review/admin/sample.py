@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from ami.base.admin import LargeTableAdmin, own_paths, page_context
+from ami.base.downloads import csv_response
 from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link, list_url
 from ami.base.next_steps import NextStep
@@ -21,7 +22,7 @@ from ami.main.admin.filters import AutocompleteFilter, AutocompleteFilterMixin
 from ami.main.models import Occurrence
 from ami.review.admin.draw import DrawMixin
 from ami.review.drawing import MOST
-from ami.review.export import csv_chunks
+from ami.review.export import COLUMNS, answer_rows
 from ami.review.models import REVIEW, Judgement, Sample, SampleItem
 from ami.review.populations import MODELS
 from ami.review.results import Result, result_of
@@ -111,13 +112,7 @@ class SampleAdmin(AutocompleteFilterMixin, DrawMixin, LargeTableAdmin[Sample]):
     def answers_view(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         """All answers to a sample as CSV, streamed."""
         sample = self._sample(request, object_id)
-        return StreamingHttpResponse(
-            csv_chunks(sample),
-            content_type="text/csv; charset=utf-8",
-            headers={
-                "Content-Disposition": f'attachment; filename="sample-{sample.pk}-answers.csv"'
-            },
-        )
+        return csv_response(COLUMNS, answer_rows(sample), name=f"sample-{sample.pk}-answers.csv")
 
     @admin.display(description="drawn from")
     def origin(self, sample: Sample) -> str:

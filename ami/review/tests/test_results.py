@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from ami.base.downloads import csv_chunks
 from ami.base.tests.factories import (
     make_classification,
     make_detection,
@@ -15,7 +16,7 @@ from ami.base.tests.factories import (
 )
 from ami.jobs.tests.job_types import make_job
 from ami.main.models import Occurrence
-from ami.review.export import csv_chunks
+from ami.review.export import COLUMNS, answer_rows
 from ami.review.models import Sample, SampleItem
 from ami.review.results import Group, Result, result_of
 from ami.review.tests.drawn import draw_from, make_occurrences
@@ -264,7 +265,7 @@ def test_csv_has_a_line_for_each_answer_and_for_unanswered_items() -> None:
     one, _ = items_of(sample)
     judge([one], "right", user=make_user(name="Ada"))
     judge([one], "wrong", user=make_user(name="=Bo"), taxon=make_taxon(name="Agrotis"))
-    lines = list(csv.DictReader(StringIO("".join(csv_chunks(sample)))))
+    lines = list(csv.DictReader(StringIO("".join(csv_chunks(COLUMNS, answer_rows(sample))))))
 
     assert [
         (line["position"], line["reader"], line["verdict"], line["counts"], line["named"])
