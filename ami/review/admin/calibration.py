@@ -122,7 +122,6 @@ class CalibrationAdmin(LargeTableAdmin[Calibration]):
         context = {
             **page_context(self, request, title="Calibrate an algorithm"),
             "form": form,
-            "errors": form.errors,
             "adminform": AdminForm(form, fieldsets, {}),  # type: ignore[arg-type]
         }
         return render(request, "admin/review/calibrate.html", context)
