@@ -11,7 +11,6 @@ from ami.exchange.reading.records import FACTS, DeploymentRecord
 from ami.main.models import Deployment
 
 TOLERANCE = 1e-7  # degrees, about a centimetre
-DIVIDERS = {"time_zone", "night_starts"}  # which decide to which night a capture belongs
 
 
 def compare(
@@ -54,7 +53,7 @@ def compare(
             setattr(row, key, new[key])
         if update or missing:
             changed.append(row)
-        if update and DIVIDERS & new.keys():
+        if update and Deployment.DIVIDERS & new.keys():
             divided.add(row.pk)
     change_rows(changed, FACTS)
     return divided

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+from ami.main.count_triggers import TRANSITIONS
 from ami.main.counts import CountField, refresh_counts
 from ami.main.determinations import INPUTS
 from ami.main.project_column import ProjectColumn
@@ -95,12 +96,6 @@ CREATE OR REPLACE AGGREGATE jobs_jsonb_merge(jsonb) (
     SFUNC = jsonb_concat, STYPE = jsonb, INITCOND = '{}'
 )
 """
-
-TRANSITIONS = {
-    "insert": "NEW TABLE AS new_rows",
-    "update": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
-    "delete": "OLD TABLE AS old_rows",
-}
 
 
 class Column(NamedTuple):

@@ -146,9 +146,6 @@ class _CachedCountsMixin(AutocompleteFilterMixin):
         return count_link(Occurrence, obj.occurrences_count, **{self.link_lookup: obj.pk})
 
 
-DIVIDERS = {"time_zone", "night_starts"}
-
-
 @admin.register(Deployment)
 class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAdmin[Deployment]):
     superuser_fields = ("storage",)  # it tells whose files the paths name
@@ -190,7 +187,7 @@ class DeploymentAdmin(_CachedCountsMixin, RedetermineOnDeleteMixin, LargeTableAd
 
     def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
         """Save. If what divides nights changes, a worker groups the captures into nights again."""
-        regroup = change and bool(DIVIDERS.intersection(form.changed_data))
+        regroup = change and bool(obj.DIVIDERS.intersection(form.changed_data))
         obj.save(regroup_async=True if regroup else None)
         if regroup:
             self.message_user(

@@ -35,6 +35,7 @@ class Deployment(BaseModel):
     project_path = "project"
 
     COUNTS = ("events_count", "captures_count", "detections_count", "occurrences_count")
+    DIVIDERS = frozenset({"time_zone", "night_starts"})  # which decide the night of a capture
 
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, null=True, blank=True, related_name="deployments"

@@ -11,11 +11,10 @@ from ami.base.commands import BAD_USAGE, ScriptableCommand, whole_number
 from ami.exchange.export.registry import FORMATS, ExportError, ExportOptions, parse_options
 from ami.exchange.export.run import Written, write_file
 from ami.exchange.export.scope import Scope
+from ami.exchange.work import EXPORT
 from ami.main.models import Event, Project, SourceImageCollection
 from ami.users.commands import add_person, person_of, require_rights
 from ami.users.models import User
-
-EXPORT = "exchange.add_export"
 
 
 class Command(ScriptableCommand):
