@@ -23,14 +23,15 @@ def waiting(*rows: Job | JobPart) -> int:
     return len(broker.find({row.task_id for row in rows}).waiting)
 
 
-def take_message(queue: str = "post_processing") -> Any:
+def take_message() -> Any:
     """Take a message without acknowledging it."""
     channel: Any = current_app.connection_for_write().channel()
-    return channel.basic_get(queue)
+    return channel.basic_get("post_processing")
 
 
-def age_what_was_taken(seconds: float) -> None:
+def age_what_was_taken() -> None:
+    """Let a minute pass for the messages that were taken."""
     with broker._store() as store:
         taken: Any = store.client.zrange(store.taken_at, 0, -1, withscores=True)
         for tag, at in taken:
-            store.client.zadd(store.taken_at, {tag: at - seconds})
+            store.client.zadd(store.taken_at, {tag: at - 60})

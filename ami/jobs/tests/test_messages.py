@@ -45,7 +45,7 @@ def test_message_of_a_worker_that_no_longer_answers_goes_back_to_its_queue(
     part.publish()
     message = take_message()
     hold(message.delivery_tag)
-    age_what_was_taken(60)
+    age_what_was_taken()
     assert broker.give_back() == set()
     hold("of another")
     assert health.lost_enqueues()["fixed"] == 0
@@ -62,7 +62,7 @@ def test_where_no_worker_tells_what_it_has_in_hand_nothing_is_given_back() -> No
     part = make_part(running_job(), PartState.RUNNING)
     part.publish()
     assert take_message()
-    age_what_was_taken(60)
+    age_what_was_taken()
     assert broker.give_back() == set()
     assert waiting(part) == 0
 
@@ -82,7 +82,7 @@ def test_part_that_a_worker_took_and_did_not_begin_is_sent_again(published: Mess
     part = make_part(running_job(), PartState.QUEUED)
     part.publish()
     hold(take_message().delivery_tag)
-    age_what_was_taken(60)
+    age_what_was_taken()
     assert health.lost_enqueues() == {"checked": 1, "fixed": 1, "unfixable": 0}
     assert health.lost_enqueues()["fixed"] == 0
     assert len(published) == 2
@@ -95,6 +95,6 @@ def test_worker_that_is_late_to_tell_what_it_has_in_hand_keeps_it(
     part = make_part(running_job(), PartState.QUEUED)
     part.publish()
     tag = take_message().delivery_tag
-    age_what_was_taken(60)
+    age_what_was_taken()
     monkeypatch.setattr("ami.jobs.watch.broker.time.sleep", lambda seconds: hold(tag))
     assert broker.give_back() == set()

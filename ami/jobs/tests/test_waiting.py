@@ -29,8 +29,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Served]:
     return told
 
 
-def minutes_ago(row: Job | JobPart, minutes: int = 5) -> Any:
-    at = timezone.now() - timedelta(minutes=minutes)
+def minutes_ago(row: Job | JobPart) -> Any:
+    at = timezone.now() - timedelta(minutes=5)
     type(row).objects.filter(pk=row.pk).update(updated_at=at)
     row.refresh_from_db()
     return row
@@ -96,7 +96,7 @@ def test_worker_that_no_longer_answers_is_told(with_parts: bool, served: list[Se
     assert told(job) == ""
     silence(job, part)
     assert "no longer responds" not in told(job)
-    age_what_was_taken(60)
+    age_what_was_taken()
     assert told(job).startswith(
         f"A worker of Job {job.pk} no longer responds; its last heartbeat was at"
     )

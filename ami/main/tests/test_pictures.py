@@ -78,8 +78,8 @@ def text_of(response: Any) -> str:
     return BeautifulSoup(response.text, "html.parser").get_text()
 
 
-def is_close(found: Any, colour: tuple[int, int, int]) -> bool:
-    return all(abs(one - other) < 40 for one, other in zip(found, colour, strict=True))
+def is_red(found: Any) -> bool:
+    return all(abs(one - other) < 40 for one, other in zip(found, RED, strict=True))
 
 
 def reason(response: Any) -> str:
@@ -131,7 +131,7 @@ def test_crop_without_a_file_is_cut_out_of_its_capture(
     detection = make_detection(source_image=capture, bbox=[9.6, 20, 50, 29.7])
     crop = picture_of(member.get(crop_url(detection.pk)))
     assert crop.size == (41, 10)
-    assert is_close(crop.getpixel((20, 5)), RED)
+    assert is_red(crop.getpixel((20, 5)))
     small = picture_of(member.get(crop_url(detection.pk, 96)))
     assert small.size == (41, 10)  # pictures are never enlarged
     detection.bbox = [0, 0, 10_000, 10_000]
@@ -201,10 +201,10 @@ def test_portrait_is_upright_and_its_boxes_in_place(
     a, b, c, d, e, f = map(int, transform.removeprefix("matrix(").rstrip(")").split())
     x, y = (MOTH[0] + MOTH[2]) / 2, (MOTH[1] + MOTH[3]) / 2
     middle = (a * x + c * y + e, b * x + d * y + f)
-    assert is_close(frame.getpixel((int(middle[0]), int(middle[1]))), RED)
+    assert is_red(frame.getpixel((int(middle[0]), int(middle[1]))))
     crop = picture_of(member.get(crop_url(make_detection(source_image=capture, bbox=MOTH).pk)))
     assert crop.size == (10, 40)
-    assert is_close(crop.getpixel((5, 20)), RED)
+    assert is_red(crop.getpixel((5, 20)))
 
 
 def test_boxes_of_an_upright_portrait_are_taken_as_they_are(
@@ -216,7 +216,7 @@ def test_boxes_of_an_upright_portrait_are_taken_as_they_are(
     detection = make_detection(source_image=capture, bbox=UPRIGHT_MOTH)
     crop = picture_of(member.get(crop_url(detection.pk)))
     assert crop.size == (10, 40)
-    assert is_close(crop.getpixel((5, 20)), RED)
+    assert is_red(crop.getpixel((5, 20)))
 
 
 @pytest.mark.parametrize(

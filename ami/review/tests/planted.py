@@ -67,14 +67,14 @@ class Plan(NamedTuple):
     agreed: bool = False
 
 
-def plant(plans: list[Plan], *, nights: int = 10, score: float = 0.5) -> SourceImageCollection:
-    """Make the occurrences as they are before the run, spread over the nights."""
+def plant(plans: list[Plan], *, score: float = 0.5) -> SourceImageCollection:
+    """Make the occurrences as they are before the run, spread over ten nights."""
     trap = make_deployment(project=make_project())
     events = [
         Event.objects.create(
             deployment=trap, project=trap.project, group_by=f"{NIGHT + timedelta(days=d):%Y-%m-%d}"
         )
-        for d in range(nights)
+        for d in range(10)
     ]
     captures = [
         make_capture(deployment=trap, event=event, timestamp=NIGHT + timedelta(days=day))
@@ -82,14 +82,14 @@ def plant(plans: list[Plan], *, nights: int = 10, score: float = 0.5) -> SourceI
     ]
     kinds = [plan for plan in plans for _ in range(plan.number)]
     occurrences = Occurrence.objects.bulk_create(
-        Occurrence(deployment=trap, project=trap.project, event=events[place % nights])
+        Occurrence(deployment=trap, project=trap.project, event=events[place % 10])
         for place in range(len(kinds))
     )
     detections = Detection.objects.bulk_create(
         Detection(
-            source_image=captures[place % nights],
+            source_image=captures[place % 10],
             occurrence=occurrence,
-            timestamp=captures[place % nights].timestamp,
+            timestamp=captures[place % 10].timestamp,
             bbox=[0, 0, 10, 10],
         )
         for place, occurrence in enumerate(occurrences)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,10 +52,6 @@ def the_job() -> Job:
     return Job.objects.get()
 
 
-def status_is(job: Job, status: JobState) -> Callable[[], bool]:
-    return lambda: Job.objects.filter(pk=job.pk, status=status).exists()
-
-
 @pytest.mark.django_db(transaction=True)
 def test_ctrl_c_cancels_a_job_that_waits() -> None:
     command = Process("small_size_filter", "--occurrence", make_occurrence().pk)
@@ -78,7 +73,7 @@ def test_second_ctrl_c_leaves_the_job_canceling() -> None:
     Job.objects.filter(pk=job.pk).update(status=JobState.STARTED)
     job.parts.update(state=PartState.RUNNING, heartbeat_at=timezone.now())
     command.interrupt()
-    wait_until(status_is(job, JobState.CANCELING))
+    wait_until(Job.objects.filter(pk=job.pk, status=JobState.CANCELING).exists)
     assert command.process.poll() is None
     command.interrupt()
     ended = command.end()

@@ -66,8 +66,8 @@ def figures(job: Job) -> Any:
     return job.progress.figures
 
 
-def in_trouble(at: int, act: Any) -> type[WritingTask]:
-    return type("TroubledTask", (WritingTask,), {"trouble": {at: act}})
+def in_trouble(act: Any) -> type[WritingTask]:
+    return type("TroubledTask", (WritingTask,), {"trouble": {1: act}})
 
 
 def crash(task: BasePostProcessingTask) -> None:
@@ -176,7 +176,7 @@ def test_run_of_its_own_works_as_it_is() -> None:
 
 
 def test_batch_that_raises_is_rolled_back_whole_and_its_log_survives() -> None:
-    job = run_job(in_trouble(1, crash), make_scope(2, 2))
+    job = run_job(in_trouble(crash), make_scope(2, 2))
     assert (job.status, job.outcome) == (JobState.SUCCESS, Outcome.PROBLEMS)
     assert figures(job) == {
         "Seen": 2,
@@ -212,7 +212,7 @@ def test_batch_that_cannot_be_committed_counts_nothing() -> None:
     def dangle(task: BasePostProcessingTask) -> None:
         Classification.objects.create(detection=Detection.objects.all()[0], taxon_id=987654)
 
-    job = run_job(in_trouble(1, dangle), make_scope(2, 2))
+    job = run_job(in_trouble(dangle), make_scope(2, 2))
     assert job.outcome == Outcome.PROBLEMS
     assert figures(job) == {
         "Seen": 2,
@@ -229,7 +229,7 @@ def test_cancel_acts_at_the_next_batch() -> None:
         assert task.job
         assert Job.objects.get(pk=task.job.pk).cancel()
 
-    job = run_job(in_trouble(1, cancel), make_scope(2, 2, 2))
+    job = run_job(in_trouble(cancel), make_scope(2, 2, 2))
     assert job.status == JobState.REVOKED
     assert figures(job)["Seen"] == 4
     assert Taxon.objects.count() == 2
@@ -264,7 +264,7 @@ def test_claim_lost_within_a_batch_rolls_it_back() -> None:
 
     capture_set = make_scope(2, 2)
     job = claimed(WritingTask, capture_set)
-    task = in_trouble(1, lose)(job=job, source_image_collection_id=capture_set.pk)
+    task = in_trouble(lose)(job=job, source_image_collection_id=capture_set.pk)
     with pytest.raises(ClaimLostError):
         task.run()
     assert Taxon.objects.count() == 1
