@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from celery import current_app
@@ -28,6 +27,7 @@ from ami.base.tests.emptying import empty_tables
 from ami.base.tests.plans import forget_statistics
 from config.devservers import embedded
 from config.tests.forks import CeleryProcess
+from config.tests.processes import database_url
 
 # A loaded machine makes a quick example slow, so no example has a deadline.
 hypothesis_settings.register_profile("ami", deadline=None)
@@ -135,14 +135,13 @@ def session_worker(
 ) -> Iterator[str]:
     """Run a real worker on the test database; yields its node name. Tests use `celery_worker`."""
     node = f"{connection.settings_dict['NAME']}@localhost"
-    database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     arguments = ("worker", "--concurrency=1", "--without-gossip", "--without-mingle", "-n", node)
     # Load the tests' own methods, as for a module that was added to the package.
     include = "--include=ami.ml.post_processing.tests.shapes_in_the_worker"
     soft = (include, "--", "worker.soft_shutdown_timeout=0.1")
     log = tmp_path_factory.mktemp("worker") / "worker.log"
     with _keys_of_the_worker():
-        worker = CeleryProcess(*arguments, *soft, log=log, DATABASE_URL=database.geturl())
+        worker = CeleryProcess(*arguments, *soft, log=log, DATABASE_URL=database_url())
     try:
         with _keys_of_the_worker():
             _wait_for_ping(worker, node)

@@ -4,7 +4,6 @@ The server is gunicorn with the real hasher; a Celery worker runs the Jobs.
 """
 
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -15,11 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
-from django.db import connection
 from django.test import Client
 
 from ami.jobs.models import Job, JobState
@@ -31,6 +28,7 @@ from benchmarks import databases
 from benchmarks.report import Figure
 from benchmarks.small_size_filter import SIZES
 from benchmarks.workers import worker
+from config.tests.processes import database_url, free_port
 
 TITLE = "Pages while Jobs run and passwords are guessed"
 PEOPLE, GUESSERS, JOBS = 20, 20, 2
@@ -188,10 +186,7 @@ def _p95(values: list[float]) -> float:
 @contextmanager
 def _server() -> Iterator[str]:
     """Run production's gunicorn on the current database; yields its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         scripts = str(Path(sys.executable).parent)
         environment = os.environ | {
@@ -201,7 +196,7 @@ def _server() -> Iterator[str]:
             "ALLOWED_HOSTS": "*",
             "SECURE_SSL_REDIRECT": "false",
             "TRUSTED_PROXIES": "127.0.0.1",
-            "DATABASE_URL": database.geturl(),
+            "DATABASE_URL": database_url(),
             "REDIS_URL": settings.REDIS_URL,
             "STATIC_ROOT": f"{folder}/static",
         }

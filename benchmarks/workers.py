@@ -5,11 +5,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 from celery import current_app
 from django.conf import settings
-from django.db import connection
+
+from config.tests.processes import database_url
 
 NODE = "bench@localhost"
 
@@ -17,12 +17,11 @@ NODE = "bench@localhost"
 @contextmanager
 def worker(*, processes: int) -> Iterator[None]:
     """Run a Celery worker on the current database and the tests' queues; purge these at the end."""
-    database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     arguments = ("worker", f"--concurrency={processes}", "--without-gossip", "--without-mingle")
     process = subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "config", *arguments, "-n", NODE],
         cwd=settings.ROOT,
-        env=os.environ | {"DATABASE_URL": database.geturl()},
+        env=os.environ | {"DATABASE_URL": database_url()},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

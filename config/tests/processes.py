@@ -9,6 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import connection
 
 from config.devservers.embedded import ROOT
 from config.devservers.servers import Server, try_lock
@@ -122,3 +126,9 @@ def free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])
+
+
+def database_url() -> str:
+    """The URL of the database in use, which is not that of the settings."""
+    url = urlsplit(settings.DATABASE_URL)
+    return url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()

@@ -10,17 +10,15 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
 import redis
 import yaml
 from django.conf import settings
-from django.db import connection
 from pytest_django.live_server_helper import LiveServer
 
-from config.tests.processes import free_port, wait_until
+from config.tests.processes import database_url, free_port, wait_until
 
 WORKERS = ("worker", "short-worker")
 OURS = ("web", *WORKERS, "beat", "flower")
@@ -55,7 +53,6 @@ def compose() -> dict[str, Any]:
 @pytest.fixture
 def environment(db: None, tmp_path: Path) -> dict[str, str]:
     """The environment of production, with the servers and the database of the tests."""
-    database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     scripts = str(Path(sys.executable).parent)
     prefix = f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}production:"
     (tmp_path / "production_here.py").write_text(SETTINGS.format(prefix))
@@ -70,7 +67,7 @@ def environment(db: None, tmp_path: Path) -> dict[str, str]:
         "FLOWER_BASIC_AUTH": "user:password",
         "TRUSTED_PROXIES": "127.0.0.1",
         "STATIC_ROOT": str(tmp_path / "static"),
-        "DATABASE_URL": database.geturl(),
+        "DATABASE_URL": database_url(),
         "REDIS_URL": settings.REDIS_URL,
     }
 

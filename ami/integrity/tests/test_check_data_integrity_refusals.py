@@ -9,13 +9,12 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 
 from ami.base.tests.factories import make_occurrence, make_project
 from ami.base.tests.snapshots import snapshot
@@ -29,6 +28,7 @@ from ami.main.checks.tests.test_batches import make_undetermined
 from ami.main.checks.tests.world import TABLES, World, make_world
 from ami.main.models import Occurrence
 from ami.main.tests.test_determination_locks import wait_until_someone_waits_for_a_lock
+from config.tests.processes import database_url
 
 
 @pytest.fixture
@@ -167,9 +167,7 @@ class TestShell:
     """Run the command as a separate process."""
 
     def environment(self) -> dict[str, str]:
-        path = f"/{connection.settings_dict['NAME']}"
-        url = urlsplit(settings.DATABASE_URL)._replace(path=path)
-        return os.environ | {"DATABASE_URL": url.geturl()}
+        return os.environ | {"DATABASE_URL": database_url()}
 
     def arguments(self, *options: str) -> list[str]:
         return [sys.executable, "manage.py", COMMAND, "--check", "stale_score", *options]

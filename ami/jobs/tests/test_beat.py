@@ -4,11 +4,8 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.test import Client
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
@@ -17,7 +14,7 @@ from ami.integrity.schedule import TASK
 from ami.jobs.models import Pulse
 from ami.jobs.watch.vitals import TICK_TASK
 from config.tests.forks import CeleryProcess
-from config.tests.processes import wait_until
+from config.tests.processes import database_url, wait_until
 
 
 def every_second(name: str, task: str, **fields: Any) -> PeriodicTask:
@@ -31,9 +28,8 @@ def beat(transactional_db: None, celery_worker: str, tmp_path: Path) -> Iterator
     PeriodicTask.objects.all().delete()
     every_second("jobs.tick", TICK_TASK)
     every_second("integrity", TASK, kwargs='{"checks": ["taxon_loop"]}')
-    database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     beat = CeleryProcess(
-        "beat", "--max-interval=1", log=tmp_path / "beat.log", DATABASE_URL=database.geturl()
+        "beat", "--max-interval=1", log=tmp_path / "beat.log", DATABASE_URL=database_url()
     )
     try:
         yield beat
