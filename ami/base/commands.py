@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -99,6 +99,19 @@ def whole_number(text: str) -> int:
         return int(text)
     except ValueError:
         raise ArgumentTypeError(f"must be a whole number, got {text[:50]!r}") from None
+
+
+def whole_number_from(low: int, high: int, unit: str = "") -> Callable[[str], int]:
+    """Return a parser for whole numbers in a range, which includes both ends."""
+
+    def parse(text: str) -> int:
+        number = whole_number(text)
+        if not low <= number <= high:
+            allowed = f"{low} to {high} {unit}".rstrip()
+            raise ArgumentTypeError(f"must be from {allowed}, got {text[:50]}")
+        return number
+
+    return parse
 
 
 def _refuse(message: str) -> NoReturn:

@@ -1,5 +1,5 @@
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 from tqdm import tqdm
 
-from ami.base.commands import ScriptableCommand, whole_number
+from ami.base.commands import ScriptableCommand, whole_number_from
 from ami.base.words import counted
 from ami.jobs import pruning
 from ami.users.commands import add_person, person_of, require_superuser
@@ -27,14 +27,14 @@ class Command(ScriptableCommand):
         super().add_arguments(parser)
         parser.add_argument(
             "--older-than",
-            type=_days,
+            type=whole_number_from(1, MOST_DAYS, "days"),
             default=JOBS_DAYS,
             metavar="DAYS",
             help=f"delete Jobs that ended more than DAYS days ago (default: {JOBS_DAYS})",
         )
         parser.add_argument(
             "--logs-older-than",
-            type=_days,
+            type=whole_number_from(1, MOST_DAYS, "days"),
             default=LOGS_DAYS,
             metavar="DAYS",
             help=f"delete logs of Jobs that ended more than DAYS days ago (default: {LOGS_DAYS})",
@@ -80,10 +80,3 @@ def _listed(deleted: dict[str, int]) -> str:
         f"{counted(deleted['jobs'], 'Job')}, {counted(deleted['logs'], 'log line')}, "
         f"{counted(deleted['parts'], 'part')} and {counted(deleted['changes'], 'change')}"
     )
-
-
-def _days(text: str) -> int:
-    days = whole_number(text)
-    if not 1 <= days <= MOST_DAYS:
-        raise ArgumentTypeError(f"must be from 1 to {MOST_DAYS} days, got {text[:50]}")
-    return days

@@ -4,13 +4,13 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from ami.base.access import visible_rows_of
-from ami.base.commands import BAD_USAGE, ScriptableCommand
+from ami.base.commands import BAD_USAGE, ScriptableCommand, whole_number_from
 from ami.base.ids import MAX_ID
 from ami.main.models import Project, TaxaList
 from ami.ml.models import Algorithm, Calibration
 from ami.review.calibration.fitting import Fitted, fit
 from ami.review.calibration.parts import CannotCalibrateError
-from ami.review.management.arguments import seed_number
+from ami.review.drawing import HIGHEST_SEED
 from ami.users.commands import add_person, person_of, require_rights, require_superuser
 from ami.users.models import User
 
@@ -27,7 +27,9 @@ class Command(ScriptableCommand):
         parser.add_argument(
             "--taxa-list", type=int, help="also fit the limit of class masking by this list"
         )
-        parser.add_argument("--seed", type=seed_number, default=0, help="decides the halves")
+        parser.add_argument(
+            "--seed", type=whole_number_from(0, HIGHEST_SEED), default=0, help="decides the halves"
+        )
         parser.add_argument("--dry-run", action="store_true", help="store nothing")
         add_person(parser)
 

@@ -3,10 +3,17 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from ami.base.commands import BAD_USAGE, ScriptableCommand, whole_number
+from ami.base.commands import BAD_USAGE, ScriptableCommand, whole_number, whole_number_from
 from ami.base.storable import storable_text
-from ami.review.drawing import DOUBLE, Design, draw, proposed_name, proposed_seed, proposed_size
-from ami.review.management.arguments import seed_number
+from ami.review.drawing import (
+    DOUBLE,
+    HIGHEST_SEED,
+    Design,
+    draw,
+    proposed_name,
+    proposed_seed,
+    proposed_size,
+)
 from ami.review.models import Sample
 from ami.review.populations import DrawingRefusedError, Origin, find_origin
 from ami.review.strata import strata_of
@@ -39,7 +46,12 @@ class Command(ScriptableCommand):
             "--size", type=whole_number, metavar="N", help="default: for a share of 90 %% ± 5 %%"
         )
         parser.add_argument("--strata", choices=[one for one in Sample.Strata.values if one])
-        parser.add_argument("--seed", type=seed_number, metavar="N", help="default: a random one")
+        parser.add_argument(
+            "--seed",
+            type=whole_number_from(0, HIGHEST_SEED),
+            metavar="N",
+            help="default: a random one",
+        )
         parser.add_argument(
             "--double",
             type=_share,

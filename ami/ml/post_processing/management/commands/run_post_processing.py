@@ -1,6 +1,6 @@
 import json
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
+from argparse import ArgumentParser, BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic.fields import ModelField
 from pydantic.json import pydantic_encoder
 
 from ami.base.access import visible_rows_of
-from ami.base.commands import BAD_USAGE, FAILED, ScriptableCommand, whole_number
+from ami.base.commands import BAD_USAGE, FAILED, ScriptableCommand, whole_number, whole_number_from
 from ami.base.json_text import JSONTextError, parse_json
 from ami.base.registry import UnknownKeyError
 from ami.jobs.management.tell import BLANK, outcome_of, write_outcome
@@ -79,7 +79,7 @@ class Command(ScriptableCommand):
         )
         parser.add_argument(
             "--timeout",
-            type=_seconds,
+            type=whole_number_from(0, MOST_SECONDS, "seconds"),
             metavar="SECONDS",
             help="stop waiting after this time with exit code 3; the Job keeps running",
         )
@@ -130,13 +130,6 @@ class Command(ScriptableCommand):
                 default = "required" if option.required else _json(option.get_default())
                 about = option.field_info.description or ""
                 self.stdout.write(f"  --set {option.name}=…  [{default}]  {about}".rstrip())
-
-
-def _seconds(text: str) -> int:
-    seconds = whole_number(text)
-    if not 0 <= seconds <= MOST_SECONDS:
-        raise ArgumentTypeError(f"must be from 0 to {MOST_SECONDS} seconds, got {text[:50]}")
-    return seconds
 
 
 def _launch(
