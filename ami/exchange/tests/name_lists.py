@@ -9,7 +9,6 @@ from django.db.models import Model
 from django.test import Client
 
 from ami.base.tests.factories import make_member
-from ami.base.tests.snapshots import snapshot
 from ami.exchange.tests.test_import_taxa import HEADER, make_row
 from ami.exchange.tests.uploads import apply, upload
 from ami.jobs.journal.revert import foretell, request_revert
@@ -80,14 +79,6 @@ def imported(planned: Callable[..., Job], signed_in: Client) -> Callable[..., Jo
         return job
 
     return imported
-
-
-def values() -> dict[str, list[Any]]:
-    """All rows, without the time of their last change."""
-    return {
-        name: [{key: value for key, value in row.items() if key != "updated_at"} for row in rows]
-        for name, rows in snapshot(*TABLES).items()
-    }
 
 
 def revert(job: Job) -> Job:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from ami.base.tests.factories import make_member, make_project, make_taxon
-from ami.base.tests.snapshots import snapshot
+from ami.base.tests.snapshots import snapshot, values
 from ami.exchange.models import Import
 from ami.exchange.taxa import import_taxa
 from ami.exchange.tests.exports import make_record
@@ -24,7 +24,6 @@ from ami.exchange.tests.name_lists import (
     planned,
     revert,
     send,
-    values,
 )
 from ami.exchange.tests.test_import_taxa import HEADER, import_file, make_row
 from ami.exchange.tests.uploads import ADD, apply, page_of, upload
@@ -187,7 +186,7 @@ class TestCommand:
         assert (job.project, job.status) == (None, JobState.SUCCESS)
         assert f"To undo it, revert Job {job.pk}." in out
         revert(job)
-        assert not any(values().values())
+        assert not any(values(*TABLES).values())
 
     def test_dry_run_names_the_command(
         self, tmp_path: Path, admin_client: Client, project: Project
@@ -215,7 +214,7 @@ class TestCommand:
         with pytest.raises(KeyboardInterrupt):
             import_file(path)
         assert Job.objects.get().status == JobState.REVOKED
-        assert not any(values().values())
+        assert not any(values(*TABLES).values())
 
     def test_files_of_the_other_command_are_named(
         self, tmp_path: Path, import_export: Callable[..., str]

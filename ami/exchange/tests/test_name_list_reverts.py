@@ -9,7 +9,8 @@ from django.test import Client
 from django.urls import reverse
 
 from ami.base.tests.factories import make_classification, make_occurrence, make_project, make_taxon
-from ami.exchange.tests.name_lists import MOTHS, imported, person, planned, revert, send, values
+from ami.base.tests.snapshots import values
+from ami.exchange.tests.name_lists import MOTHS, TABLES, imported, person, planned, revert, send
 from ami.exchange.tests.test_import_taxa import make_row
 from ami.jobs.models import Job
 from ami.jobs.states import Outcome
@@ -29,10 +30,10 @@ def test_every_column_is_put_back(imported: Callable[..., Job]) -> None:
     make_taxon(name="Cenopis niveana", rank=TaxonRank.UNKNOWN)
     make_taxon(name="Actias selene", search_names=["A. selene"])
     TaxaList.objects.create(name="Moths").taxa.add(genus)
-    before = values()
+    before = values(*TABLES)
     spelled = make_row("Actias selenes", accepted="Actias selene", key="3")
     job = imported(*MOTHS[:2], spelled, update="on")
-    after = values()
+    after = values(*TABLES)
     assert {row["name"] for row in after["Taxon"]} >= {"Actias luna", "Saturniidae"}
     changed = {
         name
@@ -44,16 +45,16 @@ def test_every_column_is_put_back(imported: Callable[..., Job]) -> None:
         *("name", "rank", "parent_id", "synonym_of_id", "gbif_taxon_key", "search_names")
     }
     assert revert(job).outcome == Outcome.SUCCEEDED
-    assert values() == before
+    assert values(*TABLES) == before
 
 
 def test_revert_is_reverted(imported: Callable[..., Job]) -> None:
     imported(MOTHS[0])
     job = imported(*MOTHS[1:])
-    after = values()
+    after = values(*TABLES)
     again = revert(job)
     revert(again)
-    assert values() == after
+    assert values(*TABLES) == after
 
 
 @pytest.mark.parametrize(
@@ -133,9 +134,9 @@ def test_taxa_that_were_imported_again_are_not_restored_beside(
 ) -> None:
     back = revert(imported(MOTHS[0]))
     later = imported(MOTHS[0])
-    after = values()["Taxon"]
+    after = values(*TABLES)["Taxon"]
     again = revert(back)
-    assert values()["Taxon"] == after
+    assert values(*TABLES)["Taxon"] == after
     taxa = again.changes.filter(model="main.taxon")
     assert {(one.after or {}).get("job") for one in taxa} == {later.pk}
 

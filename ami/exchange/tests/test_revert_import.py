@@ -1,13 +1,12 @@
 """Imports are undone: exactly, whatever happened since, and after batches, stops and errors."""
 
 from io import StringIO
-from typing import Any
 
 import pytest
 from django.core.management import call_command
 
 from ami.base.tests.factories import make_capture_set, make_project, make_taxon, make_user
-from ami.base.tests.snapshots import snapshot
+from ami.base.tests.snapshots import values
 from ami.exchange.tests.exports import ROWS, make_example, make_record
 from ami.exchange.tests.uploads import imported
 from ami.jobs.journal.revert import request_revert
@@ -37,14 +36,6 @@ def revert(job: Job) -> Job:
 
 def counts() -> dict[str, int]:
     return {model.__name__: number for model in ROWS if (number := model._default_manager.count())}
-
-
-def values() -> dict[str, list[Any]]:
-    """All rows, without the time of their last change."""
-    return {
-        name: [{key: value for key, value in row.items() if key != "updated_at"} for row in rows]
-        for name, rows in snapshot(*ROWS).items()
-    }
 
 
 def assert_sound() -> None:
@@ -118,7 +109,7 @@ def test_what_a_person_has_identified_since_is_left_alone(project: Project) -> N
 
 def test_update_is_put_back(project: Project) -> None:
     imported([make_record(1)], project)
-    before = values()
+    before = values(*ROWS)
     examples = [
         make_example(1, 0, score=0.75, cropped_image_path="crops/new.jpg"),
         make_example(1, 1, label="Noctua pronuba"),
@@ -128,7 +119,7 @@ def test_update_is_put_back(project: Project) -> None:
     job = imported(records, project, update=True)
     assert counts()["Occurrence"] == 2
     revert(job)
-    assert values() == before
+    assert values(*ROWS) == before
     assert_sound()
 
 

@@ -18,7 +18,7 @@ from ami.base.tests.factories import (
     make_member,
     make_occurrence,
 )
-from ami.base.tests.snapshots import snapshot
+from ami.base.tests.snapshots import values
 from ami.exchange.clock import ShiftRefusedError, parse_shift, plan_shift, queue_shift, written
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
@@ -52,13 +52,6 @@ def trap() -> Deployment:
     return trap
 
 
-def state() -> Any:
-    return [
-        [{name: value for name, value in row.items() if name != "updated_at"} for row in rows]
-        for rows in snapshot(*TABLES).values()
-    ]
-
-
 def shift(trap: Deployment, by: str) -> Job:
     return run_to_end(queue_shift(plan_shift(trap, parse_shift(by))))
 
@@ -88,11 +81,11 @@ def test_times_and_nights_are_shifted(trap: Deployment) -> None:
 
 @pytest.mark.parametrize("by", ["+0:20", "+13:30", "-48:00", "+24:00"])
 def test_a_revert_restores_every_row(trap: Deployment, by: str) -> None:
-    before = state()
+    before = values(*TABLES)
     job = shift(trap, by)
-    assert state() != before
+    assert values(*TABLES) != before
     run_to_end(request_revert(job))
-    assert state() == before
+    assert values(*TABLES) == before
     assert stale_counts() == []
 
 
@@ -110,11 +103,11 @@ def test_a_revert_leaves_alone_what_a_person_has_changed(trap: Deployment) -> No
 
 
 def test_a_dry_run_writes_nothing(trap: Deployment) -> None:
-    before = state()
+    before = values(*TABLES)
     job = queue_shift(plan_shift(trap, timedelta(hours=1)))
     Job.objects.filter(pk=job.pk).update(dry_run=True)
     job = run_to_end(Job.objects.get(pk=job.pk))
-    assert state() == before
+    assert values(*TABLES) == before
     assert job.progress.figures["Captures shifted"] == 4
 
 
@@ -171,13 +164,13 @@ def run(*args: str, **options: Any) -> str:
 
 class TestCommand:
     def test_the_plan_is_told_and_nothing_is_written(self, trap: Deployment) -> None:
-        before = state()
+        before = values(*TABLES)
         text = run("--by=-1:00", deployment=trap.pk, dry_run=True)
         assert text.startswith("4 captures and 4 detections of Beaver Brook are shifted by -1:00.")
         assert "from 2022-06-20 23:00 to 2022-06-20 22:00" in text
         assert "1 capture without a time: not shifted." in text
         assert text.endswith("Nothing was written.\n")
-        assert (state(), Job.objects.count()) == (before, 0)
+        assert (values(*TABLES), Job.objects.count()) == (before, 0)
 
     def test_a_job_is_queued(self, trap: Deployment) -> None:
         found = json.loads(run("--by=+1:00", deployment=trap.pk, format="json"))

@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 
 from ami.base.tests.factories import make_user
@@ -25,6 +23,7 @@ from ami.main.checks.tests.repairing import another_fix
 from ami.main.checks.tests.test_batches import make_undetermined, poison
 from ami.main.checks.tests.world import TABLES, World, make_world
 from ami.main.counts import refresh_counts
+from ami.testing.records import rows
 
 
 @pytest.fixture
@@ -276,14 +275,3 @@ class TestRepair:
         assert told["exit_code"] == 2
         assert told["error"] == "Stopped; repaired rows stay repaired."
         assert Job.objects.latest("pk").status == JobState.REVOKED
-
-
-def rows() -> list[Any]:
-    """Return the values that a revert restores; it does not restore the time of the last change."""
-    names = ("Classification", "Detection", "Identification", "Occurrence")
-    return [
-        {key: value for key, value in row.items() if key != "updated_at"}
-        for name, table in snapshot(*TABLES).items()
-        if name in names
-        for row in table
-    ]

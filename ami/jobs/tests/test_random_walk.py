@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ami.base.tests.emptying import empty_tables
-from ami.base.tests.snapshots import snapshot
+from ami.base.tests.snapshots import values
 from ami.jobs.journal import undo
 from ami.jobs.tests.seeing import broker
 from ami.jobs.tests.walking import OPTIONS, Step, Walk, nights, steps
@@ -39,10 +39,7 @@ def own_folder(settings: Any, tmp_path: Path) -> None:
 
 def places() -> dict[str, list[dict[str, Any]]]:
     """The captures and nights with their counts, which imports and shifts of a clock change."""
-    return {
-        name: [{key: value for key, value in row.items() if key != "updated_at"} for row in table]
-        for name, table in snapshot(SourceImage, Event, Deployment).items()
-    }
+    return values(SourceImage, Event, Deployment)
 
 
 def examples(number: int) -> settings:
