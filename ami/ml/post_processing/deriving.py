@@ -107,6 +107,10 @@ class CategoryMaps(dict[int, LabelTaxa]):
     def of_algorithm(self, pk: int) -> LabelTaxa | None:
         return self.get(self.by_algorithm.get(pk) or 0)
 
+    def number(self, own: int | None, algorithm: int | None) -> int | None:
+        """The id of the map of a classification, from its `own` and the id of its algorithm."""
+        return own or self.by_algorithm.get(algorithm or 0)
+
     @property
     def width(self) -> int:
         """The number of labels of the largest map."""
@@ -159,7 +163,7 @@ def read_sources(rows: ClassificationQuerySet, maps: CategoryMaps) -> list[Sourc
         "project_id",
     )
     return [
-        Source(pk, detection, occurrence, taxon, own or maps.by_algorithm.get(by or 0), project)
+        Source(pk, detection, occurrence, taxon, maps.number(own, by), project)
         for pk, detection, occurrence, taxon, own, by, project in columns
     ]
 

@@ -25,6 +25,7 @@ from ami.ml.post_processing.class_masking import ClassMaskingTask
 from ami.ml.post_processing.rank_rollup import RankRollupTask
 from ami.ml.post_processing.service import LaunchRow, launch
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
+from ami.ml.post_processing.tests.consensus import make_track
 from ami.ml.post_processing.tests.vectors import (
     everything,
     make_classifier,
@@ -33,6 +34,7 @@ from ami.ml.post_processing.tests.vectors import (
     make_ranks,
     make_source,
 )
+from ami.ml.post_processing.track_consensus import TrackConsensusTask
 
 pytestmark = pytest.mark.django_db
 
@@ -187,6 +189,40 @@ def test_renamed_taxon_of_the_filter_is_used_to_the_end(night: SourceImageCollec
     run_parts(job, ROWS)
     assert {taxon for taxon, *_ in results()} == {"Renamed"}
     assert not Taxon.objects.filter(name=NOT_IDENTIFIABLE).exists()
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (EDITS["map"][0], EDITS["map"][1]),
+        (
+            lambda: Taxon.objects.filter(name="a").update(identifiable=False),
+            "Taxa that are not identifiable: 0 entries when it was planned, 1 now.",
+        ),
+    ],
+    ids=["map", "identifiable"],
+)
+def test_all_parts_of_a_consensus_go_by_the_catalogue_of_the_plan(
+    edit: Callable[[], object],
+    sentence: str,
+    night: SourceImageCollection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TrackConsensusTask, "batch_size", 1)
+    monkeypatch.setattr(TrackConsensusTask, "part_batches", 1)
+    Classification.objects.all().delete()
+    classifier = Algorithm.objects.earliest("pk")
+    taxon = Taxon.objects.get(name="a")
+    for _ in range(ROWS):
+        make_track(classifier, *[{"logits": [1.0, 0.9, 0.8], "taxon": taxon}] * 2)
+    Classification.objects.update(category_map=None)
+    job = queue(everything(), TrackConsensusTask)
+    run_half(job)
+    edit()
+    run_parts(job, ROWS)
+    assert job.outcome == Outcome.SUCCEEDED
+    assert {taxon for taxon, *_ in results()} == {"a"}
+    assert job.basis_changes == [sentence]
 
 
 def test_resumed_job_goes_by_the_catalogue_of_its_plan(night: SourceImageCollection) -> None:

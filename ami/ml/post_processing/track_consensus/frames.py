@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from ami.main.models import Detection
 from ami.ml.models import Algorithm
 from ami.ml.post_processing.boxes import sized
+from ami.ml.post_processing.deriving import CategoryMaps
 from ami.ml.post_processing.track_consensus.fusing import Box, weigh
 
 # All frames of the individuals, also those outside the scope.
@@ -24,9 +25,8 @@ WHERE occurrence_id IN (SELECT occurrence_id FROM ({scope}) scope)
 # such as "Not identifiable" say nothing about the name. With OFFSET 0, the vectors themselves are
 # neither joined nor sorted.
 READ = """
-SELECT c.id, f.occurrence_id, f.id, c.taxon_id, c.score,
-       COALESCE(c.category_map_id, a.category_map_id), c.vectors, c.terminal, c.metadata,
-       CASE WHEN f.fault IS NULL THEN f.bbox END, f.area
+SELECT c.id, f.occurrence_id, f.id, c.taxon_id, c.score, c.category_map_id, c.algorithm_id,
+       c.vectors, c.terminal, c.metadata, CASE WHEN f.fault IS NULL THEN f.bbox END, f.area
 FROM sized f
 CROSS JOIN LATERAL (
     SELECT id, taxon_id, score, category_map_id, algorithm_id, terminal,
@@ -35,9 +35,7 @@ CROSS JOIN LATERAL (
            CASE WHEN algorithm_id = %s THEN metadata END AS metadata
     FROM main_classification WHERE detection_id = f.id OFFSET 0
 ) c
-LEFT JOIN ml_algorithm a ON a.id = c.algorithm_id
-LEFT JOIN main_taxon t ON t.id = c.taxon_id
-WHERE t.identifiable IS NOT FALSE
+WHERE (c.taxon_id = ANY(%s)) IS NOT TRUE
 ORDER BY f.occurrence_id, f.timestamp, f.id, c.id
 """
 
@@ -96,15 +94,25 @@ class Individual(NamedTuple):
         return {row.category_map_id if row.vectors else None for row in self.sources}
 
 
-def read_individuals(detections: QuerySet[Detection], *, author: Algorithm) -> list[Individual]:
+def read_individuals(
+    detections: QuerySet[Detection],
+    *,
+    author: Algorithm,
+    maps: CategoryMaps,
+    flags: Collection[int],
+) -> list[Individual]:
     """The occurrences of these detections that have classifications to fuse, by id.
 
-    `author` is the algorithm that writes consensuses.
+    `author` is the algorithm that writes consensuses. `flags` are the ids of the taxa that name
+    nothing, such as "Not identifiable".
     """
     scope, params = detections.order_by().values("occurrence_id").query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(sized(FRAMES.format(scope=scope)) + READ, [*params, author.pk])
-        rows = [Row._make(values) for values in cursor.fetchall()]
+        cursor.execute(sized(FRAMES.format(scope=scope)) + READ, [*params, author.pk, list(flags)])
+        rows = [
+            Row(pk, home, detection, taxon, score, maps.number(own, by), *others)
+            for pk, home, detection, taxon, score, own, by, *others in cursor.fetchall()
+        ]
     grouped = groupby(rows, key=attrgetter("occurrence_id"))
     found = [_individual(pk, list(own)) for pk, own in grouped]
     return [one for one in found if one.sources]

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ami.base.ids import RowId
 from ami.jobs.engine.work import Planned
-from ami.main.models import Classification, Detection
+from ami.main.models import Classification, Detection, Taxon
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.batches import Batch
 from ami.ml.post_processing.changes import NO_CHANGE, Change
@@ -38,6 +38,7 @@ from ami.ml.post_processing.track_consensus.fusing import Rule
 from ami.ml.post_processing.track_consensus.groups import Group, Portion, Verdict, scores_alone
 
 SAME_SCORE = 1e-9
+FLAGS = "Taxa that are not identifiable"  # as a page lists what a run consulted
 # A classification that says something about the name: see Row.speaks, and the flags in READ.
 SPEAKS = (Q(taxon=None) | Q(taxon__identifiable=True)) & (
     Q(scores__isnull=False) | Q(logits__isnull=False) | Q(taxon__isnull=False, score__isnull=False)
@@ -112,7 +113,11 @@ class TrackConsensusTask(BasePostProcessingTask):
 
     def consult(self) -> dict[str, Any]:
         homes = self.scope.order_by().filter(occurrence__isnull=False).values("occurrence_id")
-        return consult_maps(Classification.objects.filter(detection__occurrence__in=homes))
+        flags = Taxon.objects.filter(identifiable=False).order_by("pk")
+        return {
+            FLAGS: list(flags.values_list("pk", flat=True)),
+            **consult_maps(Classification.objects.filter(detection__occurrence__in=homes)),
+        }
 
     @cached_property
     def maps(self) -> CategoryMaps:
@@ -123,7 +128,7 @@ class TrackConsensusTask(BasePostProcessingTask):
         return super().plan()
 
     def process(self, batch: Batch) -> None:
-        found = read_individuals(batch.detections, author=self.algorithm)
+        found = self._individuals(batch)
         self.count(occurrences_checked=len(found))
         shown = {one.pk: one.sources[0].detection_id for one in found}
         enough = self._comparable(found, min_frames=self.config.min_frames)
@@ -136,7 +141,7 @@ class TrackConsensusTask(BasePostProcessingTask):
         self.measured(list(shown.values()), [one.frames for one in found])
 
     def compare(self, batch: Batch, configs: Sequence[Any]) -> Iterator[Change]:
-        found = read_individuals(batch.detections, author=self.algorithm)
+        found = self._individuals(batch)
         lowest = min(config.min_frames for config in configs)
         changes: list[list[Change]] = [[] for _ in configs]
         for some in self._at_once(self._comparable(found, min_frames=lowest)):
@@ -149,6 +154,11 @@ class TrackConsensusTask(BasePostProcessingTask):
                         if config.temperature == temperature:
                             own.append(_change(verdicts, min_frames=config.min_frames))
         return map(Change.joined, changes)
+
+    def _individuals(self, batch: Batch) -> list[Individual]:
+        return read_individuals(
+            batch.detections, author=self.algorithm, maps=self.maps, flags=self.basis[FLAGS]
+        )
 
     def _at_once(self, individuals: Iterable[Individual]) -> Iterator[list[Individual]]:
         """The individuals, as many at a time as have their distributions in memory at once."""
