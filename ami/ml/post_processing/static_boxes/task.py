@@ -1,6 +1,7 @@
 """Static boxes: mark detections of dirt and shadows, which stay in place, as "Not identifiable"."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,16 @@ class StaticBoxesTask(BasePostProcessingTask):
     def nothing_to_do(self) -> str | None:
         if reason := super().nothing_to_do():
             return reason
-        return None if self.config.places else "No place was ticked."
+        if not self.places:
+            return "No place was ticked."
+        traps = {place.deployment_id for place in self.places}
+        if self.scope.filter(source_image__deployment__in=traps).exists():
+            return None
+        return "No detection in scope is from a deployment of a ticked place."
+
+    @cached_property
+    def places(self) -> list[Place]:
+        return [Place.read(written) for written in self.config.places]
 
     def consult(self) -> dict[str, Any]:
         return consult_not_identifiable()
@@ -102,7 +112,6 @@ class StaticBoxesTask(BasePostProcessingTask):
     def prepare(self) -> None:
         """Raises JobFailedError if the taxon that the run was planned with no longer exists."""
         self.taxon = not_identifiable(self.basis)
-        self.places = [Place.read(written) for written in self.config.places]
 
     def process(self, batch: Batch) -> None:
         self._count(batch)

@@ -182,6 +182,22 @@ def test_without_a_tick_there_is_nothing_to_do() -> None:
     assert task.nothing_to_do() == "No place was ticked."
 
 
+def test_without_a_detection_of_the_deployments_there_is_nothing_to_do() -> None:
+    captures = make_captures(make_deployment(), nights=2, captures=5)
+    put(captures, DIRT)
+
+    def told(trap: Deployment, *others: Deployment) -> str | None:
+        places = [str(Place(one.pk, *DIRT)) for one in (trap, *others)]
+        return StaticBoxesTask(
+            source_image_collection_id=captures.pk, places=places
+        ).nothing_to_do()
+
+    trap, elsewhere = captures.images.all()[0].deployment, make_deployment()
+    assert told(elsewhere) == "No detection in scope is from a deployment of a ticked place."
+    assert trap
+    assert told(elsewhere, trap) is None
+
+
 @pytest.mark.parametrize(
     "written",
     ["", "7", "7:1,2,3", "7:5,5,1,1", "7:1,2,3,4,5", "7:-1,2,3,4", "x:1,2,3,4", "7:1,1,1,5"],
