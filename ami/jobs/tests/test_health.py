@@ -24,6 +24,7 @@ from ami.jobs.tests.queues import take_message, waiting
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
 from ami.jobs.transitions import carrier
 from ami.jobs.watch import broker, health
+from ami.jobs.watch.stale import check_lost_enqueues
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_broker")]
 Messages = list[tuple[str, list[Any]]]
@@ -104,6 +105,10 @@ def test_only_queued_jobs_are_sent_again(status: JobState, published: Messages) 
 
 def test_job_without_a_task_id_gets_one() -> None:
     job = make_job(task_id="")
+    before = snapshot(Job, JobPart)
+    (told,) = check_lost_enqueues(dry_run=True)
+    assert (told["job"], told["action"], told["fixed"]) == (job.pk, "sent", False)
+    assert snapshot(Job, JobPart) == before
     assert health.lost_enqueues()["fixed"] == 1
     job.refresh_from_db()
     assert waiting(job) == 1

@@ -11,7 +11,7 @@ from ami.jobs.engine import runner
 from ami.jobs.models import Job, JobLog, JobPart, JobState
 from ami.jobs.states import Outcome, PartState
 from ami.jobs.tasks import check_stale_jobs
-from ami.jobs.tests.job_types import Idle, job_type, work_type
+from ami.jobs.tests.job_types import Idle, job_type, make_job, work_type
 from ami.jobs.tests.queues import purge, take_message, waiting
 from ami.jobs.tests.rows import make_part, queued_job, running_job, silence
 from ami.jobs.watch import health, stale
@@ -101,7 +101,10 @@ def test_part_that_loses_its_fourth_worker_fails_the_job() -> None:
 def test_silent_job_without_parts_runs_anew() -> None:
     job = running_job()
     silence(job)
-    assert [stale["action"] for stale in check_stale_jobs()] == ["updated"]
+    before = snapshot(Job, JobPart)
+    assert [told["action"] for told in check_stale_jobs(dry_run=True)] == ["updated"]
+    assert snapshot(Job, JobPart) == before
+    assert [told["action"] for told in check_stale_jobs()] == ["updated"]
     assert waiting(job) == 1
     with job_type(lambda job: None):
         runner.run(job.pk, task_id=job.task_id)
@@ -157,3 +160,22 @@ def test_error_at_one_job_leaves_the_others_to_be_looked_after(
     assert statuses == [JobState.CANCELING, JobState.REVOKED, JobState.REVOKED]
     assert f"The check of Job {jobs[0].pk} failed." in caplog.text
     assert "It cannot be canceled." in caplog.text
+
+
+def test_job_without_parts_that_cannot_be_sent_leaves_the_others_to_be_sent(
+    monkeypatch: pytest.MonkeyPatch, published: Messages
+) -> None:
+    queued, silent = [make_job() for _ in range(3)], [running_job() for _ in range(3)]
+    silence(*silent)
+    broken = {queued[0].pk, silent[0].pk}
+    carrier = transitions.carrier
+
+    def fail_at_the_first(job: Job) -> JobPart:
+        if job.pk in broken:
+            raise RuntimeError("It has no part.")
+        return carrier(job)
+
+    monkeypatch.setattr(transitions, "carrier", fail_at_the_first)
+    assert health.lost_enqueues() == {"checked": 3, "fixed": 2, "unfixable": 1}
+    assert health.stale_jobs() == {"checked": 3, "fixed": 2, "unfixable": 1}
+    assert {pk for _, (pk,) in published} == {job.pk for job in [*queued, *silent]} - broken

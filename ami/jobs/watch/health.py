@@ -13,7 +13,7 @@ from ami.jobs.models import Job, Pulse
 from ami.jobs.states import RUNNING, JobState
 from ami.jobs.summary import summary_of
 from ami.jobs.watch import broker, vitals
-from ami.jobs.watch.stale import adopt, by_itself, check_stale_jobs, give_back, queued, send_lost
+from ami.jobs.watch.stale import by_itself, check_stale_jobs, give_back, queued, send_lost
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,6 @@ def lost_enqueues() -> Findings:
     messages that a worker took and no longer responds for, of any task, return to their queues.
     """
     give_back()
-    adopt()
     rows = queued()
     fixed = [sent["fixed"] for sent in send_lost(rows, dry_run=False)]
     return {"checked": len(rows), "fixed": fixed.count(True), "unfixable": fixed.count(False)}

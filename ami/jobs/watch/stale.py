@@ -51,7 +51,6 @@ def check_lost_enqueues(*, dry_run: bool = False) -> list[StaleJob]:
     """Do what :func:`lost_enqueues` does, with details; a `dry_run` only reports."""
     if not dry_run:
         give_back()
-        adopt()
     return send_lost(queued(), dry_run=dry_run)
 
 
@@ -62,7 +61,7 @@ def check_stale_jobs(*, dry_run: bool = False) -> list[StaleJob]:
     sent again for `Job.STALLED_JOBS_MAX_MINUTES`, and its message does not wait in a queue. The
     next claim takes it over; after three claims without progress, the next one fails the Job.
     """
-    silent = {job: _silent_rows(job) for job in _silent_jobs()}
+    silent = _silent_rows()
     messages = {pk for rows in silent.values() for row in rows for pk in _messages(row)}
     waiting = broker.find(messages).waiting
     stale = []
@@ -91,25 +90,28 @@ def give_back() -> None:
     """Return the messages of workers that do not respond, and log that in their Jobs."""
     given = broker.give_back()
     for part in JobPart.objects.select_related("job").defer("batches").filter(task_id__in=given):
-        part.job.logger.warning(GIVEN_BACK, part)
+        with by_itself(part.job):
+            part.job.logger.warning(GIVEN_BACK, part)
 
 
 def queued() -> list[JobPart]:
-    """The parts that wait for a worker, of running Jobs and of Jobs that wait for no other Job."""
+    """The parts that wait for a worker, of running Jobs and of Jobs that wait for no other Job.
+
+    That of a Job whose first part was not stored by the code that made the Job is not stored yet.
+    """
     # A Job waits for an admitted Job or for one with a lower id. Otherwise the other Job has ended
     # without waking this one and was queued again, and may now wait for this Job.
     again = Q(job__waits_for__gt=F("job"), job__waits_for__admitted_at=None)
     ended = Q(job__waits_for__status__in=FINAL)
     free = Q(job__waits_for=None) | ended | again
-    starts = Q(free, opens=True, job__status__in=WAITING - {JobState.CREATED})
+    begun = WAITING - {JobState.CREATED}
+    starts = Q(free, opens=True, job__status__in=begun)
     parts = JobPart.objects.filter(starts | Q(job__status=JobState.STARTED), state=PartState.QUEUED)
-    return [*parts.select_related("job").defer("batches", "counts", "skipped").order_by("pk")]
-
-
-def adopt() -> None:
-    """Give each queued Job its first part, if the code that made the Job did not."""
-    for job in Job.objects.filter(status__in=WAITING - {JobState.CREATED}, parts=None):
-        transitions.carrier(job)
+    stored = parts.select_related("job").defer("batches", "counts", "skipped").order_by("pk")
+    without = Job.objects.filter(
+        Q(waits_for=None) | Q(waits_for__status__in=FINAL), status__in=begun, parts=None
+    )
+    return [*stored, *map(JobPart.first, without.order_by("pk"))]
 
 
 def send_lost(rows: Sequence[JobPart], *, dry_run: bool) -> list[StaleJob]:
@@ -159,14 +161,19 @@ def _silent_jobs() -> QuerySet[Job]:
     ).order_by("pk")
 
 
-def _silent_rows(job: Job) -> list[JobPart]:
-    """The parts to send again: silent ones, or the first of a Job without parts."""
-    if job.status == JobState.CANCELING:
-        return []
-    if not job.parts.exists():
-        return [transitions.carrier(job)]
-    silent = job.parts.filter(_is_silent(), state=PartState.RUNNING)
-    return [*silent.select_related("job").order_by("number")]
+def _silent_rows() -> dict[Job, list[JobPart]]:
+    """The parts to send again of each silent Job.
+
+    The first part of a Job without parts is not stored yet.
+    """
+    silent: dict[Job, list[JobPart]] = {job: [] for job in _silent_jobs()}
+    running = [job.pk for job in silent if job.status == JobState.STARTED]
+    parts = JobPart.objects.filter(_is_silent(), state=PartState.RUNNING, job__in=running)
+    for part in parts.select_related("job").order_by("job", "number"):
+        silent[part.job].append(part)
+    for job in Job.objects.filter(pk__in=running, parts=None):
+        silent[job].append(JobPart.first(job))
+    return silent
 
 
 def _is_silent() -> Q:
@@ -227,7 +234,8 @@ def _send_all(rows: Iterable[JobPart]) -> list[str]:
         errors = [refused]
         if not refused:
             with by_itself(row.job) as errors:
-                refused = _send(row) if _take(row) else ""
+                stored = row if row.pk else transitions.carrier(row.job)
+                refused = _send(stored) if _take(stored) else ""
         told.append(refused or " ".join(errors))
     return told
 
