@@ -16,6 +16,16 @@ def parse_id(text: str) -> int | None:
     return number if number <= MAX_ID else None
 
 
+def stored_id(value: Any) -> int | None:
+    """Return a value of stored JSON as an id. None if it can be the id of no row."""
+    return value if type(value) is int and 0 < value <= MAX_ID else None
+
+
+def stored_ids(value: Any) -> list[int]:
+    """Return the ids of a stored list; what is not an id, or no list, is left out."""
+    return [pk for pk in value if stored_id(pk)] if isinstance(value, list) else []
+
+
 def parse_ids(texts: Iterable[str], *, noun: str) -> set[int]:
     """Parse ids. Raises ValueError with a sentence for the first invalid one."""
     ids = set()

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from ami.base.audit import Kind
+from ami.base.ids import stored_id
 from ami.base.words import counted
 from ami.exchange.export.registry import FORMATS, ExportError, ExportOptions, Format, parse_options
 from ami.exchange.export.run import Written, write_file
@@ -89,22 +90,22 @@ def queue_exports(
 
 def scope_of(job: Job) -> tuple[str, Scope]:
     """Return name and scope of the export of `job`. Raises JobFailedError if they are gone."""
-    params = job.named_params
     if job.project is None:
         raise JobFailedError(f"Job {job.pk} has no project, from which rows could be exported.")
-    if (number := params.get("occurrences")) is not None:
+    if job.parameters.get("occurrences") is not None:
         export = Export.objects.filter(job=job).first()
         if export is None or export.occurrence_ids is None:
             raise JobFailedError(
                 f"The selection of Job {job.pk} was deleted with its file. Select the occurrences "
                 "again."
             )
-        chosen = Scope(job.project.pk, occurrence_ids=frozenset(export.occurrence_ids))
-        return f"{counted(number, 'occurrence')} of {job.project}", chosen
+        ids = frozenset(export.occurrence_ids)
+        name = f"{counted(len(ids), 'occurrence')} of {job.project}"
+        return name, Scope(job.project.pk, occurrence_ids=ids)
     for key, model in LIMITS.items():
-        if (pk := params.get(key)) is not None:
+        if (pk := job.parameters.get(key)) is not None:
             noun, rows = model._meta.verbose_name, model.objects.filter(project=job.project)
-            if (row := rows.filter(pk=pk).first()) is None:
+            if (row := rows.filter(pk=stored_id(pk)).first()) is None:
                 raise JobFailedError(f"The {noun} {pk} no longer exists.")
             return f"{noun} {row}", Scope(job.project.pk, **{f"{key}_id": row.pk})
     return f"project {job.project}", Scope(job.project.pk)

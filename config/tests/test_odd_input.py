@@ -12,6 +12,9 @@ from django.test import Client
 from django.urls import reverse
 
 from ami.base.tests.factories import make_member, make_project, make_user
+from ami.jobs.engine.registry import JOB_TYPES
+from ami.jobs.models import Job, JobState
+from ami.jobs.states import Outcome
 from ami.main.access import Role
 from ami.main.tests.projects import populate
 from ami.review.models import Sample
@@ -81,6 +84,17 @@ LISTS = (
 KEYS = ("q", "p", "o", "all", "e", "next", "project", "user", "kind", "id", "_popup", "_to_field")
 KEYS_OF_SUGGESTIONS = ("app_label", "model_name", "field_name", "term", "page")
 TRIES = 4
+# The parameters of Jobs of each type, of which one is odd in a test.
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "data_integrity": {"checks": ["stale_counts"], "job": None, "tables": {}},
+    "export": {"format": "csv", "options": {}, "collection": None, "event": None}
+    | {"occurrences": None},
+    "import": {"format": "antenna_json", "project": "Demo", "options": {}},
+    "post_processing": {"task": "small_size_filter", "config": {"occurrence_id": 1}},
+    "revert": {"job": 1, "occurrences": [1]},
+    "shift_clock": {"deployment": 1, "by": "+1:00"},
+}
+ODD_VALUES: tuple[Any, ...] = ("x", 10**30, [[]])
 
 
 @pytest.fixture(scope="module")
@@ -233,5 +247,43 @@ def test_door_answers(client: Client) -> None:
                     client, "GET", "/metrics", HTTP_AUTHORIZATION=f"Bearer {header}"
                 ),
             )
+
+    assert not failing(tries())
+
+
+def test_parameters_of_every_type_of_job_are_tried() -> None:
+    assert PARAMETERS.keys() == set(JOB_TYPES)
+
+
+@pytest.mark.parametrize("key", PARAMETERS)
+def test_pages_of_jobs_with_odd_parameters_answer(
+    client: Client, rows: dict[str, Any], key: str
+) -> None:
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    project = rows["main.project"]
+    odd = [
+        *([], "x", 1, {}, [[]]),
+        *(PARAMETERS[key] | {name: value} for name in PARAMETERS[key] for value in ODD_VALUES),
+    ]
+    jobs = [
+        Job.objects.create(
+            name=f"A job with {params}"[:200],
+            project=project,
+            job_type_key=key,
+            params=params,
+            status=JobState.SUCCESS,
+            outcome=Outcome.SUCCEEDED,
+        )
+        for params in odd
+    ]
+    urls = [
+        f"/admin/jobs/job/?job_type_key={key}",
+        f"/admin/main/project/{project.pk}/overview/",
+        *(f"/admin/jobs/job/{job.pk}/{page}/" for job in jobs for page in ("change", "run-again")),
+    ]
+
+    def tries() -> Iterator[tuple[str, Any]]:
+        for url in urls:
+            yield url, lambda url=url: send(client, "GET", url)
 
     assert not failing(tries())

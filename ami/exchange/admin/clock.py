@@ -15,6 +15,7 @@ from django.utils.html import format_html
 
 from ami.base.access import visible_rows_of
 from ami.base.audit import reason_of
+from ami.base.ids import stored_id
 from ami.base.links import change_link, change_url
 from ami.exchange.admin.again import again_context
 from ami.exchange.clock import (
@@ -68,19 +69,18 @@ class ShiftOffers(JobOffers):
     name = "Shift of a clock"
 
     def scopes(self, jobs: Sequence[Job], user: Any) -> dict[int, str]:
-        asked = {job.pk: job.named_params.get("deployment") for job in jobs}
-        rows = visible_rows_of(Deployment, user).in_bulk(
-            [pk for pk in asked.values() if isinstance(pk, int)]
-        )
+        asked = {job.pk: stored_id(job.parameters.get("deployment")) for job in jobs}
+        rows = visible_rows_of(Deployment, user).in_bulk(filter(None, asked.values()))
         return {
             job: change_link(Deployment, pk, rows[pk]) if pk in rows else f"deployment {pk}"
             for job, pk in asked.items()
+            if pk
         }
 
     def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
         return [
-            ("Deployment", self.scopes([job], user)[job.pk]),
-            ("Shifted by", job.named_params.get("by", "")),
+            ("Deployment", self.scopes([job], user).get(job.pk, "")),
+            ("Shifted by", job.parameters.get("by", "")),
         ]
 
     def may_run_again(self, job: Job, user: Any) -> bool:
@@ -100,7 +100,7 @@ class ShiftOffers(JobOffers):
         if not request.user.has_perm(CHANGE, deployment):
             raise PermissionDenied
         posted = {CONFIRM, PLAN} & request.POST.keys()
-        form = ShiftForm(request.POST if posted else job.named_params, deployment=deployment)
+        form = ShiftForm(request.POST if posted else job.parameters, deployment=deployment)
         if form.is_valid() and form.shift and CONFIRM in posted:
             return _queue(request, form.shift)
         return _page(request, job, form, site=site)

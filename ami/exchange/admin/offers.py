@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from ami.base.access import visible_rows_of
+from ami.base.ids import stored_id
 from ami.base.links import change_link, change_url
 from ami.base.registry import UnknownKeyError
 from ami.base.words import counted
@@ -32,8 +33,8 @@ class ExportOffers(JobOffers):
     def scopes(self, jobs: Sequence[Job], user: Any) -> dict[int, str]:
         named: dict[tuple[str, int], str] = {}
         for key, model in LIMITS.items():
-            ids = {job.named_params.get(key) for job in jobs}
-            rows = visible_rows_of(model, user).filter(pk__in=ids - {None})
+            ids = {stored_id(job.parameters.get(key)) for job in jobs} - {None}
+            rows = visible_rows_of(model, user).filter(pk__in=ids)
             named |= {(key, row.pk): change_link(model, row.pk, row) for row in rows}
         return {job.pk: _scope(job, named) for job in jobs}
 
@@ -61,13 +62,13 @@ class ExportOffers(JobOffers):
         return bool(user.has_perm(EXPORT, job))
 
     def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
-        if not isinstance(job.params, dict):
+        if not job.parameters:
             return []
         told = [
-            ("Format", format_name(str(job.params.get("format")))),
+            ("Format", format_name(str(job.parameters.get("format")))),
             ("Scope", self.scopes([job], user)[job.pk]),
         ]
-        options = job.params.get("options")
+        options = job.parameters.get("options")
         if isinstance(options, dict) and options.get("media_url"):
             told.append(("Media URL", options["media_url"]))
         return told
@@ -87,11 +88,10 @@ class ExportOffers(JobOffers):
 
 
 def _scope(job: Job, named: dict[tuple[str, int], str]) -> str:
-    params = job.named_params
-    if (number := params.get("occurrences")) is not None:
+    if (number := stored_id(job.parameters.get("occurrences"))) is not None:
         return counted(number, "selected occurrence")
     for key, model in LIMITS.items():
-        if (pk := params.get(key)) is not None:
+        if (pk := stored_id(job.parameters.get(key))) is not None:
             return named.get((key, pk)) or f"{model._meta.verbose_name} {pk}".capitalize()
     return change_link(Project, job.project_id, job.project)
 

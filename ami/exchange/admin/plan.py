@@ -47,7 +47,7 @@ class ImportOffers(JobOffers):
         return {
             job.pk: change_link(Project, job.project_id, job.project)
             if job.project_id
-            else list_of(job) or str(job.named_params.get("project", ""))
+            else list_of(job) or str(job.parameters.get("project", ""))
             for job in jobs
         }
 
@@ -59,7 +59,7 @@ class ImportOffers(JobOffers):
         told: list[tuple[str, Any]] = []
         if row := Import.objects.filter(job=job).defer("plan").first():
             told.append(("File", format_html("<bdi>{}</bdi>", row.name)))
-        told.append(("Format", reader_name(str(job.named_params.get("format", "")))))
+        told.append(("Format", reader_name(str(job.parameters.get("format", "")))))
         if job.project_id or list_of(job) is None:
             told.append(("Project", self.scopes([job], user)[job.pk]))
         return [*told, *_options(job)]
@@ -98,7 +98,7 @@ class ImportOffers(JobOffers):
 
 def _options(job: Job) -> Iterator[tuple[str, Any]]:
     """The options that differ from the default."""
-    options = job.named_params.get("options")
+    options = job.parameters.get("options")
     schema = ImportOptions if list_of(job) is None else NameListOptions
     for name, value in options.items() if isinstance(options, dict) else ():
         if value in (None, "", False) or name not in schema.__fields__:
@@ -176,10 +176,10 @@ def _nothing_to_write(job: Job, plan: ImportPlan) -> str:
 
 def _command(job: Job, row: Import) -> str:
     """The command that imports the file, as it was run for the dry run."""
-    options = job.named_params.get("options")
+    options = job.parameters.get("options")
     given = options if isinstance(options, dict) else {}
     if (list_name := list_of(job)) is None:
-        words = ["import_occurrences", row.name, "--project", str(job.named_params["project"])]
+        words = ["import_occurrences", row.name, "--project", str(job.parameters["project"])]
     else:
         words = ["import_taxa", row.name, "--list", list_name]
     for name in ("deployment", "boxes", "media", "encoding"):

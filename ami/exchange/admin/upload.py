@@ -93,7 +93,8 @@ class UploadMixin(LargeTableAdmin[Import]):
             return HttpResponseRedirect(change_url(Job, former.pk))
         if not may_run(request.user, former):
             raise PermissionDenied
-        initial = former.named_params.get("options", {})
+        stored = former.parameters.get("options")
+        initial = stored if isinstance(stored, dict) else {}
         kind = OccurrencesForm if list_of(former) is None else NameListForm
         form = kind(request.POST if request.method == "POST" else None, initial=initial)
         if request.method == "POST" and form.is_valid() and isinstance(form, NameListForm):

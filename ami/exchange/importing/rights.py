@@ -59,10 +59,9 @@ def may_run(user: Any, job: Job) -> bool:
 
 def list_of(job: Job) -> str | None:
     """Return the name of the taxa list of a Job that imports a name list, and otherwise None."""
-    params = job.named_params
-    if params.get("format") != NAME_LIST.key:
+    if job.parameters.get("format") != NAME_LIST.key:
         return None
-    options = params.get("options")
+    options = job.parameters.get("options")
     return str(options.get("list_name", "")) if isinstance(options, dict) else ""
 
 

@@ -47,7 +47,7 @@ class JobOffers:
 
     def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
         """Labels and values; malformed parameters are ignored."""
-        return list(job.named_params.items())
+        return list(job.parameters.items())
 
     def results(self, job: Job, user: Any) -> list[tuple[str, Any]]:
         """What a Job that has ended has made besides rows, as labels and values."""

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from ami.base.audit import reason_of
+from ami.base.ids import stored_id, stored_ids
 from ami.base.links import change_link
 from ami.jobs.admin.left import left_of
 from ami.jobs.admin.offers import OFFERS, JobOffers, offers_for
@@ -42,20 +43,20 @@ class RevertOffers(JobOffers):
 
     def parameters(self, job: Job, user: Any) -> list[tuple[str, Any]]:
         told: list[tuple[str, Any]] = [("Job", change_link(Job, _reverted(job)))]
-        only = job.named_params.get("occurrences", [])
+        only = stored_ids(job.parameters.get("occurrences"))
         return told + [("Only", change_link(Occurrence, pk)) for pk in only]
 
     def may_revert(self, job: Job, user: Any) -> bool:
-        former = Job.objects.filter(pk=_reverted(job)).first()
+        former = Job.objects.filter(pk=_reverted(job) or 0).first()
         return former is None or offers_for(former).may_revert(former, user)
 
 
 OFFERS.register(JOB_TYPE, RevertOffers())
 
 
-def _reverted(job: Job) -> Any:
+def _reverted(job: Job) -> int | None:
     """The id of the Job that a revert undoes, or would undo; None if it was deleted."""
-    return job.reverts_id or job.named_params.get("job")
+    return job.reverts_id or stored_id(job.parameters.get("job"))
 
 
 class RevertMixin(JobPagesMixin):

@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from ami.base.audit import Kind, record
+from ami.base.ids import stored_id, stored_ids
 from ami.jobs.engine.registry import JOB_TYPES
 from ami.jobs.engine.work import Planned, PlannedWork
 from ami.jobs.journal.narrow import batches_of
@@ -225,9 +226,9 @@ class Revert(PlannedWork):
     def __init__(self, job: Job) -> None:
         super().__init__()
         former = job.reverts
-        self.occurrences: list[int] = job.params.get("occurrences", [])
+        self.occurrences = stored_ids(job.parameters.get("occurrences"))
         if job.dry_run or self.occurrences:
-            former = Job.objects.filter(pk=job.params["job"]).first()
+            former = Job.objects.filter(pk=stored_id(job.parameters.get("job")) or 0).first()
         if former is None:
             raise JobFailedError("The Job to revert and its journal no longer exist.")
         if not former.is_final:

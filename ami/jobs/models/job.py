@@ -152,14 +152,14 @@ class Job(BaseModel):
     def __str__(self) -> str:
         return self.name
 
-    @property
-    def named_params(self) -> dict[str, Any]:
-        """The parameters by name; none if the column holds something else."""
-        return self.params if isinstance(self.params, dict) else {}
-
     @cached_property
     def logger(self) -> JobLogger:
         return JobLogger(self.pk)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters; empty if other code has stored anything but a mapping."""
+        return self.params if isinstance(self.params, dict) else {}
 
     @property
     def is_final(self) -> bool:

@@ -155,7 +155,7 @@ def _run(job: Job, described: Described) -> Run:
     return Run(
         job=job,
         is_part=job.status in STOPPED_SHORT,
-        method=described.name or str(job.params.get("task")),
+        method=described.name or str(job.parameters.get("task")),
         options=described.options,
         updated=updated,
         transitions=transitions_of(job, most=TRANSITIONS) if 0 < updated <= MOST_UPDATED else [],

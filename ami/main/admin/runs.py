@@ -52,7 +52,7 @@ def _config(job: Job) -> dict[str, Any]:
     """Return the options of a run of a known method, else none."""
     if job.job_type_key != JOB_TYPE:
         return {}
-    key, config = job.named_params.get("task"), job.named_params.get("config")
+    key, config = job.parameters.get("task"), job.parameters.get("config")
     is_known = isinstance(key, str) and key in POSTPROCESSING_TASKS
     return config if is_known and isinstance(config, dict) else {}
 

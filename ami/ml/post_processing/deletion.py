@@ -45,7 +45,7 @@ def _ways(scope: type[Model], model: type[Model], ids: list[Any]) -> Q:
 
 def _pointed_at(job: Job, fields: set[str]) -> set[Any]:
     """The ids in these options of the Job; malformed parameters are ignored."""
-    config = job.named_params.get("config")
+    config = job.parameters.get("config")
     values = [config.get(name) for name in fields] if isinstance(config, dict) else []
     listed = [item for value in values for item in (value if isinstance(value, list) else [value])]
     return {item for item in listed if isinstance(item, int)}

@@ -31,7 +31,7 @@ LINKED = 5  # the rows of a scope that a page links to
 
 def method_of(job: Job) -> str:
     """The name of the method, its key if it is not registered, or else the name of the Job."""
-    key = job.named_params.get("task")
+    key = job.parameters.get("task")
     task_cls = POSTPROCESSING_TASKS.get(key) if isinstance(key, str) else None
     return task_cls.name if task_cls else str(key or job.name)
 
@@ -76,7 +76,7 @@ def parameters(job: Job, user: Any) -> list[tuple[str, Any]]:
     chosen = _chosen(job)
     task_cls = POSTPROCESSING_TASKS.get(job.params["task"]) if chosen else None
     if task_cls is None:
-        return _stored(job.named_params)
+        return _stored(job.parameters)
     return [
         ("Method", task_cls.name),
         ("Scope", scope_links([job], user)[job.pk]),
@@ -101,8 +101,7 @@ def _names(scope: Scope) -> list[str]:
 
 def _chosen(job: Job) -> tuple[Scope, list[int]] | None:
     """The scope and the ids of its rows; None if the parameters are malformed."""
-    is_run = isinstance(job.named_params.get("task"), str)
-    return stored_scope(job.params) if is_run else None
+    return stored_scope(job.parameters) if isinstance(job.parameters.get("task"), str) else None
 
 
 def _links(model: type[Model], ids: list[int], rows: dict[int, Any], *, with_noun: bool) -> str:
