@@ -41,7 +41,7 @@ def notes(result: Result) -> Iterator[str]:
         if result.tellable < result.sample.population:
             all_rows = f"about {result.tellable:,} occurrences that can be judged"
         yield f"Of {all_rows}, {f'{low:,}' if low == high else f'{low:,} to {high:,}'} are right."
-    if result.covered < 1:
+    if 0 < result.covered < 1:
         missing = [stratum for stratum in result.strata if stratum.estimate is None]
         yield (
             f"{len(missing)} of {len(result.strata)} strata have no judged occurrence. The share "

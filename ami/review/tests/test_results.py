@@ -146,6 +146,11 @@ def test_cannot_tell_and_skipped_are_apart() -> None:
 def test_unanswered_sample_says_so() -> None:
     sample = make_sample(items=139)
     assert told(sample) == ("No occurrence was judged right or wrong yet. 0 of 139 items answered.")
+    populations = [{"name": "low", "population": 9000}, {"name": "high", "population": 1000}]
+    stratified = make_sample(items=20, strata="score", populations=populations)
+    assert told(stratified) == (
+        "No occurrence was judged right or wrong yet. 0 of 20 items answered."
+    )
 
 
 def test_first_person_decides_and_the_second_counts_for_kappa() -> None:
