@@ -21,7 +21,7 @@ from ami.review.admin.charts import charts_of
 from ami.review.admin.variables import Variable, variables_of
 from ami.review.effect.words import p_value
 from ami.review.sweep.result import sweep
-from ami.review.sweep.run import SweepError, try_values
+from ami.review.sweep.run import SweepError, try_values, why_nothing
 
 SWEEP = "_sweep"
 OWN = {SWEEP, COUNTS, PREVIEW, "csrfmiddlewaretoken"}
@@ -134,12 +134,15 @@ def _found(
         tried = try_values(task_cls, [options for _, options in legal], chosen)
         present = variable.present(config)
         result = sweep(tried, [value for value, _ in legal], present=present)
+        scoped = config | _scope(task_cls, chosen)
+        nothing = why_nothing(task_cls, scoped) if result.is_flat else None
     except (JobFailedError, SweepError, ConfigValidationErrors) as refused:
         return {"refusal": str(refused)}
     return {
         "variable": variable,
         "result": result,
         "present": present,
+        "nothing": nothing,
         "best_p": p_value(result.best.reported.p) if result.best else "",
         "charts": charts_of(result, variable, present),
         "rows": [

@@ -8,6 +8,7 @@ import numpy as np
 from django.db import OperationalError, connection, transaction
 from numpy.typing import NDArray
 
+from ami.jobs.engine import basis
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import Chosen
 from ami.review.sweep.answers import Answers, read_answers
@@ -57,3 +58,13 @@ def try_values(
             "it again in a moment."
         ) from busy
     return Tried(answers.first(len(before)), before, after)
+
+
+def why_nothing(task_cls: type[BasePostProcessingTask], config: dict[str, Any]) -> str | None:
+    """Why a run with these options would do nothing; None if it may do something."""
+    with transaction.atomic():
+        task = task_cls(**config)
+        basis.fix(task)
+        reason = task.nothing_to_do()
+        transaction.set_rollback(True)
+    return reason

@@ -269,6 +269,11 @@ class TestPage:
         assert "All values give the same names" in page.text
         assert 'type="hidden" name="sweep-low"' in page.text
 
+    def test_it_tells_why_there_is_nothing_to_do(self, admin_client: Client, tree: Tree) -> None:
+        fields = {"action": "run_static_boxes", "min_captures": "20", "min_nights": "2"}
+        page = self.post(admin_client, make_sizes(tree, 30), **fields, iou="0.9")
+        assert "there is nothing to do: No place was ticked." in page.text
+
     def test_without_answers_it_says_what_to_do(self, admin_client: Client, tree: Tree) -> None:
         capture_set = make_sizes(tree, 30)
         Identification.objects.all().delete()
