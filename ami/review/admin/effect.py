@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
@@ -39,18 +39,20 @@ def effect_url(job: Job) -> str:
 def effect_page(request: HttpRequest, job: Job, frame: dict[str, Any]) -> HttpResponse:
     """The effect of a Job, and of those that `?with=` names by their ids, in this order.
 
-    With `?format=json`, the same as JSON; with `?format=sentence`, only the sentence. Raises
-    Http404 if the person may not see one of the Jobs.
+    With `?format=json`, the same as JSON; with `?format=sentence`, only the sentence. The answer is
+    404, with a sentence, if the person may not see one of the Jobs.
     """
-    jobs = [job, *_jobs(request)]
-    refusal = next(filter(None, map(unknown, jobs)), None)
+    jobs, missing = _jobs(request, job)
+    status = 404 if missing else 200
+    refusal = missing or next(filter(None, map(unknown, jobs)), None)
     effect = None if refusal else cached_effect(jobs)
     kind = request.GET.get("format")
     if kind == "json":
         told = {"error": refusal} if refusal else effect
-        return JsonResponse({"jobs": [job.pk for job in jobs], **(told or {})})
+        return JsonResponse({"jobs": [job.pk for job in jobs], **(told or {})}, status=status)
     if kind == "sentence":
-        return HttpResponse(refusal or (effect or {})["sentence"], content_type="text/plain")
+        text = refusal or (effect or {})["sentence"]
+        return HttpResponse(text, content_type="text/plain", status=status)
     context = {
         **frame,
         "title": "Effect",
@@ -62,16 +64,19 @@ def effect_page(request: HttpRequest, job: Job, frame: dict[str, Any]) -> HttpRe
         "outcomes": [outcome.label for outcome in Outcome],
         "others": request.GET.get("with", ""),
     }
-    return TemplateResponse(request, "admin/review/effect.html", context)
+    return TemplateResponse(request, "admin/review/effect.html", context, status=status)
 
 
-def _jobs(request: HttpRequest) -> list[Job]:
+def _jobs(request: HttpRequest, job: Job) -> tuple[list[Job], str]:
+    """The Job, with those that the address names, and which of these there is not."""
     texts = request.GET.get("with", "").replace(",", " ").split()
-    asked = list(dict.fromkeys(parse_id(text) or 0 for text in texts))
-    found = visible_rows_of(Job, request.user, "jobs.view_job").in_bulk(asked[:MOST_JOBS])
-    if set(found) != set(asked):
-        raise Http404("One of these Jobs does not exist.")
-    return [found[pk] for pk in asked]
+    if len(texts) > MOST_JOBS:
+        return [job], f"At most {MOST_JOBS} further Jobs can be compared."
+    asked = {text: parse_id(text) or 0 for text in texts}
+    found = visible_rows_of(Job, request.user, "jobs.view_job").in_bulk(list(asked.values()))
+    if missing := next((text for text, pk in asked.items() if pk not in found), None):
+        return [job], f"There is no Job {missing[:20]}."
+    return list(dict.fromkeys([job, *(found[pk] for pk in asked.values())])), ""
 
 
 def _columns(effect: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -81,7 +86,6 @@ def _columns(effect: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "name": name,
             "summary": summary,
             "p": p_value(summary["p"]),
-            "moves": [(label, text, summary["moved"][move]) for move, label, text in MOVES],
             "table": zip([one.label for one in Outcome], summary["table"], strict=True),
         }
 

@@ -91,14 +91,15 @@ class Band(NamedTuple):
 class Summary:
     """The effect on some identified occurrences.
 
-    `table` counts them by their outcome before (rows) and after (columns), in the order of
-    `Outcome`. `p` is the exact test of McNemar on corrected and regressed ones, and `difference`
-    that of the share right, with Newcombe's interval; both leave out occurrences without a name on
-    one side. `by_night` is the same difference with a bootstrap of whole nights, and None with
-    fewer than two nights.
+    `changed` is the share that got another name; None if there are none. `table` counts them by
+    their outcome before (rows) and after (columns), in the order of `Outcome`. `p` is the exact
+    test of McNemar on corrected and regressed ones, and `difference` that of the share right, with
+    Newcombe's interval; both leave out occurrences without a name on one side. `by_night` is the
+    same difference with a bootstrap of whole nights, and None with fewer than two nights.
     """
 
     identified: int
+    changed: Estimate | None
     table: list[list[int]]
     moved: Moved
     p: float
@@ -113,14 +114,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Effect:
-    """The effect against all answers, and against the independent ones only.
-
-    `changed` of the identified occurrences got another name, or another name by classifications
-    alone if a person's decides.
-    """
+    """The effect against all answers, and against the independent ones only."""
 
     identified: int
-    changed: int
     all_answers: Summary
     independent: Summary
 
@@ -150,7 +146,6 @@ def effect(names: Names) -> Effect:
     labels = dict(Taxon.objects.filter(pk__in=judge.taxonomy).values_list("pk", "name"))
     return Effect(
         identified=len(names.truth),
-        changed=int((names.before != names.after).sum()),
         all_answers=summary(names, names.truth, judge, labels),
         independent=summary(names, names.independent, judge, labels),
     )
@@ -168,6 +163,7 @@ def summary(
     moved = moved_in(table)
     return Summary(
         identified=len(truth),
+        changed=share(int((names.before != names.after).sum()), len(truth)),
         table=table.tolist(),
         moved=moved,
         p=mcnemar(moved.regressed, moved.corrected),

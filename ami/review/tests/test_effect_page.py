@@ -61,6 +61,8 @@ def test_the_page_tells_the_effect_in_full(admin_client: Client, job: Job) -> No
     assert SENTENCE in text
     assert "Independent answers" in text
     assert "p = .013" in text
+    assert "Got another name" in text
+    assert "79.6 % to 100.0 %, n = 15" in text
     assert "+66.7 points" in text
     found = admin_client.get(page_of(job, format="json")).json()
     assert found["jobs"] == [job.pk]
@@ -75,8 +77,27 @@ def test_several_jobs_are_compared_as_one(admin_client: Client, job: Job) -> Non
     assert (found["jobs"], found["identified"]) == ([job.pk, other.pk], 19)
     page = admin_client.get(page_of(job, **{"with": f"{other.pk}"})).text
     assert f'value="{other.pk}"' in page
-    for odd in ("x", "0", "9" * 30, str(other.pk + 1)):
-        assert admin_client.get(page_of(job, **{"with": odd})).status_code == 404
+    twice = admin_client.get(page_of(job, **{"with": f"{job.pk} {other.pk}", "format": "json"}))
+    assert twice.json()["jobs"] == [job.pk, other.pk]
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        ("x", "There is no Job x."),
+        ("0", "There is no Job 0."),
+        ("9" * 30, f"There is no Job {'9' * 20}."),
+        ("1 " * 21, "At most 20 further Jobs can be compared."),
+    ],
+)
+def test_odd_further_jobs_are_refused_in_a_sentence(
+    admin_client: Client, job: Job, odd: str, told: str
+) -> None:
+    page = admin_client.get(page_of(job, **{"with": odd}))
+    assert (page.status_code, told in page.text) == (404, True)
+    assert "Together with the Jobs" in page.text, "another one can be entered"
+    found = admin_client.get(page_of(job, **{"with": odd, "format": "json"}))
+    assert (found.status_code, found.json()) == (404, {"jobs": [job.pk], "error": told})
 
 
 def _scope_of(job: Job) -> Any:
@@ -146,11 +167,14 @@ def test_what_cannot_be_told_is_told(admin_client: Client, job: Job) -> None:
 
 def test_jobs_of_other_projects_do_not_exist(client: Client, job: Job) -> None:
     assert job.project
-    foreign = make_run(_scope_of(job), project=make_project())
+    foreign = make_run(_scope_of(job), project=make_project(), name="Foreign run")
     client.force_login(make_member(job.project, Role.VIEWER))
     assert client.get(page_of(job)).status_code == 200
     assert client.get(page_of(foreign)).status_code in {302, 404}
-    assert client.get(page_of(job, **{"with": f"{foreign.pk}"})).status_code == 404
+    page = client.get(page_of(job, **{"with": f"{foreign.pk}"}))
+    assert page.status_code == 404
+    assert f"There is no Job {foreign.pk}." in page.text
+    assert "Foreign run" not in page.text
 
 
 def effect(*args: Any, **options: Any) -> str:
