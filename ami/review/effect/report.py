@@ -91,7 +91,7 @@ class Band(NamedTuple):
 class Summary:
     """The effect on some identified occurrences.
 
-    `changed` is the share that got another name; None if there are none. `table` counts them by
+    `changed` is the share that got another name; None if there are none. `table` counts all by
     their outcome before (rows) and after (columns), in the order of `Outcome`. `p` is the exact
     test of McNemar on corrected and regressed ones, and `difference` that of the share right, with
     Newcombe's interval; both leave out occurrences without a name on one side. `by_night` is the

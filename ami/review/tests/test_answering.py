@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from django.db.models import F
+from django.test import Client
+from django.urls import reverse
 
 from ami.base.tests.factories import make_project, make_user
 from ami.main.models import AuditNote, Classification, Identification, Occurrence
@@ -25,6 +27,7 @@ from ami.review.answering import (
     waiting_for_others,
 )
 from ami.review.models import Judgement, Sample, SampleItem
+from ami.review.results import result_of
 from ami.review.tests.samples import make_sample, make_species
 from ami.users.models import User
 
@@ -279,6 +282,23 @@ def test_another_answer_replaces_the_former_one(ada: User) -> None:
     assert [one.withdrawn for one in Identification.objects.order_by("pk")] == [True, False]
     item.occurrence.refresh_from_db()
     assert item.occurrence.determination == item.taxon
+
+
+def test_an_answer_is_taken_back_with_its_identification(ada: User, client: Client) -> None:
+    sample = make_sample(items=1, blind=False)
+    item = next_of(sample, ada)
+    said = answer(sample, item.pk, user=ada, verdict=Verdict.RIGHT)
+    User.objects.filter(pk=ada.pk).update(is_staff=True, is_superuser=True)
+    client.force_login(ada)
+    page = reverse("admin:main_occurrence_identify", args=[item.occurrence_id])
+    client.post(page, {"withdraw": said.identification_id})
+    assert progress(sample).done == 0
+    assert result_of(sample).answered == 0
+    assert undo(sample, ada) is None
+    assert hand_out(sample, ada, 1) == [item]
+    again = answer(sample, item.pk, user=ada, verdict=Verdict.RIGHT)
+    assert again.identification
+    assert not again.identification.withdrawn
 
 
 def test_number_of_queries_does_not_grow(ada: User, django_assert_max_num_queries: Any) -> None:
