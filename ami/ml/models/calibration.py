@@ -66,6 +66,14 @@ class Calibration(BaseModel):
         return [figure["sentence"] for figure in found]
 
     @property
+    def of_taxa(self) -> list[str]:
+        """Say what was fitted for single taxa, one sentence per taxon, by name."""
+        curves: dict[str, dict[str, Any]] = self.parameters.get("by_taxon", {})
+        return sorted(
+            f"{one['name']}: {one.get('refusal') or one['words'] + '.'}" for one in curves.values()
+        )
+
+    @property
     def offer(self) -> str:
         """Say what it offers to the options of a method, on what it rests, and what it gave."""
         return (

@@ -79,7 +79,7 @@ class CalibrationAdmin(LargeTableAdmin[Calibration]):
     search_fields = ("algorithm__name",)
     search_help_text = "Search by id or name of the algorithm."
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("algorithm", "kind", "found", "diagram")}),
+        (None, {"fields": ("algorithm", "kind", "found", "diagram", "curves")}),
         (
             "How it was fitted",
             {"fields": ("project", "scope", "target", "n_fit", "n_report", "seed")},
@@ -87,13 +87,20 @@ class CalibrationAdmin(LargeTableAdmin[Calibration]):
         (None, {"fields": ("author", "created_at")}),
         ("As stored", {"fields": ("parameters",), "classes": ("collapse",)}),
     )
-    readonly_fields = ("found", "diagram", "created_at")
+    readonly_fields = ("found", "diagram", "curves", "created_at")
 
     class Media:
         css = {"all": ["review/calibration.css"]}
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Calibration | None = None) -> Any:
+        """Leave out the diagram and the curves of taxa where there are none."""
+        (_, first), *others = super().get_fieldsets(request, obj)
+        empty = {"diagram": not (obj and obj.bins), "curves": not (obj and obj.of_taxa)}
+        fields = [name for name in first["fields"] if not empty.get(str(name))]
+        return [(None, {"fields": fields}), *others]
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -142,6 +149,10 @@ class CalibrationAdmin(LargeTableAdmin[Calibration]):
     @admin.display(description="on the other half")
     def found(self, obj: Calibration) -> str:
         return format_html_join("", "<div>{}</div>", ((one,) for one in obj.sentences()))
+
+    @admin.display(description="by taxon")
+    def curves(self, obj: Calibration) -> str:
+        return format_html_join("", "<div>{}</div>", ((one,) for one in obj.of_taxa))
 
     @admin.display(description="reliability")
     def diagram(self, obj: Calibration) -> str:

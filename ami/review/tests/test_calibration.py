@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from ami.base.links import change_url
 from ami.base.tests.commands import Ended, conforms, run_command
 from ami.base.tests.factories import (
     make_algorithm,
@@ -109,11 +111,26 @@ def test_thresholds_reach_the_target_on_the_other_half() -> None:
     assert species["accuracy"] > 0.87
 
 
-def test_curve_of_all_names_is_fitted_and_one_per_taxon() -> None:
+def test_curve_of_all_names_is_fitted_and_one_per_taxon(client: Client) -> None:
     found = Planted(2000).fitted(Kind.LOGISTIC)
     assert found.parameters["pooled"]["slope"] > 0
     assert len(found.parameters["by_taxon"]) == 3
     assert "95 %" in found.parameters["pooled"]["words"]
+    found.save()
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    page = client.get(change_url(Calibration, found.pk)).text
+    for one in found.parameters["by_taxon"].values():
+        assert f"{one['name']}: {one['words']}." in page
+
+
+def test_page_has_no_empty_fields(client: Client) -> None:
+    found = Planted(200).fitted(Kind.THRESHOLD)
+    found.save()
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    page = client.get(change_url(Calibration, found.pk)).text
+    assert "Species" in page
+    assert "Reliability" not in page
+    assert "By taxon" not in page
 
 
 def test_halves_are_disjoint_and_decided_by_the_seed() -> None:

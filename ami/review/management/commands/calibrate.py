@@ -61,7 +61,7 @@ class Command(ScriptableCommand):
             return
         for one in found.calibrations:
             self.stdout.write(f"{one}, fitted to {one.n_fit:,} of {one.scope}:")
-            for sentence in one.sentences():
+            for sentence in (*one.sentences(), *one.of_taxa):
                 self.stdout.write(f"  {sentence}")
         for kind, reason in found.refusals.items():
             self.stdout.write(f"{Calibration.Kind(kind).label}: {reason}")
