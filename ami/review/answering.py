@@ -82,14 +82,14 @@ class Progress(NamedTuple):
 def hand_out(sample: Sample, user: User, number: int) -> list[SampleItem]:
     """Claim the next items for the person, by position, with those that they hold.
 
-    People who ask at the same time get different items. Each item has its taxon and `is_seen`:
+    People who ask at the same time get different items. Each item has its taxa and `is_seen`:
     whether the person has seen the name before.
     """
     with transaction.atomic():
         items = list(
             _free(sample, user)
             .annotate(is_seen=_seen(user))
-            .select_related("taxon")
+            .select_related("taxon", "taxon_before")
             .select_for_update(skip_locked=True, no_key=True, of=("self",))
             .order_by("position")[:number]
         )
@@ -158,7 +158,8 @@ def _seen(user: User) -> Any:
 
 def item_for(sample: Sample, user: User, pk: int) -> SampleItem | None:
     """Return an item of the sample as :func:`hand_out` does, without a claim on it."""
-    items: QuerySet[Any] = sample.items.select_related("taxon").annotate(is_seen=_seen(user))
+    items: QuerySet[Any] = sample.items.select_related("taxon", "taxon_before")
+    items = items.annotate(is_seen=_seen(user))
     return items.filter(pk=pk).first()
 
 

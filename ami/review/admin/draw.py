@@ -56,7 +56,8 @@ class DrawForm(forms.Form):
         required=False,
         widget=forms.RadioSelect,
         help_text="Each stratum gives the same number of occurrences, so that small ones can be "
-        "judged, too. The result weights them by their sizes.",
+        "judged, too. The result weights them by their sizes. Its interval is usually wider than "
+        "that of as many occurrences at random.",
     )
     double = forms.IntegerField(
         label="Read twice (%)",

@@ -15,7 +15,7 @@ from ami.jobs.models import Job
 from ami.jobs.tests.reverting import make_night, run
 from ami.main.access import Role
 from ami.main.models import Occurrence, Project
-from ami.review.models import Judgement, Sample
+from ami.review.models import Judgement, Sample, SampleItem
 from ami.review.tests.samples import make_sample, make_species, sample_of
 from config.tests.test_csp import broken_rules
 
@@ -237,6 +237,7 @@ def test_an_operator_puts_a_change_back(client: Client) -> None:
     before = occurrence.determination
     source = {"source": Sample.Source.JOB, "source_id": job.pk}
     item = sample_of(Occurrence.objects.get(), project=project, blind=False, **source)
+    SampleItem.objects.update(taxon_before=before)
     client.force_login(make_member(project, Role.IDENTIFIER))
     url = f"{address(item.sample)}?item={item.pk}"
     assert 'value="put_back"' not in client.get(url).text
@@ -245,6 +246,7 @@ def test_an_operator_puts_a_change_back(client: Client) -> None:
     client.force_login(make_member(project, Role.OPERATOR))
     page = client.get(url).text
     assert 'value="put_back"' in page
+    assert f"Before the run: <em>{before}</em>" in page
     assert f'href="/admin/review/sample/{item.sample_id}/change/"' in page
     text = press(client, item.sample, **fields)
     putting = Job.objects.latest("pk")
@@ -256,6 +258,15 @@ def test_an_operator_puts_a_change_back(client: Client) -> None:
     text = press(client, item.sample, answer="undo")
     assert f"Job {putting.pk}, which puts it back, stands; revert that Job" in text
     assert [one.verdict for one in Judgement.objects.all()] == ["wrong"]
+
+
+def test_a_blind_page_tells_the_name_before_the_run_only_with_the_present_one(
+    identifier: Client, project: Project
+) -> None:
+    sample = make_sample(project, items=1, source=Sample.Source.JOB)
+    sample.items.update(taxon_before=make_species("Zale lunata"))
+    assert "Zale lunata" not in identifier.get(address(sample)).text
+    assert "Zale lunata" in press(identifier, sample, item=item(sample), answer="show")
 
 
 def test_an_answer_takes_few_queries(client: Client, project: Project) -> None:
