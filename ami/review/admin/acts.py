@@ -12,7 +12,8 @@ from django.utils.html import format_html
 from ami.base.ids import parse_id
 from ami.base.links import change_link
 from ami.base.words import counted
-from ami.jobs.journal.revert import standing_put_back
+from ami.jobs.journal.revert import refusal, standing_put_back
+from ami.jobs.models import Job
 from ami.jobs.service import LAUNCH
 from ami.main.admin.search import taxon_named
 from ami.main.models import Occurrence, Taxon
@@ -69,6 +70,14 @@ def _put_back(request: HttpRequest, sample: Sample) -> Done:
 
 def may_put_back(request: HttpRequest, sample: Sample) -> bool:
     return sample.source == Sample.Source.JOB and request.user.has_perm(LAUNCH, sample)
+
+
+def offers_put_back(request: HttpRequest, sample: Sample) -> bool:
+    """Whether the person may put changes back, and the Job still has changes that can be."""
+    if not may_put_back(request, sample):
+        return False
+    job = Job.objects.filter(pk=sample.source_id or 0).first()
+    return job is not None and refusal(job) is None
 
 
 def _show(request: HttpRequest, sample: Sample) -> Done:

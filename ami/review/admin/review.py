@@ -27,7 +27,7 @@ from ami.base.storable import storable_text
 from ami.main.admin.identify import IDENTIFY
 from ami.main.admin.search import UnknownNameError, named
 from ami.main.models import Taxon
-from ami.review.admin.acts import ACTS, Done, item_of, keep_answer, may_put_back
+from ami.review.admin.acts import ACTS, Done, item_of, keep_answer, offers_put_back
 from ami.review.admin.looks import Look, looks_of
 from ami.review.answering import (
     GoneError,
@@ -106,7 +106,7 @@ def review_page(request: HttpRequest, sample: Sample) -> HttpResponse:
         "size": GRID if is_grid else 1,
         "shown": shown,
         "kept": "?grid=1" if is_grid else "",
-        "may_put_back": may_put_back(request, sample),
+        "offers_put_back": offers_put_back(request, sample),
         "ahead": {"urls": crops},
         "progress": progress(sample),
         "recent": recent_taxa(person, RECENT),
@@ -189,7 +189,7 @@ def _next(request: HttpRequest, sample: Sample, done: Done) -> JsonResponse:
     context: dict[str, Any] = {
         "sample": sample,
         "kept": "?grid=1" if _is_grid(request) else "",
-        "may_put_back": may_put_back(request, sample),
+        "offers_put_back": offers_put_back(request, sample),
     }
 
     def rendered(template: str, **further: Any) -> str:

@@ -257,6 +257,12 @@ def test_an_operator_puts_a_change_back(client: Client) -> None:
     assert occurrence.determination == before
     text = press(client, item.sample, answer="undo")
     assert f"Job {putting.pk}, which puts it back, stands; revert that Job" in text
+    Job.objects.filter(pk=job.pk).update(dry_run=True)
+    assert 'value="put_back"' not in client.get(url).text, "it wrote nothing"
+    assert "was a dry run, which wrote nothing" in press(client, item.sample, **fields)
+    Job.objects.filter(pk=job.pk).delete()
+    assert 'value="put_back"' not in client.get(url).text
+    assert "was deleted" in press(client, item.sample, **fields)
     assert [one.verdict for one in Judgement.objects.all()] == ["wrong"]
 
 
