@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import AdminForm
 from django.core.exceptions import PermissionDenied
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -25,6 +26,9 @@ from ami.review.drawing import HIGHEST_SEED
 
 SIZE = 200  # of a reliability diagram
 CALIBRATE = "ml.add_calibration"
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('ami.review.calibration', %s))"
+# What two calibrations with the same result have in common.
+SAME = ("algorithm", "project", "kind", "target", "seed", "scope", "parameters", "results")
 
 
 class CalibrateForm(forms.Form):
@@ -134,13 +138,21 @@ class CalibrationAdmin(LargeTableAdmin[Calibration]):
         return render(request, "admin/review/calibrate.html", context)
 
     def _stored(self, request: HttpRequest, found: Fitted, algorithm: Algorithm) -> HttpResponse:
-        for one in found.calibrations:
-            one.author = operator_of(request)
-            one.save()
-            self.log_addition(request, one, [{"added": {}}])
-        if found.calibrations:
-            told = f"Stored {counted(len(found.calibrations), 'calibration')} of {algorithm}."
+        """Store what was not stored before with the same result: a form may be sent twice."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(LOCK, [algorithm.pk])
+            fresh = [one for one in found.calibrations if not _is_stored(one)]
+            for one in fresh:
+                one.author = operator_of(request)
+                one.save()
+                self.log_addition(request, one, [{"added": {}}])
+        if fresh:
+            told = f"Stored {counted(len(fresh), 'calibration')} of {algorithm}."
             self.message_user(request, told, messages.SUCCESS)
+        if known := len(found.calibrations) - len(fresh):
+            same = counted(known, "calibration was", "calibrations were")
+            text = f"{same} stored before with the same result; none was added."
+            self.message_user(request, text, messages.WARNING)
         for kind, reason in found.refusals.items():
             text = f"{Calibration.Kind(kind).label}: {reason}"
             self.message_user(request, text, messages.WARNING)
@@ -162,6 +174,11 @@ class CalibrationAdmin(LargeTableAdmin[Calibration]):
             if side in obj.bins
         ]
         return render_to_string("admin/review/reliability.html", {"sides": sides, "size": SIZE})
+
+
+def _is_stored(one: Calibration) -> bool:
+    same = {name: getattr(one, name) for name in SAME}
+    return Calibration.objects.filter(**same).exists()
 
 
 def bars_of(bins: list[dict[str, Any]]) -> list[dict[str, float]]:

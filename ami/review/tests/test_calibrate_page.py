@@ -40,6 +40,10 @@ def test_an_operator_calibrates_in_their_own_name(client: Client) -> None:
     assert {one.kind for one in stored} == {*Calibration.Kind.values} - {Calibration.Kind.LIMIT}
     assert {(one.author, one.target) for one in stored} == {(operator, 0.9)}
     assert LogEntry.objects.filter(user=operator).count() == 3
+    page = post(client, planted)
+    assert "3 calibrations were stored before with the same result; none was added." in page.text
+    assert Calibration.objects.count() == 3
+    assert "Stored 3 calibrations of" in post(client, planted, seed=1).text
 
 
 def test_what_cannot_be_fitted_is_told(admin_client: Client) -> None:
