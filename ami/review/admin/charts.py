@@ -27,7 +27,7 @@ class Chart(NamedTuple):
     title: str
     lines: list[Line]
     marks: list[tuple[float, str, str]]
-    dots: list[tuple[float, float, str, str]]
+    dots: list[tuple[float, float, Any, str]]
     top: str
 
 
@@ -85,7 +85,7 @@ def _chart(
         drawn = " ".join(f"{x},{_y(one.share, top)}" for x, one in known)
         lines.append(Line(name.capitalize(), number, drawn, " ".join(upper + lower)))
         dots += [
-            (x, _y(one.share, top), point.label, f"{name} {one.share:.1%} at {point.label}")
+            (x, _y(one.share, top), point.value, f"{name} {one.share:.1%} at {point.label}")
             for x, point, one in zip(places, result.points, column, strict=True)
             if one
         ]

@@ -11,6 +11,7 @@ from pydantic.fields import ModelField
 
 from ami.ml.post_processing.admin.forms import BasePostProcessingActionForm, NumbersField
 from ami.ml.post_processing.base import BasePostProcessingTask
+from ami.ml.post_processing.scopes import model_of
 
 SPAN = 8  # from an eighth of the present value to eight times it, where there are no bounds
 DIGITS = 3  # significant ones, of values that are tried
@@ -116,6 +117,9 @@ def _variables(option: ModelField, field: forms.Field, is_logarithmic: bool) -> 
         yield Variable(name, label, (name,), choices=[(True, "yes"), (False, "no")])
     elif isinstance(field, forms.ChoiceField) and not isinstance(field, forms.MultipleChoiceField):
         offered: Any = field.choices
-        choices = [(pk, str(text)) for pk, text in offered if pk != ""]
+        choices = [(value, str(text)) for value, text in offered if value != ""]
+        if (model := model_of(option)) is not None:  # by name, without the counts of the form
+            rows = model._default_manager.in_bulk([pk for pk, _ in choices])
+            choices = [(pk, str(rows.get(pk, text))) for pk, text in choices]
         if len(choices) > 1:
             yield Variable(name, label, (name,), choices=choices)

@@ -21,10 +21,12 @@ from ami.main.models import (
     Identification,
     Occurrence,
     SourceImageCollection,
+    TaxaList,
 )
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import SCOPES, Chosen
 from ami.ml.post_processing.small_size_filter import SmallSizeFilterTask
+from ami.ml.post_processing.tests.vectors import make_list
 from ami.review.admin.variables import Variable
 from ami.review.sweep import one_pass
 from ami.review.sweep.result import Sweep, sweep
@@ -32,6 +34,7 @@ from ami.review.sweep.run import Tried, try_values
 from ami.review.tests.judged import make_sample
 from ami.review.tests.planted import Plan, Tree, make_tree, plant
 from ami.review.tests.test_effect import machine_names
+from ami.review.tests.test_sweep_one_pass import make_rows
 from ami.testing.records import exactly, rows
 
 pytestmark = pytest.mark.django_db
@@ -268,6 +271,20 @@ class TestPage:
         ]
         assert "All values give the same names" in page.text
         assert 'type="hidden" name="sweep-low"' in page.text
+
+    def test_taxa_lists_are_compared_by_name(self, admin_client: Client) -> None:
+        config = make_rows("class_masking")({})
+        first = TaxaList.objects.get(pk=config["taxa_list_id"])
+        second = make_list(*first.taxa.all()[:1], name="Another list")
+        for one in (first, second):
+            one.projects.clear()
+        fields = {"action": "run_class_masking", "sweep-option": "taxa_list_id", "reweight": "on"}
+        capture_set = SourceImageCollection.objects.get(pk=config["source_image_collection_id"])
+        page = self.post(admin_client, capture_set, **fields | config)
+        labels = {point.label: point.value for point in page.context["result"].points}
+        assert labels == {"Another list": second.pk, first.name: first.pk}
+        assert f'data-value="{second.pk}"' in page.text
+        assert "outside the list" not in page.text
 
     def test_it_tells_why_there_is_nothing_to_do(self, admin_client: Client, tree: Tree) -> None:
         fields = {"action": "run_static_boxes", "min_captures": "20", "min_nights": "2"}

@@ -5,6 +5,6 @@ document.addEventListener("click", event => {
     const value = event.target.dataset?.value;
     if (value !== undefined && event.target.classList.contains("dot")) {
         const buttons = [...document.querySelectorAll("#use button")];
-        buttons.find(button => button.textContent === value)?.click();
+        buttons.find(button => button.value === value)?.click();
     }
 });
