@@ -143,7 +143,8 @@ def effect(names: Names) -> Effect:
     """Compare the names before and after with what people say."""
     said = np.concatenate([names.truth, names.independent, names.before, names.after])
     judge = Judge(np.unique(said).tolist())
-    labels = dict(Taxon.objects.filter(pk__in=judge.taxonomy).values_list("pk", "name"))
+    taxa = Taxon.objects.filter(pk__in=judge.taxonomy, identifiable=True)
+    labels = dict(taxa.values_list("pk", "name"))
     return Effect(
         identified=len(names.truth),
         all_answers=summary(names, names.truth, judge, labels),
@@ -279,14 +280,17 @@ def _ranks(pairs: Pairs, judge: Judge) -> _Tally:
 
 
 def _by_taxon(pairs: Sides, judge: Judge, labels: dict[int, str]) -> list[Compared]:
-    """The most frequent taxa that people name or names had; finer names count as the truth."""
+    """The most frequent taxa that people name or names had; finer names count as the truth.
+
+    `labels` are the names of all taxa that stand for a species or a group of them.
+    """
     before, after = (_taxa(side, judge) for side in pairs)
-    most = (before.true | before.called | after.called).most_common(TAXA)
+    most = (before.true | before.called | after.called).most_common()
     return [
-        Compared(*(side.of(taxon, labels.get(taxon, "?")) for side in (before, after)))
+        Compared(*(side.of(taxon, labels[taxon]) for side in (before, after)))
         for taxon, _ in most
-        if isinstance(taxon, int)
-    ]
+        if taxon in labels
+    ][:TAXA]
 
 
 def _taxa(pairs: Pairs, judge: Judge) -> _Tally:

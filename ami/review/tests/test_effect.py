@@ -228,6 +228,15 @@ def test_names_that_stand_for_no_species_are_none_on_both_sides(tree: Tree) -> N
     assert effect_of([job]).all_answers.moved.named == 2
 
 
+def test_a_name_is_wrong_where_a_person_cannot_identify(tree: Tree) -> None:
+    plans = [Plan(3, tree.other, tree.nothing, tree.nothing), Plan(2, tree.other, None, tree.other)]
+    job = make_run(plant(plans))
+    apply(job, plans)
+    summary = effect_of([job]).all_answers
+    assert (summary.moved.silenced, summary.moved.silenced_right) == (3, 0)
+    assert [one.before.label for one in summary.taxa] == [tree.other.name], "no species, no class"
+
+
 def test_answers_of_a_review_that_showed_the_names_are_not_independent(tree: Tree) -> None:
     plans = [Plan(3, tree.other, tree.species, tree.species)]
     job = make_run(plant(plans))
