@@ -1,5 +1,6 @@
 """Hand out the items of a sample to people, keep their answers, and take answers back."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -287,8 +288,9 @@ def undo(sample: Sample, user: User) -> SampleItem | None:
     with transaction.atomic():
         own = Judgement.objects.filter(item__sample=sample, user=user, withdrawn=False)
         while (latest := own.order_by("-pk").first()) is not None:
-            # The item is locked first, as it is by an answer. This may have taken its time.
-            sample.items.select_for_update(no_key=True).get(pk=latest.item_id)
+            # Both are locked first, as they are by an answer. This may have taken its time.
+            with suppress(GoneError):
+                _held(sample.items.select_for_update(no_key=True).get(pk=latest.item_id))
             if own.filter(pk=latest.pk).exists():
                 break
         if latest is None:

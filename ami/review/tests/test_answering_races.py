@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from ami.base.tests.factories import make_user
-from ami.main.models import Identification
+from ami.main.models import Identification, Occurrence
 from ami.main.tests.test_determination_locks import (
     run_in_thread,
     wait_until_someone_waits_for_a_lock,
@@ -72,4 +72,19 @@ def test_an_undo_waits_for_an_answer_about_the_same_item(ada: User) -> None:
         answer(sample, item.pk, user=ada, verdict=Verdict.SKIPPED)
     thread.join()
     assert taken_back == [item]
+    assert not Judgement.objects.filter(withdrawn=False).exists()
+
+
+def test_an_undo_and_a_withdrawal_of_the_same_answer_do_not_block_each_other(ada: User) -> None:
+    sample = make_sample(items=1, blind=False)
+    item = sample.items.get()
+    one = answer(sample, item.pk, user=ada, verdict=Verdict.RIGHT).identification
+    assert one
+    with transaction.atomic():
+        Occurrence.objects.select_for_update(no_key=True).get()  # as on the page of the occurrence
+        thread = run_in_thread(lambda: undo(sample, ada))
+        wait_until_someone_waits_for_a_lock()
+        one.withdrawn = True
+        one.save()
+    thread.join()
     assert not Judgement.objects.filter(withdrawn=False).exists()
