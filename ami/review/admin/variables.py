@@ -105,7 +105,7 @@ def variables_of(
 def _variables(option: ModelField, field: forms.Field, is_logarithmic: bool) -> Iterator[Variable]:
     name, label = option.name, str(field.label or option.name)
     if isinstance(field, NumbersField):
-        for key, text in field.widget.names:
+        for key, text in reversed(field.widget.names):  # fine to coarse: fine ranks change most
             yield Variable(
                 f"{name}_{key}", f"{label} ({text})", (name, key), is_logarithmic=is_logarithmic
             )

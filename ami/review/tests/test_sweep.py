@@ -286,6 +286,15 @@ class TestPage:
         assert f'data-value="{second.pk}"' in page.text
         assert "outside the list" not in page.text
 
+    def test_the_finest_rank_comes_first(self, admin_client: Client, tree: Tree) -> None:
+        fields = {"action": "run_rank_rollup", "lineage": "constrained"}
+        fields |= {"thresholds_GENUS": "0.6", "thresholds_SPECIES": "0.8"}
+        page = self.post(admin_client, make_sizes(tree, 30), **fields)
+        assert [one.input for one in page.context["ranges"].variables.values()][:2] == [
+            "thresholds_SPECIES",
+            "thresholds_GENUS",
+        ]
+
     def test_it_tells_why_there_is_nothing_to_do(self, admin_client: Client, tree: Tree) -> None:
         fields = {"action": "run_static_boxes", "min_captures": "20", "min_nights": "2"}
         page = self.post(admin_client, make_sizes(tree, 30), **fields, iou="0.9")
