@@ -68,7 +68,7 @@ def effect_page(request: HttpRequest, job: Job, frame: dict[str, Any]) -> HttpRe
 
 
 def _jobs(request: HttpRequest, job: Job) -> tuple[list[Job], str]:
-    """The Job, with those that the address names, and which of these there is not."""
+    """The Job with those that the address names, or alone, with why these cannot be compared."""
     texts = request.GET.get("with", "").replace(",", " ").split()
     if len(texts) > MOST_JOBS:
         return [job], f"At most {MOST_JOBS} further Jobs can be compared."
