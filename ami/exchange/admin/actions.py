@@ -10,6 +10,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from ami.base.actions import ACTIONS
+from ami.base.admin import page_context
 from ami.base.words import counted
 from ami.exchange.admin.export_page import CONFIRM, ExportForm, Named, page, queue
 from ami.exchange.export.registry import ExportError
@@ -53,9 +54,7 @@ class ExportAction:
             request,
             form,
             scopes,
-            **model_admin.admin_site.each_context(request),
-            opts=model_admin.opts,
-            media=model_admin.media,
+            **page_context(model_admin, request, title="Export"),
             selected=request.POST.getlist(ACTION_CHECKBOX_NAME),
             action_checkbox_name=ACTION_CHECKBOX_NAME,
             action_name=self.__name__,

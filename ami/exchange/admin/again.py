@@ -6,16 +6,15 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.urls import reverse
 
+from ami.base.admin import page_context
 from ami.jobs.admin.pages import page_url
 from ami.jobs.models import Job
 
 
-def again_context(request: HttpRequest, job: Job, *, site: AdminSite) -> dict[str, Any]:
+def again_context(request: HttpRequest, job: Job, *, site: AdminSite, title: str) -> dict[str, Any]:
     """The context of a page whose form is submitted to the address that runs `job` again."""
     return {
-        **site.each_context(request),
-        "opts": Job._meta,
-        "media": site.get_model_admin(Job).media,
+        **page_context(site.get_model_admin(Job), request, title=title),
         "again": job.pk,
         "form_url": reverse(f"{site.name}:jobs_job_run_again", args=[job.pk]),
         "cancel_url": page_url(job),

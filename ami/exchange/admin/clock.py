@@ -128,8 +128,7 @@ def _page(request: HttpRequest, job: Job, form: ShiftForm, *, site: AdminSite) -
         request,
         "admin/exchange/shift.html",
         {
-            **again_context(request, job, site=site),
-            "title": f"Shift the clock of {form.deployment}",
+            **again_context(request, job, site=site, title=f"Shift the clock of {form.deployment}"),
             "deployment": form.deployment,
             "adminform": AdminForm(form, [("Options", {"fields": ["by"]})], {}),  # type: ignore[arg-type]
             "sentences": form.shift.sentences() if form.shift else [],

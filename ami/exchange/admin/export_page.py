@@ -91,7 +91,6 @@ def page(
         request,
         "admin/exchange/export.html",
         {
-            "title": "Export",
             "adminform": AdminForm(form, [("Options", {"fields": list(form.fields)})], {}),  # type: ignore[arg-type]
             "scopes": [name for name, _ in scopes[:SHOWN]],
             "more": max(0, len(scopes) - SHOWN),

@@ -56,7 +56,7 @@ class ExportOffers(JobOffers):
         form = ExportForm(request.POST if is_confirmed else None, initial=options)
         if is_confirmed and (ids := queue(request, form, scopes)):
             return HttpResponseRedirect(change_url(Job, ids[0]))
-        return page(request, form, scopes, **again_context(request, job, site=site))
+        return page(request, form, scopes, **again_context(request, job, site=site, title="Export"))
 
     def may_run_again(self, job: Job, user: Any) -> bool:
         return bool(user.has_perm(EXPORT, job))

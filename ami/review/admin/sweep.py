@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 
+from ami.base.admin import page_context
 from ami.jobs.admin.pages import operator_of
 from ami.jobs.states import JobFailedError
 from ami.ml.post_processing.admin.actions import COUNTS, PREVIEW, STEPS, PostProcessingAction, Step
@@ -108,9 +109,7 @@ def sweep_page(
     if ranges.is_valid():
         found = _found(action.task_cls, chosen, config, ranges, request.user)
     context = {
-        **model_admin.admin_site.each_context(request),
-        "title": f"Try values: {action.task_cls.name}",
-        "opts": model_admin.opts,
+        **page_context(model_admin, request, title=f"Try values: {action.task_cls.name}"),
         "selection": selection,
         "ranges": ranges,
         "kept": list(_kept(request)),
