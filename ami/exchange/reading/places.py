@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import time
+from functools import partial
 
 from django.core.exceptions import ValidationError
 from django.utils.dateparse import parse_time
@@ -11,14 +12,6 @@ from ami.exchange.reading.records import FACTS, DeploymentRecord, Skipped
 from ami.exchange.reading.rows import Row, number
 from ami.exchange.tables import LONGEST_CELL
 from ami.main.models.deployment import validate_time_zone
-
-
-def _check_latitude(value: str) -> float:
-    return _degrees(value, 90)
-
-
-def _check_longitude(value: str) -> float:
-    return _degrees(value, 180)
 
 
 def _check_time_zone(value: str) -> str:
@@ -55,8 +48,8 @@ def described(
     return DeploymentRecord(
         place=row.place,
         name=name,
-        latitude=row.value(latitude, _check_latitude),
-        longitude=row.value(longitude, _check_longitude),
+        latitude=row.value(latitude, partial(_degrees, most=90)),
+        longitude=row.value(longitude, partial(_degrees, most=180)),
         time_zone=row.part(TIME_ZONE, _check_time_zone, told.get(TIME_ZONE, "")) or "",
         night_starts=row.part(NIGHT_STARTS, _check_time_of_day, told.get(NIGHT_STARTS, "")),
         description=row.value(text, _check_description) or "",
@@ -89,7 +82,7 @@ class Places(dict[str, DeploymentRecord]):
         return Skipped(one.place, one.name, reason)
 
 
-def _degrees(value: str, most: int) -> float:
+def _degrees(value: str, *, most: int) -> float:
     found = number(value)
     if not abs(found) <= most:  # neither is NaN
         raise ValueError(f"must be a number of degrees from -{most} to {most}")
