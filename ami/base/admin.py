@@ -6,10 +6,11 @@ from typing import Any, ClassVar, TypeVar, cast
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import F, Model, QuerySet
 from django.db.models.fields.related import RelatedField
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
@@ -227,6 +228,18 @@ class LargeTableAdmin(
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
         rows: QuerySet[M] = super().get_queryset(request)
         return cast("QuerySet[M]", rows.defer(*self.deferred).annotate(**self.annotations))
+
+    def row_of_page(
+        self, request: HttpRequest, object_id: str, rows: QuerySet[M], *, noun: str = ""
+    ) -> M:
+        """Return the row with the id of an address. Raises Http404 and PermissionDenied."""
+        pk = parse_id(object_id)
+        row = rows.filter(pk=pk).first() if pk else None
+        if row is None:
+            raise Http404(f"There is no {noun or self.opts.verbose_name} {object_id}.")
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return row
 
     def get_field_queryset(
         self, db: str | None, db_field: RelatedField[Any, Any], request: HttpRequest

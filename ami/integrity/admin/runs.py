@@ -5,7 +5,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, reverse
 from django.utils import timezone
@@ -187,13 +187,7 @@ class IntegrityRunAdmin(AutocompleteFilterMixin, RepairMixin):
     def _run(self, request: HttpRequest, object_id: str) -> Any:
         """Raises Http404 and PermissionDenied."""
         runs = self.get_queryset(request).select_related("project", "user", "repair_job")
-        pk = parse_id(object_id)
-        run = runs.filter(pk=pk).first() if pk else None
-        if run is None:
-            raise Http404(f"There is no integrity run {object_id}.")
-        if not self.has_view_permission(request, run):
-            raise PermissionDenied
-        return run
+        return self.row_of_page(request, object_id, runs)
 
     def _permissions(self, request: HttpRequest) -> dict[str, bool]:
         return {

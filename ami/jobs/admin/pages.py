@@ -4,14 +4,12 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ami.base.admin import LargeTableAdmin, page_context
-from ami.base.ids import parse_id
 from ami.base.links import change_url
 from ami.base.sections import Section
 from ami.jobs.models import Job, JobPart
@@ -38,13 +36,7 @@ class JobPagesMixin(LargeTableAdmin[Job]):
         planned = Exists(JobPart.objects.filter(job=OuterRef("pk"), is_planned=True))
         jobs = self.get_queryset(request).select_related("project", "user")
         jobs = jobs.annotate(**{"is_planned": planned})
-        pk = parse_id(object_id)
-        job = jobs.filter(pk=pk).first() if pk else None
-        if job is None:
-            raise Http404(f"There is no Job {object_id}.")
-        if not self.has_view_permission(request, job):
-            raise PermissionDenied
-        return job
+        return self.row_of_page(request, object_id, jobs, noun="Job")
 
     def permission(self, verb: str) -> str:
         """Return the permission of an action; that to launch is the one to add."""

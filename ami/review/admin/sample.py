@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern
 from django.utils import timezone
@@ -14,7 +14,6 @@ from django.utils.html import format_html
 
 from ami.base.admin import LargeTableAdmin, own_paths, page_context
 from ami.base.downloads import csv_response
-from ami.base.ids import parse_id
 from ami.base.links import EMPTY, change_link, list_url
 from ami.base.next_steps import NextStep
 from ami.base.subqueries import count_subquery
@@ -133,14 +132,8 @@ class SampleAdmin(AutocompleteFilterMixin, DrawMixin, LargeTableAdmin[Sample]):
 
     def _sample(self, request: HttpRequest, object_id: str) -> Sample:
         """Raises Http404 and PermissionDenied."""
-        pk = parse_id(object_id)
         samples = self.get_queryset(request).select_related("project", "user")
-        sample: Sample | None = samples.filter(pk=pk).first() if pk else None
-        if sample is None:
-            raise Http404(f"There is no sample {object_id}.")
-        if not self.has_view_permission(request, sample):
-            raise PermissionDenied
-        return sample
+        return self.row_of_page(request, object_id, samples)
 
 
 def _shown(result: Result) -> dict[str, Any]:
