@@ -28,7 +28,7 @@ def tell(jobs: Iterable[Job]) -> list[str]:
     """One sentence for each of the first Jobs."""
     return [
         format_html(
-            "{}, “{}”, has not ended: cancel it or wait for its end before you delete this.",
+            "{}, “{}”, has not ended: cancel it or wait for its end first.",
             change_link(Job, job.pk),
             Truncator(job.name).chars(80),
         )

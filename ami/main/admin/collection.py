@@ -3,9 +3,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 
 from ami.base.admin import LargeTableAdmin
 from ami.base.audit import Kind, record
+from ami.base.deletion import reasons_to_keep
 from ami.base.links import count_link
 from ami.base.next_steps import NextStep
 from ami.base.subqueries import count_subquery
@@ -57,9 +59,14 @@ class SourceImageCollectionAdmin(
     @admin.action(description="Select the captures again", permissions=["change"])
     def populate(self, request: HttpRequest, queryset: QuerySet[SourceImageCollection]) -> None:
         for capture_set in queryset:
+            if reasons := reasons_to_keep(SourceImageCollection, [capture_set.pk]):
+                told = format_html_join(" ", "{}", ((reason,) for reason in reasons))
+                text = format_html("{} keeps its captures. {}", capture_set, told)
+                self.message_user(request, text, messages.WARNING)
+                continue
             try:
                 capture_set.populate_sample()
-            except (TypeError, ValueError) as fault:
+            except ValueError as fault:
                 self.message_user(request, str(fault), messages.ERROR)
                 continue
             captures = counted(capture_set.images.count(), "capture")

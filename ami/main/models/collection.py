@@ -2,6 +2,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
+from ami.base.ids import MAX_ID, parse_ids
 from ami.base.models import BaseModel
 from ami.main.access import ProjectQuerySet
 from ami.main.models.project import Project
@@ -45,7 +46,8 @@ class SourceImageCollection(BaseModel):
     def populate_sample(self) -> None:
         """Replace the captures with those that `method` and `kwargs` select.
 
-        Raises ValueError if the method is unknown or `kwargs` lacks a parameter.
+        Raises ValueError if the method is unknown, or if its parameter in `kwargs` is missing or
+        invalid.
         """
         self.images.set(self._sample().values_list("pk", flat=True))
 
@@ -53,15 +55,27 @@ class SourceImageCollection(BaseModel):
         captures = SourceImage.objects.filter(project_id=self.project_id)
         match self.method:
             case self.Method.MANUAL:
-                return captures.filter(pk__in=self._kwarg("image_ids"))
+                return captures.filter(pk__in=self._image_ids())
             case self.Method.RANDOM:
-                return captures.order_by("?")[: self._kwarg("size")]
+                return captures.order_by("?")[: self._size()]
             case self.Method.FULL:
                 return captures
         raise ValueError(
             f"Capture set {self.name!r}: unknown method {self.method!r}. "
             f"Known: {', '.join(self.Method.values)}."
         )
+
+    def _image_ids(self) -> set[int]:
+        listed = self._kwarg("image_ids")
+        if not isinstance(listed, list):
+            raise ValueError(f"Capture set {self.name!r}: image_ids must be a list of ids.")
+        return parse_ids(map(str, listed), noun="captures")
+
+    def _size(self) -> int:
+        size = self._kwarg("size")
+        if type(size) is not int or size < 0:
+            raise ValueError(f"Capture set {self.name!r}: size must be a whole number from 0.")
+        return min(size, MAX_ID)
 
     def _kwarg(self, name: str) -> Any:
         try:

@@ -21,7 +21,7 @@ from ami.base.tests.factories import (
     make_taxon,
     make_user,
 )
-from ami.jobs.models import Job
+from ami.jobs.models import Job, JobState
 from ami.main.models import Deployment, Detection, Identification, Occurrence
 from ami.main.pictures import LARGE, frame_url
 
@@ -236,6 +236,57 @@ def test_capture_sets_choose_their_captures_anew(admin_client: Client) -> None:
 
     assert good.images.count() == 1
     assert "needs &#x27;image_ids&#x27; in its method parameters" in response.content.decode()
+
+
+def test_capture_set_keeps_its_captures_while_a_job_works_on_it(admin_client: Client) -> None:
+    capture_set = make_capture_set([make_capture()], method="full")
+    capture_set.images.clear()
+    config = {"source_image_collection_id": capture_set.pk}
+    job = Job.objects.create(
+        name="Filter",
+        job_type_key="post_processing",
+        params={"task": "small_size_filter", "config": config},
+        status=JobState.STARTED,
+    )
+    asked = {"action": "populate", "_selected_action": capture_set.pk}
+    address = reverse("admin:main_sourceimagecollection_changelist")
+
+    told = admin_client.post(address, asked, follow=True).text
+
+    assert f"{capture_set} keeps its captures. <a href=" in told
+    assert f"Job {job.pk}</a>, “Filter”, has not ended" in told
+    assert not capture_set.images.exists()
+
+    Job.objects.update(status=JobState.SUCCESS)
+    admin_client.post(address, asked)
+    assert capture_set.images.exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "kwargs"),
+    [
+        *(("random", {"size": odd}) for odd in (None, "x", -1, 1.5, True, [1])),
+        *(("manual", {"image_ids": odd}) for odd in (None, 1, "12", {"a": 1}, [[1]], [-1])),
+    ],
+)
+def test_odd_parameters_of_a_capture_set_are_refused(method: str, kwargs: Any) -> None:
+    capture_set = make_capture_set([make_capture()])
+    capture_set.method, capture_set.kwargs = method, kwargs
+
+    refused = (
+        r"must be a (list of ids|whole number from 0)\.|is not the id of one of the captures\."
+    )
+    with pytest.raises(ValueError, match=refused):
+        capture_set.populate_sample()
+
+
+def test_sample_may_be_larger_than_any_table() -> None:
+    capture_set = make_capture_set([make_capture()])
+    capture_set.method, capture_set.kwargs = "random", {"size": 10**30}
+
+    capture_set.populate_sample()
+
+    assert capture_set.images.count() == 1
 
 
 @pytest.mark.parametrize("odd", ["x", "\x00", "9" * 30, "-1"])
