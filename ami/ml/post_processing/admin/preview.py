@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from ami.base.links import change_url
 from ami.base.words import counted
+from ami.jobs.engine.faults import is_programming_error
 from ami.jobs.states import JobFailedError
 from ami.main.models import Detection, Occurrence
 from ami.main.pictures import MEDIUM, crop_url
@@ -127,10 +128,10 @@ def preview_page(
         return {"refusal": str(refused)}
     except Exception as fault:
         logger.exception("The preview of %s failed", task.key)
-        return {
-            "refusal": f"The method stopped with {type(fault).__name__}. A dry run skips the rows "
-            "that cause it, and its log names them."
-        }
+        then = "A dry run skips the rows that cause it, and its log names them."
+        if is_programming_error(fault):
+            then = "A run would crash; the log of the server has the traceback."
+        return {"refusal": f"The method stopped with {type(fault).__name__}. {then}"}
     return _context(task, found)
 
 

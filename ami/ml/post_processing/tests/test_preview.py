@@ -80,7 +80,11 @@ class TestPage:
         self, admin_client: Client, captures: SourceImageCollection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(SmallSizeFilterTask, "process", lambda *_: 1 / 0)
-        assert "The method stopped with ZeroDivisionError." in page(admin_client, captures).text
+        told = "The method stopped with ZeroDivisionError. A dry run skips the rows"
+        assert told in page(admin_client, captures).text
+        monkeypatch.setattr(SmallSizeFilterTask, "process", lambda *_: len(1))  # type: ignore[arg-type]
+        told = "The method stopped with TypeError. A run would crash;"
+        assert told in page(admin_client, captures).text
 
     def test_method_without_a_measure_shows_its_counters(
         self, admin_client: Client, captures: SourceImageCollection
