@@ -13,6 +13,7 @@ from ami.base.admin import page_context
 from ami.jobs.admin.pages import operator_of
 from ami.jobs.states import JobFailedError
 from ami.ml.post_processing.admin.actions import COUNTS, PREVIEW, STEPS, PostProcessingAction, Step
+from ami.ml.post_processing.admin.preview import stopped
 from ami.ml.post_processing.admin.selection import Selection
 from ami.ml.post_processing.base import BasePostProcessingTask
 from ami.ml.post_processing.scopes import Chosen, missing_rows, scope_options
@@ -131,17 +132,18 @@ def _found(
     try:
         legal = _legal(task_cls, chosen, config, ranges, user)
         tried = try_values(task_cls, [options for _, options in legal], chosen)
-        present = variable.present(config)
-        result = sweep(tried, [value for value, _ in legal], present=present)
-        scoped = config | _scope(task_cls, chosen)
-        nothing = why_nothing(task_cls, scoped) if result.is_flat else None
+        nothing = why_nothing(task_cls, config | _scope(task_cls, chosen))
     except (JobFailedError, SweepError, ConfigValidationErrors) as refused:
         return {"refusal": str(refused)}
+    except Exception as fault:
+        return {"refusal": stopped(task_cls, fault)}
+    present = variable.present(config)
+    result = sweep(tried, [value for value, _ in legal], present=present)
     return {
         "variable": variable,
         "result": result,
         "present": present,
-        "nothing": nothing,
+        "nothing": nothing if result.is_flat else None,
         "best_p": p_value(result.best.reported.p) if result.best else "",
         "charts": charts_of(result, variable, present),
         "rows": [

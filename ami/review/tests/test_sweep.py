@@ -325,6 +325,13 @@ class TestPage:
         assert button not in page.text
         assert "result" not in page.context
 
+    def test_a_method_that_fails_is_told_in_a_sentence(
+        self, admin_client: Client, tree: Tree, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(SmallSizeFilterTask, "compare", lambda *_: 1 / 0)
+        page = self.post(admin_client, make_sizes(tree, 30))
+        assert "The method stopped with ZeroDivisionError." in page.text
+
     def test_illegal_options_return_to_their_page(self, admin_client: Client, tree: Tree) -> None:
         page = self.post(admin_client, make_sizes(tree, 30), size_threshold="7")
         assert "Please correct the error below." in page.text

@@ -127,12 +127,17 @@ def preview_page(
     except (JobFailedError, PreviewError) as refused:
         return {"refusal": str(refused)}
     except Exception as fault:
-        logger.exception("The preview of %s failed", task.key)
-        then = "A dry run skips the rows that cause it, and its log names them."
-        if is_programming_error(fault):
-            then = "A run would crash; the log of the server has the traceback."
-        return {"refusal": f"The method stopped with {type(fault).__name__}. {then}"}
+        return {"refusal": stopped(task_cls, fault)}
     return _context(task, found)
+
+
+def stopped(task_cls: type[BasePostProcessingTask], fault: Exception) -> str:
+    """Log an error of a method that a page has tried; returns a sentence for the page."""
+    logger.error("%s failed on a page", task_cls.key, exc_info=fault)
+    then = "A dry run skips the rows that cause it, and its log names them."
+    if is_programming_error(fault):
+        then = "A run would crash; the log of the server has the traceback."
+    return f"The method stopped with {type(fault).__name__}. {then}"
 
 
 def _parsed(
