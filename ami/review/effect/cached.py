@@ -5,11 +5,11 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, QuerySet
 from redis.exceptions import RedisError
 
 from ami.jobs.models import Job, JobChange
-from ami.main.models import Identification
+from ami.main.models import Identification, Taxon
 from ami.review.effect.report import effect_of
 from ami.review.effect.words import as_json, sentence
 
@@ -29,7 +29,7 @@ def known_effect(jobs: Sequence[Job]) -> dict[str, Any] | None:
 
 
 def cached_effect(jobs: Sequence[Job]) -> dict[str, Any]:
-    """Return :func:`described`, and keep it until an identification changes."""
+    """Return :func:`described`, and keep it until an identification or a taxon changes."""
     key = _key(jobs)
     found = _get(key)
     if found is None:
@@ -48,14 +48,18 @@ def _get(key: str) -> dict[str, Any] | None:
 
 
 def _key(jobs: Sequence[Job]) -> str:
-    """The Jobs, how far they have come, and the state of the identifications of their projects."""
-    said = Identification.objects.filter(
-        _of({job.project_id for job in jobs}) if all(job.project_id for job in jobs) else Q()
-    ).aggregate(rows=Count("pk"), latest=Max("updated_at"))
+    """The Jobs, how far they have come, and the state of the rows with which they are compared."""
+    projects = {job.project_id for job in jobs}
+    said = Identification.objects.all()
+    if None not in projects:
+        said = said.filter(project__in=projects)
     written = JobChange.objects.filter(job__in=[job.pk for job in jobs]).aggregate(latest=Max("pk"))
-    parts = [VERSION, *(job.pk for job in jobs), written["latest"], *said.values()]
+    states = [_state(said), _state(Taxon.objects.all())]
+    parts = [VERSION, *(job.pk for job in jobs), written["latest"], *states]
     return "effect:" + ":".join(str(part).replace(" ", "T") for part in parts)
 
 
-def _of(projects: set[int | None]) -> Q:
-    return Q(occurrence__project__in=projects)
+def _state(rows: QuerySet[Any]) -> str:
+    """How many rows there are, and when the last one was changed."""
+    found = rows.aggregate(number=Count("pk"), latest=Max("updated_at"))
+    return f"{found['number']}:{found['latest']}"

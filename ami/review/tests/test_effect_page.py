@@ -21,7 +21,7 @@ from ami.base.tests.commands import conforms, run_command
 from ami.base.tests.factories import make_member, make_project, make_user
 from ami.jobs.models import Job
 from ami.main.access import Role
-from ami.main.models import Identification, Occurrence, SourceImageCollection
+from ami.main.models import Identification, Occurrence, SourceImageCollection, Taxon
 from ami.review.effect import cached
 from ami.review.effect.words import p_value
 from ami.review.tests.planted import Plan, apply, make_run, make_tree, plant
@@ -106,7 +106,7 @@ def _scope_of(job: Job) -> Any:
     return SourceImageCollection.objects.get(project=job.project)
 
 
-def test_the_effect_is_computed_anew_when_somebody_identifies(
+def test_the_effect_is_computed_anew_when_its_rows_change(
     admin_client: Client, job: Job
 ) -> None:
     def told() -> str:
@@ -131,6 +131,9 @@ def test_the_effect_is_computed_anew_when_somebody_identifies(
     Identification.objects.filter(pk=said.pk).update(withdrawn=True, updated_at=timezone.now())
     Identification.objects.latest("pk").delete()
     assert "11 corrected" in told()
+    assert "coarsened" in told()
+    Taxon.objects.filter(identifications=said.pk).update(parent=None, updated_at=timezone.now())
+    assert "coarsened" not in told(), "the genus is no longer above the species"
 
 
 def test_the_sentence_is_on_the_page_of_the_job_once_it_is_known(
