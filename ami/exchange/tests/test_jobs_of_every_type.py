@@ -1,4 +1,4 @@
-"""Jobs of every type wait for a Job that may write the same occurrences."""
+"""Promises of the run engine that Jobs of every type keep."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,8 @@ from ami.integrity.service import new_repair
 from ami.jobs.engine import runner
 from ami.jobs.journal.revert import request_revert
 from ami.jobs.models import Job, JobState
-from ami.jobs.service import create_jobs
+from ami.jobs.service import create_jobs, run_again
+from ami.jobs.states import Outcome
 from ami.jobs.tests.job_types import run_to_end
 from ami.main.checks.declarations import CHECKS
 from ami.main.models import Occurrence
@@ -80,3 +81,19 @@ def test_job_waits_for_one_that_may_write_the_same_occurrences(
 
     Job.objects.filter(pk=blocker.pk).update(status=JobState.SUCCESS)
     assert run_to_end(job).is_final
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("kind", sorted(MAKERS.keys() - {"revert"}))
+def test_job_that_is_run_again_is_a_dry_run_if_the_former_one_was(
+    kind: str, dry_run: bool, occurrence: Occurrence
+) -> None:
+    former = MAKERS[kind](occurrence)
+    ended = {"status": JobState.SUCCESS, "outcome": Outcome.SUCCEEDED}
+    Job.objects.filter(pk=former.pk).update(dry_run=dry_run, **ended)
+    former.refresh_from_db()
+
+    again = run_again(former)
+
+    assert (again.dry_run, again.params) == (dry_run, former.params)
+    assert again.pk != former.pk
