@@ -40,7 +40,7 @@ check: setup ## Check style, types, layers, documentation and migrations; needs 
 	$(call quietly,$(BIN)/python manage.py check)
 	$(call quietly,$(BIN)/python manage.py makemigrations --check)
 
-versions: setup ## Test engine, journal, methods and checks on each installed PostgreSQL, or on VERSIONS="15 16".
+versions: setup ## Test engine, methods, checks, samples and files on each installed PostgreSQL, or on VERSIONS="15 16".
 	@for version in $(or $(VERSIONS),$$($(BIN)/python -c "from config.devservers.servers import found; print(*found())")); do \
 	    echo "PostgreSQL $$version"; \
 	    POSTGRES_VERSION=$$version $(BIN)/pytest $(PARALLEL) ami/jobs ami/ml ami/main/checks ami/integrity ami/review ami/exchange || exit; \
