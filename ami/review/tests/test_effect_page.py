@@ -106,9 +106,7 @@ def _scope_of(job: Job) -> Any:
     return SourceImageCollection.objects.get(project=job.project)
 
 
-def test_the_effect_is_computed_anew_when_its_rows_change(
-    admin_client: Client, job: Job
-) -> None:
+def test_the_effect_is_computed_anew_when_its_rows_change(admin_client: Client, job: Job) -> None:
     def told() -> str:
         return admin_client.get(page_of(job, format="sentence")).text
 
