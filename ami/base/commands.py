@@ -50,7 +50,12 @@ class ScriptableCommand(ProjectCommand):
         return parser
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--format", choices=["text", "json"], default="text")
+        parser.add_argument(
+            "--format",
+            choices=["text", "json"],
+            default="text",
+            help="how the result is printed (default text)",
+        )
 
     def run_from_argv(self, argv: list[str]) -> None:
         try:

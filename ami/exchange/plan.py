@@ -257,7 +257,7 @@ class ImportPlan:
 def add_plan_options(parser: ArgumentParser) -> None:
     """Add the options that all imports have."""
     parser.add_argument(
-        "--dry-run", action="store_true", help="tell what the import would do, and write nothing"
+        "--dry-run", action="store_true", help="only print the plan, and write nothing"
     )
     parser.add_argument(
         "--update",

@@ -34,8 +34,9 @@ class ImportOptions(BaseModel, extra=Extra.forbid):
     boxes: Boxes = Field(
         Boxes.AS_WRITTEN,
         title="Boxes",
-        description="What the four numbers of a box are, if not what the format says; or that an "
-        "observation without a box, which is alone on its picture, gets one of the whole picture.",
+        description="What the four numbers of a box are, if they are not what the format says. "
+        "With the last choice, an observation without a box that is alone on its picture gets one "
+        "of the whole picture.",
     )
     update: bool = Field(
         False,
@@ -54,7 +55,7 @@ class ImportOptions(BaseModel, extra=Extra.forbid):
         max_length=1000,
         title="Media",
         description="A folder, an address, or s3://bucket/prefix, below which the captures lie. "
-        "Sizes that the file does not tell are read from them.",
+        "Sizes that are not in the file are read from them.",
     )
 
 

@@ -54,7 +54,7 @@ class CalibrateForm(forms.Form):
         initial=0,
         min_value=0,
         max_value=HIGHEST_SEED,
-        help_text="Decides which half of the occurrences serves to fit; the other half reports.",
+        help_text="Decides which half of the occurrences is used to fit, and which to report.",
     )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:

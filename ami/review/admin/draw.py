@@ -57,7 +57,7 @@ class DrawForm(forms.Form):
         widget=forms.RadioSelect,
         help_text="Each stratum gives the same number of occurrences, so that small ones can be "
         "judged, too. The result weights them by their sizes. Its interval is usually wider than "
-        "that of as many occurrences at random.",
+        "that of a simple random sample of the same size.",
     )
     double = forms.IntegerField(
         label="Read twice (%)",

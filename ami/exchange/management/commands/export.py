@@ -23,15 +23,23 @@ class Command(ScriptableCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("to", metavar="FORMAT", choices=list(FORMATS), help=", ".join(FORMATS))
-        parser.add_argument("--project", type=whole_number, required=True, metavar="ID")
+        parser.add_argument(
+            "--project",
+            type=whole_number,
+            required=True,
+            metavar="ID",
+            help="the project whose rows are written",
+        )
         limits = parser.add_mutually_exclusive_group()
         limits.add_argument(
             "--collection", type=whole_number, metavar="ID", help="only this capture set"
         )
         limits.add_argument("--event", type=whole_number, metavar="ID", help="only this night")
-        parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
         parser.add_argument(
-            "--media-url", default="", help="the address before relative paths of pictures"
+            "-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write"
+        )
+        parser.add_argument(
+            "--media-url", default="", help="an address to put before relative paths of pictures"
         )
         super().add_arguments(parser)
         add_person(parser)

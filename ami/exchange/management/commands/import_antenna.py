@@ -36,7 +36,10 @@ class Command(ScriptableCommand):
             "--project", type=whole_number, metavar="ID", help="copy only this project of Antenna"
         )
         parser.add_argument(
-            "--time-zone", metavar="ZONE", help="what the clocks of the cameras show, for all"
+            "--time-zone",
+            metavar="ZONE",
+            help="the time zone that the clocks of the cameras show, for all deployments that have "
+            "no other one",
         )
         parser.add_argument(
             "--time-zone-of",

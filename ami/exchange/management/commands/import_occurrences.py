@@ -43,8 +43,8 @@ class Command(ScriptableCommand):
             choices=list(READERS),
             default="",
             metavar="FORMAT",
-            help="refuse the file if it has another format than this one, instead of only "
-            f"recognising it: {', '.join(READERS)}",
+            help="refuse the file unless it has this format; by default, any of them is "
+            f"recognised: {', '.join(READERS)}",
         )
         parser.add_argument(
             "--deployment", help="name of the deployment, instead of the names in the file"
@@ -54,16 +54,16 @@ class Command(ScriptableCommand):
             type=Boxes,
             choices=[one for one in Boxes if one],
             default=Boxes.AS_WRITTEN,
-            help="what the four numbers of a box are, if not what the format says: corners in "
-            "pixels, corners as fractions of the capture, or x, y, width and height in pixels; "
-            "whole: as the format says, and the whole picture for an observation without a box "
-            "that is alone on its picture",
+            help="what the four numbers of a box are, if they are not what the format says: "
+            "corners in pixels, corners as fractions of the capture, or x, y, width and height in "
+            "pixels; with `whole`, boxes are as the format says, and an observation without a box "
+            "that is alone on its picture gets one of the whole picture",
         )
         parser.add_argument(
             "--media",
             default="",
             help="a folder, an address, or s3://bucket/prefix, below which the captures lie; sizes "
-            "that the file does not tell are read from them",
+            "that are not in the file are read from them",
         )
         parser.add_argument(
             "--atomic",

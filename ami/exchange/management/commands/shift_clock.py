@@ -18,11 +18,22 @@ class Command(ScriptableCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--deployment", type=whole_number, required=True, metavar="ID")
         parser.add_argument(
-            "--by", required=True, metavar="±H:MM", help="such as --by=+1:30 or --by=-0:15"
+            "--deployment",
+            type=whole_number,
+            required=True,
+            metavar="ID",
+            help="the deployment whose clock was wrong",
         )
-        parser.add_argument("--dry-run", action="store_true", help="only print the plan")
+        parser.add_argument(
+            "--by",
+            required=True,
+            metavar="±H:MM",
+            help="what to add to all times, such as --by=+1:30 or --by=-0:15",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only print the plan, and write nothing"
+        )
         add_person(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

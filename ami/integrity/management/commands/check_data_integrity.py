@@ -67,7 +67,7 @@ class Command(ScriptableCommand):
             choices=Tag.values,
             help="only checks with this tag; can be repeated and combined with --check",
         )
-        parser.add_argument("--list", action="store_true", help="list the checks without running")
+        parser.add_argument("--list", action="store_true", help="list the checks, and run none")
         parser.add_argument(
             "--samples",
             type=_samples,

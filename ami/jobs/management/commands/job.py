@@ -38,7 +38,9 @@ class Command(ScriptableCommand):
         parser.add_argument(
             "action", choices=["show", *DONE], type=lambda name: OTHER_NAMES.get(name, name)
         )
-        parser.add_argument("ids", nargs="+", type=whole_number, metavar="ID")
+        parser.add_argument(
+            "ids", nargs="+", type=whole_number, metavar="ID", help="the ids of the Jobs"
+        )
         add_person(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -21,14 +21,19 @@ class Command(ScriptableCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("algorithm", metavar="ALGORITHM", help="its id or key")
+        parser.add_argument("algorithm", metavar="ALGORITHM", help="the id or key of the algorithm")
         parser.add_argument("--project", type=int, help="use the answers of this project only")
-        parser.add_argument("--target", type=float, default=0.95, help="accuracy, 0.95 by default")
+        parser.add_argument(
+            "--target", type=float, default=0.95, help="wanted accuracy (default 0.95)"
+        )
         parser.add_argument(
             "--taxa-list", type=int, help="also fit the limit of class masking by this list"
         )
         parser.add_argument(
-            "--seed", type=whole_number_from(0, HIGHEST_SEED), default=0, help="decides the halves"
+            "--seed",
+            type=whole_number_from(0, HIGHEST_SEED),
+            default=0,
+            help="decides which half is used to fit",
         )
         parser.add_argument("--dry-run", action="store_true", help="store nothing")
         add_person(parser)

@@ -31,26 +31,24 @@ class Command(ScriptableCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        source = parser.add_mutually_exclusive_group()
-        source.add_argument("--job", type=whole_number, metavar="ID", help="from its changes")
-        source.add_argument("--collection", type=whole_number, metavar="ID")
-        source.add_argument("--event", type=whole_number, metavar="ID", help="from a night")
-        source.add_argument(
-            "--occurrences",
-            metavar="FILTER",
-            help="from those that the list of occurrences shows at this address, such as "
-            "'determination_score__lte=0.5'; needs --project",
-        )
-        parser.add_argument("--project", type=whole_number, metavar="ID", help="from a project")
+        _add_sources(parser)
         parser.add_argument(
-            "--size", type=whole_number, metavar="N", help="default: for a share of 90 %% ± 5 %%"
+            "--size",
+            type=whole_number,
+            metavar="N",
+            help="number of occurrences (default: what a share of 90 %% ± 5 %% needs)",
         )
-        parser.add_argument("--strata", choices=[one for one in Sample.Strata.values if one])
+        parser.add_argument(
+            "--strata",
+            choices=[one for one in Sample.Strata.values if one],
+            help="draw the same number from each band of scores, from each taxon, or from what the "
+            "run changed and what it left unchanged",
+        )
         parser.add_argument(
             "--seed",
             type=whole_number_from(0, HIGHEST_SEED),
             metavar="N",
-            help="default: a random one",
+            help="draw the same sample again (default: a random number)",
         )
         parser.add_argument(
             "--double",
@@ -59,7 +57,7 @@ class Command(ScriptableCommand):
             metavar="SHARE",
             help=f"share that two people judge (default {DOUBLE})",
         )
-        parser.add_argument("--name", help="default: what it is drawn from, and the date")
+        parser.add_argument("--name", help="default: what the sample is drawn from, and the date")
         parser.add_argument(
             "--show-names",
             action="store_true",
@@ -87,6 +85,24 @@ class Command(ScriptableCommand):
                 f"Sample {sample.pk}: drew {items:,} of {sample.population:,} occurrences "
                 f"with the seed {sample.seed}."
             )
+
+
+def _add_sources(parser: ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--job", type=whole_number, metavar="ID", help="draw from the changes of this Job"
+    )
+    source.add_argument(
+        "--collection", type=whole_number, metavar="ID", help="draw from this capture set"
+    )
+    source.add_argument("--event", type=whole_number, metavar="ID", help="draw from this night")
+    source.add_argument(
+        "--occurrences",
+        metavar="FILTER",
+        help="draw from what the list of occurrences shows at this address, such as "
+        "'determination_score__lte=0.5'; needs --project",
+    )
+    parser.add_argument("--project", type=whole_number, metavar="ID", help="draw from this project")
 
 
 def _origin(options: dict[str, Any]) -> Origin:

@@ -19,7 +19,11 @@ class Command(ScriptableCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "jobs", nargs="+", type=int, metavar="JOB", help="the ids, in the order of the runs"
+            "jobs",
+            nargs="+",
+            type=int,
+            metavar="JOB",
+            help="the ids of the Jobs, in the order of the runs",
         )
         add_person(parser)
 

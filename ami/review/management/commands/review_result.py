@@ -15,9 +15,15 @@ class Command(ScriptableCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("sample", type=whole_number, metavar="SAMPLE", help="its id")
         parser.add_argument(
-            "--json", dest="format", action="store_const", const="json", help="--format json"
+            "sample", type=whole_number, metavar="SAMPLE", help="the id of the sample"
+        )
+        parser.add_argument(
+            "--json",
+            dest="format",
+            action="store_const",
+            const="json",
+            help="the same as --format json",
         )
         add_person(parser)
 
