@@ -42,7 +42,8 @@ register(
         cause="A detector or an export wrote boxes as fractions of width and height.",
         repair=None,
         limits=(
-            "Import the boxes again, multiplied by the width and height of the image that the "
+            "If an import wrote the boxes, revert it, and import the file again with `--boxes "
+            "fractions`. Otherwise, multiply them by the width and height of the image that the "
             "detector used. [Invalid boxes](invalid_box.md) have their own check."
         ),
     )

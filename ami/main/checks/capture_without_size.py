@@ -38,6 +38,10 @@ register(
         ),
         cause="The capture was added without reading its file.",
         repair=None,
-        limits="Read the size from the file and enter it on the capture's page.",
+        limits=(
+            "Import the file again with `--media`, which reads the sizes from the pictures "
+            "([Import data](../../how-to/import.md#where-the-pictures-lie)), or enter the size on "
+            "the page of the capture."
+        ),
     )
 )

@@ -55,8 +55,8 @@ register(
             "one individual is counted twice."
         ),
         cause=(
-            "An export was imported twice with different paths of the crops, or a detector ran "
-            "twice on the capture."
+            "A detector ran twice on the capture, or two detectors found the same box. Imports of "
+            "occurrences do not cause it, because they compare boxes."
         ),
         repair=None,
         limits=(

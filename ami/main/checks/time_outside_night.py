@@ -70,9 +70,11 @@ register(
         ),
         repair=None,
         limits=(
-            "Correct the time, then group the captures of the deployment into nights again. For "
-            "captures without a night, or in a night whose name is not a date, only the years are "
-            "checked."
+            "If the clock of the camera was wrong, [shift it](../../how-to/shift-a-clock.md). "
+            "Otherwise, correct the time, then group the captures of the deployment into nights "
+            "again, with `group_images_into_events(deployment)` of `ami.main.models` in a shell. "
+            "For captures without a night, or in a night whose name is not a date, only the years "
+            "are checked."
         ),
     )
 )
