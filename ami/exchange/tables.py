@@ -59,7 +59,7 @@ class Table:
     def by_column(self, header: Cells) -> Iterator[tuple[str, dict[str, str]]]:
         """Yield place and cells of each row, by the names of the columns in lower case.
 
-        Raises ImportRefusedError if a column stands twice, or if a row has too few or too many
+        Raises ImportRefusedError if a column occurs twice, or if a row has too few or too many
         cells.
         """
         names = _columns(header)
@@ -82,7 +82,7 @@ def _columns(header: Cells) -> list[str]:
     for name, written in zip(names, header.values, strict=False):
         if name and names.count(name) > 1:
             raise ImportRefusedError(
-                f"{header.place}: the column {shown(written)} stands twice; delete or rename one."
+                f"{header.place}: the column {shown(written)} occurs twice; delete or rename one."
             )
     return names
 

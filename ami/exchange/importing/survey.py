@@ -42,7 +42,7 @@ CREATE TEMPORARY TABLE import_seen (
     detection bigint, at bigint, size bigint, day bigint
 )
 """
-# What stands twice in the file, found by PostgreSQL, because the file may be larger than memory.
+# What occurs twice in the file, found by PostgreSQL, because the file may be larger than memory.
 TWICE = """
 SELECT number, place, first, fault FROM (
     -- Each is compared with the first one that is known: NULL stands for what is not told.
@@ -218,7 +218,7 @@ class _Seen:
             self._flush()
 
     def faults(self) -> Iterator[Fault]:
-        """Yield what stands twice, in the order of the file."""
+        """Yield what occurs twice, in the order of the file."""
         self._flush()
         with connection.cursor() as cursor:
             cursor.execute(TWICE)

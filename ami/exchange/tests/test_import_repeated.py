@@ -1,4 +1,4 @@
-"""Files in which a box stands twice on one capture."""
+"""Files in which a box occurs twice on one capture."""
 
 import json
 from collections.abc import Callable

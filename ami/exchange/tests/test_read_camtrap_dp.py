@@ -219,8 +219,8 @@ def test_classifications_of_our_own_restore_the_lineage(package: Path) -> None:
     ("file", "old", "new", "fault"),
     [
         ("deployments", "d3,,,", ",,,", "deployments.csv, line 4: deploymentID is empty."),
-        ("deployments", "d2,", "d1,", 'line 3: deploymentID stands twice, got "d1".'),
-        ("media", "m2,", "m1,", 'media.csv, line 3: mediaID stands twice, got "m1".'),
+        ("deployments", "d2,", "d1,", 'line 3: deploymentID occurs twice, got "d1".'),
+        ("media", "m2,", "m1,", 'media.csv, line 3: mediaID occurs twice, got "m1".'),
         ("media", "m3,d2", "m3,d9", 'must be the id of a deployment, got "d9".'),
         ("media", "garden/3.jpg,", ",", "media.csv, line 4: filePath is empty."),
         ("media", "2022-06-21T23:00", "21/6/22", "media.csv, line 4: timestamp must be a time"),

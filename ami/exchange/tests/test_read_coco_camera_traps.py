@@ -116,7 +116,7 @@ def test_word_for_any_animal_is_no_name(read: Callable[..., list[Item]], name: s
     [
         (("images", 0), "a.jpg", 'images[0]: must be an object, got "a.jpg".'),
         (("images", 0, "id"), ..., "images[0].id: is missing."),
-        (("images", 1, "id"), "i1", 'images[1].id: stands twice, got "i1".'),
+        (("images", 1, "id"), "i1", 'images[1].id: occurs twice, got "i1".'),
         (("images", 0, "file_name"), "", "images[0].file_name: must be a non-empty text"),
         (("images", 0, "datetime"), "11:57 12/10/2011", "images[0].datetime: must be a time"),
         (("images", 0, "width"), "wide", "images[0].width: must be a whole number of pixels"),

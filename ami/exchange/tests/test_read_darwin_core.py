@@ -121,7 +121,7 @@ def test_core_of_occurrences_in_two_files_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "fault"),
     [
-        ("event.txt", "n2\t", "n1\t", 'event.txt, line 3: The id stands twice, got "n1".'),
+        ("event.txt", "n2\t", "n1\t", 'event.txt, line 3: The id occurs twice, got "n1".'),
         ("event.txt", "n2\t", "\t", 'event.txt, line 3: The id is empty, got "".'),
         ("event.txt", "\tl2", f"\t{'l' * 300}", "event.txt, line 3: locationID must be at most"),
         ("multimedia.txt", "n2\t", "n9\t", 'must be that of a row of the core, got "n9"'),

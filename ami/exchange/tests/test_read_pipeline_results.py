@@ -212,7 +212,7 @@ FAULTS: list[tuple[tuple[Any, ...], Any, str]] = [
     (
         ("source_images", 1, "id"),
         "31",
-        "source_images[1].id: stands twice, with another picture, got",
+        "source_images[1].id: occurs twice, with another picture, got",
     ),
     (("detections",), None, "detections: must be a list, which may be empty."),
     (("detections",), {"a": []}, "detections: must be a list, which may be empty."),

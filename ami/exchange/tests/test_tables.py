@@ -68,7 +68,7 @@ def test_blank_rows_and_columns_are_skipped(path: Path) -> None:
 def test_column_that_stands_twice_is_refused(path: Path) -> None:
     path.write_text("name,key,Name\na,b,c\n")
 
-    with pytest.raises(ImportRefusedError, match=r'^line 1: the column "name" stands twice'):
+    with pytest.raises(ImportRefusedError, match=r'^line 1: the column "name" occurs twice'):
         read(path)
 
 

@@ -88,7 +88,7 @@ def _keep_deployments(package: Package, deployments: dict[str, str]) -> Iterator
         location = row.value("locationID", validation.check_name) or ""
         name = row.value("locationName", validation.check_name) or location or pk or ""
         if pk in found:
-            row.fault("deploymentID", "stands twice", pk)
+            row.fault("deploymentID", "occurs twice", pk)
         elif pk:
             found[pk] = name, location, _described(row)
             locations[name].add(location)
@@ -128,7 +128,7 @@ def _keep_medium(row: Row, deployments: Mapping[str, str], spool: Spool) -> Iter
         width, height = _size(row.text("exifData"))
         record = CaptureRecord(deployments[deployment], path, at, width, height)
     if key and not spool.add_capture(key, row.place, record):
-        row.fault("mediaID", "stands twice", key)
+        row.fault("mediaID", "occurs twice", key)
     yield from row.faults
 
 

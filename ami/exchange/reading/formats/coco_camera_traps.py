@@ -127,7 +127,7 @@ def _keep_image(row: JsonRow, spool: Spool) -> Iterator[Item]:
         height=height,
     )
     if not spool.add_capture(pk, row.place, _Frame(capture, sequence or "")):
-        yield Fault(row.at("id"), f"stands twice, got {shown(pk)}.")
+        yield Fault(row.at("id"), f"occurs twice, got {shown(pk)}.")
 
 
 def _keep_annotation(row: JsonRow, categories: Mapping[str, str], spool: Spool) -> Iterator[Item]:

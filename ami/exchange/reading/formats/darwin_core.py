@@ -94,7 +94,7 @@ def _keep_core(core: DwcTable, files: Files, spool: Spool) -> Iterator[Item]:
         if not key:
             row.fault("The id", "is empty", key)
         elif spool.details(key):
-            row.fault("The id", "stands twice", key)
+            row.fault("The id", "occurs twice", key)
         elif not row.faults:
             reason = _why_skipped(row) if core.kind == OCCURRENCE else ""
             if reason:

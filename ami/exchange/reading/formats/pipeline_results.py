@@ -186,7 +186,7 @@ class _Results:
                 timestamp=time_in_name(path),
             )
             if self.captures.setdefault(key, capture) != capture and key:
-                row.refuse("id", f"stands twice, with another picture, got {shown(key)}.")
+                row.refuse("id", f"occurs twice, with another picture, got {shown(key)}.")
 
     def _detection(self, row: JsonRow) -> DetectionRecord | None:
         """Return a detection, or None for one without a box, which marks an empty capture."""
