@@ -55,8 +55,9 @@ register(
             "one individual is counted twice."
         ),
         cause=(
-            "A detector ran twice on the capture, or two detectors found the same box. Imports of "
-            "occurrences do not cause it, because they compare boxes."
+            "A detector ran twice on the capture, two detectors found the same box, or both rows "
+            "were copied from an Antenna database. Imports of files do not cause it, because they "
+            "compare boxes."
         ),
         repair=None,
         limits=(
