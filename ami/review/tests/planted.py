@@ -152,3 +152,17 @@ def apply(job: Job, plans: list[Plan]) -> None:
     kinds = [plan.after for plan in plans for _ in range(plan.number)]
     ids = Occurrence.objects.order_by("pk").values_list("pk", flat=True)
     rename(job, dict(zip(ids, kinds, strict=True)))
+
+
+def make_sizes(tree: Tree, number: int = 60) -> SourceImageCollection:
+    """Names of small boxes are wrong; the area of the box grows with the occurrence."""
+    plans = [
+        Plan(number // 3, tree.other, None, tree.species),
+        Plan(number - number // 3, tree.species, None, tree.species),
+    ]
+    capture_set = plant(plans)
+    for place, detection in enumerate(Detection.objects.order_by("pk")):
+        side = 10 + place * 100 // number
+        detection.bbox = [0, 0, side, side]
+        detection.save()
+    return capture_set
