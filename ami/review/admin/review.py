@@ -189,14 +189,17 @@ def _next(request: HttpRequest, sample: Sample, done: Done) -> JsonResponse:
     context: dict[str, Any] = {
         "sample": sample,
         "kept": "?grid=1" if _is_grid(request) else "",
-        "offers_put_back": offers_put_back(request, sample),
     }
 
     def rendered(template: str, **further: Any) -> str:
         return render_to_string(f"admin/review/{template}", context | further, request)
 
     def parts(shown: list[Shown]) -> list[dict[str, Any]]:
-        return [{"id": one.item.pk, "html": rendered("_item.html", one=one)} for one in shown]
+        # Most answers show no item, and then need not ask whether the Job can be reverted.
+        further = {"offers_put_back": bool(shown) and offers_put_back(request, sample)}
+        return [
+            {"id": one.item.pk, "html": rendered("_item.html", one=one, **further)} for one in shown
+        ]
 
     reply: dict[str, Any] = {
         "told": conditional_escape(done.told),

@@ -275,6 +275,16 @@ def test_a_blind_page_tells_the_name_before_the_run_only_with_the_present_one(
     assert "Zale lunata" in press(identifier, sample, item=item(sample), answer="show")
 
 
+def test_an_answer_that_shows_no_item_does_not_look_at_the_job(client: Client) -> None:
+    capture_set, _ = make_night()
+    source = {"source": Sample.Source.JOB, "source_id": run(capture_set).pk}
+    item = sample_of(Occurrence.objects.get(), project=capture_set.project, blind=False, **source)
+    client.force_login(make_member(capture_set.project, Role.OPERATOR))
+    with CaptureQueriesContext(connection) as context:
+        send(client, item.sample, item=item.pk, answer="cannot_tell")
+    assert not [query["sql"] for query in context if 'FROM "jobs_job"' in query["sql"]]
+
+
 def test_an_answer_takes_few_queries(client: Client, project: Project) -> None:
     sample, named = make_sample(project, items=60), make_species("Zale lunata")
     client.force_login(make_user(is_superuser=True))
