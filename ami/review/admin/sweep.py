@@ -132,7 +132,8 @@ def _found(
     try:
         legal = _legal(task_cls, chosen, config, ranges, user)
         tried = try_values(task_cls, [options for _, options in legal], chosen)
-        nothing = why_nothing(task_cls, config | _scope(task_cls, chosen))
+        scoped = config | _scope(task_cls, chosen)
+        nothing = why_nothing(task_cls, scoped) if tried.is_flat else None
     except (JobFailedError, SweepError, ConfigValidationErrors) as refused:
         return {"refusal": str(refused)}
     except Exception as fault:
@@ -143,7 +144,7 @@ def _found(
         "variable": variable,
         "result": result,
         "present": present,
-        "nothing": nothing if result.is_flat else None,
+        "nothing": nothing,
         "best_p": p_value(result.best.reported.p) if result.best else "",
         "charts": charts_of(result, variable, present),
         "rows": [

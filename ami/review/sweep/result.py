@@ -104,8 +104,8 @@ def sweep(tried: Tried, values: Sequence[tuple[Any, str]], *, present: Any = Non
             place = _place_of_best(gains, exact, is_present)
             reported = _against(judged, place, reports)
             best = Best(*values[place], int(chooses.sum()), reported)
-    is_flat = all(np.array_equal(tried.after[0], names) for names in tried.after)
-    return Sweep(points, best, is_even, is_flat, is_independent, len(answers.truth), answers.total)
+    compared = len(answers.truth)
+    return Sweep(points, best, is_even, tried.is_flat, is_independent, compared, answers.total)
 
 
 class _Judged(NamedTuple):

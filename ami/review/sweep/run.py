@@ -29,6 +29,11 @@ class Tried(NamedTuple):
     before: NDArray[np.int64]  # (n)
     after: list[NDArray[np.int64]]  # m arrays of n
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether all values give the same names."""
+        return all(np.array_equal(self.after[0], names) for names in self.after)
+
 
 def try_values(
     task_cls: type[BasePostProcessingTask],
